@@ -1,0 +1,109 @@
+"""The topics, and which topic and key a message goes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from winnow.contracts.commands import LEDGER_COMMANDS, SCORER_COMMANDS, LedgerCommand, ScoreCandidates
+from winnow.contracts.envelope import Message
+from winnow.contracts.events import ACCOUNT_EVENTS, TASK_EVENTS, EntryRecorded, TaskEvent
+
+HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's card. Every topic has as many partitions as the deployment has shards."""
+
+    name: str
+    key: str
+    holds: str
+    written_by: tuple[str, ...]
+    read_by: tuple[str, ...]
+    retention_s: int
+    message_max_bytes: int = 1_048_576
+
+
+TASKS: Final = Topic(
+    "winnow.tasks.v1",
+    "task_id",
+    "every task state event; total order per task",
+    ("ingest", "ledger", "router", "scorer", "delivery"),
+    ("ingest", "router", "delivery", "audit"),
+    retention_s=400 * DAY_S,
+)
+ACCOUNTS: Final = Topic(
+    "winnow.accounts.v1",
+    "account_id",
+    "every ledger entry",
+    ("ledger",),
+    ("ingest", "audit"),
+    retention_s=400 * DAY_S,
+)
+LEDGER_COMMAND_TOPIC: Final = Topic(
+    "winnow.ledger.commands.v1",
+    "account_id",
+    "commands to the ledger",
+    ("ingest", "router", "delivery"),
+    ("ledger",),
+    retention_s=30 * DAY_S,
+)
+SCORER_COMMAND_TOPIC: Final = Topic(
+    "winnow.scorer.commands.v1",
+    "chunk_id",
+    "chunks of candidates to score, by object key",
+    ("router",),
+    ("scorer",),
+    retention_s=7 * DAY_S,
+)
+TOPICS: Final = (TASKS, ACCOUNTS, LEDGER_COMMAND_TOPIC, SCORER_COMMAND_TOPIC)
+
+CONSUMER_GROUPS: Final = {
+    "ingest": (TASKS, ACCOUNTS),
+    "ledger": (LEDGER_COMMAND_TOPIC,),
+    "router": (TASKS,),
+    "scorer": (SCORER_COMMAND_TOPIC,),
+    "delivery": (TASKS,),
+}
+"""Consumer group → the topics it reads; the group is named ``winnow-<service>``."""
+
+MESSAGES: Final[dict[str, type[Message]]] = {
+    model.type_name(): model for model in (*TASK_EVENTS, *ACCOUNT_EVENTS, *LEDGER_COMMANDS, *SCORER_COMMANDS)
+}
+"""Wire type → model, for every message that travels."""
+
+
+def group_of(service: str) -> str:
+    """Name the consumer group of a service."""
+    return f"winnow-{service}"
+
+
+def dead_letter_topic(topic: str, group: str) -> str:
+    """Name the topic that holds what ``group`` could not read from ``topic``."""
+    return f"{topic}.{group}.dlq"
+
+
+def dead_letter_topics() -> tuple[str, ...]:
+    """Name every dead-letter topic."""
+    return tuple(
+        dead_letter_topic(topic.name, group_of(service))
+        for service, topics in CONSUMER_GROUPS.items()
+        for topic in topics
+    )
+
+
+def route(message: Message) -> tuple[str, str] | None:
+    """Give the topic and the key of a message; None for one that stays in its service's own journal."""
+    match message:
+        case TaskEvent():
+            return TASKS.name, message.task_id
+        case EntryRecorded():
+            return ACCOUNTS.name, message.account_id
+        case LedgerCommand():
+            return LEDGER_COMMAND_TOPIC.name, message.account_id
+        case ScoreCandidates():
+            return SCORER_COMMAND_TOPIC.name, message.chunk_id
+        case _:
+            return None
