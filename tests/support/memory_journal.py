@@ -1,0 +1,101 @@
+"""A journal store and a bus in memory, for unit tests: the same promises as the real ones, checked by one suite."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from winnow.runtime.journal import Block, Decision
+from winnow.runtime.journal.model import Folded
+from winnow.runtime.journal.store import Insert
+
+
+@dataclass
+class MemoryJournalStore:
+    """Blocks and states in dictionaries; two journals may share one to play two owners."""
+
+    everywhere: bool = False
+    blocks: dict[str, Block] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    kept: dict[str, Folded] = field(default_factory=dict)
+    folds: dict[str, int] = field(default_factory=dict)
+
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
+        await asyncio.sleep(0)
+        return {block.shard: self._insert(block) for block in blocks}
+
+    def _insert(self, block: Block) -> Insert:
+        stored = self.blocks.get(block.block_id)
+        if stored is not None:
+            return Insert.committed if stored.hash == block.hash else Insert.fenced
+        if self._known(block.shard, [one.cause_id for one in block.decisions]):
+            return Insert.cause_known
+        self.blocks[block.block_id] = block
+        return Insert.committed
+
+    async def head(self, shard: str) -> Block | None:
+        chain = self.chain(shard)
+        return chain[-1] if chain else None
+
+    async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
+        return [one for one in self.chain(shard) if one.block_no > block_no]
+
+    async def unsent(self, shard: str) -> list[Block]:
+        return [one for one in self.chain(shard) if one.block_id not in self.sent]
+
+    async def mark_sent(self, block_ids: Sequence[str]) -> None:
+        self.sent |= set(block_ids)
+
+    async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
+        return self._known(shard, cause_ids)
+
+    def _known(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
+        wanted = set(cause_ids)
+        return {
+            decision.cause_id: decision
+            for block in self.blocks.values()
+            if self.everywhere or block.shard == shard
+            for decision in block.decisions
+            if decision.cause_id in wanted
+        }
+
+    async def folded_to(self, shard: str) -> int:
+        return self.folds.get(shard, 0)
+
+    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
+        return {one: self.kept[one] for one in aggregate_ids if one in self.kept}
+
+    async def open_states(self, shard: str) -> list[Folded]:
+        return [one for one in self.kept.values() if one.shard == shard and not one.is_final]
+
+    async def save(self, shard: str, states: Sequence[Folded], folded_to: int) -> None:
+        for one in states:
+            present = self.kept.get(one.aggregate_id)
+            if present is None or present.block_no < one.block_no:
+                self.kept[one.aggregate_id] = one
+        self.folds[shard] = max(self.folds.get(shard, 0), folded_to)
+
+    def chain(self, shard: str) -> list[Block]:
+        """Give a shard's blocks in order."""
+        return sorted((one for one in self.blocks.values() if one.shard == shard), key=lambda one: one.block_no)
+
+
+@dataclass
+class MemoryBus:
+    """Keeps what was sent, in order; ``fail_next`` sends raise."""
+
+    messages: list[tuple[str, int, str, bytes]] = field(default_factory=list)
+    fail_next: int = 0
+
+    async def send(
+        self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
+    ) -> asyncio.Future[object]:
+        await asyncio.sleep(0)
+        if self.fail_next:
+            self.fail_next -= 1
+            raise ConnectionError
+        self.messages.append((topic, partition, key, body))
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future

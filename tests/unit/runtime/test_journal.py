@@ -1,0 +1,311 @@
+"""The journal's promise: every cause is decided once and published at least once, whatever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from winnow.contracts.envelope import Event, Message
+from winnow.contracts.events import TaskCancelRequested
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.runtime.journal import Cause, CauseConflict, Journal, NotOwner, Source, Tick
+from winnow.runtime.journal.shard import verify_chain
+
+SOURCE = Source("commands", 0)
+
+
+class Added(Event):
+    type: Literal["test.added"] = "test.added"
+    version: Literal[1] = 1
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    total: int = 0
+    count: int = 0
+    due_at: datetime | None = None
+
+
+class Adder:
+    """Adds amounts; a negative one is a bug, a tick adds a thousand once."""
+
+    producer = "adder"
+    state_type = Sum
+    private_events: tuple[type[Event], ...] = (Added,)
+
+    def initial(self, aggregate_id: str) -> Sum:
+        return Sum()
+
+    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
+        if isinstance(message, Tick):
+            return [Added(amount=1000)] if state.due_at and state.due_at <= now else []
+        assert isinstance(message, int)
+        if message == 0:
+            return []
+        if message < 0:
+            raise ValueError
+        task = derive_id(Prefix.task, state.count, message)
+        return [Added(amount=message), TaskCancelRequested(task_id=task, account_id="acct_a")]
+
+    def evolve(self, state: Sum, event: Event, at: datetime) -> Sum:
+        if not isinstance(event, Added):
+            return state
+        due_at = at + timedelta(milliseconds=20) if event.amount == 7 else None
+        return Sum(state.total + event.amount, state.count + 1, due_at)
+
+    def due_at(self, state: Sum) -> datetime | None:
+        return state.due_at
+
+    def is_final(self, state: Sum) -> bool:
+        return state.total >= 10_000
+
+
+class Clock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Mortal:
+    """A store or a bus whose n-th call kills the process, before or after its effect."""
+
+    def __init__(self, inner: Any, steps: list[int]) -> None:
+        self._inner = inner
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._inner, name)
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            self._step()
+            result = await call(*args, **kwargs)
+            self._step()
+            return result
+
+        return guarded
+
+    def _step(self) -> None:
+        self._steps[0] -= 1
+        if self._steps[0] == 0:
+            raise Crash
+
+
+def cause(name: str, amount: int, aggregate: str = "a") -> Cause:
+    return Cause(aggregate, name, amount, correlation_id=name, fingerprint=str(amount))
+
+
+async def _own(store: Any, bus: Any, log: list[Cause], batch: int) -> None:
+    """Be an owner of shard 0 until the whole log is consumed."""
+    journal = Journal(Adder(), store, bus, Clock(), shards=4)
+    running = asyncio.create_task(journal.run())
+    work = asyncio.create_task(_consume(journal, log, batch))
+    try:
+        await asyncio.wait([running, work], return_when=asyncio.FIRST_COMPLETED)
+        for task in (running, work):
+            if task.done():
+                task.result()
+    finally:
+        for task in (running, work):
+            task.cancel()
+        with contextlib.suppress(BaseException):
+            await asyncio.gather(running, work, return_exceptions=True)
+
+
+async def _consume(journal: Journal[Sum], log: list[Cause], batch: int) -> None:
+    at = 0
+    while at < len(log):
+        items = [(at + index, one) for index, one in enumerate(log[at : at + batch])]
+        consumed = await journal.consume("0", SOURCE, items)
+        at = consumed.next_offset
+    await journal.drain()
+
+
+def _crash_once(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause], batch: int, step: int) -> None:
+    steps = [step]
+    try:
+        asyncio.run(_own(Mortal(store, steps), Mortal(bus, steps), log, batch))
+    except BaseExceptionGroup as group:
+        assert group.subgroup(Crash) is not None
+    except Crash:
+        pass
+
+
+def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
+    chain = store.chain("0")
+    assert verify_chain(chain) is None
+    decided = [decision for block in chain for decision in block.decisions]
+    expected = {one.cause_id for one in log if one.message}
+    assert sorted(one.cause_id for one in decided) == sorted(expected)
+    published = [json.loads(body)["event_id"] for _, _, _, body in bus.messages]
+    recorded = [entry.document()["event_id"] for one in decided for entry in one.entries if entry.topic]
+    assert list(dict.fromkeys(published)) == recorded
+    for aggregate in {one.aggregate_id for one in log}:
+        total = sum(dict((one.cause_id, one.message) for one in log if one.aggregate_id == aggregate).values())
+        kept = store.kept.get(aggregate)
+        assert (json.loads(kept.state)["total"] if kept else 0) == total
+        seqs = [one.seq for one in decided if one.aggregate_id == aggregate]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+
+LOGS = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), min_size=1, max_size=25).map(
+    lambda rows: [cause(f"c{number}", number % 7, aggregate=f"{letter}{number % 3}") for number, letter in rows]
+)
+"""Logs with repeats: the same number is the same cause, and must be for the same aggregate."""
+
+
+def _consistent(log: list[Cause]) -> list[Cause]:
+    first: dict[str, Cause] = {}
+    return [first.setdefault(one.cause_id, one) for one in log]
+
+
+@settings(max_examples=60, deadline=None)
+@given(LOGS, st.integers(1, 6), st.lists(st.integers(1, 40), max_size=3))
+def test_every_cause_is_decided_once_when_the_owner_dies_at_any_step(
+    rows: list[Cause], batch: int, deaths: list[int]
+) -> None:
+    log = _consistent(rows)
+    store, bus = MemoryJournalStore(), MemoryBus()
+    for step in deaths:
+        _crash_once(store, bus, log, batch, step)
+    asyncio.run(_own(store, bus, log, batch))
+    _check(store, bus, log)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LOGS, st.integers(1, 5), st.integers(1, 5))
+def test_two_owners_of_one_shard_write_one_chain(rows: list[Cause], first: int, second: int) -> None:
+    log = _consistent(rows)
+    store, bus = MemoryJournalStore(), MemoryBus()
+
+    async def both() -> None:
+        await asyncio.gather(_own(store, bus, log, first), _own(store, bus, log, second))
+
+    asyncio.run(both())
+    chain = store.chain("0")
+    assert verify_chain(chain) is None
+    decided = [decision.cause_id for block in chain for decision in block.decisions]
+    assert sorted(decided) == sorted({one.cause_id for one in log if one.message})
+
+
+@contextlib.asynccontextmanager
+async def running(store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",)) -> Any:
+    journal = Journal(Adder(), store, bus, Clock(), shards=4)
+    journal.assign(shards)
+    task = asyncio.create_task(journal.run())
+    try:
+        yield journal
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_submit_gives_the_recorded_decision_again_for_a_repeat() -> None:
+    async with running(MemoryJournalStore(), MemoryBus()) as journal:
+        first = await journal.submit(cause("x", 3), shard="0")
+        again = await journal.submit(cause("x", 3), shard="0")
+    assert not first.duplicate
+    assert again.duplicate
+    assert again.recorded == first.recorded
+
+
+async def test_submit_raises_conflict_when_the_same_cause_has_another_content() -> None:
+    async with running(MemoryJournalStore(), MemoryBus()) as journal:
+        await journal.submit(cause("x", 3), shard="0")
+        with pytest.raises(CauseConflict):
+            await journal.submit(cause("x", 4), shard="0")
+
+
+async def test_a_cause_is_unique_over_shards_when_the_store_says_so() -> None:
+    store, bus = MemoryJournalStore(everywhere=True), MemoryBus()
+    async with running(store, bus, ["h0", "h1"]) as journal:
+        first = await journal.submit(cause("x", 3), shard="h0")
+        again = await journal.submit(cause("x", 3), shard="h1")
+    assert again.duplicate
+    assert again.recorded == first.recorded
+    assert len(store.blocks) == 1
+
+
+async def test_submit_raises_not_owner_for_a_shard_of_another_process() -> None:
+    async with running(MemoryJournalStore(), MemoryBus()) as journal:
+        with pytest.raises(NotOwner):
+            await journal.submit(cause("x", 3), shard="1")
+
+
+async def test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as journal:
+        items = [(0, cause("a", 1)), (1, cause("b", -1)), (2, cause("c", 2))]
+        consumed = await journal.consume("0", SOURCE, items)
+        assert (consumed.next_offset, type(consumed.failed)) == (1, ValueError)
+        passed = await journal.consume("0", SOURCE, [(1, None), (2, cause("c", 2))])
+    assert passed.next_offset == 3
+    assert [one.cause_id for block in store.chain("0") for one in block.decisions] == ["a", "c"]
+
+
+async def test_consume_asks_to_seek_when_the_batch_starts_after_the_journal() -> None:
+    async with running(MemoryJournalStore(), MemoryBus()) as journal:
+        await journal.consume("0", SOURCE, [(0, cause("a", 1))])
+        consumed = await journal.consume("0", SOURCE, [(5, cause("b", 1))])
+        assert (consumed.next_offset, consumed.seek) == (1, True)
+        # The records between are gone from the bus: asked again, the journal goes on.
+        consumed = await journal.consume("0", SOURCE, [(5, cause("b", 1))])
+    assert (consumed.next_offset, consumed.seek) == (6, False)
+
+
+async def test_a_bus_that_fails_only_delays_and_keeps_the_order() -> None:
+    store, bus = MemoryJournalStore(), MemoryBus(fail_next=2)
+    async with running(store, bus) as journal:
+        await journal.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2))])
+    assert [json.loads(body)["causation_id"] for *_, body in bus.messages] == ["a", "b"]
+    assert store.sent == {"0:1"}
+
+
+async def test_a_due_aggregate_gets_its_tick_once() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as journal:
+        await journal.submit(cause("a", 7), shard="0")
+        async with asyncio.timeout(5):
+            while journal.state("a") != Sum(1007, 2, None):
+                await asyncio.sleep(0.005)
+    assert len(store.chain("0")) == 2
+
+
+async def test_a_final_aggregate_leaves_memory_and_comes_back() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as journal:
+        await journal.submit(cause("a", 20_000), shard="0")
+        await journal.save()
+        assert journal.state("a") is None
+        again = await journal.submit(cause("b", 1), shard="0")
+    assert again.state.total == 20_001
+
+
+async def test_a_flipped_byte_in_a_block_is_found() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as journal:
+        for number in range(3):
+            await journal.submit(cause(f"c{number}", 1), shard="0")
+    chain = store.chain("0")
+    assert verify_chain(chain) is None
+    bad = chain[1]
+    decision = bad.decisions[0]
+    forged = type(decision)("b", decision.seq, decision.cause_id, decision.fingerprint, decision.entries)
+    chain[1] = type(bad)(bad.shard, bad.block_no, bad.prev_hash, bad.offsets, (forged,), bad.at, bad.hash)
+    assert verify_chain(chain) == "0:2"

@@ -1,0 +1,289 @@
+"""Everything about Kafka: read batches, decode each record by itself, commit last, put poison aside."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, TopicPartition
+from faststream.kafka.annotations import KafkaMessage
+from pydantic import ValidationError
+
+from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.topics import dead_letter_topic
+from winnow.runtime import metrics
+from winnow.runtime.journal import Consumed, Source
+from winnow.runtime.log import get_logger
+from winnow.runtime.settings import ServiceSettings
+
+_log = get_logger(__name__)
+BUG_TRIES_MAX: Final = 5
+_BACKOFF_MAX_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record of a partition; ``recorded`` is None for one that this service has no use for."""
+
+    offset: int
+    recorded: Recorded[Message] | None
+    body: bytes
+
+
+Handler = Callable[[Source, Sequence[Received]], Awaitable[Consumed]]
+"""Handles one partition's records in order; says how far it got. It must not lose a record it passes over."""
+
+Assigned = Callable[[Iterable[Source]], None]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    def __init__(self, assigned: Assigned, revoked: Assigned) -> None:
+        self._assigned = assigned
+        self._revoked = revoked
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self._assigned([Source(one.topic, one.partition) for one in assigned])
+
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        self._revoked([Source(one.topic, one.partition) for one in revoked])
+
+
+class Bus:
+    """One producer and at most one consumer of a process."""
+
+    def __init__(self, settings: ServiceSettings, service: str) -> None:
+        """Prepare the broker; nothing connects before ``start``."""
+        self._settings = settings
+        self._group = ""
+        self._joined = False
+        self._tries: dict[tuple[Source, int], int] = {}
+        self._backoff_s = 0.1
+        self._models: Mapping[str, type[Message]] = {}
+        self._handler: Handler | None = None
+        self.broker = KafkaBroker(
+            settings.kafka_bootstrap,
+            client_id=f"winnow-{service}-{settings.instance}",
+            acks="all",
+            enable_idempotence=settings.idempotent_producer,
+            allow_auto_create_topics=False,
+            request_timeout_ms=30_000,
+            max_batch_size=262_144,
+            graceful_timeout=settings.drain_timeout_s,
+            logger=None,
+        )
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        group: str,
+        models: Mapping[str, type[Message]],
+        handler: Handler,
+        *,
+        assigned: Assigned = lambda _: None,
+        revoked: Assigned = lambda _: None,
+    ) -> None:
+        """Read topics as a group; ``models`` lists the types that are decoded, all others are skipped."""
+        self._group, self._models, self._handler = group, models, handler
+
+        def joined(sources: Iterable[Source]) -> None:
+            self._joined = True
+            assigned(sources)
+
+        subscriber = self.broker.subscriber(
+            *topics,
+            group_id=group,
+            batch=True,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            max_records=self._settings.batch_records_max,
+            fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
+            batch_timeout_ms=200,
+            session_timeout_ms=30_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=300_000,
+            listener=_Listener(joined, revoked),
+            parser=_keep_readable_headers,
+        )
+        subscriber(self._on_batch)
+
+    @property
+    def joined(self) -> bool:
+        """Tell whether the group has given this process its partitions (or there is nothing to read)."""
+        return self._joined or self._handler is None
+
+    async def start(self, within_s: float = 60.0) -> None:
+        """Connect, waiting for the broker; raises KafkaError when it does not come."""
+        async with asyncio.timeout(within_s):
+            while True:
+                try:
+                    await self.broker.start()
+                except KafkaError as error:
+                    _log.warning("bus.start.retried", error=type(error).__name__)
+                    await asyncio.sleep(0.5)
+                else:
+                    return
+
+    async def stop(self) -> None:
+        """Let the running batch end, then leave the group."""
+        await self.broker.stop()
+
+    async def ping(self) -> bool:
+        """Tell whether the broker answers."""
+        return await self.broker.ping(timeout=2.0)
+
+    async def send(
+        self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
+    ) -> asyncio.Future[object]:
+        """Hand a message over; the future ends when every replica in sync has it. A failed one is unknown."""
+        future: Any = await self.broker.publish(
+            body, topic=topic, key=key.encode(), partition=partition, headers=headers, no_confirm=True
+        )
+
+        def count(done: asyncio.Future[object]) -> None:
+            failed = done.cancelled() or done.exception() is not None
+            (metrics.BUS_SEND_FAILURES if failed else metrics.BUS_SENT).labels(topic).inc()
+
+        future.add_done_callback(count)
+        return future  # type: ignore[no-any-return]
+
+    async def _on_batch(self, msg: KafkaMessage) -> None:
+        lanes: dict[TopicPartition, list[Any]] = defaultdict(list)
+        raw: Any = msg.raw_message
+        for record in raw:
+            lanes[TopicPartition(record.topic, record.partition)].append(record)
+        consumer: Any = msg.consumer
+        results = await asyncio.gather(*(self._lane(lane, records) for lane, records in lanes.items()))
+        failed = False
+        commits: dict[TopicPartition, int] = {}
+        for (lane, records), (next_offset, seek) in zip(lanes.items(), results, strict=True):
+            self._measure_lag(consumer, lane, next_offset)
+            if next_offset > records[0].offset:
+                commits[lane] = next_offset
+            if seek:
+                failed = True
+                _seek(consumer, lane, next_offset)
+        if commits:
+            try:
+                await consumer.commit(commits)
+            except KafkaError as error:
+                _log.warning("bus.commit.failed", error=type(error).__name__)
+        if failed:
+            await asyncio.sleep(self._backoff_s)
+            self._backoff_s = min(self._backoff_s * 2, _BACKOFF_MAX_S)
+        else:
+            self._backoff_s = 0.1
+
+    async def _lane(self, lane: TopicPartition, records: Sequence[Any]) -> tuple[int, bool]:
+        """Handle one partition; gives the offset to commit, and whether to seek there."""
+        source = Source(lane.topic, lane.partition)
+        metrics.BUS_RECEIVED.labels(lane.topic).inc(len(records))
+        handler = self._handler
+        if handler is None:
+            msg = "a batch came without a subscription"
+            raise RuntimeError(msg)
+        try:
+            received = [await self._receive(record) for record in records]
+            consumed = await handler(source, received)
+            if consumed.failed is not None:
+                return await self._failed(source, records, consumed)
+        except Exception as error:
+            metrics.BUS_HANDLER_FAILURES.inc()
+            _log.exception("bus.lane.failed", topic=lane.topic, partition=lane.partition, error=type(error).__name__)
+            return records[0].offset, True
+        return consumed.next_offset, consumed.seek
+
+    async def _receive(self, record: Any) -> Received:
+        headers = dict(record.headers)
+        kind = headers.get("type", b"").decode()
+        model = self._models.get(kind)
+        body = record.value or b""
+        if model is None:
+            return Received(record.offset, None, body)
+        try:
+            document = json.loads(body)
+            recorded = Recorded.from_document(document, model)
+        except (ValueError, ValidationError) as error:
+            await self._dead_letter(record, "poison", type(error).__name__)
+            return Received(record.offset, None, body)
+        return Received(record.offset, recorded, body)
+
+    async def _failed(self, source: Source, records: Sequence[Any], consumed: Consumed) -> tuple[int, bool]:
+        place = (source, consumed.next_offset)
+        self._tries[place] = self._tries.get(place, 0) + 1
+        error = type(consumed.failed).__name__
+        _log.error(
+            "bus.record.failed",
+            topic=source.topic,
+            partition=source.partition,
+            offset=consumed.next_offset,
+            tries=self._tries[place],
+            error=error,
+            exc_info=consumed.failed,
+        )
+        if self._tries[place] < BUG_TRIES_MAX or self._handler is None:
+            return consumed.next_offset, True
+        record = next(one for one in records if one.offset == consumed.next_offset)
+        await self._dead_letter(record, "bug", error)
+        del self._tries[place]
+        passed = await self._handler(source, [Received(record.offset, None, b"")])
+        return max(passed.next_offset, consumed.next_offset + 1), True
+
+    async def _dead_letter(self, record: Any, reason: str, error: str) -> None:
+        """Copy a record to the dead-letter topic with where it came from; never its text in a header."""
+        metrics.BUS_DEAD_LETTERS.labels(record.topic, reason).inc()
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        headers |= {
+            "dlq-topic": record.topic,
+            "dlq-partition": str(record.partition),
+            "dlq-offset": str(record.offset),
+            "dlq-reason": reason,
+            "dlq-error": error,
+        }
+        await self.broker.publish(
+            record.value or b"",
+            topic=dead_letter_topic(record.topic, self._group),
+            key=record.key,
+            partition=record.partition,
+            headers=headers,
+        )
+        _log.error(
+            "bus.record.dead_lettered",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+            error=error,
+        )
+
+    def _measure_lag(self, consumer: Any, lane: TopicPartition, next_offset: int) -> None:
+        highwater = consumer.highwater(lane)
+        if highwater is not None:
+            metrics.BUS_LAG.labels(lane.topic, str(lane.partition)).set(max(0, highwater - next_offset))
+
+
+def _seek(consumer: Any, lane: TopicPartition, offset: int) -> None:
+    if lane in consumer.assignment():
+        consumer.seek(lane, offset)
+
+
+async def _keep_readable_headers(batch: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Drop headers that are not UTF-8, so that one of them cannot take the whole batch along."""
+    return await original(
+        tuple(dataclasses.replace(one, headers=tuple(pair for pair in one.headers if _is_text(pair[1]))) for one in batch)
+    )
+
+
+def _is_text(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return value is not None

@@ -1,0 +1,436 @@
+"""The journal of a service: takes causes, decides them in batches, commits each batch as one block a shard."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic
+
+from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.ids import shard_of
+from winnow.contracts.topics import route
+from winnow.runtime import metrics
+from winnow.runtime.clock import Clock
+from winnow.runtime.journal.model import Block, Cause, Decision, Listener, Machine, S, Source, Tick
+from winnow.runtime.journal.outbox import Outbox, Publisher
+from winnow.runtime.journal.shard import CauseConflict, Codec, Draft, Held, ShardMemory
+from winnow.runtime.journal.store import Insert, JournalStore
+from winnow.runtime.log import get_logger
+
+__all__ = ["CauseConflict", "Consumed", "Decided", "Journal", "NotOwner"]
+
+_log = get_logger(__name__)
+BATCH_MAX: Final = 1000
+"""Causes in one batch: 16 MiB hold about 60,000 small entries (facts: 278 bytes each), so this leaves room."""
+_TRIES_MAX: Final = 20
+_SAVE_EVERY_S: Final = 1.0
+
+
+class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
+    """Another process owns the shard; what was to be decided is resumed there from its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Generic[S]):
+    """What a local cause led to; a duplicate gives the recorded decision again."""
+
+    state: S
+    recorded: tuple[Recorded[Message], ...]
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """How far a batch of a partition got.
+
+    ``next_offset`` is what may be committed, or where to seek. ``failed`` is set when the record at
+    ``next_offset`` raised; ``seek`` when the journal stands before the batch.
+    """
+
+    next_offset: int
+    failed: BaseException | None = None
+    seek: bool = False
+
+
+@dataclass(slots=True)
+class _Work(Generic[S]):
+    shard: str
+    items: Sequence[tuple[int, Cause | None]]
+    source: Source | None = None
+    done: asyncio.Future[tuple[Consumed, asyncio.Future[None] | None, Decided[S] | None]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Journal(Generic[S]):
+    """The state of a service: one writer task for all the shards this process owns."""
+
+    def __init__(
+        self,
+        machine: Machine[S],
+        store: JournalStore,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        shards: int,
+        listener: Listener[S] | None = None,
+    ) -> None:
+        """Wire the journal; ``run`` must be running for anything to happen."""
+        self._codec = Codec(machine, route)
+        self._machine = machine
+        self._store = store
+        self._clock = clock
+        self._shards = shards
+        self._listener = listener
+        self._outbox = Outbox(publisher, store, shards)
+        self._owned: set[str] = set()
+        self._loaded: dict[str, ShardMemory[S]] = {}
+        self._queue: list[_Work[S]] = []
+        self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._due: list[tuple[datetime, str, str]] = []
+        self._quiet: dict[str, datetime] = {}
+
+    def listen(self, listener: Listener[S]) -> None:
+        """Set the listener, when it needs the journal to be built first."""
+        self._listener = listener
+
+    def assign(self, shards: Iterable[str]) -> None:
+        """Take shards over; each is loaded before its first decision, and its unsent blocks are sent first."""
+        for shard in shards:
+            self._owned.add(shard)
+            self._put(_Work(shard, ()))
+
+    def revoke(self, shards: Iterable[str]) -> None:
+        """Give shards up; what is queued for them still runs and is fenced if another owner has written."""
+        for shard in shards:
+            self._owned.discard(shard)
+            self._unload(shard)
+
+    def owns(self, shard: str) -> bool:
+        """Tell whether this process owns the shard."""
+        return shard in self._owned
+
+    def owned(self) -> Mapping[str, S]:
+        """Give the open states in memory."""
+        return {
+            aggregate_id: held.state
+            for memory in self._loaded.values()
+            for aggregate_id, held in memory.held.items()
+            if not self._machine.is_final(held.state)
+        }
+
+    def state(self, aggregate_id: str) -> S | None:
+        """Give a state from memory."""
+        for memory in self._loaded.values():
+            held = memory.held.get(aggregate_id)
+            if held is not None:
+                return held.state
+        return None
+
+    async def read_state(self, aggregate_id: str) -> S | None:
+        """Give a state from memory or the store; of another owner's aggregate it may be a second old."""
+        state = self.state(aggregate_id)
+        if state is None:
+            kept = (await self._store.states([aggregate_id])).get(aggregate_id)
+            state = self._codec.hold(kept).state if kept else None
+        return state
+
+    async def submit(self, cause: Cause, *, shard: str | None = None) -> Decided[S]:
+        """Decide a local cause and wait for the commit, which is shared with others.
+
+        Raises NotOwner, CauseConflict, or what ``decide`` raised. Submitting the same cause again gives
+        the recorded decision.
+        """
+        name = shard if shard is not None else str(shard_of(cause.aggregate_id, self._shards))
+        if name not in self._owned:
+            raise NotOwner(name)
+        work: _Work[S] = _Work(name, ((0, cause),))
+        self._put(work)
+        _, _, decided = await work.done
+        if decided is None:
+            raise NotOwner(name)
+        if not decided.duplicate:
+            return decided
+        known = await self._store.known_causes(name, [cause.cause_id])
+        if cause.cause_id not in known:
+            return decided
+        if known[cause.cause_id].fingerprint != cause.fingerprint:
+            raise CauseConflict(cause.cause_id)
+        recorded = tuple(self._codec.recorded(entry) for entry in known[cause.cause_id].entries)
+        return Decided(decided.state, recorded, duplicate=True)
+
+    async def consume(self, shard: str, source: Source, items: Sequence[tuple[int, Cause | None]]) -> Consumed:
+        """Decide the records of one partition, in order; returns when their messages are on the bus."""
+        self._owned.add(shard)
+        work: _Work[S] = _Work(shard, items, source)
+        self._put(work)
+        consumed, sent, _ = await work.done
+        if sent is not None:
+            await sent
+        return consumed
+
+    async def run(self) -> None:
+        """Write, publish and save until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write(), name="journal-write")
+            tasks.create_task(self._outbox.run(), name="journal-outbox")
+            tasks.create_task(self._save_often(), name="journal-save")
+
+    async def drain(self) -> None:
+        """Wait until the queue and the outbox are empty, then save the states."""
+        while self._queue or self._writing.locked() or not self._outbox.is_empty:
+            await asyncio.sleep(0.01)
+        await self.save()
+
+    async def save(self) -> None:
+        """Keep the changed states, and let final ones leave memory."""
+        for memory in list(self._loaded.values()):
+            changed = {one: memory.held[one] for one in memory.dirty if one in memory.held}
+            folded_to = memory.head_no
+            memory.dirty = set()
+            if not changed:
+                continue
+            states = [self._codec.keep(one, memory.name, held) for one, held in changed.items()]
+            try:
+                await self._store.save(memory.name, states, folded_to)
+            except BaseException:
+                memory.dirty |= set(changed)
+                raise
+            async with self._writing:
+                for one, held in changed.items():
+                    if memory.held.get(one) is held and self._machine.is_final(held.state):
+                        del memory.held[one]
+        metrics.JOURNAL_OPEN.set(sum(len(memory.held) for memory in self._loaded.values()))
+
+    def _put(self, work: _Work[S]) -> None:
+        self._queue.append(work)
+        self._wake.set()
+
+    async def _save_often(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_EVERY_S)
+            try:
+                await self.save()
+            except Exception as error:  # noqa: BLE001 (the cache is written again later; the journal is the truth)
+                _log.warning("journal.save.failed", error=type(error).__name__)
+
+    async def _write(self) -> None:
+        while True:
+            await self._work_or_due()
+            works = self._take()
+            async with self._writing:
+                try:
+                    await self._commit(works)
+                except Exception as error:
+                    _log.exception("journal.batch.failed", error=type(error).__name__)
+                    for work in works:
+                        self._unload(work.shard)
+                        if not work.done.done():
+                            work.done.set_exception(error)
+
+    async def _work_or_due(self) -> None:
+        while not self._queue:
+            self._wake.clear()
+            wait_s = None
+            if self._due:
+                wait_s = max(0.0, (self._due[0][0] - self._clock.now()).total_seconds())
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            except TimeoutError:
+                self._queue_ticks()
+        self._queue_ticks()
+
+    def _queue_ticks(self) -> None:
+        now = self._clock.now()
+        while self._due and self._due[0][0] <= now:
+            due_at, shard, aggregate_id = heapq.heappop(self._due)
+            memory = self._loaded.get(shard)
+            held = memory.held.get(aggregate_id) if memory else None
+            if held is None or self._machine.due_at(held.state) != due_at or self._quiet.get(aggregate_id) == due_at:
+                continue
+            self._quiet[aggregate_id] = due_at
+            cause_id = f"tick:{aggregate_id}:{held.seq}"
+            cause = Cause(aggregate_id, cause_id, Tick(), correlation_id=cause_id)
+            self._queue.append(_Work(shard, ((0, cause),)))
+
+    def _take(self) -> list[_Work[S]]:
+        taken = 0
+        count = 0
+        for work in self._queue:
+            count += max(1, len(work.items))
+            if taken and count > BATCH_MAX:
+                break
+            taken += 1
+        works, self._queue = self._queue[:taken], self._queue[taken:]
+        return works
+
+    async def _commit(self, works: list[_Work[S]]) -> None:
+        for _ in range(_TRIES_MAX):
+            for shard in {work.shard for work in works}:
+                if shard not in self._loaded:
+                    await self._load(shard)
+            works = await self._commit_once(works)
+            if not works:
+                return
+        msg = "a batch was fenced again and again"
+        raise RuntimeError(msg)
+
+    async def _commit_once(self, works: list[_Work[S]]) -> list[_Work[S]]:
+        """Decide and insert; gives the works that must be decided again."""
+        kept = await self._kept_states(works)
+        now = self._clock.now()
+        drafts: dict[str, Draft[S]] = {}
+        outcomes: list[tuple[_Work[S], Consumed, CauseConflict | Exception | None, bool]] = []
+        for work in works:
+            memory = self._loaded[work.shard]
+            draft = drafts.setdefault(work.shard, Draft(self._codec, memory, kept, now))
+            outcomes.append((work, *_decide_work(work, draft, memory)))
+        blocks = {shard: draft.block() for shard, draft in drafts.items() if draft.decisions}
+        started_s = self._clock.monotonic_s()
+        fates = await self._store.insert(list(blocks.values())) if blocks else {}
+        metrics.JOURNAL_COMMIT.observe(self._clock.monotonic_s() - started_s)
+        sent: dict[str, asyncio.Future[None]] = {}
+        for shard, draft in drafts.items():
+            if fates.get(shard, Insert.committed) is Insert.committed:
+                self._committed(shard, draft, blocks.get(shard), sent)
+            else:
+                await self._not_committed(shard, fates[shard], blocks[shard])
+        again = []
+        for work, consumed, error, duplicate in outcomes:
+            if fates.get(work.shard, Insert.committed) is not Insert.committed:
+                again.append(work)
+            else:
+                _resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
+        return again
+
+    async def _kept_states(self, works: list[_Work[S]]) -> dict[str, Held[S]]:
+        wanted = {
+            cause.aggregate_id
+            for work in works
+            for _, cause in work.items
+            if cause is not None and cause.aggregate_id not in self._loaded[work.shard].held
+        }
+        states = await self._store.states(wanted) if wanted else {}
+        return {aggregate_id: self._codec.hold(one) for aggregate_id, one in states.items()}
+
+    def _committed(
+        self, shard: str, draft: Draft[S], block: Block | None, sent: dict[str, asyncio.Future[None]]
+    ) -> None:
+        draft.apply(block)
+        if block is None:
+            return
+        sent[shard] = self._outbox.put(block)
+        metrics.JOURNAL_BLOCKS.inc()
+        metrics.JOURNAL_DECISIONS.inc(len(draft.decisions))
+        for aggregate_id, held in draft.changed.items():
+            self._watch(shard, aggregate_id, held.state)
+        if self._listener is not None:
+            for decision in draft.decisions:
+                held = draft.changed[decision.aggregate_id]
+                self._listener.changed(decision.aggregate_id, held.state, draft.recorded[decision.cause_id])
+
+    async def _not_committed(self, shard: str, fate: Insert, block: Block) -> None:
+        metrics.JOURNAL_CONFLICTS.labels(fate.value).inc()
+        if fate is Insert.fenced:
+            self._unload(shard)
+            return
+        known = await self._store.known_causes(shard, [one.cause_id for one in block.decisions])
+        self._loaded[shard].remember(known.values())
+
+    async def _load(self, shard: str) -> None:
+        head = await self._store.head(shard)
+        memory: ShardMemory[S] = ShardMemory(shard, head)
+        blocks = await self._store.blocks_after(shard, await self._store.folded_to(shard)) if head else []
+        kept = {one.aggregate_id: one for one in await self._store.open_states(shard)}
+        missing = {one.aggregate_id for block in blocks for one in block.decisions} - set(kept)
+        kept |= await self._store.states(missing)
+        memory.held = {aggregate_id: self._codec.hold(one) for aggregate_id, one in kept.items()}
+        memory.replay(self._codec, blocks)
+        for block in await self._store.unsent(shard) if head else []:
+            self._outbox.put(block)
+        self._loaded[shard] = memory
+        for aggregate_id, held in memory.held.items():
+            self._quiet.pop(aggregate_id, None)
+            self._watch(shard, aggregate_id, held.state)
+        if self._listener is not None:
+            self._listener.loaded(
+                shard, {one: held.state for one, held in memory.held.items() if not self._machine.is_final(held.state)}
+            )
+
+    def _unload(self, shard: str) -> None:
+        if self._loaded.pop(shard, None) is not None and self._listener is not None:
+            self._listener.unloaded(shard)
+
+    def _watch(self, shard: str, aggregate_id: str, state: S) -> None:
+        due_at = self._machine.due_at(state)
+        if due_at is not None and self._quiet.get(aggregate_id) != due_at:
+            heapq.heappush(self._due, (due_at, shard, aggregate_id))
+            self._wake.set()
+        elif due_at is None:
+            self._quiet.pop(aggregate_id, None)
+
+
+def _decide_work(
+    work: _Work[S], draft: Draft[S], memory: ShardMemory[S]
+) -> tuple[Consumed, CauseConflict | Exception | None, bool]:
+    """Decide a work's causes on the draft: how far it got, what a local cause raised, whether it was known."""
+    source = work.source
+    if source is None:
+        for _, cause in work.items:
+            try:
+                if cause is not None and draft.is_duplicate(cause):
+                    metrics.JOURNAL_DUPLICATES.inc()
+                    return Consumed(0), None, True
+                if cause is not None:
+                    draft.decide(cause)
+            except Exception as error:  # noqa: BLE001 (given to the caller of submit)
+                return Consumed(0), error, False
+        return Consumed(0), None, False
+    first = work.items[0][0]
+    expected = memory.offsets.get(source, first)
+    if first > expected and memory.sought.get(source) != expected:
+        memory.sought[source] = expected
+        return Consumed(expected, seek=True), None, False
+    next_offset = max(expected, work.items[-1][0] + 1)
+    for offset, cause in work.items:
+        if offset < expected or cause is None:
+            continue
+        try:
+            if draft.is_duplicate(cause):
+                metrics.JOURNAL_DUPLICATES.inc()
+            else:
+                draft.decide(cause)
+        except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
+            draft.offsets[source] = offset
+            return Consumed(offset, failed=error), None, False
+    draft.offsets[source] = next_offset
+    return Consumed(next_offset), None, False
+
+
+def _resolve(
+    work: _Work[S],
+    draft: Draft[S],
+    consumed: Consumed,
+    error: Exception | None,
+    sent: asyncio.Future[None] | None,
+    *,
+    duplicate: bool,
+) -> None:
+    if work.done.done():
+        return
+    if error is not None:
+        work.done.set_exception(error)
+        return
+    decided = None
+    if work.source is None and work.items:
+        cause = work.items[0][1]
+        if cause is not None:
+            recorded = draft.recorded.get(cause.cause_id, ())
+            decided = Decided(draft.held(cause.aggregate_id).state, recorded, duplicate)
+    work.done.set_result((consumed, sent, decided))
+
+

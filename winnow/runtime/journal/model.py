@@ -1,0 +1,220 @@
+"""What the journal is made of: causes, decisions, blocks, and what a service supplies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from winnow.contracts.envelope import Event, Message, Recorded
+
+GENESIS: Final = "0" * 64
+"""The hash before the first block of a shard."""
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One message for one aggregate. The same ``cause_id`` is decided once; ``fingerprint`` tells a repeat from a clash."""
+
+    aggregate_id: str
+    cause_id: str
+    message: object
+    correlation_id: str
+    fingerprint: str = ""
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Handed to an aggregate whose ``due_at`` has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A partition that causes come from."""
+
+    topic: str
+    partition: int
+
+
+class Machine(Protocol[S]):
+    """What a service supplies: pure rules and how its state is kept."""
+
+    producer: str
+    state_type: type[S]
+    private_events: tuple[type[Event], ...]
+
+    def initial(self, aggregate_id: str) -> S:
+        """Give the state of an aggregate that nothing is known of."""
+        ...
+
+    def decide(self, state: S, message: object, now: datetime) -> Sequence[Message]:
+        """Give events and commands, in order; nothing means that nothing is recorded."""
+        ...
+
+    def evolve(self, state: S, event: Event, at: datetime) -> S:
+        """Fold an event, public or private."""
+        ...
+
+    def due_at(self, state: S) -> datetime | None:
+        """Say when the aggregate wants a Tick."""
+        ...
+
+    def is_final(self, state: S) -> bool:
+        """Say whether the aggregate may leave memory."""
+        ...
+
+
+class Listener(Protocol[S]):
+    """Told about commits and ownership; must return at once and must not raise."""
+
+    def changed(self, aggregate_id: str, state: S, recorded: Sequence[Recorded[Message]]) -> None:
+        """A decision was committed."""
+
+    def loaded(self, shard: str, states: Mapping[str, S]) -> None:
+        """A shard was loaded; these are its open states."""
+
+    def unloaded(self, shard: str) -> None:
+        """The shard is no longer ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of a decision: where it goes (None: nowhere, it stays here) and its JSON text.
+
+    ``body`` is kept as text, so that what is sent again after a crash is the same to the byte.
+    """
+
+    topic: str | None
+    key: str
+    type: str
+    is_command: bool
+    body: str
+
+    def document(self) -> dict[str, Any]:
+        """Read the flat form."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one cause led to for one aggregate; ``seq`` counts its decisions from 1."""
+
+    aggregate_id: str
+    seq: int
+    cause_id: str
+    fingerprint: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A committed batch of one shard: state change, inbox, outbox, offsets and hash chain in one document."""
+
+    shard: str
+    block_no: int
+    prev_hash: str
+    offsets: Mapping[Source, int]
+    decisions: tuple[Decision, ...]
+    at: datetime
+    hash: str = field(default="")
+
+    @property
+    def block_id(self) -> str:
+        """Name the block; unique, which is what fences a stale owner."""
+        return f"{self.shard}:{self.block_no}"
+
+    def sealed(self) -> Block:
+        """Give the block with its hash over everything before it."""
+        return Block(
+            self.shard, self.block_no, self.prev_hash, self.offsets, self.decisions, self.at, self.digest()
+        )
+
+    def digest(self) -> str:
+        """Hash the block's content and its predecessor's hash."""
+        body = self.to_document()
+        content = {name: body[name] for name in ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")}
+        return hashlib.sha256(canonical(content)).hexdigest()
+
+    def to_document(self) -> dict[str, Any]:
+        """Give the stored form, without its ``sent`` mark."""
+        return {
+            "_id": self.block_id,
+            "shard": self.shard,
+            "block_no": self.block_no,
+            "prev_hash": self.prev_hash,
+            "hash": self.hash,
+            "offsets": [
+                {"topic": source.topic, "partition": source.partition, "next": offset}
+                for source, offset in sorted(self.offsets.items(), key=lambda pair: (pair[0].topic, pair[0].partition))
+            ],
+            "causes": [decision.cause_id for decision in self.decisions],
+            "decisions": [
+                {
+                    "aggregate_id": decision.aggregate_id,
+                    "seq": decision.seq,
+                    "cause_id": decision.cause_id,
+                    "fingerprint": decision.fingerprint,
+                    "entries": [
+                        {
+                            "topic": entry.topic,
+                            "key": entry.key,
+                            "type": entry.type,
+                            "is_command": entry.is_command,
+                            "body": entry.body,
+                        }
+                        for entry in decision.entries
+                    ],
+                }
+                for decision in self.decisions
+            ],
+            "at": self.at.isoformat(),
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Block:
+        """Read the stored form."""
+        return cls(
+            shard=document["shard"],
+            block_no=document["block_no"],
+            prev_hash=document["prev_hash"],
+            offsets={Source(one["topic"], one["partition"]): one["next"] for one in document["offsets"]},
+            decisions=tuple(decision_from_document(one) for one in document["decisions"]),
+            at=datetime.fromisoformat(document["at"]),
+            hash=document["hash"],
+        )
+
+
+def decision_from_document(document: Mapping[str, Any]) -> Decision:
+    """Read a stored decision."""
+    return Decision(
+        aggregate_id=document["aggregate_id"],
+        seq=document["seq"],
+        cause_id=document["cause_id"],
+        fingerprint=document["fingerprint"],
+        entries=tuple(Entry(**entry) for entry in document["entries"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """An aggregate's state as it is kept: JSON text, with how far it is folded."""
+
+    aggregate_id: str
+    shard: str
+    block_no: int
+    seq: int
+    published: int
+    state: str
+    is_final: bool
+
+
+def canonical(value: Any) -> bytes:
+    """Write JSON in one fixed way, so that equal values give equal bytes."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()

@@ -1,0 +1,258 @@
+"""Where blocks and folded states lie: one collection each, in the service's own database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from winnow.runtime import metrics
+from winnow.runtime.journal.model import Block, Decision, Folded, decision_from_document
+from winnow.runtime.log import get_logger
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+_log = get_logger(__name__)
+_BACKOFF_MAX_S = 5.0
+_READ_BATCH = 200
+
+
+class Insert(StrEnum):
+    """What became of a block."""
+
+    committed = "committed"
+    fenced = "fenced"
+    """Another owner has written this block number."""
+    cause_known = "cause_known"
+    """One of its causes is decided in another block."""
+
+
+class JournalStore(Protocol):
+    """The port of the journal. Every method retries while the database does not answer."""
+
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
+        """Commit blocks of different shards; gives the fate of each by shard. Never half of a block."""
+        ...
+
+    async def head(self, shard: str) -> Block | None:
+        """Give the newest block of a shard."""
+        ...
+
+    async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
+        """Give the blocks of a shard after ``block_no``, in order."""
+        ...
+
+    async def unsent(self, shard: str) -> list[Block]:
+        """Give the blocks whose messages may not have reached the bus, in order."""
+        ...
+
+    async def mark_sent(self, block_ids: Sequence[str]) -> None:
+        """Note that the blocks' messages are on the bus."""
+        ...
+
+    async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
+        """Give the decisions taken for these causes, in this shard or wherever causes are unique."""
+        ...
+
+    async def folded_to(self, shard: str) -> int:
+        """Give the block up to which every state of the shard is kept."""
+        ...
+
+    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
+        """Give kept states by aggregate."""
+        ...
+
+    async def open_states(self, shard: str) -> list[Folded]:
+        """Give the kept states of a shard that are not final."""
+        ...
+
+    async def save(self, shard: str, states: Sequence[Folded], folded_to: int) -> None:
+        """Keep states (an older one never replaces a newer one), then how far the shard is folded."""
+        ...
+
+
+class MongoJournalStore:
+    """The journal in MongoDB. With ``causes_unique_everywhere`` a cause is unique over all shards."""
+
+    def __init__(
+        self, database: AsyncIOMotorDatabase[Any], *, causes_unique_everywhere: bool = False, prefix: str = ""
+    ) -> None:
+        """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections."""
+        self._blocks = database[f"{prefix}journal"]
+        self._states = database[f"{prefix}state"]
+        self._folds = database[f"{prefix}folds"]
+        self._everywhere = causes_unique_everywhere
+
+    async def prepare(self) -> None:
+        """Create the indexes; may be repeated."""
+        await self._blocks.create_index([("shard", 1), ("block_no", 1)], unique=True, name="chain")
+        if self._everywhere:
+            await self._blocks.create_index([("causes", 1)], unique=True, name="cause_once")
+        else:
+            await self._blocks.create_index([("shard", 1), ("causes", 1)], unique=True, name="cause_once")
+        await self._blocks.create_index([("shard", 1), ("sent", 1), ("block_no", 1)], name="outbox")
+        await self._states.create_index([("shard", 1), ("is_final", 1)], name="open")
+
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
+        """Commit blocks; an insert whose answer is lost is looked up, never repeated blindly."""
+        documents = [{**block.to_document(), "sent": not _outgoing(block)} for block in blocks]
+        waited_s = 0.05
+        while True:
+            try:
+                metrics.DATABASE_CALLS.labels("insert_blocks").inc()
+                if len(documents) == 1:
+                    await self._blocks.insert_one(documents[0])
+                else:
+                    await self._blocks.insert_many(documents, ordered=False)
+                return {block.shard: Insert.committed for block in blocks}
+            except BulkWriteError:
+                pass
+            except PyMongoError as error:
+                if not _is_duplicate(error):
+                    waited_s = await _back_off("journal.insert.retried", error, waited_s)
+            fates = await self._fates(blocks)
+            if fates is not None:
+                return fates
+
+    async def _fates(self, blocks: Sequence[Block]) -> dict[str, Insert] | None:
+        """Look up what became of each block; None when one of them is simply absent and may be tried again."""
+        ids = [block.block_id for block in blocks]
+        found = {one["_id"]: one["hash"] for one in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})}
+        fates: dict[str, Insert] = {}
+        for block in blocks:
+            stored = found.get(block.block_id)
+            if stored == block.hash:
+                fates[block.shard] = Insert.committed
+            elif stored is not None:
+                fates[block.shard] = Insert.fenced
+            elif await self.known_causes(block.shard, [one.cause_id for one in block.decisions]):
+                fates[block.shard] = Insert.cause_known
+            else:
+                return None
+        return fates
+
+    async def head(self, shard: str) -> Block | None:
+        """Give the newest block of a shard."""
+        rows = await self._read(self._blocks, {"shard": shard}, sort=[("block_no", -1)], limit=1)
+        return Block.from_document(rows[0]) if rows else None
+
+    async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
+        """Give the blocks of a shard after ``block_no``, in order."""
+        query = {"shard": shard, "block_no": {"$gt": block_no}}
+        return [Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])]
+
+    async def unsent(self, shard: str) -> list[Block]:
+        """Give the blocks whose messages may not have reached the bus, in order."""
+        query = {"shard": shard, "sent": False}
+        return [Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])]
+
+    async def mark_sent(self, block_ids: Sequence[str]) -> None:
+        """Note that the blocks' messages are on the bus."""
+        metrics.DATABASE_CALLS.labels("mark_sent").inc()
+        await self._blocks.update_many({"_id": {"$in": list(block_ids)}}, {"$set": {"sent": True}})
+
+    async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
+        """Give the decisions taken for these causes."""
+        query: dict[str, Any] = {"causes": {"$in": list(cause_ids)}}
+        if not self._everywhere:
+            query["shard"] = shard
+        wanted = set(cause_ids)
+        return {
+            one["cause_id"]: decision_from_document(one)
+            for row in await self._read(self._blocks, query, {"decisions": 1})
+            for one in row["decisions"]
+            if one["cause_id"] in wanted
+        }
+
+    async def folded_to(self, shard: str) -> int:
+        """Give the block up to which every state of the shard is kept; 0 for none."""
+        rows = await self._read(self._folds, {"_id": shard})
+        return int(rows[0]["block_no"]) if rows else 0
+
+    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
+        """Give kept states by aggregate."""
+        ids = list(aggregate_ids)
+        rows = await self._read(self._states, {"_id": {"$in": ids}}) if ids else []
+        return {row["_id"]: _folded(row) for row in rows}
+
+    async def open_states(self, shard: str) -> list[Folded]:
+        """Give the kept states of a shard that are not final."""
+        return [_folded(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
+
+    async def save(self, shard: str, states: Sequence[Folded], folded_to: int) -> None:
+        """Keep states, then how far the shard is folded."""
+        metrics.DATABASE_CALLS.labels("save_states").inc()
+        if states:
+            writes = [
+                ReplaceOne({"_id": one.aggregate_id, "block_no": {"$lt": one.block_no}}, _row(one), upsert=True)
+                for one in states
+            ]
+            try:
+                await self._states.bulk_write(writes, ordered=False)
+            except BulkWriteError as error:
+                # An upsert that lost to a newer state shows as a duplicate key: the newer one stays.
+                if any(one.get("code") != _DUPLICATE for one in error.details.get("writeErrors", [])):
+                    raise
+        step = UpdateOne({"_id": shard}, {"$max": {"block_no": folded_to}}, upsert=True)
+        await self._folds.bulk_write([step])
+
+    async def _read(
+        self,
+        collection: Any,
+        query: dict[str, Any],
+        fields: dict[str, int] | None = None,
+        *,
+        sort: list[tuple[str, int]] | None = None,
+        limit: int = 0,
+    ) -> list[dict[str, Any]]:
+        waited_s = 0.05
+        while True:
+            metrics.DATABASE_CALLS.labels("read").inc()
+            try:
+                cursor = collection.find(query, fields, sort=sort, limit=limit, batch_size=_READ_BATCH)
+                rows: list[dict[str, Any]] = await cursor.to_list(length=None)
+            except PyMongoError as error:
+                waited_s = await _back_off("journal.read.retried", error, waited_s)
+            else:
+                return rows
+
+
+_DUPLICATE = 11000
+
+
+def _outgoing(block: Block) -> bool:
+    return any(entry.topic for decision in block.decisions for entry in decision.entries)
+
+
+def _is_duplicate(error: PyMongoError) -> bool:
+    return getattr(error, "code", None) == _DUPLICATE
+
+
+async def _back_off(event: str, error: PyMongoError, waited_s: float) -> float:
+    metrics.DATABASE_RETRIES.inc()
+    _log.warning(event, error=type(error).__name__, wait_s=waited_s)
+    await asyncio.sleep(waited_s)
+    return min(waited_s * 2, _BACKOFF_MAX_S)
+
+
+def _row(one: Folded) -> dict[str, Any]:
+    return {
+        "_id": one.aggregate_id,
+        "shard": one.shard,
+        "block_no": one.block_no,
+        "seq": one.seq,
+        "published": one.published,
+        "state": one.state,
+        "is_final": one.is_final,
+    }
+
+
+def _folded(row: dict[str, Any]) -> Folded:
+    return Folded(
+        row["_id"], row["shard"], row["block_no"], row["seq"], row["published"], row["state"], row["is_final"]
+    )

@@ -1,0 +1,57 @@
+"""Joins bus and journal: a table from wire type to cause, and shards that follow the partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.topics import MESSAGES
+from winnow.runtime.bus import Bus, Received
+from winnow.runtime.journal import Cause, Consumed, Journal, Source
+from winnow.runtime.journal.shard import fingerprint
+
+ToCause = Callable[[Recorded[Any], str], Cause | None]
+"""Turns a record into the cause of a decision, or None to pass it over; the second argument is its fingerprint."""
+
+Table = Mapping[str, ToCause]
+
+
+def cause_about(aggregate_id: str, recorded: Recorded[Message], mark: str) -> Cause:
+    """Give the cause that a record is for an aggregate: an event by its event id, a command by its command id."""
+    message, envelope = recorded.message, recorded.envelope
+    cause_id = str(getattr(message, "command_id", envelope.event_id))
+    return Cause(aggregate_id, cause_id, message, envelope.correlation_id, mark, envelope.traceparent)
+
+
+class JournalLanes:
+    """Feeds a journal from the partitions of one topic; partition n is shard n."""
+
+    def __init__(self, journal: Journal[Any], table: Table) -> None:
+        """Use a table of the types this service acts on."""
+        self._journal = journal
+        self._table = table
+
+    def subscribe(self, bus: Bus, topic: str, group: str) -> None:
+        """Attach to the bus."""
+        models = {name: MESSAGES[name] for name in self._table}
+        bus.subscribe([topic], group, models, self.handle, assigned=self.assigned, revoked=self.revoked)
+
+    def assigned(self, sources: Iterable[Source]) -> None:
+        """Take over the shards of new partitions."""
+        self._journal.assign(str(source.partition) for source in sources)
+
+    def revoked(self, sources: Iterable[Source]) -> None:
+        """Give up the shards of lost partitions."""
+        self._journal.revoke(str(source.partition) for source in sources)
+
+    async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
+        """Decide a partition's records."""
+        items = [(one.offset, self._cause(one)) for one in received]
+        return await self._journal.consume(str(source.partition), source, items)
+
+    def _cause(self, received: Received) -> Cause | None:
+        recorded = received.recorded
+        if recorded is None:
+            return None
+        return self._table[recorded.message.type](recorded, fingerprint(received.body))

@@ -1,0 +1,44 @@
+"""The seam to MongoDB: the driver is named here and in the stores, nowhere else (ADR-0009)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from winnow.contracts.errors import Unavailable
+
+WRITE_CONCERN: Final = WriteConcern(w="majority", j=True)
+"""An acknowledged write survives a crash of the server."""
+
+
+class Mongo:
+    """A connection to one service's database."""
+
+    def __init__(self, uri: str, database: str) -> None:
+        """Prepare the client; it connects on first use."""
+        self._client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
+            uri, serverSelectionTimeoutMS=5000, connectTimeoutMS=5000, socketTimeoutMS=30_000, tz_aware=True
+        )
+        self.database: AsyncIOMotorDatabase[Any] = self._client.get_database(
+            database, write_concern=WRITE_CONCERN, read_concern=ReadConcern("local")
+        )
+
+    async def ping(self) -> None:
+        """Raise unless the server answers."""
+        await self._client.admin.command("ping")
+
+    async def fix_shards(self, shards: int) -> None:
+        """Record the number of shards once; raises Unavailable when the deployment was created with another."""
+        record = await self.database["deployment"].find_one_and_update(
+            {"_id": "shards"}, {"$setOnInsert": {"count": shards}}, upsert=True, return_document=True
+        )
+        if record["count"] != shards:
+            detail = f"this deployment was created with {record['count']} shards, the setting says {shards}"
+            raise Unavailable(detail)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()

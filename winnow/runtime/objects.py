@@ -1,0 +1,151 @@
+"""The seam to the object store: boto3 in threads, one client, everything with a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import boto3
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from winnow.contracts.errors import NotFound, Unavailable
+from winnow.runtime import metrics
+
+T = TypeVar("T")
+_THREADS: Final = 16
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchBucket"})
+
+
+class Objects:
+    """Put, get and sign. Absent things raise NotFound, a store that does not answer raises Unavailable."""
+
+    def __init__(self, endpoint: str, region: str, access_key: str, secret_key: str) -> None:
+        """Build the client; it connects on first use."""
+        self._client: Any = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"max_attempts": 4, "mode": "standard"},
+                max_pool_connections=_THREADS,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
+
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        """Store an object; keys are content-addressed, so storing again changes nothing."""
+        await self._call(
+            "put",
+            lambda: self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type),
+        )
+
+    async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
+        """Read an object of at most ``max_bytes``; a larger one raises ValueError before it is read whole."""
+
+        def read() -> bytes:
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            with answer["Body"] as stream:
+                body: bytes = stream.read(max_bytes + 1)
+            if len(body) > max_bytes:
+                msg = "the object is larger than allowed"
+                raise ValueError(msg)
+            return body
+
+        return await self._call("get", read)
+
+    async def exists(self, bucket: str, key: str) -> bool:
+        """Tell whether an object is there."""
+        try:
+            await self._call("head", lambda: self._client.head_object(Bucket=bucket, Key=key))
+        except NotFound:
+            return False
+        return True
+
+    async def delete(self, bucket: str, keys: list[str]) -> None:
+        """Delete objects; absent ones do not matter."""
+        for start in range(0, len(keys), 1000):
+            batch = [{"Key": key} for key in keys[start : start + 1000]]
+            await self._call(
+                "delete", lambda: self._client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            )
+
+    async def list(self, bucket: str, prefix: str, after: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+        """List objects below a prefix in key order, as ``{"key", "size_bytes", "modified_at"}``."""
+        answer = await self._call(
+            "list",
+            lambda: self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit),
+        )
+        return [
+            {"key": one["Key"], "size_bytes": one["Size"], "modified_at": one["LastModified"]}
+            for one in answer.get("Contents", [])
+        ]
+
+    async def presign_get(
+        self, bucket: str, key: str, *, expires_in_s: int, filename: str, content_type: str
+    ) -> str:
+        """Sign a link that downloads as an attachment and ends after ``expires_in_s``; never log it."""
+        parameters = {
+            "Bucket": bucket,
+            "Key": key,
+            "ResponseContentDisposition": f'attachment; filename="{filename}"',
+            "ResponseContentType": content_type,
+        }
+        return await self._call(
+            "presign",
+            lambda: str(
+                self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_in_s)
+            ),
+        )
+
+    async def make_bucket(self, bucket: str) -> None:
+        """Create a bucket unless it is there."""
+        try:
+            await self._call("head", lambda: self._client.head_bucket(Bucket=bucket))
+        except NotFound:
+            await self._call("make", lambda: self._client.create_bucket(Bucket=bucket))
+
+    async def expire_after(self, bucket: str, prefix: str, days: int) -> None:
+        """Set the lifecycle rule that deletes objects below a prefix after some days."""
+        rule = {
+            "ID": f"expire-{prefix.strip('/')}",
+            "Filter": {"Prefix": prefix},
+            "Status": "Enabled",
+            "Expiration": {"Days": days},
+        }
+        await self._call(
+            "lifecycle",
+            lambda: self._client.put_bucket_lifecycle_configuration(
+                Bucket=bucket, LifecycleConfiguration={"Rules": [rule]}
+            ),
+        )
+
+    async def ping(self, bucket: str) -> None:
+        """Raise unless the bucket can be reached."""
+        await self._call("head", lambda: self._client.head_bucket(Bucket=bucket))
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    async def _call(self, operation: str, call: Callable[[], T]) -> T:
+        metrics.OBJECT_CALLS.labels(operation).inc()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _ABSENT:
+                raise NotFound("the object does not exist") from None
+            raise Unavailable("the object store refused the call") from error
+        except BotoCoreError as error:
+            raise Unavailable("the object store does not answer") from error

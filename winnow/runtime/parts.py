@@ -1,0 +1,120 @@
+"""The parts most services are built from, wired to the life of a service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from winnow.contracts.errors import Unavailable, WinnowError
+from winnow.runtime.bus import Bus
+from winnow.runtime.journal import Journal, Listener, Machine, MongoJournalStore
+from winnow.runtime.journal.model import S
+from winnow.runtime.log import get_logger
+from winnow.runtime.mongo import Mongo
+from winnow.runtime.objects import Objects
+from winnow.runtime.service import Service
+from winnow.runtime.settings import ServiceSettings
+from winnow.runtime.topics import check_topics
+
+_log = get_logger(__name__)
+_START_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Connections of one process."""
+
+    mongo: Mongo
+    objects: Objects
+    bus: Bus
+
+
+def connect(service: Service, settings: ServiceSettings) -> Parts:
+    """Make the connections and tie them to the service: waited for at start, probed, closed at the end."""
+    mongo = Mongo(
+        settings.mongo_uri.get_secret_value(), settings.mongo_database or f"winnow_{service.name}"
+    )
+    objects = Objects(
+        settings.s3_endpoint,
+        settings.s3_region,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+    )
+    bus = Bus(settings, service.name)
+
+    async def mongo_ready() -> None:
+        await _wait_for("mongodb", mongo.ping)
+        await mongo.fix_shards(settings.shards)
+
+    async def objects_ready() -> None:
+        await _wait_for("object store", lambda: objects.ping(settings.private_bucket))
+
+    async def close() -> None:
+        mongo.close()
+        objects.close()
+
+    service.add_start(mongo_ready)
+    service.add_start(objects_ready)
+    service.add_check("mongodb", mongo.ping)
+    service.add_check("objects", lambda: objects.ping(settings.private_bucket))
+    service.add_check("kafka", bus.ping)
+    service.add_close(close)
+    return Parts(mongo, objects, bus)
+
+
+def journal_of(
+    service: Service,
+    parts: Parts,
+    machine: Machine[S],
+    *,
+    listener: Listener[S] | None = None,
+    causes_unique_everywhere: bool = False,
+    collections: str = "",
+) -> Journal[S]:
+    """Build a journal on the service's database and run it for the life of the service.
+
+    ``collections`` prefixes the collection names, for a service that keeps two journals.
+    """
+    store = MongoJournalStore(
+        parts.mongo.database, causes_unique_everywhere=causes_unique_everywhere, prefix=collections
+    )
+    journal = Journal(machine, store, parts.bus, service.clock, shards=service.settings.shards, listener=listener)
+    service.add_start(store.prepare)
+    service.add_task(f"{collections}journal", journal.run)
+    return journal
+
+
+def run_bus(service: Service, parts: Parts, topics: Sequence[str], journals: Sequence[Journal[Any]] = ()) -> None:
+    """Start the bus after everything added so far; at the stop, stop it first, then drain the journals."""
+
+    async def start() -> None:
+        await check_topics(service.settings.kafka_bootstrap, list(topics), shards=service.settings.shards)
+        await parts.bus.start()
+
+    async def joined() -> bool:
+        return parts.bus.joined
+
+    service.add_start(start)
+    service.add_check("group", joined)
+    service.add_drain(parts.bus.stop)
+    for journal in journals:
+        service.add_drain(journal.drain)
+
+
+async def _wait_for(name: str, ping: Any) -> None:
+    deadline = asyncio.get_running_loop().time() + _START_WITHIN_S
+    while True:
+        try:
+            await ping()
+        except (PyMongoError, WinnowError) as error:
+            if asyncio.get_running_loop().time() > deadline:
+                detail = f"{name} does not answer"
+                raise Unavailable(detail) from error
+            _log.warning("service.start.waiting", part=name)
+            await asyncio.sleep(0.5)
+        else:
+            return

@@ -1,0 +1,64 @@
+"""Settings that every service has; each service adds its own in one frozen class."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is missing, unknown or out of bounds; the text names it and never its value."""
+
+
+class ServiceSettings(BaseSettings):
+    """Read from the environment; subclasses set the prefix ``WINNOW_<SERVICE>_``. Secrets have no default."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address that every listener binds.")
+    instance: str = Field("local", description="Name of this replica, stable over restarts.")
+    ops_port: Port = Field(0, description="Port of /livez, /readyz and /metrics; 0 chooses a free one.")
+    grpc_port: Port = Field(0, description="Port of the gRPC server; 0 chooses a free one.")
+    kafka_bootstrap: str = Field(description="Kafka bootstrap servers, host:port, comma separated.")
+    idempotent_producer: bool = Field(default=True, description="Off only for a broker that refuses it.")
+    fetch_max_wait_ms: Annotated[int, Field(ge=1, le=5000)] = Field(
+        500, description="Longest wait of a fetch; 5 for a broker that polls."
+    )
+    batch_records_max: Annotated[int, Field(ge=1, le=5000)] = Field(500, description="Records in one batch.")
+    shards: Annotated[int, Field(ge=1, le=1024)] = Field(
+        16, description="Partitions of every topic; fixed when a deployment is created."
+    )
+    mongo_uri: SecretStr = Field(description="MongoDB connection string.")
+    mongo_database: str = Field("", description="Database; empty for winnow_<service>.")
+    s3_endpoint: str = Field(description="Object store, as a URL.")
+    s3_region: str = Field("us-east-1", description="Region that links are signed for.")
+    s3_access_key: SecretStr = Field(description="Access key of the object store.")
+    s3_secret_key: SecretStr = Field(description="Secret key of the object store.")
+    private_bucket: str = Field("winnow-private", description="Inputs and candidates; never linked.")
+    outputs_bucket: str = Field("winnow-outputs", description="Outputs and thumbnails; presigned links only.")
+    drain_timeout_s: Annotated[float, Field(ge=1, le=600)] = Field(20.0, description="Longest drain at SIGTERM.")
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field("info", description="Log level.")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read and check; raises SettingsError with one sentence per fault."""
+        prefix = str(cls.model_config.get("env_prefix", ""))
+        known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+        unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+        if unknown:
+            msg = f"unknown setting: {', '.join(unknown)}"
+            raise SettingsError(msg)
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [f"{prefix}{'_'.join(map(str, one['loc']))}".upper() + f": {one['msg']}" for one in error.errors()]
+            raise SettingsError("; ".join(lines)) from None
+
+    def masked(self) -> dict[str, str]:
+        """Give every setting as text, secrets hidden, for the line printed at start."""
+        return {name: str(value) for name, value in self.model_dump().items()}

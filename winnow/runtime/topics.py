@@ -1,0 +1,76 @@
+"""Creates the topics and checks them at start; nothing else makes a topic."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+
+from winnow.contracts.errors import Unavailable
+from winnow.contracts.topics import TOPICS, dead_letter_topics
+
+
+async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: float = 60.0) -> list[str]:
+    """Create every topic that is missing, with one partition a shard; gives the names that were created.
+
+    Raises Unavailable when the broker does not answer in time or a topic has another number of partitions.
+    """
+    wanted: dict[str, dict[str, str]] = {
+        topic.name: {"retention.ms": str(topic.retention_s * 1000), "max.message.bytes": str(topic.message_max_bytes)}
+        for topic in TOPICS
+    }
+    wanted |= {name: {"retention.ms": str(400 * 24 * 3600 * 1000)} for name in dead_letter_topics()}
+    admin = await _connect(bootstrap, within_s)
+    try:
+        present = set(await admin.list_topics())
+        missing = [name for name in wanted if name not in present]
+        if missing:
+            # aiokafka reports a refused topic in the answer instead of raising.
+            answer: Any = await admin.create_topics(
+                [NewTopic(name, shards, replicas, topic_configs=wanted[name]) for name in missing]
+            )
+            for topic, code, *_ in answer.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    detail = f"the broker refused to create topic {topic} (code {code})"
+                    raise Unavailable(detail)
+        await _check(admin, list(wanted), shards)
+    finally:
+        await admin.close()
+    return missing
+
+
+async def check_topics(bootstrap: str, names: list[str], *, shards: int, within_s: float = 60.0) -> None:
+    """Raise Unavailable unless the topics exist with one partition a shard."""
+    admin = await _connect(bootstrap, within_s)
+    try:
+        await _check(admin, names, shards)
+    finally:
+        await admin.close()
+
+
+async def _connect(bootstrap: str, within_s: float) -> Any:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="winnow-topics")
+        try:
+            await admin.start()
+        except KafkaError as error:
+            await admin.close()
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable("Kafka does not answer") from error
+            await asyncio.sleep(0.2)
+        else:
+            return admin
+
+
+async def _check(admin: Any, names: list[str], shards: int) -> None:
+    for topic in await admin.describe_topics(names):
+        count = len(topic["partitions"])
+        if topic["error_code"] != 0 or count == 0:
+            detail = f"topic {topic['topic']} does not exist: run `winnow topics apply`"
+            raise Unavailable(detail)
+        if count != shards:
+            detail = f"topic {topic['topic']} has {count} partitions, but the deployment has {shards} shards"
+            raise Unavailable(detail)
