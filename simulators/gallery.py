@@ -1,0 +1,175 @@
+"""Where a simulated provider's pictures are made, kept for download, and their truth recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, ParamSpec, TypeVar
+
+import numpy as np
+
+from simulators.darkroom import Darkroom, OutputFormat, Print, PrintOrder, prompt_fingerprint, subject_of
+from simulators.defects import Defect, draw_defect
+from simulators.generation import Generation, ServedPicture
+from simulators.photos.studio import Subject
+from simulators.provider_profile import Levers, ProviderProfile
+from winnow.runtime.clock import Clock
+
+_RENDER_THREADS: Final = 2
+_POOL_SIDE_PX: Final = 1024
+# The stream of randomness that decides on defects, apart from the one that draws the picture.
+_DEFECT: Final = 14
+
+P = ParamSpec("P")
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    made: Print
+    born_s: float
+
+
+class Gallery:
+    """Makes and holds pictures. All methods belong to one event loop; rendering has threads of its own."""
+
+    def __init__(
+        self,
+        profile: ProviderProfile,
+        levers: Levers,
+        *,
+        seed: tuple[int, ...],
+        clock: Clock,
+        darkroom: Darkroom | None = None,
+    ) -> None:
+        """Open an empty gallery; a given darkroom is shared instead of prepared anew."""
+        self._profile = profile
+        self._levers = levers
+        self._seed = seed
+        self._clock = clock
+        self._darkroom = darkroom
+        self._files: OrderedDict[str, _Held] = OrderedDict()
+        self._truth: OrderedDict[str, dict[str, object]] = OrderedDict()
+        self._pools: dict[tuple[Subject, OutputFormat], list[Print]] = {}
+        self._pool_turn = 0
+        self._last_good: dict[Subject, tuple[int, ...]] = {}
+        self._renderers = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="render")
+
+    async def prepare(self) -> None:
+        """Make ready whatever takes time: cutouts, and the pool of an instant profile."""
+        if self._darkroom is None:
+            self._darkroom = await self._in_thread(Darkroom)
+        if self._profile.pool_size:
+            for subject in Subject:
+                await self._pool(subject, "jpeg")
+
+    def close(self) -> None:
+        """Drop what is still to be rendered."""
+        self._renderers.shutdown(wait=False, cancel_futures=True)
+
+    async def fill(self, generation: Generation) -> None:
+        """Make what was asked for and put it where it can be fetched."""
+        for index, made in enumerate(await self._prints(generation)):
+            generation.pictures.append(self._serve(generation, index, made))
+
+    def file(self, name: str) -> Print | None:
+        """Return a served picture, unless its link has expired."""
+        held = self._files.get(name)
+        if held is None or self._levers.links_expired:
+            return None
+        age_s = self._clock.monotonic_s() - held.born_s
+        return held.made if age_s <= self._levers.result_ttl_s else None
+
+    def truth(self) -> list[dict[str, object]]:
+        """Tell what every picture served so far really is, oldest first."""
+        return list(self._truth.values())
+
+    async def _prints(self, generation: Generation) -> list[Print]:
+        wanted = generation.wanted
+        subject = subject_of(wanted.prompt)
+        if self._profile.pool_size:
+            pool = await self._pool(subject, wanted.output_format)
+            first, self._pool_turn = self._pool_turn, self._pool_turn + wanted.image_count
+            return [pool[(first + index) % len(pool)] for index in range(wanted.image_count)]
+        orders = [self._order(generation, subject, index) for index in range(wanted.image_count)]
+        return [await self._in_thread(self._develop, order) for order in orders]
+
+    def _order(self, generation: Generation, subject: Subject, index: int) -> PrintOrder:
+        fingerprint = prompt_fingerprint(generation.wanted.prompt)
+        key = (*self._seed, fingerprint, generation.seed, index)
+        if self._levers.forced_defects:
+            defect = self._levers.forced_defects.pop(0)
+        else:
+            rng = np.random.default_rng((*key, _DEFECT))
+            defect = draw_defect(rng, subject, self._levers.defect_rate)
+        repeats = self._last_good.get(subject)
+        if defect is Defect.near_duplicate and repeats is None:
+            defect = None
+        if defect is None:
+            self._last_good[subject] = key
+        wanted = generation.wanted
+        return PrintOrder(key, subject, wanted.size, wanted.output_format, defect, repeats)
+
+    async def _pool(self, subject: Subject, output_format: OutputFormat) -> list[Print]:
+        pool = self._pools.get((subject, output_format))
+        if pool is None:
+            size = (_POOL_SIDE_PX, _POOL_SIDE_PX)
+            pool = []
+            for turn in range(self._profile.pool_size):
+                key = (*self._seed, turn)
+                defect = draw_defect(
+                    np.random.default_rng((*key, _DEFECT)), subject, self._profile.defect_rate
+                )
+                order = PrintOrder(key, subject, size, output_format, defect)
+                pool.append(await self._in_thread(self._develop, order))
+            self._pools[subject, output_format] = pool
+        return pool
+
+    def _develop(self, order: PrintOrder) -> Print:
+        if self._darkroom is None:
+            raise RuntimeError("the world is used before it is prepared")
+        return self._darkroom.develop(order)
+
+    def _serve(self, generation: Generation, index: int, made: Print) -> ServedPicture:
+        mark = hashlib.blake2b(f"{self._seed}/{generation.request_id}/{index}".encode(), digest_size=15)
+        name = (
+            base64.b32encode(mark.digest()).decode().lower() + "." + made.content_type.removeprefix("image/")
+        )
+        self._files[name] = _Held(made, self._clock.monotonic_s())
+        forget_oldest(self._files, self._profile.files_kept)
+        self._truth[made.sha256] = {
+            "sha256": made.sha256,
+            "defect": made.defect,
+            "dimension": made.dimensions[0] if made.dimensions else None,
+            "dimensions": list(made.dimensions),
+            "provider": self._profile.provider,
+            "subject": made.subject,
+            "request_id": generation.request_id,
+            "image_index": index,
+            "seed": generation.seed,
+            "prompt_sha256": _sha256(generation.wanted.prompt),
+            "price_usd_micro": generation.price_usd_micro,
+        }
+        forget_oldest(self._truth, self._profile.truth_kept)
+        return ServedPicture(name, made)
+
+    async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._renderers, lambda: work(*arguments, **named))
+
+
+def forget_oldest(kept: OrderedDict[str, V], limit: int) -> None:
+    """Keep the newest ``limit`` entries."""
+    for name in list(islice(kept, max(0, len(kept) - limit))):
+        del kept[name]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

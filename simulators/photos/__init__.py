@@ -1,0 +1,1 @@
+"""Good pictures, made different enough from each other to be a real choice, out of real photographs."""
