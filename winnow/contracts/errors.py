@@ -39,6 +39,7 @@ class ErrorCode(StrEnum):
     url_not_reachable = "url_not_reachable"
     rate_limited = "rate_limited"
     not_found = "not_found"
+    method_not_allowed = "method_not_allowed"
     already_ended = "already_ended"
     cancel_already_requested = "cancel_already_requested"
     no_offering = "no_offering"

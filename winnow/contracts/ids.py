@@ -31,6 +31,7 @@ class Prefix(StrEnum):
     event = "evt"
     command = "cmd"
     key = "key"
+    input = "inp"
 
 
 TaskId = Annotated[str, StringConstraints(pattern=rf"^task_{_UUID}$")]

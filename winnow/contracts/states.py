@@ -43,6 +43,7 @@ TRANSITIONS: Final[dict[tuple[TaskState | None, str], TaskState]] = {
     (S.accepted, "task.unfunded"): S.unfunded,
     (S.unfunded, "task.cancel_requested"): S.unfunded,
     (S.unfunded, "task.rejected"): S.rejected,
+    (S.unfunded, "task.cancelled"): S.cancelled,
     (S.funded, "task.cancel_requested"): S.funded,
     (S.funded, "task.cancelled"): S.cancelled,
     (S.funded, "task.failed"): S.failed,

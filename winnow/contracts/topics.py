@@ -74,6 +74,35 @@ MESSAGES: Final[dict[str, type[Message]]] = {
 }
 """Wire type → model, for every message that travels."""
 
+PRODUCERS: Final[dict[str, tuple[str, ...]]] = {
+    "task.accepted": ("ingest",),
+    "task.funded": ("ledger",),
+    "task.unfunded": ("ledger",),
+    "task.rejected": ("ingest",),
+    "task.cancel_requested": ("ingest",),
+    "round.planned": ("router",),
+    "attempt.submitted": ("router",),
+    "attempt.finished": ("router",),
+    "candidates.generated": ("router",),
+    "candidates.failed": ("router",),
+    "candidates.scored": ("scorer",),
+    "round.closed": ("router",),
+    "task.selected": ("router",),
+    "task.delivered": ("delivery",),
+    "task.partially_delivered": ("delivery",),
+    "task.failed": ("router", "delivery"),
+    "task.cancelled": ("ingest", "router"),
+    "task.settled": ("ledger",),
+    "entry.recorded": ("ledger",),
+    "GrantCredits": ("ingest",),
+    "ReserveCredits": ("ingest",),
+    "SettleCredits": ("delivery",),
+    "ReleaseCredits": ("ingest", "router", "delivery"),
+    "RefundCredits": ("ingest",),
+    "ScoreCandidates": ("router",),
+}
+"""Wire type → the services that write it."""
+
 
 def group_of(service: str) -> str:
     """Name the consumer group of a service."""

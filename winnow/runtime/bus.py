@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, TopicPartition
+from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 from pydantic import ValidationError
 
@@ -106,8 +106,8 @@ class Bus:
             max_records=self._settings.batch_records_max,
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             batch_timeout_ms=200,
-            session_timeout_ms=30_000,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.session_timeout_ms // 10,
             max_poll_interval_ms=300_000,
             listener=_Listener(joined, revoked),
             parser=_keep_readable_headers,
@@ -155,11 +155,21 @@ class Bus:
         return future  # type: ignore[no-any-return]
 
     async def _on_batch(self, msg: KafkaMessage) -> None:
+        # FastStream passes over a batch whose handler raised, so nothing may leave this method.
         lanes: dict[TopicPartition, list[Any]] = defaultdict(list)
         raw: Any = msg.raw_message
         for record in raw:
             lanes[TopicPartition(record.topic, record.partition)].append(record)
         consumer: Any = msg.consumer
+        try:
+            await self._handle_lanes(consumer, lanes)
+        except Exception as error:
+            _log.exception("bus.batch.failed", error=type(error).__name__)
+            for lane, records in lanes.items():
+                _seek(consumer, lane, records[0].offset)
+            await asyncio.sleep(self._backoff_s)
+
+    async def _handle_lanes(self, consumer: Any, lanes: Mapping[TopicPartition, Sequence[Any]]) -> None:
         results = await asyncio.gather(*(self._lane(lane, records) for lane, records in lanes.items()))
         failed = False
         commits: dict[TopicPartition, int] = {}
@@ -264,6 +274,8 @@ class Bus:
         )
 
     def _measure_lag(self, consumer: Any, lane: TopicPartition, next_offset: int) -> None:
+        if lane not in consumer.assignment():
+            return
         highwater = consumer.highwater(lane)
         if highwater is not None:
             metrics.BUS_LAG.labels(lane.topic, str(lane.partition)).set(max(0, highwater - next_offset))

@@ -29,6 +29,9 @@ class ServiceSettings(BaseSettings):
     fetch_max_wait_ms: Annotated[int, Field(ge=1, le=5000)] = Field(
         500, description="Longest wait of a fetch; 5 for a broker that polls."
     )
+    session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
+        30_000, description="A consumer that is silent for this long loses its partitions; 6000 on the embedded stack."
+    )
     batch_records_max: Annotated[int, Field(ge=1, le=5000)] = Field(500, description="Records in one batch.")
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
         16, description="Partitions of every topic; fixed when a deployment is created."

@@ -1,0 +1,108 @@
+# Winnow. `make run` shows it working, `make test` proves it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := .tools/bin/uv
+UV_VERSION := 0.13.8
+SERVICES := ingest router scorer ledger delivery
+COMPILE = $(UV) pip compile pyproject.toml --overrides requirements/overrides.txt --python-version 3.11 \
+	--prerelease=if-necessary-or-explicit --generate-hashes --no-emit-index-url --no-annotate -q --custom-compile-command "make lock"
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+run: setup ## set everything up, run two demo orders, leave the API up until Ctrl-C
+	$(BIN)/winnow up --demo
+
+demo: setup ## the same, then stop; exit 0 when both orders ended as promised
+	$(BIN)/winnow demo
+
+test: setup check-static ## set everything up and prove the project
+	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e -p no:cacheprovider
+
+setup: $(STAMP) ## create the virtual environment
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "winnow needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+$(STAMP): requirements/dev.lock pyproject.toml | $(UV)
+	@echo "Setting up (the first time takes a minute or two) ..."
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	for try in 1 2 3; do $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock && break; \
+		test $$try != 3 || exit 1; sleep 5; done
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock: $(UV) ## pin every dependency again
+	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
+	for service in $(SERVICES); do $(COMPILE) --extra $$service -o requirements/$$service.lock; done
+
+fmt: setup ## format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet . || true
+
+lint: setup ## ruff and codespell
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+
+types: setup ## mypy, strict
+	$(BIN)/mypy winnow services simulators scripts
+
+imports: setup ## which room may import which
+	$(BIN)/lint-imports --no-logo
+
+proto: setup ## generate the gRPC stubs
+	$(BIN)/python -m scripts.generate_stubs
+
+contracts: setup ## schemas and generated documents: compatible, and without a difference
+	cd proto && ../$(BIN)/buf lint
+	$(BIN)/python -m scripts.check_breaking
+	$(BIN)/python -m scripts.generate_stubs --check
+	$(BIN)/python -m scripts.generate_docs --check
+
+docs: setup ## write the generated documents
+	$(BIN)/python -m scripts.generate_docs
+
+closure: setup ## a service's image holds what it imports
+	$(BIN)/python -m pytest tests/contract/test_image_closure.py
+
+check-static: lint types imports contracts
+check: check-static test-unit ## everything that needs no server
+
+test-unit: setup ## unit and contract tests
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+test-integration: setup ## one service and real servers
+	$(BIN)/python -m pytest tests/integration
+
+test-e2e: setup ## all services and the simulators
+	$(BIN)/python -m pytest tests/e2e
+
+bench: bench-gate bench-line ## every benchmark; results in build/bench
+bench-gate: setup ## what the gate finds, against the recorded truth of the defects
+	$(BIN)/python -m tests.bench.gate
+bench-line: setup ## the whole line with an instant provider
+	$(BIN)/python -m tests.bench.line
+
+up: setup ## start the line and stay
+	$(BIN)/winnow up
+down: setup ## stop it
+	$(BIN)/winnow down
+
+k8s-render: setup ## render and validate the manifests of OVERLAY
+	$(BIN)/python -m pytest tests/contract/test_k8s.py
+
+images: ## build the images (needs a container engine)
+	for service in $(if $(SERVICE),$(SERVICE),$(SERVICES)); do \
+		docker build --file deploy/Dockerfile --build-arg SERVICE=$$service --tag winnow-$$service . ; done
+
+clean: ## remove what was built; keeps the data of `make run` (var/)
+	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help run demo test setup lock fmt lint types imports proto contracts docs closure check check-static test-unit \
+	test-integration test-e2e bench bench-gate bench-line up down k8s-render images clean

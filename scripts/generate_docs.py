@@ -1,0 +1,231 @@
+"""Write the generated documents below docs/, or with --check tell which are stale.
+
+Event schemas, AsyncAPI and topic cards come from the contracts, OpenAPI from ingest's routes, the state
+machine from its table, settings and metrics from their declarations.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import REGISTRY
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+from pydantic_core import PydanticUndefined
+
+from winnow.contracts.envelope import Envelope
+from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS
+from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, dead_letter_topics, group_of
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ("ingest", "router", "scorer", "ledger", "delivery")
+
+
+def events_schema() -> str:
+    """Give the JSON schema of every message, as producers write it (defaults are always written)."""
+    pairs: list[tuple[Any, Any]] = [(model, "serialization") for model in (*MESSAGES.values(), Envelope)]
+    _, document = models_json_schema(pairs, title="Winnow events and commands")
+    for definition in document["$defs"].values():
+        if definition.get("type") == "object" and "properties" in definition:
+            definition["required"] = sorted(definition["properties"])
+    return _json(document)
+
+
+def asyncapi(service: str) -> str:
+    """Give the AsyncAPI document of a service: what it reads by its table, what it writes by the contracts."""
+    reads = sorted(importlib.import_module(f"services.{service}.bus").READS)
+    writes = sorted(name for name, producers in PRODUCERS.items() if service in producers)
+    channels = {
+        topic.name: {
+            "address": topic.name,
+            "description": topic.holds,
+            "messages": {
+                name: {"$ref": f"#/components/messages/{name}"}
+                for name in sorted({*reads, *writes})
+                if _topic_of(name) == topic.name
+            },
+        }
+        for topic in TOPICS
+        if any(_topic_of(name) == topic.name for name in (*reads, *writes))
+    }
+    operations = {
+        f"{action}.{name}": {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{_pointer(_topic_of(name))}"},
+            "messages": [{"$ref": f"#/channels/{_pointer(_topic_of(name))}/messages/{name}"}],
+        }
+        for action, names in (("receive", reads), ("send", writes))
+        for name in names
+    }
+    messages = {
+        name: {
+            "name": name,
+            "summary": (MESSAGES[name].__doc__ or "").splitlines()[0],
+            "contentType": "application/json",
+            "payload": {"$ref": f"events.schema.json#/$defs/{MESSAGES[name].__name__}"},
+        }
+        for name in sorted({*reads, *writes})
+    }
+    return _json(
+        {
+            "asyncapi": "3.0.0",
+            "info": {"title": f"Winnow {service}", "version": "1", "description": _first_line(service)},
+            "channels": channels,
+            "operations": operations,
+            "components": {"messages": messages},
+        }
+    )
+
+
+def openapi() -> str:
+    """Give the OpenAPI document of the public API."""
+    return _json(importlib.import_module("services.ingest.api").openapi_document())
+
+
+def topics_card() -> str:
+    """Give the topics page."""
+    lines = ["# Topics", "", "Generated from `winnow/contracts/topics.py`; every topic has one partition a shard.", ""]
+    for topic in TOPICS:
+        readers = ", ".join(f"`{group_of(name)}`" for name, topics in CONSUMER_GROUPS.items() if topic in topics)
+        types = ", ".join(f"`{name}`" for name in MESSAGES if _topic_of(name) == topic.name)
+        lines += [
+            f"## {topic.name}",
+            "",
+            f"{topic.holds.capitalize()}.",
+            "",
+            "| key | written by | consumer groups | retention | largest message |",
+            "|---|---|---|---|---|",
+            f"| `{topic.key}` | {', '.join(topic.written_by)} | {readers} | {topic.retention_s // 86_400} days "
+            f"| {topic.message_max_bytes} bytes |",
+            "",
+            f"Types: {types}.",
+            "",
+        ]
+    lines += ["## Dead letters", "", *(f"* `{name}`" for name in dead_letter_topics()), ""]
+    return "\n".join(lines)
+
+
+def state_machine() -> str:
+    """Give the state machine page: a drawing and the table, both from the contracts."""
+    moves: dict[tuple[str, str], list[str]] = {}
+    for (state, event), after in TRANSITIONS.items():
+        if state != after:
+            moves.setdefault((state or "[*]", after), []).append(event)
+    lines = [
+        "# The states of a task",
+        "",
+        "Generated from the one table in `winnow/contracts/states.py`. Who may end a task from where: "
+        + "; ".join(f"{service} from {' or '.join(states)}" for service, states in OWNERS.items())
+        + ".",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        *(f"    {before} --> {after}: {', '.join(events)}" for (before, after), events in moves.items()),
+        *(f"    {end} --> [*]" for end in sorted(ENDS)),
+        "```",
+        "",
+        "| state | event | next state |",
+        "|---|---|---|",
+        *(f"| {state or '(none)'} | `{event}` | {after} |" for (state, event), after in TRANSITIONS.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """Give the settings page of all services."""
+    lines = ["# Settings", "", "Generated from each service's `settings.py`. An unknown `WINNOW_<SERVICE>_*` is an error.", ""]
+    for service in SERVICES:
+        module = importlib.import_module(f"services.{service}.settings")
+        settings: Any = getattr(module, f"{service.capitalize()}Settings")
+        prefix = settings.model_config["env_prefix"]
+        lines += [f"## {service}", "", "| variable | default | meaning |", "|---|---|---|"]
+        for name, field in sorted(settings.model_fields.items()):
+            default = "**required**" if field.default is PydanticUndefined and not field.default_factory else _default(field)
+            lines.append(f"| `{(prefix + name).upper()}` | {default} | {field.description or ''} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def metrics_page() -> str:
+    """Give the metrics page: every metric that any service declares."""
+    for service in SERVICES:
+        importlib.import_module(f"services.{service}.main")
+    rows = sorted(
+        (family.name, family.type, family.documentation)
+        for family in REGISTRY.collect()
+        if family.name.startswith("winnow_")
+    )
+    lines = ["# Metrics", "", "Generated from the registry, on `/metrics` of each service.", "", "| metric | type | meaning |"]
+    return "\n".join([*lines, "|---|---|---|", *(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows), ""])
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/api/events.schema.json": events_schema,
+    "docs/api/openapi.ingest.json": openapi,
+    "docs/topics.md": topics_card,
+    "docs/state-machine.md": state_machine,
+    "docs/settings.md": settings_page,
+    "docs/metrics.md": metrics_page,
+    **{f"docs/api/asyncapi.{service}.json": (lambda name=service: asyncapi(name)) for service in SERVICES},
+}
+
+
+def main() -> None:
+    """Write, or compare."""
+    stale = []
+    for path, make in DOCUMENTS.items():
+        target, text = ROOT / path, make()
+        if "--check" not in sys.argv:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        elif not target.exists() or target.read_text() != text:
+            stale.append(path)
+    if stale:
+        sys.exit("stale documents, run `make docs`: " + ", ".join(stale))
+
+
+def _topic_of(name: str) -> str:
+    for topic in TOPICS:
+        if topic.name == _ROUTES[name]:
+            return topic.name
+    raise KeyError(name)
+
+
+def _route_names() -> dict[str, str]:
+    from winnow.contracts import commands, events  # noqa: PLC0415
+
+    routes = {one.type_name(): TOPICS[0].name for one in events.TASK_EVENTS}
+    routes |= {one.type_name(): TOPICS[1].name for one in events.ACCOUNT_EVENTS}
+    routes |= {one.type_name(): TOPICS[2].name for one in commands.LEDGER_COMMANDS}
+    return routes | {one.type_name(): TOPICS[3].name for one in commands.SCORER_COMMANDS}
+
+
+_ROUTES = _route_names()
+
+
+def _pointer(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")
+
+
+def _first_line(service: str) -> str:
+    return (importlib.import_module(f"services.{service}").__doc__ or "").strip().splitlines()[0]
+
+
+def _default(field: Any) -> str:
+    value = field.default_factory() if field.default_factory else field.default
+    text = json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"))
+    return f"`{text}`"
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    main()
