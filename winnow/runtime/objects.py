@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -149,3 +151,25 @@ class Objects:
             raise Unavailable("the object store refused the call") from error
         except BotoCoreError as error:
             raise Unavailable("the object store does not answer") from error
+
+
+def main() -> None:
+    """Create buckets from the command line; the keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
+    parser = argparse.ArgumentParser(description="Create the buckets that are missing.")
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("buckets", nargs="+")
+    given = parser.parse_args()
+    keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    objects = Objects(given.endpoint, given.region, *keys)
+
+    async def make() -> None:
+        for bucket in given.buckets:
+            await objects.make_bucket(bucket)
+
+    asyncio.run(make())
+    objects.close()
+
+
+if __name__ == "__main__":
+    main()

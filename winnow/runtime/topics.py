@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import sys
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -74,3 +76,21 @@ async def _check(admin: Any, names: list[str], shards: int) -> None:
         if count != shards:
             detail = f"topic {topic['topic']} has {count} partitions, but the deployment has {shards} shards"
             raise Unavailable(detail)
+
+
+def main() -> None:
+    """Create the topics from the command line, for images without the ``winnow`` command."""
+    parser = argparse.ArgumentParser(description="Create the topics that are missing and check the others.")
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--shards", type=int, default=16)
+    parser.add_argument("--replicas", type=int, default=3)
+    given = parser.parse_args()
+    try:
+        created = asyncio.run(apply_topics(given.bootstrap, shards=given.shards, replicas=given.replicas))
+    except Unavailable as error:
+        sys.exit(f"topics: {error.detail}")
+    sys.stdout.write(f"topics created: {len(created)}\n")
+
+
+if __name__ == "__main__":
+    main()

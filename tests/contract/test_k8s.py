@@ -1,0 +1,148 @@
+"""The manifests are valid, and agree with each other and with the code."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from winnow.contracts.topics import CONSUMER_GROUPS, group_of
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / "deploy/k8s/base"
+OVERLAY = ROOT / "deploy/k8s/overlays/staging"
+SERVICES = ("ingest", "router", "scorer", "ledger", "delivery")
+WITHOUT_SCHEMA = {("keda.sh/v1alpha1", "ScaledObject")}
+
+
+def objects() -> list[dict[str, Any]]:
+    """Read every object that the base's kustomizations list."""
+    found: list[dict[str, Any]] = []
+    queue = [BASE]
+    while queue:
+        folder = queue.pop()
+        for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+            path = folder / name
+            if path.is_dir():
+                queue.append(path)
+            else:
+                found += [one for one in yaml.safe_load_all(path.read_text()) if one]
+    return found
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    return {one["metadata"]["name"]: one for one in objects() if one["kind"] == kind}
+
+
+def container(name: str) -> dict[str, Any]:
+    return of_kind("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.37"])
+def test_every_object_fits_its_schema(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump_all([one for one in objects() if _has_schema(one)]))
+    command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "-k", version, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARN" not in done.stdout + done.stderr
+
+
+def _has_schema(one: dict[str, Any]) -> bool:
+    return (one["apiVersion"], one["kind"]) not in WITHOUT_SCHEMA
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_overlay_renders_with_kubectl() -> None:
+    done = subprocess.run(["kubectl", "kustomize", str(OVERLAY)], capture_output=True, text=True, check=True)
+    rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
+    assert {one["metadata"].get("namespace") for one in rendered if one["kind"] != "Namespace"} == {"winnow-staging"}
+    assert len(rendered) == len(objects()) + 1
+
+
+def test_there_is_a_deployment_service_account_budget_and_policy_for_each_service() -> None:
+    for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget"):
+        assert set(of_kind(kind)) == set(SERVICES), kind
+    assert set(of_kind("NetworkPolicy")) == {*SERVICES, "default-deny"}
+
+
+def test_selectors_match_the_pods_they_mean() -> None:
+    for name, deployment in of_kind("Deployment").items():
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert of_kind("Service")[name]["spec"]["selector"].items() <= labels.items()
+        assert of_kind("PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert of_kind("NetworkPolicy")[name]["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_service_ports_name_container_ports() -> None:
+    for name, service in of_kind("Service").items():
+        named = {port["name"] for port in container(name)["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
+
+
+def test_probes_ask_paths_that_the_runtime_serves() -> None:
+    from winnow.runtime.service import Service  # noqa: PLC0415
+    from winnow.runtime.settings import ServiceSettings  # noqa: PLC0415
+
+    settings = ServiceSettings(
+        kafka_bootstrap="x", mongo_uri="x", s3_endpoint="x", s3_access_key="x", s3_secret_key="x"  # type: ignore[arg-type]
+    )
+    paths = {route.path for route in Service("x", settings)._ops_app().routes}  # type: ignore[attr-defined]
+    for name in SERVICES:
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container(name)[probe]["httpGet"]["path"] in paths
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_variables_are_settings_of_the_service(name: str) -> None:
+    settings = getattr(importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
+    prefix = settings.model_config["env_prefix"].upper()
+    known = {prefix + field.upper() for field in settings.model_fields}
+    required = {prefix + field.upper() for field, one in settings.model_fields.items() if one.is_required()}
+    given = {one["name"] for one in container(name)["env"]}
+    assert given <= known
+    assert required <= given
+
+
+def test_scalers_watch_topics_and_groups_of_the_code() -> None:
+    scalers = of_kind("ScaledObject")
+    assert set(scalers) == {"router", "scorer"}
+    for name, scaler in scalers.items():
+        assert scaler["spec"]["scaleTargetRef"]["name"] == name
+        trigger = scaler["spec"]["triggers"][0]["metadata"]
+        assert trigger["consumerGroup"] == group_of(name)
+        assert trigger["topic"] in {topic.name for topic in CONSUMER_GROUPS[name]}
+        assert trigger["offsetResetPolicy"] == "earliest"
+
+
+def test_pods_run_without_rights() -> None:
+    for name, deployment in of_kind("Deployment").items():
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        rights = container(name)["securityContext"]
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["capabilities"]["drop"] == ["ALL"]
+        assert container(name)["resources"]["limits"]["memory"] == container(name)["resources"]["requests"]["memory"]
+
+
+def test_budgets_leave_a_replica() -> None:
+    for name, budget in of_kind("PodDisruptionBudget").items():
+        assert budget["spec"]["maxUnavailable"] < of_kind("Deployment")[name]["spec"]["replicas"]
+
+
+def test_compose_names_the_same_settings() -> None:
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    assert set(SERVICES) <= set(compose)
+    for name in SERVICES:
+        settings = getattr(importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
+        prefix = settings.model_config["env_prefix"].upper()
+        assert set(compose[name]["environment"]) <= {prefix + field.upper() for field in settings.model_fields}
