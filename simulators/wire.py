@@ -134,7 +134,7 @@ class UnreliableConnections:
         if "withheld" in state:
             if state["withheld"] is Fate.hang:
                 await _until_gone(receive, HANG_LIMIT_S)
-            _transport(send).close()
+            _hang_up(send)
             await _until_gone(receive, 5.0)
 
 
@@ -147,13 +147,13 @@ async def _until_gone(receive: Receive, limit_s: float) -> None:
         return
 
 
-def _transport(send: Send) -> asyncio.Transport:
-    """Return the connection under uvicorn's ``send``; ASGI itself has no word for hanging up.
+def _hang_up(send: Send) -> None:
+    """Close the connection under uvicorn's ``send``; ASGI itself has no word for hanging up.
 
     Raises:
         TypeError: the server is not uvicorn.
     """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if not isinstance(transport, asyncio.BaseTransport):
+    close = getattr(getattr(getattr(send, "__self__", None), "transport", None), "close", None)
+    if close is None:
         raise TypeError("dropping a connection needs uvicorn")
-    return transport  # type: ignore[return-value]
+    close()

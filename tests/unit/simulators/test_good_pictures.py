@@ -1,0 +1,65 @@
+"""Good pictures are good, by measures of our own, and a real choice."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from simulators.darkroom import Darkroom, PrintOrder
+from simulators.photos.assets import Picture
+from simulators.photos.eyelids import FaceMesh
+from simulators.photos.studio import Subject
+from tests.unit.simulators import measures
+
+COUNT = 24
+
+
+@pytest.fixture(scope="module", params=list(Subject))
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pictures(darkroom: Darkroom, subject: Subject) -> list[Picture]:
+    return [_picture(darkroom, subject, seed) for seed in range(COUNT)]
+
+
+def test_pictures_are_technically_clean(pictures: list[Picture]) -> None:
+    planes = [measures.grey(picture) for picture in pictures]
+
+    assert min(map(measures.laplacian_over_tenengrad, planes)) > 0.03
+    assert max(map(measures.blockiness, planes)) < 1.2
+    assert max(map(measures.flat_noise, planes)) < 3
+    assert all(50 < plane.mean() < 205 for plane in planes)
+    assert max((plane > 250).mean() for plane in planes) < 0.03
+
+
+def test_few_pairs_are_near_duplicates(pictures: list[Picture]) -> None:
+    hashes = [measures.perceptual_hash(picture) for picture in pictures]
+    distances = [int(np.sum(one != other)) for one, other in itertools.combinations(hashes, 2)]
+
+    assert sum(distance <= 10 for distance in distances) / len(distances) < 0.02
+    assert np.median(distances) >= 20
+
+
+def test_headshots_show_one_large_face_with_open_eyes(darkroom: Darkroom) -> None:
+    mesh = FaceMesh()
+    for seed in range(COUNT):
+        picture = _picture(darkroom, Subject.headshot, seed)
+        ((x, y, width, height),) = measures.faces(picture)
+        assert 0.2 < width / picture.shape[1] < 0.45, seed
+        assert x > 0.05 * picture.shape[1], seed
+        assert x + width < 0.95 * picture.shape[1], seed
+        assert y > 0.05 * picture.shape[0], seed
+        assert y + height < 0.95 * picture.shape[0], seed
+        assert measures.eye_aspect_ratio(mesh, picture) > 0.22, seed
+
+
+def test_products_show_no_face(darkroom: Darkroom) -> None:
+    assert not any(measures.faces(_picture(darkroom, Subject.product, seed)) for seed in range(COUNT))
+
+
+def _picture(darkroom: Darkroom, subject: Subject, seed: int) -> Picture:
+    picture = measures.decoded(darkroom.develop(PrintOrder((5, seed), subject, (1024, 1024), "jpeg")))
+    assert picture is not None
+    return picture
