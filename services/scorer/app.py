@@ -1,0 +1,259 @@
+"""The use cases of the scorer: score a chunk, score one object, screen an input. It keeps no state."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from services.scorer.domain import (
+    CandidateScore,
+    DimensionVerdict,
+    Measured,
+    Profile,
+    RuleOutcome,
+    could_not_measure,
+    judge,
+    values_of,
+)
+from services.scorer.domain.measures import (
+    BLOCKINESS,
+    DECODABLE,
+    EXPOSURE,
+    FACE_COUNT,
+    NOISE,
+    RESOLUTION,
+    SHARPNESS,
+)
+from services.scorer.domain.verdict import Values
+from winnow.contracts.commands import ScoreCandidates
+from winnow.contracts.errors import ErrorCode, NotFound, Refused
+from winnow.contracts.events import CandidatesScored
+from winnow.contracts.values import Dimension, GeneratedCandidate, ScoredCandidate, StoredObject
+
+SCORER_VERSION: Final = "1.0.0"
+"""Changes when the same bytes may get another verdict: measures, mappings or the order of guards."""
+
+PICTURE_BYTES_MAX: Final = 32 * 1024 * 1024
+INPUT_SIDE_MIN_PX: Final = 64
+_SCREENED: Final = frozenset({DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, FACE_COUNT})
+_ADVISED_SHORT_SIDE_PX: Final = 512
+_ADVISED_SHARPNESS: Final = 0.6
+_TOO_LARGE: Final = frozenset({"too_many_bytes", "too_many_pixels"})
+
+
+class ObjectReader(Protocol):
+    """Reads stored objects."""
+
+    async def get(self, bucket: str, key: str) -> bytes:
+        """Give an object's bytes.
+
+        Raises NotFound for an absent object, Refused (``image_too_large``) for a larger one than is read,
+        Unavailable when the store does not answer.
+        """
+        ...
+
+
+class Measurer(Protocol):
+    """Takes measurements; never raises for any content."""
+
+    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
+        """Measure the wanted dimensions of an encoded picture."""
+        ...
+
+
+class Profiles(Protocol):
+    """Knows the quality profiles."""
+
+    def get(self, name: str, version: int | None = None) -> Profile:
+        """Give a version, or the newest; raises Refused with ``unknown_profile``."""
+        ...
+
+    def all(self) -> list[Profile]:
+        """Give every version."""
+        ...
+
+
+class Rules(Protocol):
+    """Decides custom rules."""
+
+    def evaluate(self, expression: str, values: Values) -> RuleOutcome:
+        """Decide an expression; errors are an undecided outcome."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenResult:
+    """Whether an input is taken; ``code`` and ``detail`` when not, hints as stable words when it is."""
+
+    accepted: bool
+    code: ErrorCode | None
+    detail: str
+    width: int
+    height: int
+    content_type: str
+    advice: tuple[str, ...]
+
+
+class Scorer:
+    """Scores pictures: a pure function of bytes, profile version and model set."""
+
+    def __init__(
+        self,
+        *,
+        objects: ObjectReader,
+        measurer: Measurer,
+        profiles: Profiles,
+        rules: Rules,
+        models: Mapping[str, str],
+        reads_max: int = 8,
+    ) -> None:
+        """Take the ports; ``reads_max`` bounds the objects held in memory at once."""
+        self._objects = objects
+        self._measurer = measurer
+        self._profiles = profiles
+        self._rules = rules
+        self._models = dict(models)
+        self._reads = asyncio.Semaphore(reads_max)
+
+    async def score_chunk(self, command: ScoreCandidates) -> CandidatesScored:
+        """Score a chunk; the same command gives the same event.
+
+        A candidate whose bytes are absent or not the announced ones fails; it never fails its neighbours.
+        Raises Refused for an unknown profile version, Unavailable when the object store does not answer.
+        """
+        profile = self._profiles.get(command.profile.name, command.profile.version)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._candidate(candidate, profile)) for candidate in command.candidates
+            ]
+        return CandidatesScored(
+            task_id=command.task_id,
+            account_id=command.account_id,
+            chunk_id=command.chunk_id,
+            round_index=command.round_index,
+            profile=command.profile,
+            profile_sha256=profile.sha256,
+            scorer_version=SCORER_VERSION,
+            models=self._models,
+            candidates=[task.result() for task in tasks],
+        )
+
+    async def score(self, content: bytes, profile: Profile) -> CandidateScore:
+        """Score an encoded picture against a profile."""
+        return self._judge(profile, await self._measurer.measure(content, profile.wanted()))
+
+    async def score_object(self, bucket: str, key: str, profile: str, version: int | None) -> CandidateScore:
+        """Score a stored object; raises Refused (unknown profile, too large), NotFound, Unavailable."""
+        wanted = self._profiles.get(profile, version)
+        async with self._reads:
+            return await self.score(await self._objects.get(bucket, key), wanted)
+
+    async def screen_object(self, bucket: str, key: str, profile: str | None) -> ScreenResult:
+        """Screen a stored input; raises Refused for an unknown profile, NotFound, Unavailable."""
+        async with self._reads:
+            try:
+                content = await self._objects.get(bucket, key)
+            except Refused as refusal:
+                return _refused(refusal.code, refusal.detail)
+            return await self.screen(content, profile)
+
+    async def screen(self, content: bytes, profile: str | None = None) -> ScreenResult:
+        """Decide whether an input picture can be used, and advise on what a profile will look at."""
+        asked = self._profiles.get(profile).wanted() if profile else frozenset()
+        measured = await self._measurer.measure(content, _SCREENED)
+        refusal = _refusal(measured)
+        found = measured.by_name()
+        if refusal is not None:
+            return _refused(*refusal)
+        return ScreenResult(
+            accepted=True,
+            code=None,
+            detail="",
+            width=measured.width,
+            height=measured.height,
+            content_type=str(found[DECODABLE].evidence.get("content_type", "")),
+            advice=_advice(measured, wants_face=FACE_COUNT in asked),
+        )
+
+    def profiles(self) -> list[Profile]:
+        """Give every profile version."""
+        return self._profiles.all()
+
+    async def _candidate(self, candidate: GeneratedCandidate, profile: Profile) -> ScoredCandidate:
+        async with self._reads:
+            measured = await self._measure_stored(candidate.stored, profile.wanted())
+        score = self._judge(profile, measured)
+        return ScoredCandidate(
+            candidate_id=candidate.candidate_id,
+            passed=score.passed,
+            score=score.score,
+            dimensions=[to_contract(verdict) for verdict in score.dimensions],
+            reasons=list(score.reasons),
+            perceptual_hash=score.perceptual_hash,
+        )
+
+    async def _measure_stored(self, stored: StoredObject, wanted: frozenset[str]) -> Measured:
+        try:
+            content = await self._objects.get(stored.bucket, stored.key)
+        except NotFound:
+            return could_not_measure(wanted, "object_missing")
+        except Refused:
+            return could_not_measure(wanted, "object_too_large")
+        if hashlib.sha256(content).hexdigest() != stored.sha256:
+            return could_not_measure(wanted, "object_differs")
+        return await self._measurer.measure(content, wanted)
+
+    def _judge(self, profile: Profile, measured: Measured) -> CandidateScore:
+        values = values_of(profile, measured)
+        outcomes = {rule.name: self._rules.evaluate(rule.expression, values) for rule in profile.rules}
+        return judge(profile, measured, outcomes)
+
+
+def to_contract(verdict: DimensionVerdict) -> Dimension:
+    """Give a dimension's verdict in the form that travels."""
+    return Dimension(
+        name=verdict.name,
+        tier=verdict.tier,
+        status=verdict.status,
+        raw=verdict.raw,
+        score=verdict.score,
+        threshold=verdict.threshold,
+        required=verdict.required,
+        passed=verdict.passed,
+        evidence=dict(verdict.evidence),
+    )
+
+
+def _refused(code: ErrorCode, detail: str) -> ScreenResult:
+    return ScreenResult(
+        accepted=False, code=code, detail=detail, width=0, height=0, content_type="", advice=()
+    )
+
+
+def _refusal(measured: Measured) -> tuple[ErrorCode, str] | None:
+    decodable = measured.by_name().get(DECODABLE)
+    if decodable is None or decodable.raw != 1.0:
+        reason = str(decodable.evidence.get("reason", "")) if decodable is not None else ""
+        if reason in _TOO_LARGE:
+            return ErrorCode.image_too_large, "the image has more bytes or pixels than allowed"
+        return ErrorCode.image_not_decodable, "the file is not a complete JPEG, PNG or WebP image"
+    if min(measured.width, measured.height) < INPUT_SIDE_MIN_PX:
+        return ErrorCode.image_too_small, f"each side of the image has at least {INPUT_SIDE_MIN_PX} pixels"
+    return None
+
+
+def _advice(measured: Measured, *, wants_face: bool) -> tuple[str, ...]:
+    raw = {name: found.raw for name, found in measured.by_name().items() if found.raw is not None}
+    advice = []
+    if wants_face and raw.get(FACE_COUNT) == 0:
+        advice.append("no_face")
+    if wants_face and raw.get(FACE_COUNT, 0) > 1:
+        advice.append("several_faces")
+    if raw.get(RESOLUTION, 0) < _ADVISED_SHORT_SIDE_PX:
+        advice.append("low_resolution")
+    if raw.get(SHARPNESS, 0) < _ADVISED_SHARPNESS:
+        advice.append("blurred")
+    return tuple(advice)

@@ -1,0 +1,1 @@
+"""What touches the outside: decoding, measures, models, the process pool, profiles on disk, stored objects."""

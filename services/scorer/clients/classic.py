@@ -1,0 +1,238 @@
+"""Classical measures on pixels: sharpness, blockiness, noise, exposure, effective size, perceptual hash.
+
+The limits in this file belong to the measures (they make raw values comparable); what passes is decided by the
+profiles. Where a docstring names separations, they were measured on eleven photographs that ship with
+scikit-image and scikit-learn, and on degraded copies of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MEASURE_SIDE_MAX: Final = 1536
+"""Sharpness is measured at most at this long side: a larger picture is looked at reduced."""
+
+_TILE: Final = 16
+_GRID: Final = 8
+_TINY: Final = 1e-6
+_NOISE_FLOOR: Final = 2.0
+_STRUCTURE_SHARE_MIN: Final = 0.35
+_TENENGRAD_AT_LIMIT: Final = 40.0
+_DIRECTION_AT_LIMIT: Final = 0.5
+_EFFECTIVE_TILE_PX: Final = 640
+_EFFECTIVE_SIDE_MIN_PX: Final = 16
+_LOSS_MAX: Final = {4: 0.155, 3: 0.115, 2: 0.055}
+_DARK: Final = 5
+_BRIGHT: Final = 250
+_HIGHLIGHT_MIN: Final = 104.0
+_HASH_SIDE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sharpness:
+    """How much fine structure there is for the coarse structure seen; ``ratio`` falls with any blur.
+
+    ``ratio`` is the smallest over four directions of the energy of second to first differences, so that motion
+    blur shows in its own direction. Clean photographs 0.99..5.9 (median 2.8); Gaussian sigma 1.5 at most 0.39,
+    11 px motion median 0.32, 3x upscaled at most 0.50. ``lap_ten`` is the Laplacian variance over squared Sobel
+    energy, ``tenengrad`` the mean Sobel magnitude; ``method`` says which of them carried the ratio.
+    """
+
+    ratio: float
+    lap_ten: float
+    tenengrad: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Exposure of a region; ``overrun`` is how many times its worst limit is reached, so 1 is at the limit.
+
+    ``highlight`` is the 98th percentile of luminance (0..255), ``dark_share`` and ``bright_share`` the shares of
+    clipped pixels. No limit lies on the mean: night scenes and dark skin are legitimately dark.
+    """
+
+    overrun: float
+    highlight: float
+    mean: float
+    dark_share: float
+    bright_share: float
+
+
+def sharpness(grey: Grey, noise_sigma: float) -> Sharpness:
+    """Measure sharpness of ``(H, W) uint8``; ``noise_sigma`` (grey levels) is subtracted from the energies."""
+    grey = _at_most(grey, MEASURE_SIDE_MAX)
+    lap_ten, tenengrad = _lap_ten(grey)
+    noise_energy = noise_sigma**2
+    energies = _direction_energies(grey)
+    # White noise of variance v adds v/2 to the energy of (c - a) / 2 and 6 v to that of a - 2 b + c.
+    cleaned = [
+        (max(0.0, first - noise_energy / 2), max(0.0, second - 6 * noise_energy))
+        for first, second in energies
+    ]
+    ratio = min(second / (first + _TINY) for first, second in cleaned)
+    structure = min(
+        after / (before + _TINY) for (_, before), (_, after) in zip(energies, cleaned, strict=True)
+    )
+    if noise_sigma > _NOISE_FLOOR and structure < _STRUCTURE_SHARE_MIN:
+        # Noise drowns the fine structure: only the strength of edges still tells sharp from blurred.
+        ratio = _DIRECTION_AT_LIMIT * max(0.0, tenengrad - 5 * noise_sigma) / _TENENGRAD_AT_LIMIT
+        return Sharpness(ratio, lap_ten, tenengrad, "tenengrad")
+    return Sharpness(ratio, lap_ten, tenengrad, "direction_ratio")
+
+
+def blockiness(grey: Grey) -> float:
+    """Give how much stronger steps are on the 8-pixel grid than off it, at the phase where they are strongest.
+
+    Mean of both axes; 1 for an image without a grid, also when it was cropped after compression. Measured:
+    clean at most 1.09, quality 90 at most 1.21, 50 median 1.37, 20 at least 1.44.
+    """
+    return (_grid_ratio(grey, axis=1) + _grid_ratio(grey, axis=0)) / 2
+
+
+def noise(grey: Grey) -> float:
+    """Estimate the noise's standard deviation in grey levels, from the flattest tenth of 16-pixel tiles.
+
+    Source: Immerkaer 1996, by tile. Reads about 0.55 of the sigma added to each colour channel.
+    """
+    height, width = (side - side % _TILE for side in grey.shape)
+    if height < _TILE or width < _TILE:
+        return 0.0
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    residual = cv2.absdiff(cv2.filter2D(grey[:height, :width], cv2.CV_16S, kernel), np.zeros((1, 1)))
+    tiles = (width // _TILE, height // _TILE)
+    strength = cv2.resize(residual.astype(np.float32), tiles, interpolation=cv2.INTER_AREA).reshape(-1)
+    level = cv2.resize(grey[:height, :width], tiles, interpolation=cv2.INTER_AREA).reshape(-1)
+    # Tiles near black or white lose half of their noise to clipping.
+    usable = (level > 12) & (level < 243)
+    if int(usable.sum()) >= max(4, strength.size // 50):
+        strength = strength[usable]
+    flattest = np.sort(strength)[: max(1, strength.size // 10)]
+    return float(flattest.mean()) * float(np.sqrt(np.pi / 2)) / 6
+
+
+def exposure(
+    grey: Grey,
+    *,
+    bright_share_max: float,
+    dark_share_max: float,
+    mask: Mask | None = None,
+    peak: Grey | None = None,
+) -> Exposure:
+    """Measure exposure of ``(H, W) uint8``, or of the pixels where ``mask`` is true.
+
+    ``peak`` is the largest channel; where given, clipping is counted on it, so that a coloured subject whose
+    strongest channel clips is seen.
+    """
+    values = grey if mask is None else grey[mask]
+    histogram = np.bincount(values.reshape(-1), minlength=256).astype(np.float64)
+    total = max(1.0, float(histogram.sum()))
+    cumulative = np.cumsum(histogram) / total
+    highlight = float(np.searchsorted(cumulative, 0.98))
+    dark = float(histogram[: _DARK + 1].sum()) / total
+    brightest = values if peak is None else (peak if mask is None else peak[mask])
+    bright = float(np.count_nonzero(brightest >= _BRIGHT)) / total
+    overrun = max(_HIGHLIGHT_MIN / max(highlight, 1.0), bright / bright_share_max, dark / dark_share_max)
+    mean = float((histogram * np.arange(256)).sum()) / total
+    return Exposure(overrun, highlight, mean, dark, bright)
+
+
+def effective_scale(grey: Grey) -> float:
+    """Give the largest reduction (1, 2, 3 or 4) from which the picture could be enlarged again without loss.
+
+    Clean photographs lose at least 0.072 of their gradient energy at 2 and 0.25 at 3; twice upscaled ones at most
+    0.041 at 2, three times upscaled at most 0.097 at 3. Measured on the most structured part.
+    """
+    tile = _most_structured(grey, _EFFECTIVE_TILE_PX).astype(np.float32)
+    height, width = tile.shape
+    if min(height, width) < _EFFECTIVE_SIDE_MIN_PX:
+        return 1.0
+    steps = float(((tile[:, 1:] - tile[:, :-1]) ** 2).mean() + ((tile[1:] - tile[:-1]) ** 2).mean())
+    if steps < 0.5:
+        return 1.0
+    for factor, loss_max in _LOSS_MAX.items():
+        small_size = (max(1, width // factor), max(1, height // factor))
+        small = cv2.resize(tile, small_size, interpolation=cv2.INTER_AREA)
+        again = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        if float(cv2.norm(again, tile, cv2.NORM_L2SQR)) / (width * height) / steps < loss_max:
+            return float(factor)
+    return 1.0
+
+
+def perceptual_hash(grey: Grey) -> str:
+    """Give the 64-bit pHash as 16 hex digits. Near-duplicates differ in at most 10 bits (measured)."""
+    small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(small)[:8, :8].reshape(-1)
+    bits = low > np.median(low[1:])
+    return np.packbits(bits).tobytes().hex()
+
+
+def _at_most(grey: Grey, side_max: int) -> Grey:
+    scale = side_max / max(grey.shape)
+    if scale >= 1:
+        return grey
+    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _lap_ten(grey: Grey) -> tuple[float, float]:
+    laplacian = cv2.Laplacian(grey, cv2.CV_16S, ksize=1)
+    across = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
+    down = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
+    _, deviation = cv2.meanStdDev(laplacian)
+    energy = (cv2.norm(across, cv2.NORM_L2SQR) + cv2.norm(down, cv2.NORM_L2SQR)) / grey.size
+    magnitude = cv2.magnitude(across.astype(np.float32), down.astype(np.float32))
+    return float(deviation[0, 0]) ** 2 / (float(energy) + _TINY), float(cv2.mean(magnitude)[0])
+
+
+def _direction_energies(grey: Grey) -> list[tuple[float, float]]:
+    """Give, for four directions, the mean energies of first (over two pixels) and second differences."""
+    signed = grey.astype(np.int16)
+    views = (
+        (signed[:, :-2], signed[:, 1:-1], signed[:, 2:]),
+        (signed[:-2], signed[1:-1], signed[2:]),
+        (signed[:-2, :-2], signed[1:-1, 1:-1], signed[2:, 2:]),
+        (signed[:-2, 2:], signed[1:-1, 1:-1], signed[2:, :-2]),
+    )
+    energies = []
+    for before, here, after in views:
+        if here.size == 0:
+            return [(1.0, 0.0)]
+        first = cv2.norm(cv2.subtract(after, before), cv2.NORM_L2SQR) / 4
+        second = cv2.norm(cv2.subtract(cv2.add(before, after), here * np.int16(2)), cv2.NORM_L2SQR)
+        energies.append((float(first) / here.size, float(second) / here.size))
+    return energies
+
+
+def _grid_ratio(grey: Grey, *, axis: int) -> float:
+    if grey.shape[axis] < 4 * _GRID:
+        return 1.0
+    steps = cv2.absdiff(grey[:, 1:], grey[:, :-1]) if axis == 1 else cv2.absdiff(grey[1:], grey[:-1])
+    profile = cv2.reduce(steps, 0 if axis == 1 else 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).reshape(-1)
+    phases = np.array([profile[phase::_GRID].mean() for phase in range(_GRID)])
+    strongest = int(phases.argmax())
+    others = float(np.delete(phases, strongest).mean())
+    return (float(phases[strongest]) + 0.05) / (others + 0.05)
+
+
+def _most_structured(grey: Grey, side: int) -> Grey:
+    """Cut the window of at most ``side`` with the most gradient, on a coarse raster of windows."""
+    height, width = grey.shape
+    if height <= side and width <= side:
+        return grey
+    steps = cv2.absdiff(grey[:, 1:], grey[:, :-1])
+    best, window = -1.0, grey[:side, :side]
+    for top in sorted({0, max(0, (height - side) // 2), max(0, height - side)}):
+        for left in sorted({0, max(0, (width - side) // 2), max(0, width - side)}):
+            strength = float(cv2.mean(steps[top : top + side, left : left + side])[0])
+            if strength > best:
+                best, window = strength, grey[top : top + side, left : left + side]
+    return window

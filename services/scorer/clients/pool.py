@@ -1,0 +1,121 @@
+"""A pool of scoring processes that outlives any picture: a crash costs only the picture that caused it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import struct
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Final, TypeVar
+
+from services.scorer.clients import worker
+from services.scorer.domain.measures import Measured, could_not_measure
+
+T = TypeVar("T")
+
+MEMORY_MAX_BYTES: Final = 4 * 1024**3
+PICTURE_TIMEOUT_S: Final = 20.0
+_QUEUED_PER_WORKER: Final = 2
+
+Measure = Callable[[bytes, frozenset[str]], Measured]
+
+
+class ScoringPool:
+    """Single-threaded processes that measure pictures, at most two waiting for each.
+
+    When a process dies, every picture in flight is tried again, one at a time in a process of its own, so that
+    only the one that kills again is given up.
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        *,
+        memory_max_bytes: int = MEMORY_MAX_BYTES,
+        picture_timeout_s: float = PICTURE_TIMEOUT_S,
+        measure: Measure = worker.measure,
+    ) -> None:
+        """Prepare the pool; no process starts before ``start``."""
+        self._processes = processes
+        self._arguments = (memory_max_bytes, picture_timeout_s)
+        self._measure = measure
+        self._slots = asyncio.Semaphore(processes * _QUEUED_PER_WORKER)
+        self._executor: ProcessPoolExecutor | None = None
+        self._alone: ProcessPoolExecutor | None = None
+        self._alone_lock = asyncio.Lock()
+        self.rebuilt_count = 0
+
+    async def start(self, warm_up_with: frozenset[str]) -> bool:
+        """Start and warm up every process; tells whether all models were found."""
+        executor = self._executor = self._new(self._processes)
+        warmed = [
+            asyncio.wrap_future(executor.submit(worker.warm_up, warm_up_picture(), warm_up_with))
+            for _ in range(self._processes)
+        ]
+        return all(complete for _, complete in await asyncio.gather(*warmed))
+
+    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
+        """Measure an encoded picture; one that kills its process is ``failure_to_assess`` throughout."""
+        async with self._slots:
+            executor = self._executor
+            if executor is None:
+                msg = "the scoring pool has not started"
+                raise RuntimeError(msg)
+            try:
+                return await asyncio.wrap_future(executor.submit(self._measure, content, wanted))
+            except BrokenProcessPool:
+                self._rebuild(executor)
+        return await self._measure_alone(content, wanted)
+
+    def is_started(self) -> bool:
+        """Tell whether the pool takes work."""
+        return self._executor is not None
+
+    def stop(self) -> None:
+        """End all processes; what is queued is dropped."""
+        for executor in (self._executor, self._alone):
+            if executor is not None:
+                executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = self._alone = None
+
+    async def _measure_alone(self, content: bytes, wanted: frozenset[str]) -> Measured:
+        async with self._alone_lock:
+            alone = self._alone = self._alone or self._new(1)
+            try:
+                return await asyncio.wrap_future(alone.submit(self._measure, content, wanted))
+            except BrokenProcessPool:
+                alone.shutdown(wait=False)
+                self._alone = None
+                return could_not_measure(wanted, "process_died")
+
+    def _rebuild(self, broken: ProcessPoolExecutor) -> None:
+        if self._executor is broken:
+            with contextlib.suppress(OSError):
+                broken.shutdown(wait=False)
+            self._executor = self._new(self._processes)
+            self.rebuilt_count += 1
+
+    def _new(self, processes: int) -> ProcessPoolExecutor:
+        # Spawn, not fork: the parent has threads (gRPC, object store) that a fork would copy half.
+        return ProcessPoolExecutor(
+            processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=worker.prepare,
+            initargs=self._arguments,
+        )
+
+
+def warm_up_picture() -> bytes:
+    """Give a small valid PNG (64 x 64, a grey ramp), made with the standard library only."""
+    rows = b"".join(b"\x00" + bytes((4 * x + y) % 256 for x in range(64)) for y in range(64))
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -1,0 +1,175 @@
+"""Quality profiles from versioned YAML files, validated whole at load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.scorer.clients.rules import CelRules, RuleInvalid
+from services.scorer.domain.measures import DECODABLE, TIERS
+from services.scorer.domain.quality_profile import CustomRule, DimensionRule, Guard, Mapping, Profile, Ranking
+from winnow.contracts.errors import ErrorCode, Refused
+
+BUILT_IN: Final = Path(__file__).parent.parent / "profiles"
+
+
+class ProfileInvalid(Exception):  # noqa: N818 (the noun of the problem)
+    """A profile file cannot be used; the text names the file and the fault."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MappingPart(_Part):
+    """How raw values become scores; see ``domain.quality_profile.Mapping``."""
+
+    rises_at: float | None = None
+    falls_at: float | None = None
+    exactly: float | None = None
+    width: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _one_form(self) -> MappingPart:
+        if sum(form is not None for form in (self.rises_at, self.falls_at, self.exactly)) != 1:
+            msg = "a mapping has exactly one of rises_at, falls_at, exactly"
+            raise ValueError(msg)
+        return self
+
+    def to_domain(self) -> Mapping:
+        """Give the plain value."""
+        if self.exactly is not None:
+            return Mapping(exactly=self.exactly)
+        if self.falls_at is not None:
+            return Mapping(x0=self.falls_at, w=self.width, a=1.0, s=-1.0)
+        return Mapping(x0=self.rises_at or 0.0, w=self.width)
+
+
+class GuardPart(_Part):
+    """A condition on the dimension's evidence."""
+
+    evidence: str
+    minimum: float
+
+
+class DimensionPart(_Part):
+    """What is asked of a dimension."""
+
+    name: str
+    tier: Annotated[int, Field(ge=1, le=2)]
+    required: bool = True
+    threshold: Annotated[float, Field(gt=0, le=100)] = 50.0
+    weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    mapping: MappingPart
+    guards: tuple[GuardPart, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> DimensionPart:
+        if TIERS.get(self.name) != self.tier:
+            msg = f"no dimension {self.name} of tier {self.tier} is measured"
+            raise ValueError(msg)
+        return self
+
+
+class RulePart(_Part):
+    """A custom rule, tier 3."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    expression: Annotated[str, Field(min_length=1, max_length=1000)]
+    required: bool = True
+
+
+class ProfilePart(_Part):
+    """A profile file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+    version: Annotated[int, Field(ge=1)]
+    ranking: Ranking = Ranking.mean
+    dimensions: Annotated[tuple[DimensionPart, ...], Field(min_length=1)]
+    rules: tuple[RulePart, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ProfilePart:
+        names = [dimension.name for dimension in self.dimensions] + [rule.name for rule in self.rules]
+        if len(names) != len(set(names)):
+            msg = "a name is used twice"
+            raise ValueError(msg)
+        if not any(part.name == DECODABLE and part.required for part in self.dimensions):
+            msg = f"{DECODABLE} is required in every profile"
+            raise ValueError(msg)
+        return self
+
+
+class ProfileCatalog:
+    """All profile versions, found by name and version."""
+
+    def __init__(self, profiles: list[Profile]) -> None:
+        """Index the profiles."""
+        self._profiles = {(profile.name, profile.version): profile for profile in profiles}
+
+    def get(self, name: str, version: int | None = None) -> Profile:
+        """Give a version of a profile, or the newest one; raises Refused with ``unknown_profile``."""
+        if version is None:
+            version = max((known for named, known in self._profiles if named == name), default=0)
+        profile = self._profiles.get((name, version))
+        if profile is None:
+            raise Refused(ErrorCode.unknown_profile, "this quality profile version does not exist")
+        return profile
+
+    def all(self) -> list[Profile]:
+        """Give every profile version, by name and version."""
+        return [self._profiles[key] for key in sorted(self._profiles)]
+
+
+def load_profiles(directory: Path, rules: CelRules) -> ProfileCatalog:
+    """Read every ``*.yaml`` of a directory; raises ProfileInvalid, naming the file."""
+    profiles: dict[tuple[str, int], Profile] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        try:
+            profile = parse_profile(path.read_text(encoding="utf-8"), rules)
+        except (OSError, yaml.YAMLError, ValidationError, RuleInvalid) as error:
+            msg = f"{path.name}: {error}"
+            raise ProfileInvalid(msg) from error
+        if (profile.name, profile.version) in profiles:
+            msg = f"{path.name}: version {profile.version} of {profile.name} exists already"
+            raise ProfileInvalid(msg)
+        profiles[profile.name, profile.version] = profile
+    if not profiles:
+        msg = "there is no profile"
+        raise ProfileInvalid(msg)
+    return ProfileCatalog(list(profiles.values()))
+
+
+def parse_profile(text: str, rules: CelRules) -> Profile:
+    """Parse one profile; raises yaml.YAMLError, ValidationError or RuleInvalid."""
+    document: Any = yaml.safe_load(text)
+    part = ProfilePart.model_validate(document)
+    measured = [dimension.name for dimension in part.dimensions]
+    for rule in part.rules:
+        rules.check(rule.expression, measured)
+    canonical = json.dumps(part.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return Profile(
+        name=part.name,
+        version=part.version,
+        ranking=part.ranking,
+        dimensions=tuple(_dimension(dimension) for dimension in part.dimensions),
+        rules=tuple(CustomRule(rule.name, rule.expression, rule.required) for rule in part.rules),
+        sha256=hashlib.sha256(canonical.encode()).hexdigest(),
+    )
+
+
+def _dimension(part: DimensionPart) -> DimensionRule:
+    return DimensionRule(
+        name=part.name,
+        tier=part.tier,
+        required=part.required,
+        threshold=part.threshold,
+        weight=part.weight,
+        mapping=part.mapping.to_domain(),
+        guards=tuple(Guard(guard.evidence, guard.minimum) for guard in part.guards),
+    )

@@ -1,0 +1,71 @@
+"""What runs inside a scoring process: one thread, models loaded once, bounded memory and time.
+
+Nothing heavy is imported at module level: limits must stand before the native libraries load.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING, Final
+
+from services.scorer.domain.measures import Measured
+
+if TYPE_CHECKING:
+    from services.scorer.clients.faces import FaceLandmarker
+
+_DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
+
+
+class _Loaded:
+    """The state of the process, set by ``prepare``."""
+
+    landmarker: FaceLandmarker | None = None
+    picture_timeout_s: float = 0.0
+    prepared: bool = False
+
+
+def prepare(memory_max_bytes: int, picture_timeout_s: float) -> None:
+    """Set the limits of this process and load the models; a missing model leaves its dimensions unavailable."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The native face counter uses OpenMP, which reads this when it is loaded.
+    os.putenv("OMP_NUM_THREADS", "1")
+    resource.setrlimit(resource.RLIMIT_AS, (memory_max_bytes, memory_max_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _load(picture_timeout_s)
+
+
+def _load(picture_timeout_s: float) -> None:
+    import cv2
+
+    from services.scorer.clients.faces import FaceLandmarker
+    from services.scorer.clients.models import ModelMissing, load_face_models
+
+    cv2.setNumThreads(1)
+    try:
+        _Loaded.landmarker = FaceLandmarker(load_face_models())
+    except ModelMissing:
+        _Loaded.landmarker = None
+    _Loaded.picture_timeout_s = picture_timeout_s
+    _Loaded.prepared = True
+
+
+def measure(content: bytes, wanted: frozenset[str]) -> Measured:
+    """Measure one encoded picture; the process dies when it takes longer than allowed."""
+    from services.scorer.clients.measure import measure_bytes
+
+    # The default action of the alarm ends the process even inside native code; the pool then answers for it.
+    signal.setitimer(signal.ITIMER_REAL, _Loaded.picture_timeout_s)
+    try:
+        return measure_bytes(content, wanted, _Loaded.landmarker)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def warm_up(content: bytes, wanted: frozenset[str]) -> tuple[int, bool]:
+    """Measure once, so that the first real picture is not the slow one; gives the process id and readiness."""
+    measure(content, wanted)
+    return os.getpid(), _Loaded.prepared and _Loaded.landmarker is not None

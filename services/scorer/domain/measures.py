@@ -1,0 +1,70 @@
+"""Measurements: raw values with a status and evidence, before any profile has looked at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from winnow.contracts.values import MeasureStatus
+
+Evidence: TypeAlias = Mapping[str, float | int | str]
+
+DECODABLE: Final = "decodable"
+RESOLUTION: Final = "resolution"
+SHARPNESS: Final = "sharpness"
+BLOCKINESS: Final = "blockiness"
+NOISE: Final = "noise"
+EXPOSURE: Final = "exposure"
+NEAR_DUPLICATE: Final = "near_duplicate"
+FACE_COUNT: Final = "face_count"
+FACE_FRAMING: Final = "face_framing"
+EYES_OPEN: Final = "eyes_open"
+ISOLATION: Final = "isolation"
+
+TIERS: Final[dict[str, int]] = {
+    DECODABLE: 1,
+    RESOLUTION: 1,
+    SHARPNESS: 1,
+    BLOCKINESS: 1,
+    NOISE: 1,
+    EXPOSURE: 1,
+    NEAR_DUPLICATE: 1,
+    FACE_COUNT: 2,
+    FACE_FRAMING: 2,
+    EYES_OPEN: 2,
+    ISOLATION: 2,
+}
+"""Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule)."""
+
+CUSTOM_TIER: Final = 3
+PERCEPTUAL_HASH: Final = "perceptual_hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured dimension. ``raw`` is null unless ``status`` is ``ok``; its unit is the dimension's own."""
+
+    name: str
+    status: MeasureStatus
+    raw: float | None = None
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that was measured of one picture, with its size in pixels (0 when it did not decode)."""
+
+    measurements: tuple[Measurement, ...]
+    width: int = 0
+    height: int = 0
+
+    def by_name(self) -> dict[str, Measurement]:
+        """Give the measurements by dimension."""
+        return {measurement.name: measurement for measurement in self.measurements}
+
+
+def could_not_measure(names: Iterable[str], reason: str) -> Measured:
+    """Say that none of the dimensions could be taken, and why (a stable word)."""
+    status = MeasureStatus.failure_to_assess
+    return Measured(tuple(Measurement(name, status, evidence={"reason": reason}) for name in sorted(names)))
