@@ -1,0 +1,88 @@
+"""The routes of quotes, templates, offerings and the account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from services.ingest.api.answers import (
+    AccountAnswer,
+    EntryAnswer,
+    EntryList,
+    OfferingAnswer,
+    OfferingList,
+    QuoteAnswer,
+    TemplateAnswer,
+    TemplateList,
+    Versioned,
+)
+from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.requests import QuoteRequest
+from services.ingest.api.tasks import Cursor, Limit
+from services.ingest.app.accounts import Accounts
+from services.ingest.app.offers import Offers
+from services.ingest.app.reading import Reading
+from services.ingest.domain.cursors import decode_cursor, encode_cursor
+from services.ingest.domain.folding import Page
+from services.ingest.domain.keys import Scope
+
+
+def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Reading) -> APIRouter:
+    """Build the routes."""
+    router = APIRouter(prefix="/v1")
+    reader = admitted(guard, Scope.tasks_read)
+    holder = admitted(guard, Scope.account_read)
+
+    @router.post("/quotes", tags=["offers"], openapi_extra=scoped(Scope.tasks_read))
+    async def quote(body: QuoteRequest, visitor: Visitor = reader) -> QuoteAnswer:
+        """Price an order without placing it."""
+        del visitor
+        template, price, cost = await offers.quote(body.template, body.mode, body.k)
+        return QuoteAnswer(
+            template=Versioned(name=template.name, version=template.version),
+            mode=body.mode,
+            k=body.k,
+            price_per_output_credits_micro=price.price_per_output_credits_micro,
+            reserve_credits_micro=price.reserve_credits_micro,
+            price_rule=price.price_rule,
+            expected_cost_usd_micro=cost.expected_cost_usd_micro,
+            cheapest_cost_usd_micro=cost.cheapest_cost_usd_micro,
+            cost_cap_default_usd_micro=cost.cost_cap_default_usd_micro,
+            candidates_expected_count=cost.candidates_expected_count,
+        )
+
+    @router.get("/templates", tags=["offers"], openapi_extra=scoped(Scope.tasks_read))
+    async def list_templates(visitor: Visitor = reader) -> TemplateList:
+        """List the templates that can be ordered."""
+        del visitor
+        return TemplateList(templates=[TemplateAnswer.model_validate(one) for one in offers.templates()])
+
+    @router.get("/offerings", tags=["offers"], openapi_extra=scoped(Scope.tasks_read))
+    async def list_offerings(
+        visitor: Visitor = reader,
+        capability: Annotated[str, Query(max_length=100, description="Only those that can do this.")] = "",
+    ) -> OfferingList:
+        """List the offerings with price, health and load."""
+        del visitor
+        found = await offers.offerings(capability)
+        return OfferingList(offerings=[OfferingAnswer.model_validate(one) for one in found])
+
+    @router.get("/account", tags=["account"], openapi_extra=scoped(Scope.account_read))
+    async def get_account(visitor: Visitor = holder) -> AccountAnswer:
+        """Read the balance and the grants behind it."""
+        return AccountAnswer.model_validate(await accounts.balance(visitor.account_id))
+
+    @router.get("/account/entries", tags=["account"], openapi_extra=scoped(Scope.account_read))
+    async def list_entries(
+        visitor: Visitor = holder, limit: Limit = 50, cursor: Cursor = None
+    ) -> EntryList:
+        """List the entries of the books, newest first."""
+        after = decode_cursor(cursor) if cursor else None
+        found = await reading.entries(visitor.account_id, Page(after, limit + 1))
+        shown = [EntryAnswer.model_validate(one) for one in found[:limit]]
+        last = shown[-1] if len(found) > limit else None
+        place = encode_cursor(int(last.occurred_at.timestamp() * 1_000_000), last.entry_id) if last else None
+        return EntryList(entries=shown, next_cursor=place)
+
+    return router

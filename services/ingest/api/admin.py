@@ -1,0 +1,102 @@
+"""The routes of administrators: keys, grants, refunds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request
+
+from services.ingest.api.answers import GrantAnswer, KeyList, NewKeyAnswer, RefundAnswer
+from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.requests import GrantRequest, KeyRequest, RefundRequest
+from services.ingest.api.showing import key_fields, show_key
+from services.ingest.api.tasks import IDEMPOTENCY_HEADER, TaskPath, idempotency_key_of
+from services.ingest.app.access import Access
+from services.ingest.app.accounts import Accounts
+from services.ingest.domain.keys import Scope
+from winnow.contracts.errors import ErrorCode, Refused
+from winnow.contracts.ids import AccountId
+
+_WITH_KEY: Final[dict[str, Any]] = scoped(Scope.admin, parameters=[IDEMPOTENCY_HEADER])
+
+
+def admin_routes(guard: Guard, access: Access, accounts: Accounts) -> APIRouter:
+    """Build the routes."""
+    router = APIRouter(prefix="/v1/admin", tags=["admin"])
+    admin = admitted(guard, Scope.admin)
+    extra = scoped(Scope.admin)
+
+    @router.post("/keys", status_code=201, openapi_extra=extra)
+    async def create_key(body: KeyRequest, visitor: Visitor = admin) -> NewKeyAnswer:
+        """Create a key; its text is shown this once."""
+        del visitor
+        record, text = await access.create_key(body.account_id, body.scopes, body.label, body.expires_at)
+        return NewKeyAnswer(**key_fields(record), key=text)
+
+    @router.get("/keys", openapi_extra=extra)
+    async def list_keys(
+        visitor: Visitor = admin,
+        account_id: Annotated[str | None, Query(max_length=70, description="Only of this account.")] = None,
+    ) -> KeyList:
+        """List keys without their secrets, newest first."""
+        del visitor
+        return KeyList(keys=[show_key(record) for record in await access.keys(account_id)])
+
+    @router.delete("/keys/{key_id}", status_code=204, openapi_extra=extra)
+    async def revoke_key(key_id: Annotated[str, Path(max_length=64)], visitor: Visitor = admin) -> None:
+        """Revoke a key; effective everywhere within two seconds."""
+        del visitor
+        await access.revoke_key(key_id)
+
+    @router.post("/accounts/{account_id}/grants", status_code=202, openapi_extra=_WITH_KEY)
+    async def grant_credits(
+        account_id: AccountId, body: GrantRequest, request: Request, visitor: Visitor = admin
+    ) -> GrantAnswer:
+        """Give credits to an account; ``applied`` says whether the books hold them already."""
+        outcome, applied = await accounts.grant(
+            account_id=account_id,
+            amount_credits_micro=body.amount_credits_micro,
+            source=body.source,
+            expires_at=body.expires_at,
+            idempotency_key=idempotency_key_of(request),
+            correlation_id=visitor.request_id,
+        )
+        grant = outcome.state.grant
+        if grant is None:
+            raise _reused()
+        return GrantAnswer(
+            grant_id=grant.grant_id,
+            account_id=grant.account_id,
+            amount_credits_micro=grant.amount_credits_micro,
+            source=grant.source,
+            expires_at=grant.expires_at,
+            applied=applied,
+        )
+
+    @router.post("/tasks/{task_id}/refund", status_code=202, openapi_extra=_WITH_KEY)
+    async def refund_task(
+        task_id: TaskPath, body: RefundRequest, request: Request, visitor: Visitor = admin
+    ) -> RefundAnswer:
+        """Give back part of what a task was charged."""
+        outcome = await accounts.refund(
+            task_id=task_id,
+            amount_credits_micro=body.amount_credits_micro,
+            reason=body.reason,
+            idempotency_key=idempotency_key_of(request),
+            correlation_id=visitor.request_id,
+        )
+        refund = outcome.state.refund
+        if refund is None:
+            raise _reused()
+        return RefundAnswer(
+            task_id=refund.task_id,
+            account_id=refund.account_id,
+            amount_credits_micro=refund.amount_credits_micro,
+            refund_id=refund.command_id,
+        )
+
+    return router
+
+
+def _reused() -> Refused:
+    return Refused(ErrorCode.idempotency_key_reused, "This idempotency key was used for another request.")

@@ -1,0 +1,439 @@
+"""What clients read: explicit models, so that nothing internal leaves by accident."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """An answer's part; written from the domain's values by field name."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Versioned(Answer):
+    """A name pinned by version."""
+
+    name: str
+    version: int
+
+
+class RoundAnswer(Answer):
+    """A round of candidates."""
+
+    round_index: int
+    planned_count: int
+    wanted_count: int
+    reason: str
+    generated_count: int | None
+    passed_count: int | None
+    failed_count: int | None
+    decision: str | None
+    decision_reason: str | None
+
+
+class RouteAnswer(Answer):
+    """One offering's part in a task; micro-USD."""
+
+    offering: str
+    provider: str
+    attempts_count: int
+    failed_attempts_count: int
+    candidates_count: int
+    passed_count: int
+    expected_cost_usd_micro: int
+    actual_cost_usd_micro: int
+
+
+class EndAnswer(Answer):
+    """How a task ended."""
+
+    at: datetime
+    code: str | None
+    reason: str | None
+    stage: str | None
+    missing_count: int
+    shortfall_credits_micro: int
+
+
+class SettlementAnswer(Answer):
+    """What became of the reservation; micro-credits."""
+
+    at: datetime
+    reserved_credits_micro: int
+    settled_credits_micro: int
+    released_credits_micro: int
+    delivered_count: int
+    reason: str
+
+
+class SpendAnswer(Answer):
+    """Provider cost so far against the cap; micro-USD."""
+
+    expected_usd_micro: int
+    actual_usd_micro: int
+    cap_usd_micro: int
+
+
+class TaskAnswer(Answer):
+    """A task: its terms, how far it is, and how it ended."""
+
+    id: str
+    state: str
+    complete: bool = Field(description="Nothing more will happen: the end and the bill are there.")
+    template: Versioned
+    mode: str
+    profile: Versioned
+    k: int
+    width: int
+    height: int
+    inputs_count: int
+    label: str | None
+    priority: int
+    price_per_output_credits_micro: int
+    reserve_credits_micro: int
+    created_at: datetime
+    deadline_at: datetime
+    updated_at: datetime | None
+    funded_at: datetime | None
+    cancel_requested_at: datetime | None
+    funnel: dict[str, int] = Field(description="Candidates by state.")
+    failure_reasons: dict[str, int] = Field(description="Why candidates failed, most frequent first.")
+    rounds: list[RoundAnswer]
+    routes: list[RouteAnswer]
+    spend: SpendAnswer
+    outputs_count: int
+    end: EndAnswer | None
+    settlement: SettlementAnswer | None
+
+
+class TaskList(Answer):
+    """A page of tasks, newest first."""
+
+    tasks: list[TaskAnswer]
+    next_cursor: str | None = Field(description="Where the next page starts; null at the end.")
+
+
+class CandidateAnswer(Answer):
+    """A candidate with its verdict. ``dimensions`` are the measures behind it."""
+
+    candidate_id: str
+    state: str
+    round_index: int | None = None
+    index: int | None = None
+    seed: int | None = None
+    offering: str | None = None
+    provider: str | None = None
+    passed: bool | None = None
+    score: float | None = None
+    rank: int | None = None
+    reasons: list[str] = []
+    dimensions: list[dict[str, Any]] = []
+    width: int | None = None
+    height: int | None = None
+    set_aside_reason: str | None = None
+    set_aside_like: str | None = None
+    output_id: str | None = None
+
+
+class CandidateList(Answer):
+    """A page of candidates by round and index."""
+
+    candidates: list[CandidateAnswer]
+    next_cursor: str | None
+
+
+class OutputAnswer(Answer):
+    """An output with fresh links; a link is a secret until it ends."""
+
+    output_id: str
+    candidate_id: str
+    rank: int
+    score: float
+    content_type: str
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+    url: str | None
+    thumbnail_url: str | None
+    expires_in_s: int | None
+
+
+class OutputList(Answer):
+    """The outputs of a task by rank."""
+
+    task_id: str
+    state: str
+    outputs: list[OutputAnswer]
+
+
+class EntryAnswer(Answer):
+    """An entry of the books; micro-credits, with the balances after it."""
+
+    entry_id: str
+    kind: str
+    amount_credits_micro: int
+    occurred_at: datetime
+    task_id: str | None
+    grant_id: str | None
+    reason: str
+    available_credits_micro: int
+    held_credits_micro: int
+
+
+class EntryList(Answer):
+    """A page of entries, newest first."""
+
+    entries: list[EntryAnswer]
+    next_cursor: str | None
+
+
+class BillRouteAnswer(RouteAnswer):
+    """A route with what each candidate that passed cost there."""
+
+    cost_per_accepted_usd_micro: int | None
+
+
+class MarginAnswer(Answer):
+    """For operators: what is left of the charge after the provider cost."""
+
+    credit_value_usd_micro: int
+    margin_usd_micro: int
+
+
+class BillAnswer(Answer):
+    """The explained bill: promised, delivered, charged, and why."""
+
+    task_id: str
+    state: str
+    is_final: bool
+    promised_count: int
+    delivered_count: int
+    price_per_output_credits_micro: int
+    price_rule: str
+    reserved_credits_micro: int
+    charged_credits_micro: int
+    released_credits_micro: int
+    refunded_credits_micro: int
+    expected_cost_usd_micro: int
+    actual_cost_usd_micro: int
+    cost_cap_usd_micro: int
+    attempts_count: int
+    cost_per_delivered_usd_micro: int | None
+    routes: list[BillRouteAnswer]
+    entries: list[EntryAnswer]
+    explanation: list[str]
+    margin: MarginAnswer | None = Field(None, description="Only for keys with the scope operator.")
+
+
+class CancelAnswer(Answer):
+    """What a cancel did so far; ``released_credits_micro`` is null until the ledger has answered."""
+
+    task_id: str
+    state: str
+    complete: bool
+    released_credits_micro: int | None
+    charged_credits_micro: int | None
+    detail: str
+
+
+class QuoteAnswer(Answer):
+    """What an order would cost: the price in credits, the provider cost in micro-USD."""
+
+    template: Versioned
+    mode: str
+    k: int
+    price_per_output_credits_micro: int
+    reserve_credits_micro: int
+    price_rule: str
+    expected_cost_usd_micro: int
+    cheapest_cost_usd_micro: int
+    cost_cap_default_usd_micro: int
+    candidates_expected_count: int
+
+
+class BoundsAnswer(Answer):
+    """The least and the greatest value, both allowed."""
+
+    least: int
+    greatest: int
+
+
+class TemplateAnswer(Answer):
+    """A template that can be ordered."""
+
+    name: str
+    version: int
+    title: str
+    description: str
+    modes: list[str]
+    profile: Versioned
+    profiles: list[Versioned]
+    k: BoundsAnswer
+    size: BoundsAnswer
+    size_step: int
+    default_width: int
+    default_height: int
+    deadline_s: BoundsAnswer
+    default_deadline_s: int
+    inputs: BoundsAnswer
+
+
+class TemplateList(Answer):
+    """All templates."""
+
+    templates: list[TemplateAnswer]
+
+
+class OfferingAnswer(Answer):
+    """An offering with its price, health and load."""
+
+    offering: str
+    provider: str
+    model: str
+    model_version: str
+    capabilities: list[str]
+    price_usd_micro: int
+    breaker: str
+    success_rate_ppm: int
+    pass_rate_ppm: int
+    latency_ms: int
+    in_flight_count: int
+    concurrency_limit: int
+    drained: bool
+
+
+class OfferingList(Answer):
+    """All offerings."""
+
+    offerings: list[OfferingAnswer]
+
+
+class GrantLeftAnswer(Answer):
+    """A grant and what is left of it."""
+
+    grant_id: str
+    source: str
+    granted_credits_micro: int
+    left_credits_micro: int
+    expires_at: str | None
+
+
+class AccountAnswer(Answer):
+    """An account's balance; micro-credits."""
+
+    account_id: str
+    available_credits_micro: int
+    held_credits_micro: int
+    settled_credits_micro: int
+    grants: list[GrantLeftAnswer]
+
+
+class InputAnswer(Answer):
+    """An accepted input; ``advice`` holds hints that do not refuse it."""
+
+    input_id: str
+    content_type: str
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+    advice: list[str]
+    created_at: datetime
+
+
+class EndpointAnswer(Answer):
+    """A webhook endpoint."""
+
+    endpoint_id: str
+    url: str
+    event_types: list[str]
+    enabled: bool
+    created_at: str
+
+
+class NewEndpointAnswer(EndpointAnswer):
+    """A new endpoint with its signing secret, shown this once."""
+
+    secret: str
+
+
+class EndpointList(Answer):
+    """An account's endpoints."""
+
+    endpoints: list[EndpointAnswer]
+
+
+class DeliveryAttemptAnswer(Answer):
+    """One try to send; status 0 when no answer came."""
+
+    at: str
+    status: int
+    reason: str
+    latency_ms: int
+
+
+class DeliveryAnswer(Answer):
+    """An event on its way to an endpoint."""
+
+    delivery_id: str
+    endpoint_id: str
+    task_id: str
+    event_type: str
+    state: str
+    attempts: list[DeliveryAttemptAnswer]
+    next_attempt_at: str | None
+
+
+class DeliveryList(Answer):
+    """The delivery log, newest first."""
+
+    deliveries: list[DeliveryAnswer]
+
+
+class KeyAnswer(Answer):
+    """A key without its secret."""
+
+    key_id: str
+    account_id: str
+    scopes: list[str]
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKeyAnswer(KeyAnswer):
+    """A new key, shown this once."""
+
+    key: str
+
+
+class KeyList(Answer):
+    """Keys, newest first."""
+
+    keys: list[KeyAnswer]
+
+
+class GrantAnswer(Answer):
+    """A grant; ``applied`` once the books hold it."""
+
+    grant_id: str
+    account_id: str
+    amount_credits_micro: int
+    source: str
+    expires_at: datetime | None
+    applied: bool
+
+
+class RefundAnswer(Answer):
+    """A refund that was ordered from the ledger."""
+
+    task_id: str
+    account_id: str
+    amount_credits_micro: int
+    refund_id: str

@@ -1,0 +1,99 @@
+"""The route of inputs: an upload, raw bytes, or a URL."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from services.ingest.api.answers import InputAnswer
+from services.ingest.api.guard import Guard, scoped
+from services.ingest.api.middleware import JSON_BYTES_MAX, UPLOAD_BYTES_MAX
+from services.ingest.api.problems import Problem, validation_problem
+from services.ingest.api.requests import InputUrlRequest
+from services.ingest.api.showing import show_input
+from services.ingest.app.screening import InputScreening
+from services.ingest.domain.keys import Scope
+from winnow.contracts.errors import ErrorCode, Refused
+
+_PROFILE_LENGTH_MAX: Final = 100
+_BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "profile": {"type": "string", "description": "Quality profile whose advice is wanted."},
+                },
+            }
+        },
+        "application/json": {"schema": {"$ref": "#/components/schemas/InputUrlRequest"}},
+        "image/jpeg": _BINARY,
+        "image/png": _BINARY,
+        "image/webp": _BINARY,
+    },
+}
+
+
+def input_routes(guard: Guard, screening: InputScreening) -> APIRouter:
+    """Build the route."""
+    router = APIRouter(prefix="/v1/inputs", tags=["inputs"])
+
+    @router.post(
+        "",
+        status_code=201,
+        response_class=Response,
+        responses={
+            201: {"model": InputAnswer, "description": "The input is accepted."},
+            422: {"model": Problem, "description": "The image or the URL was refused."},
+        },
+        openapi_extra=scoped(Scope.tasks_write, requestBody=_BODY),
+    )
+    async def add_input(request: Request) -> Response:
+        """Give an image of at most 20 MiB; it is screened before it is accepted."""
+        visitor = await guard.admit(request, Scope.tasks_write)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            text = await request.body()
+            if len(text) > JSON_BYTES_MAX:
+                raise _too_large(JSON_BYTES_MAX)
+            try:
+                body = InputUrlRequest.model_validate_json(text)
+            except ValidationError as error:
+                return validation_problem(request, error)
+            screened = await screening.from_url(visitor.account_id, body.url, body.profile or "")
+        else:
+            content, profile = await _content(request, kind)
+            if len(content) > UPLOAD_BYTES_MAX:
+                raise _too_large(UPLOAD_BYTES_MAX)
+            screened = await screening.from_bytes(visitor.account_id, content, profile)
+        return Response(show_input(screened).model_dump_json(), 201, media_type="application/json")
+
+    return router
+
+
+async def _content(request: Request, kind: str) -> tuple[bytes, str]:
+    """Give the image's bytes and the profile, from a form or from the body itself."""
+    if kind != "multipart/form-data":
+        return await request.body(), ""
+    async with request.form(max_files=1, max_fields=4) as form:
+        file, profile = form.get("file"), form.get("profile", "")
+        unknown = sorted(set(form) - {"file", "profile"})
+        if unknown:
+            raise Refused(ErrorCode.unknown_field, "There is no such form field.", pointer=unknown[0][:100])
+        if not isinstance(file, UploadFile):
+            raise Refused(ErrorCode.invalid_request, "The form needs a file.", pointer="file")
+        if not isinstance(profile, str) or len(profile) > _PROFILE_LENGTH_MAX:
+            raise Refused(ErrorCode.invalid_request, "The profile is a short text.", pointer="profile")
+        return await file.read(), profile
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(ErrorCode.body_too_large, f"The body is larger than {limit} bytes.", size_bytes_max=limit)

@@ -1,0 +1,223 @@
+"""The routes of tasks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from services.ingest.api.answers import (
+    BillAnswer,
+    CancelAnswer,
+    CandidateList,
+    OutputList,
+    TaskAnswer,
+    TaskList,
+)
+from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.problems import Problem, validation_problem
+from services.ingest.api.requests import TaskRequest
+from services.ingest.api.showing import (
+    show_bill,
+    show_cancel,
+    show_candidate,
+    show_event,
+    show_outputs,
+    show_task,
+)
+from services.ingest.app.orders import Asked, Orders
+from services.ingest.app.reading import Reading
+from services.ingest.domain.cursors import decode_cursor, encode_cursor
+from services.ingest.domain.folding import Page, PublicEvent
+from services.ingest.domain.keys import Scope
+from winnow.contracts.errors import ErrorCode, Refused
+from winnow.contracts.states import TaskState
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"^[\x21-\x7e]{1,200}$")
+_JSON: Final = "application/json"
+TaskPath = Annotated[str, Path(max_length=64, description="The task's id.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Cursor = Annotated[str | None, Query(max_length=400, description="next_cursor of the page before.")]
+
+
+def idempotency_key_of(request: Request) -> str:
+    """Give the Idempotency-Key; raises Refused when it is missing or no visible ASCII of 1 to 200 characters."""
+    key = request.headers.get("idempotency-key", "")
+    if not key:
+        raise Refused(
+            ErrorCode.idempotency_key_missing,
+            "Send an Idempotency-Key header: the same key is one request, however often it is sent.",
+        )
+    if not _IDEMPOTENCY_KEY.match(key):
+        raise Refused(ErrorCode.invalid_request, "An Idempotency-Key is 1 to 200 visible ASCII characters.")
+    return key
+
+
+def asked_by(visitor: Visitor) -> Asked:
+    """Give who asks, for the use cases."""
+    return Asked(visitor.account_id, visitor.request_id, visitor.traceparent)
+
+
+IDEMPOTENCY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "The same key is one request, however often it is sent.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+
+
+def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd_micro: int) -> APIRouter:
+    """Build the routes."""
+    router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+    reader, writer = admitted(guard, Scope.tasks_read), admitted(guard, Scope.tasks_write)
+    operator = admitted(guard, Scope.operator)
+    _add_placing(router, guard, orders)
+
+    @router.get("", openapi_extra=scoped(Scope.tasks_read))
+    async def list_tasks(
+        visitor: Visitor = reader,
+        state: Annotated[TaskState | None, Query(description="Only tasks in this state.")] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> TaskList:
+        """List the account's tasks, newest first."""
+        after = decode_cursor(cursor) if cursor else None
+        views = await reading.tasks(visitor.account_id, Page(after, limit + 1, state.value if state else None))
+        more = len(views) > limit
+        tasks = [show_task(view) for view in views[:limit]]
+        last = tasks[-1] if more else None
+        place = encode_cursor(int(last.created_at.timestamp() * 1_000_000), last.id) if last else None
+        return TaskList(tasks=tasks, next_cursor=place)
+
+    @router.get("/{task_id}", openapi_extra=scoped(Scope.tasks_read))
+    async def get_task(task_id: TaskPath, visitor: Visitor = reader) -> TaskAnswer:
+        """Read a task: its funnel, rounds, routes, spend and end."""
+        return show_task(await reading.task(visitor.account_id, task_id))
+
+    @router.get("/{task_id}/candidates", openapi_extra=scoped(Scope.tasks_read))
+    async def list_candidates(
+        task_id: TaskPath,
+        visitor: Visitor = reader,
+        state: Annotated[str | None, Query(max_length=40, description="Only candidates in this state.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> CandidateList:
+        """List a task's candidates with scores, verdicts and reasons."""
+        after = decode_cursor(cursor) if cursor else None
+        rows = await reading.candidates(visitor.account_id, task_id, Page(after, limit + 1, state))
+        shown = rows[:limit]
+        place = encode_cursor(shown[-1].get("place", 0), "") if len(rows) > limit else None
+        return CandidateList(candidates=[show_candidate(row) for row in shown], next_cursor=place)
+
+    @router.get("/{task_id}/candidates/{candidate_id}/preview", openapi_extra=scoped(Scope.operator))
+    async def preview_candidate(
+        task_id: TaskPath,
+        candidate_id: Annotated[str, Path(max_length=64)],
+        visitor: Visitor = operator,
+    ) -> Response:
+        """Read a candidate's picture, chosen or not. For operators of the account only."""
+        body, media_type = await reading.preview(visitor.account_id, task_id, candidate_id)
+        return Response(body, media_type=media_type)
+
+    @router.get("/{task_id}/outputs", openapi_extra=scoped(Scope.tasks_read))
+    async def list_outputs(
+        task_id: TaskPath,
+        visitor: Visitor = reader,
+        expires_in_s: Annotated[
+            int, Query(ge=0, le=604_800, description="Lifetime of the links; 0 for the default.")
+        ] = 0,
+    ) -> OutputList:
+        """Read the outputs with fresh links."""
+        view, links = await reading.outputs(visitor.account_id, task_id, expires_in_s)
+        return show_outputs(view, links)
+
+    @router.get("/{task_id}/bill", openapi_extra=scoped(Scope.tasks_read))
+    async def get_bill(task_id: TaskPath, visitor: Visitor = reader) -> BillAnswer:
+        """Read the explained bill: promised, delivered, charged, and what each provider cost."""
+        view, bill, entries = await reading.bill(visitor.account_id, task_id)
+        value = credit_value_usd_micro if visitor.caller.may(Scope.operator) else None
+        return show_bill(view, bill, entries, value)
+
+    @router.get(
+        "/{task_id}/events",
+        openapi_extra=scoped(Scope.tasks_read),
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )
+    async def stream_events(
+        task_id: TaskPath,
+        visitor: Visitor = reader,
+        last_event_id: Annotated[int | None, Header(ge=0, le=2**31, description="The last number seen.")] = None,
+        after: Annotated[int, Query(ge=0, le=2**31, description="As Last-Event-ID, for browsers.")] = 0,
+    ) -> StreamingResponse:
+        """Follow a task as server-sent events; ends when the task has its end and its bill."""
+        await reading.task(visitor.account_id, task_id)
+        events = reading.events(
+            visitor.account_id, task_id, after if last_event_id is None else last_event_id
+        )
+        return StreamingResponse(
+            _as_stream(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+    @router.post("/{task_id}/cancel", openapi_extra=scoped(Scope.tasks_write))
+    async def cancel_task(task_id: TaskPath, visitor: Visitor = writer) -> CancelAnswer:
+        """Ask a task to stop; waits up to three seconds and says what was released."""
+        return show_cancel(await orders.cancel(asked_by(visitor), task_id))
+
+    return router
+
+
+def _add_placing(router: APIRouter, guard: Guard, orders: Orders) -> None:
+    """Add ``POST /v1/tasks``, the hot path: the body is validated straight from its bytes."""
+
+    @router.post(
+        "",
+        status_code=202,
+        response_class=Response,
+        responses={
+            202: {"model": TaskAnswer, "description": "The task is accepted."},
+            402: {"model": Problem, "description": "Insufficient credits, with the shortfall."},
+            409: {"model": Problem, "description": "The idempotency key was used for another request."},
+        },
+        openapi_extra=scoped(
+            Scope.tasks_write,
+            parameters=[IDEMPOTENCY_HEADER],
+            requestBody={
+                "required": True,
+                "content": {_JSON: {"schema": {"$ref": "#/components/schemas/TaskRequest"}}},
+            },
+        ),
+    )
+    async def place_task(request: Request) -> Response:
+        """Order K outputs. The answer to a repeated Idempotency-Key is the first one's."""
+        visitor = await guard.admit(request, Scope.tasks_write)
+        key = idempotency_key_of(request)
+        try:
+            form = TaskRequest.model_validate_json(await request.body()).form()
+        except ValidationError as error:
+            return validation_problem(request, error)
+        accepted, duplicate = await orders.place(asked_by(visitor), key, form)
+        answer = show_task(accepted)
+        headers = {"Location": f"/v1/tasks/{answer.id}"}
+        if duplicate:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(answer.model_dump_json(), 202, headers, _JSON)
+
+
+async def _as_stream(events: AsyncIterator[PublicEvent | None]) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    async for event in events:
+        if event is None:
+            yield ": still here\n\n"
+            continue
+        text = json.dumps(show_event(event), separators=(",", ":"), ensure_ascii=False)
+        yield f"id: {event.number}\nevent: {event.type}\ndata: {text}\n\n"
+
+

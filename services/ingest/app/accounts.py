@@ -1,0 +1,121 @@
+"""Balances, and what administrators give and give back."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Final
+
+from services.ingest.app.ports import Clock, Ledger, Requests, Views
+from services.ingest.app.prices import Prices
+from services.ingest.app.watch import Watch
+from services.ingest.domain.answers import Balance
+from services.ingest.domain.requests import (
+    GrantSource,
+    OrderGrant,
+    OrderRefund,
+    Origin,
+    Outcome,
+    grant_id_of,
+    refund_id_of,
+)
+from winnow.contracts.errors import ErrorCode, NotFound, Refused
+
+APPLIED_WAIT_S: Final = 3.0
+_POLL_S: Final = 0.25
+
+
+class Accounts:
+    """The use cases about credits."""
+
+    def __init__(
+        self, *, ledger: Ledger, requests: Requests, views: Views, prices: Prices, watch: Watch, clock: Clock
+    ) -> None:
+        """Wire the use cases."""
+        self._ledger = ledger
+        self._requests = requests
+        self._views = views
+        self._prices = prices
+        self._watch = watch
+        self._clock = clock
+
+    async def balance(self, account_id: str) -> Balance:
+        """Give the balance from the books."""
+        return await self._ledger.balance(account_id)
+
+    async def grant(
+        self,
+        *,
+        account_id: str,
+        amount_credits_micro: int,
+        source: GrantSource,
+        expires_at: datetime | None,
+        idempotency_key: str,
+        correlation_id: str,
+    ) -> tuple[Outcome, bool]:
+        """Give credits once per idempotency key; also says whether the books hold them already.
+
+        Waits up to three seconds for the ledger. Raises Conflict when the key came with another grant before.
+        """
+        grant_id = grant_id_of(account_id, idempotency_key)
+        content = _hash(account_id, amount_credits_micro, source, expires_at)
+        order = OrderGrant(grant_id, account_id, amount_credits_micro, source, expires_at)
+        origin = Origin(grant_id, f"grant:{grant_id}", content, correlation_id)
+        with self._watch.on(account_id) as waiter:
+            outcome = await self._requests.submit(order, origin)
+            until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
+            while await self._views.grant_entry(account_id, grant_id) is None:
+                if self._clock.monotonic_s() >= until_s:
+                    return outcome, False
+                await waiter.wait(_POLL_S)
+        self._prices.forget_balance(account_id)
+        return outcome, True
+
+    async def refund(
+        self,
+        *,
+        task_id: str,
+        amount_credits_micro: int,
+        reason: str,
+        idempotency_key: str,
+        correlation_id: str,
+    ) -> Outcome:
+        """Order a refund of part of a task's charge, once per idempotency key.
+
+        Raises NotFound, Refused with ``amount_not_allowed`` beyond what was charged and not yet refunded,
+        Conflict when the key came with another refund before.
+        """
+        command_id = refund_id_of(task_id, idempotency_key)
+        content = _hash(task_id, amount_credits_micro, reason)
+        view = await self._views.task_anywhere(task_id)
+        if view is None or view.terms is None:
+            raise NotFound("There is no such task.")
+        if await self._requests.find(f"refund:{command_id}", command_id) is None:
+            await self._check_refundable(view.account_id, task_id, amount_credits_micro)
+        order = OrderRefund(
+            command_id=command_id,
+            task_id=task_id,
+            account_id=view.account_id,
+            reservation_id=view.terms.reservation_id,
+            amount_credits_micro=amount_credits_micro,
+            reason=reason,
+        )
+        origin = Origin(command_id, f"refund:{command_id}", content, correlation_id)
+        return await self._requests.submit(order, origin)
+
+    async def _check_refundable(self, account_id: str, task_id: str, amount_credits_micro: int) -> None:
+        view = await self._views.task(account_id, task_id)
+        charged = view.settlement.settled_credits_micro if view and view.settlement else 0
+        entries = await self._views.entries_of_task(account_id, task_id)
+        refunded = sum(entry.amount_credits_micro for entry in entries if entry.kind == "refund")
+        if amount_credits_micro > charged - refunded:
+            raise Refused(
+                ErrorCode.amount_not_allowed,
+                f"{charged - refunded} micro-credits of this task can be refunded.",
+                pointer="amount_credits_micro",
+                refundable_credits_micro=charged - refunded,
+            )
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,167 @@
+"""Taking orders and stopping them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.ingest.app.ports import Clock, Files, Inputs, Requests
+from services.ingest.app.prices import Prices
+from services.ingest.app.reading import Reading, accepted_view
+from services.ingest.app.watch import Watch
+from services.ingest.domain.catalogue import Catalogue, WordRule
+from services.ingest.domain.orders import (
+    OrderForm,
+    PlaceOrder,
+    cap_of,
+    fingerprint_of,
+    resolve,
+    task_id_of,
+)
+from services.ingest.domain.requests import Origin, Outcome, RequestCancel, RequestState
+from services.ingest.domain.views import TaskView
+from winnow.contracts.errors import Conflict, ErrorCode, Refused, WinnowError
+from winnow.contracts.values import StoredObject
+
+CANCEL_WAIT_S: Final = 3.0
+_POLL_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and how the request is traced."""
+
+    account_id: str
+    correlation_id: str
+    traceparent: str | None = None
+
+
+class Orders:
+    """The use cases that change tasks."""
+
+    def __init__(  # noqa: PLR0913 (the use case that touches most ports; all by name)
+        self,
+        *,
+        catalogue: Catalogue,
+        rule: WordRule,
+        requests: Requests,
+        prices: Prices,
+        files: Files,
+        inputs: Inputs,
+        reading: Reading,
+        watch: Watch,
+        clock: Clock,
+    ) -> None:
+        """Wire the use cases."""
+        self._catalogue = catalogue
+        self._rule = rule
+        self._requests = requests
+        self._prices = prices
+        self._files = files
+        self._inputs = inputs
+        self._reading = reading
+        self._watch = watch
+        self._clock = clock
+
+    async def place(self, asked: Asked, idempotency_key: str, form: OrderForm) -> tuple[TaskView, bool]:
+        """Take an order once per idempotency key; gives the task as accepted, and whether this is a repeat.
+
+        Raises Refused with the first check that fails, Conflict when the key came with another order before.
+        A repeat of an accepted order is answered from its record, whatever the checks would say now.
+        """
+        body = form.request_object()
+        task_id = task_id_of(asked.account_id, idempotency_key)
+        origin = Origin(
+            task_id, f"task:{task_id}", fingerprint_of(body), asked.correlation_id, asked.traceparent
+        )
+        try:
+            order = await self._checked(asked.account_id, task_id, form, body)
+        except WinnowError:
+            recorded = await self._requests.find(origin.cause_id, task_id)
+            if recorded is None:
+                raise
+            return _accepted(_repeated(recorded, origin.fingerprint))
+        await self._files.put(order.request.key, body, order.request.content_type)
+        return _accepted(await self._requests.submit(order, origin))
+
+    async def cancel(self, asked: Asked, task_id: str) -> TaskView:
+        """Ask for a task to stop and wait up to three seconds for its end; gives the task as it then stands.
+
+        Raises NotFound; Conflict: ``already_ended``, ``cancel_already_requested``.
+        """
+        view = await self._reading.task(asked.account_id, task_id)
+        if view.ended:
+            raise Conflict(
+                ErrorCode.already_ended, f"The task has ended: {view.state}.", state=str(view.state)
+            )
+        origin = Origin(
+            f"{task_id}:cancel", f"cancel:{task_id}", "", asked.correlation_id, asked.traceparent
+        )
+        with self._watch.on(task_id) as waiter:
+            outcome = await self._requests.submit(RequestCancel(task_id, asked.account_id), origin)
+            if outcome.duplicate or view.cancel_requested_at is not None:
+                raise Conflict(ErrorCode.cancel_already_requested, "This task was asked to stop before.")
+            until_s = self._clock.monotonic_s() + CANCEL_WAIT_S
+            while not view.complete and self._clock.monotonic_s() < until_s:
+                await waiter.wait(_POLL_S)
+                view = await self._reading.task(asked.account_id, task_id)
+        self._prices.forget_balance(asked.account_id)
+        return view
+
+    async def _checked(self, account_id: str, task_id: str, form: OrderForm, body: bytes) -> PlaceOrder:
+        order = resolve(form, self._catalogue, self._rule)
+        inputs = await self._inputs_of(account_id, form.inputs)
+        cost_cap = cap_of(
+            form.cost_cap_usd_micro, await self._prices.cost(order.template, order.mode, order.k)
+        )
+        price = await self._prices.price(order.template, order.mode, order.k)
+        await self._prices.check_credits(account_id, price)
+        sha256 = fingerprint_of(body)
+        # The name holds the content's hash: a second body under the same idempotency key, which will be
+        # refused, must not overwrite the first one's.
+        stored = StoredObject(
+            bucket=self._files.bucket,
+            key=f"inputs/{account_id}/{task_id}/request-{sha256}.json",
+            sha256=sha256,
+            size_bytes=len(body),
+            content_type="application/json",
+        )
+        return PlaceOrder(
+            task_id=task_id,
+            account_id=account_id,
+            order=order,
+            price=price,
+            cost_cap_usd_micro=cost_cap,
+            request=stored,
+            inputs=inputs,
+            label=form.label,
+        )
+
+    async def _inputs_of(self, account_id: str, input_ids: Sequence[str]) -> tuple[StoredObject, ...]:
+        if not input_ids:
+            return ()
+        found = await self._inputs.find(account_id, input_ids)
+        for place, input_id in enumerate(input_ids):
+            if input_id not in found:
+                raise Refused(
+                    ErrorCode.invalid_request, "There is no such input.", pointer=f"inputs/{place}"
+                )
+        return tuple(found[input_id].stored for input_id in input_ids)
+
+
+def _repeated(recorded: RequestState, fingerprint: str) -> Outcome:
+    if recorded.accepted is None or recorded.accepted.request_sha256 != fingerprint:
+        raise Conflict(
+            ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
+        )
+    return Outcome(recorded, duplicate=True)
+
+
+def _accepted(outcome: Outcome) -> tuple[TaskView, bool]:
+    state = outcome.state
+    if state.accepted is None or state.at is None:
+        raise Conflict(
+            ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
+        )
+    return accepted_view(state.accepted, state.at), outcome.duplicate

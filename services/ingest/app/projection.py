@@ -1,0 +1,101 @@
+"""The writer of the read model: folds batches of the record, in order, each record once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from services.ingest.app.ports import ViewStore
+from services.ingest.app.watch import Watch
+from services.ingest.domain.answers import EntryView
+from services.ingest.domain.folding import Projected, PublicEvent, fold
+from services.ingest.domain.views import TaskView
+from winnow.contracts.envelope import Recorded
+from winnow.contracts.events import EntryRecorded, TaskEvent
+
+_HELD_MAX: Final = 5_000
+
+
+class Projection:
+    """Folds records into views. Doing a batch again changes nothing."""
+
+    def __init__(self, store: ViewStore, watch: Watch) -> None:
+        """Hold open views in memory while their partition is ours."""
+        self._store = store
+        self._watch = watch
+        self._held: dict[int, dict[str, TaskView]] = {}
+
+    def forget(self, partition: int) -> None:
+        """Drop what is held of a partition that came or went."""
+        self._held.pop(partition, None)
+
+    async def fold_tasks(self, partition: int, records: Sequence[tuple[int, Recorded[TaskEvent]]]) -> None:
+        """Fold the task events of one partition, given with their offsets in order."""
+        if not records:
+            return
+        held = self._held.setdefault(partition, {})
+        try:
+            await self._fold(held, records)
+        except BaseException:
+            self.forget(partition)
+            raise
+        if len(held) > _HELD_MAX:
+            self.forget(partition)
+
+    async def _fold(
+        self, held: dict[str, TaskView], records: Sequence[tuple[int, Recorded[TaskEvent]]]
+    ) -> None:
+        task_ids = dict.fromkeys(recorded.message.task_id for _, recorded in records)
+        missing = [task_id for task_id in task_ids if task_id not in held]
+        views = {task_id: held[task_id] for task_id in task_ids if task_id in held}
+        if missing:
+            views |= await self._store.load(missing)
+        changed: dict[str, TaskView] = {}
+        details: dict[str, dict[str, Any]] = {}
+        owners: dict[str, str] = {}
+        events: list[PublicEvent] = []
+        for offset, recorded in records:
+            task_id = recorded.message.task_id
+            folded = fold(views.get(task_id), recorded, offset)
+            if views.get(task_id) is not folded.view:
+                views[task_id] = changed[task_id] = folded.view
+            for candidate_id, patch in folded.patches.items():
+                details.setdefault(candidate_id, {}).update(patch)
+                owners[candidate_id] = task_id
+            if folded.event is not None:
+                events.append(folded.event)
+        patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]] = {
+            one: (changed[owners[one]], patch) for one, patch in details.items()
+        }
+        newer = await self._store.save(Projected(changed, patches, events)) if changed else set()
+        for task_id, view in views.items():
+            if view.complete or task_id in newer:
+                held.pop(task_id, None)
+            else:
+                held[task_id] = view
+        self._watch.changed(changed)
+
+    async def keep_entries(self, records: Sequence[tuple[int, Recorded[EntryRecorded]]]) -> None:
+        """Keep the entries of the books."""
+        if not records:
+            return
+        entries = [_entry(offset, recorded) for offset, recorded in records]
+        await self._store.save_entries(entries)
+        self._watch.changed({entry.account_id for entry in entries})
+
+
+def _entry(offset: int, recorded: Recorded[EntryRecorded]) -> EntryView:
+    entry = recorded.message
+    return EntryView(
+        entry_id=entry.entry_id,
+        account_id=entry.account_id,
+        kind=entry.kind.value,
+        amount_credits_micro=entry.amount_credits_micro,
+        occurred_at=recorded.envelope.occurred_at,
+        task_id=entry.task_id,
+        grant_id=entry.grant_id,
+        reason=entry.reason,
+        available_credits_micro=entry.available_credits_micro,
+        held_credits_micro=entry.held_credits_micro,
+        offset=offset,
+    )

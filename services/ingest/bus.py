@@ -1,0 +1,99 @@
+"""What ingest reads from the bus: the record of tasks, for its stages and its read model, and the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from services.ingest.app.projection import Projection
+from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.events import EntryRecorded, TaskEvent
+from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, group_of
+from winnow.runtime.bus import Bus, Received
+from winnow.runtime.journal import Cause, Consumed, Journal, Source
+from winnow.runtime.lanes import JournalLanes, Table, cause_about
+
+
+def about_task(recorded: Recorded[Any], mark: str) -> Cause:
+    """Give the cause that an event is for its task."""
+    return cause_about(recorded.message.task_id, recorded, mark)
+
+
+TABLE: Final[Table] = {
+    "task.accepted": about_task,
+    "task.funded": about_task,
+    "task.unfunded": about_task,
+    "task.cancel_requested": about_task,
+}
+"""The events that the stages before funding act on."""
+
+_TYPES: Final = tuple(
+    name for name, model in MESSAGES.items() if issubclass(model, TaskEvent | EntryRecorded)
+)
+"""The events that the read model keeps."""
+
+
+class IngestLanes:
+    """Feeds the stage journal, then the read model; an offset is committed when both have it."""
+
+    def __init__(self, journal: Journal[Any], projection: Projection) -> None:
+        """Feed these two."""
+        self._lanes = JournalLanes(journal, TABLE)
+        self._projection = projection
+
+    def subscribe(self, bus: Bus) -> None:
+        """Attach to the bus."""
+        models = {name: MESSAGES[name] for name in _TYPES}
+        topics = [TASKS.name, ACCOUNTS.name]
+        bus.subscribe(
+            topics, group_of("ingest"), models, self.handle, assigned=self.assigned, revoked=self.revoked
+        )
+
+    def assigned(self, sources: Iterable[Source]) -> None:
+        """Take over the partitions of the record."""
+        tasks = _of_tasks(sources)
+        self._forget(tasks)
+        self._lanes.assigned(tasks)
+
+    def revoked(self, sources: Iterable[Source]) -> None:
+        """Give partitions of the record up."""
+        tasks = _of_tasks(sources)
+        self._forget(tasks)
+        self._lanes.revoked(tasks)
+
+    async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
+        """Handle one partition's records in order."""
+        if source.topic == ACCOUNTS.name:
+            await self._projection.keep_entries(_records(received, EntryRecorded))
+            return Consumed(received[-1].offset + 1)
+        consumed = await self._lanes.handle(source, [_for_stages(one) for one in received])
+        if consumed.seek:
+            # The journal stands before this batch, so the records between are read first: a view that
+            # folded this batch now would take them for repeats.
+            return consumed
+        known = [one for one in received if one.offset < consumed.next_offset]
+        await self._projection.fold_tasks(source.partition, _records(known, TaskEvent))
+        return consumed
+
+    def _forget(self, sources: Sequence[Source]) -> None:
+        for source in sources:
+            self._projection.forget(source.partition)
+
+
+def _of_tasks(sources: Iterable[Source]) -> list[Source]:
+    return [source for source in sources if source.topic == TASKS.name]
+
+
+def _for_stages(received: Received) -> Received:
+    recorded = received.recorded
+    acted_on = recorded is not None and recorded.message.type in TABLE
+    return received if acted_on else replace(received, recorded=None)
+
+
+def _records(received: Sequence[Received], model: type[Message]) -> list[tuple[int, Recorded[Any]]]:
+    return [
+        (one.offset, one.recorded)
+        for one in received
+        if one.recorded is not None and isinstance(one.recorded.message, model)
+    ]

@@ -1,0 +1,103 @@
+"""The explained bill: what was promised, what was delivered, what was charged and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.ingest.domain.views import RouteView, TaskView
+from winnow.contracts.money import div_ceil
+from winnow.contracts.states import TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class BillRoute:
+    """One offering's line, with its cost per candidate that passed (None while none has)."""
+
+    route: RouteView
+    cost_per_accepted_usd_micro: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Credits in micro-credits, provider cost in micro-USD; ``is_final`` once the ledger has settled."""
+
+    is_final: bool
+    promised_count: int
+    delivered_count: int
+    price_per_output_credits_micro: int
+    reserved_credits_micro: int
+    charged_credits_micro: int
+    released_credits_micro: int
+    refunded_credits_micro: int
+    price_rule: str
+    expected_cost_usd_micro: int
+    actual_cost_usd_micro: int
+    cost_cap_usd_micro: int
+    attempts_count: int
+    cost_per_delivered_usd_micro: int | None
+    routes: tuple[BillRoute, ...]
+    explanation: tuple[str, ...]
+
+    def margin_usd_micro(self, credit_value_usd_micro: int) -> int:
+        """Give what is left for the operator: the charge at the value of a credit, less the provider cost."""
+        charged = self.charged_credits_micro - self.refunded_credits_micro
+        return charged * credit_value_usd_micro // 1_000_000 - self.actual_cost_usd_micro
+
+
+def bill_of(view: TaskView, refunded_credits_micro: int) -> Bill:
+    """Explain the bill of a task as far as it is known. The view has its terms."""
+    terms, settled = view.terms, view.settlement
+    if terms is None:
+        msg = "a bill needs an accepted task"
+        raise ValueError(msg)
+    delivered = settled.delivered_count if settled else len(view.outputs)
+    actual = settled.actual_cost_usd_micro if settled else view.actual_cost_usd_micro
+    routes = tuple(
+        BillRoute(one, div_ceil(one.actual_cost_usd_micro, one.passed_count) if one.passed_count else None)
+        for one in sorted(view.routes.values(), key=lambda one: one.offering)
+    )
+    return Bill(
+        is_final=view.complete,
+        promised_count=terms.k,
+        delivered_count=delivered,
+        price_per_output_credits_micro=terms.price_per_output_credits_micro,
+        reserved_credits_micro=settled.reserved_credits_micro if settled else view.reserved_credits_micro,
+        charged_credits_micro=settled.settled_credits_micro if settled else 0,
+        released_credits_micro=settled.released_credits_micro if settled else 0,
+        refunded_credits_micro=refunded_credits_micro,
+        price_rule=terms.price_rule,
+        expected_cost_usd_micro=settled.expected_cost_usd_micro if settled else view.expected_cost_usd_micro,
+        actual_cost_usd_micro=actual,
+        cost_cap_usd_micro=terms.cost_cap_usd_micro,
+        attempts_count=settled.attempts_count if settled else sum(one.route.attempts_count for one in routes),
+        cost_per_delivered_usd_micro=div_ceil(actual, delivered) if delivered else None,
+        routes=routes,
+        explanation=_explain(view, delivered, refunded_credits_micro),
+    )
+
+
+def _explain(view: TaskView, delivered_count: int, refunded_credits_micro: int) -> tuple[str, ...]:
+    terms, settled = view.terms, view.settlement
+    if terms is None:
+        return ()
+    passed = sum(1 for mark in view.candidates.values() if mark.state in _PASSED)
+    lines = [
+        f"{terms.k} outputs were promised at {terms.price_per_output_credits_micro} micro-credits each.",
+        f"{len(view.candidates)} candidates were made, {passed} passed, {delivered_count} were delivered.",
+    ]
+    if view.state is TaskState.rejected:
+        lines.append("The credits could not be reserved, so nothing was made and nothing is charged.")
+    elif settled is None:
+        lines.append("The bill is open: what is reserved now is settled or released when the task ends.")
+    else:
+        lines.append(
+            f"Of {settled.reserved_credits_micro} reserved micro-credits {settled.settled_credits_micro} are"
+            f" charged for {settled.delivered_count} delivered outputs and"
+            f" {settled.released_credits_micro} are released."
+        )
+    if refunded_credits_micro:
+        lines.append(f"{refunded_credits_micro} micro-credits were refunded later.")
+    return tuple(lines)
+
+
+_PASSED = frozenset({"passed", "selected", "set_aside", "delivered"})

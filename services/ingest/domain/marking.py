@@ -1,0 +1,135 @@
+"""How events move the candidates of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from services.ingest.domain.views import CandidateState, Mark
+from winnow.contracts.events import (
+    AttemptSubmitted,
+    CandidatesFailed,
+    CandidatesGenerated,
+    CandidatesScored,
+    RoundPlanned,
+    TaskDelivered,
+    TaskEvent,
+    TaskPartiallyDelivered,
+    TaskSelected,
+)
+
+_ORDER: Final = {state: place for place, state in enumerate(CandidateState)}
+"""A candidate only moves forward, so that a late event never takes it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """The candidates after an event, and the details that the event tells about some of them."""
+
+    marks: Mapping[str, Mark]
+    details: Mapping[str, Mapping[str, Any]]
+
+
+def mark_event(marks: Mapping[str, Mark], event: TaskEvent) -> Marking:
+    """Give the candidates of a task after an event; the mapping itself when the event is about none."""
+    details = _details(event)
+    if not details:
+        return Marking(marks, {})
+    moved = dict(marks)
+    for candidate_id, (told, offering, facts) in details.items():
+        mark = moved.get(candidate_id, Mark(CandidateState.planned))
+        state = told if _ORDER[told] >= _ORDER[mark.state] else mark.state
+        reasons = tuple(facts["reasons"]) if "reasons" in facts else mark.reasons
+        moved[candidate_id] = replace(mark, state=state, offering=offering or mark.offering, reasons=reasons)
+    return Marking(moved, {one: facts for one, (_, _, facts) in details.items()})
+
+
+Detail = tuple[CandidateState, str, dict[str, Any]]
+
+
+def _details(event: TaskEvent) -> dict[str, Detail]:  # noqa: PLR0911 (one per event type)
+    match event:
+        case RoundPlanned():
+            return {
+                one.candidate_id: (
+                    CandidateState.planned,
+                    "",
+                    {"round_index": event.round_index, "index": one.index, "seed": one.seed},
+                )
+                for one in event.candidates
+            }
+        case AttemptSubmitted():
+            facts = {"offering": event.offering, "provider": event.provider}
+            return {
+                one: (CandidateState.generating, event.offering, dict(facts)) for one in event.candidate_ids
+            }
+        case CandidatesGenerated():
+            return _generated(event)
+        case CandidatesFailed():
+            return {
+                one.candidate_id: (CandidateState.generation_failed, "", {"reasons": [one.reason]})
+                for one in event.candidates
+            }
+        case CandidatesScored():
+            return _scored(event)
+        case TaskSelected():
+            return _selected(event)
+        case TaskDelivered() | TaskPartiallyDelivered():
+            return {
+                one.candidate_id: (CandidateState.delivered, "", {"output_id": one.output_id})
+                for one in event.outputs
+            }
+        case _:
+            return {}
+
+
+def _generated(event: CandidatesGenerated) -> dict[str, Detail]:
+    return {
+        one.candidate_id: (
+            CandidateState.generated,
+            event.offering,
+            {
+                "offering": event.offering,
+                "seed": one.seed,
+                "width": one.stored.width,
+                "height": one.stored.height,
+                "stored": one.stored.model_dump(mode="json"),
+            },
+        )
+        for one in event.candidates
+    }
+
+
+def _scored(event: CandidatesScored) -> dict[str, Detail]:
+    return {
+        one.candidate_id: (
+            CandidateState.passed if one.passed else CandidateState.rejected,
+            "",
+            {
+                "passed": one.passed,
+                "score": one.score,
+                "reasons": list(one.reasons),
+                "dimensions": [dimension.model_dump(mode="json") for dimension in one.dimensions],
+                "profile": event.profile.name,
+                "profile_version": event.profile.version,
+                "scorer_version": event.scorer_version,
+            },
+        )
+        for one in event.candidates
+    }
+
+
+def _selected(event: TaskSelected) -> dict[str, Detail]:
+    chosen: dict[str, Detail] = {
+        one.candidate_id: (CandidateState.selected, "", {"rank": one.rank}) for one in event.selected
+    }
+    aside: dict[str, Detail] = {
+        one.candidate_id: (
+            CandidateState.set_aside,
+            "",
+            {"set_aside_reason": one.reason, "set_aside_like": one.like},
+        )
+        for one in event.set_aside
+    }
+    return chosen | aside

@@ -1,0 +1,119 @@
+"""API keys and screened inputs in MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from services.ingest.domain.answers import ScreenedInput
+from services.ingest.domain.keys import KeyRecord, Scope
+from services.ingest.store.calls import database_call
+from winnow.contracts.values import StoredObject
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+_LISTED_MAX = 1000
+
+
+class MongoKeys:
+    """API keys: ids and proofs, never secrets."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
+        """Use the collection ``keys``."""
+        self._keys = database["keys"]
+
+    async def prepare(self) -> None:
+        """Create the index; may be repeated."""
+        await self._keys.create_index([("account_id", 1), ("created_at", -1)], name="by_account")
+
+    @database_call("find_key")
+    async def find(self, key_id: str) -> KeyRecord | None:
+        """Give a key by its id."""
+        row = await self._keys.find_one({"_id": key_id})
+        return _key(row) if row else None
+
+    @database_call("add_key")
+    async def add(self, record: KeyRecord) -> None:
+        """Store a new key."""
+        await self._keys.insert_one(_key_row(record))
+
+    @database_call("list_keys")
+    async def list(self, account_id: str | None) -> list[KeyRecord]:
+        """Give the keys of an account, or all, newest first."""
+        query = {} if account_id is None else {"account_id": account_id}
+        rows = await self._keys.find(query, sort=[("created_at", -1)], limit=_LISTED_MAX).to_list(length=None)
+        return [_key(row) for row in rows]
+
+    @database_call("revoke_key")
+    async def revoke(self, key_id: str, at: datetime) -> bool:
+        """Revoke a key; says whether it exists. The first revocation's time stays."""
+        await self._keys.update_one(
+            {"_id": key_id, "revoked_at": None}, {"$set": {"revoked_at": at.isoformat()}}
+        )
+        return await self._keys.find_one({"_id": key_id}, {"_id": 1}) is not None
+
+
+class MongoInputs:
+    """Screened inputs by account."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
+        """Use the collection ``inputs``."""
+        self._inputs = database["inputs"]
+
+    @database_call("add_input")
+    async def add(self, screened: ScreenedInput) -> None:
+        """Keep an accepted input; adding it again changes nothing."""
+        row = {
+            "account_id": screened.account_id,
+            "stored": screened.stored.model_dump(mode="json"),
+            "advice": list(screened.advice),
+            "created_at": screened.created_at.isoformat(),
+        }
+        await self._inputs.update_one({"_id": screened.input_id}, {"$setOnInsert": row}, upsert=True)
+
+    @database_call("find_inputs")
+    async def find(self, account_id: str, input_ids: Sequence[str]) -> dict[str, ScreenedInput]:
+        """Give those inputs of the account that exist."""
+        query = {"_id": {"$in": list(input_ids)}, "account_id": account_id}
+        rows = await self._inputs.find(query).to_list(length=None)
+        return {row["_id"]: _input(row) for row in rows}
+
+
+def _key_row(record: KeyRecord) -> dict[str, Any]:
+    return {
+        "_id": record.key_id,
+        "digest": record.digest,
+        "account_id": record.account_id,
+        "scopes": sorted(scope.value for scope in record.scopes),
+        "label": record.label,
+        "created_at": record.created_at.isoformat(),
+        "expires_at": record.expires_at.isoformat() if record.expires_at else None,
+        "revoked_at": record.revoked_at.isoformat() if record.revoked_at else None,
+    }
+
+
+def _key(row: dict[str, Any]) -> KeyRecord:
+    return KeyRecord(
+        key_id=row["_id"],
+        digest=row["digest"],
+        account_id=row["account_id"],
+        scopes=frozenset(Scope(scope) for scope in row["scopes"]),
+        label=row["label"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]) if row["expires_at"] else None,
+        revoked_at=datetime.fromisoformat(row["revoked_at"]) if row["revoked_at"] else None,
+    )
+
+
+def _input(row: dict[str, Any]) -> ScreenedInput:
+    return ScreenedInput(
+        input_id=row["_id"],
+        account_id=row["account_id"],
+        stored=StoredObject.model_validate(row["stored"]),
+        advice=tuple(row["advice"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )
+
+

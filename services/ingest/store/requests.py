@@ -1,0 +1,73 @@
+"""The journal of HTTP requests, as the use cases see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from services.ingest.domain.requests import Origin, Outcome, Request, RequestState
+from services.ingest.store.machines import RequestMachine
+from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
+from winnow.contracts.topics import MESSAGES
+from winnow.runtime.journal import Cause, CauseConflict, Decision, Journal, JournalStore, NotOwner
+
+
+class RequestJournal:
+    """Records requests in the shard that this instance has leased."""
+
+    def __init__(
+        self, journal: Journal[RequestState], store: JournalStore, shard: Callable[[], str | None]
+    ) -> None:
+        """Use the journal, its store for look-ups over all shards, and the leased shard (None: none now)."""
+        self._journal = journal
+        self._store = store
+        self._shard = shard
+        self._machine = RequestMachine()
+        self._models: dict[str, type[Message]] = {
+            **MESSAGES,
+            **{one.type_name(): one for one in self._machine.private_events},
+        }
+
+    async def submit(self, request: Request, origin: Origin) -> Outcome:
+        """Record a request once; raises Conflict when its content differs, Unavailable without a shard."""
+        shard = self._shard()
+        if shard is None:
+            raise Unavailable("This instance is taking over its journal.")
+        cause = Cause(
+            origin.aggregate_id,
+            origin.cause_id,
+            request,
+            origin.correlation_id,
+            origin.fingerprint,
+            origin.traceparent,
+        )
+        try:
+            decided = await self._journal.submit(cause, shard=shard)
+        except CauseConflict:
+            raise Conflict(
+                ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
+            ) from None
+        except NotOwner:
+            raise Unavailable("This instance has lost its journal to another.") from None
+        # A repeat may have been recorded by another instance, whose state is not in this one's memory.
+        return Outcome(self._fold(origin.aggregate_id, decided.recorded), decided.duplicate)
+
+    async def find(self, cause_id: str, aggregate_id: str) -> RequestState | None:
+        """Give what a request recorded, by whatever instance."""
+        held = self._journal.state(aggregate_id)
+        if held is not None:
+            return held
+        decision = (await self._store.known_causes("", [cause_id])).get(cause_id)
+        return self._fold(aggregate_id, self._recorded(decision)) if decision else None
+
+    def _recorded(self, decision: Decision) -> list[Recorded[Message]]:
+        return [
+            Recorded.from_document(entry.document(), self._models[entry.type]) for entry in decision.entries
+        ]
+
+    def _fold(self, aggregate_id: str, recorded: Iterable[Recorded[Message]]) -> RequestState:
+        state = self._machine.initial(aggregate_id)
+        for one in recorded:
+            if isinstance(one.message, Event):
+                state = self._machine.evolve(state, one.message, one.envelope.occurred_at)
+        return state

@@ -1,0 +1,126 @@
+"""Writes the read model in bulk; an older writer never replaces what a newer one wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from services.ingest.domain.answers import EntryView
+from services.ingest.domain.folding import Projected, PublicEvent
+from services.ingest.domain.views import TaskView
+from services.ingest.store.calls import database_call
+from services.ingest.store.views import ENTRY, VIEW, created_us, view_of
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+_DUPLICATE: Final = 11000
+_PLACES_PER_ROUND: Final = 1_000_000
+
+
+class MongoViewWriter:
+    """The projection's side of the read model."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
+        """Use the collections of the read model."""
+        self._tasks = database["tasks"]
+        self._candidates = database["candidates"]
+        self._events = database["task_events"]
+        self._entries = database["entries"]
+
+    @database_call("load_views")
+    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
+        """Give the views as stored."""
+        rows = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
+        return {row["_id"]: view_of(row) for row in rows}
+
+    async def save(self, projected: Projected) -> set[str]:
+        """Write events and candidates, then views, so that a view never names what is not there yet."""
+        await self._write(self._events, [_event_write(event) for event in projected.events])
+        await self._write(
+            self._candidates,
+            [_candidate_write(one, view, patch) for one, (view, patch) in projected.patches.items()],
+        )
+        return await self._write(self._tasks, [_view_write(view) for view in projected.views.values()])
+
+    async def save_entries(self, entries: Sequence[EntryView]) -> None:
+        """Write entries; one that is there stays."""
+        await self._write(self._entries, [_entry_write(entry) for entry in entries])
+
+    @database_call("save_views")
+    async def _write(self, collection: Any, writes: Sequence[Any]) -> set[str]:
+        """Write in bulk; gives the ids whose stored document is newer, which shows as a duplicate key."""
+        if not writes:
+            return set()
+        try:
+            await collection.bulk_write(list(writes), ordered=False)
+        except BulkWriteError as error:
+            faults = error.details.get("writeErrors", [])
+            if not faults or any(fault.get("code") != _DUPLICATE for fault in faults):
+                raise
+            return {_id_of(writes[fault["index"]]) for fault in faults}
+        return set()
+
+
+def _id_of(write: Any) -> str:
+    document = write._doc if isinstance(write, InsertOne) else write._filter  # noqa: SLF001 (pymongo names neither)
+    return str(document["_id"])
+
+
+def _event_write(event: PublicEvent) -> InsertOne[dict[str, Any]]:
+    return InsertOne(
+        {
+            "_id": event.event_id,
+            "task_id": event.task_id,
+            "account_id": event.account_id,
+            "number": event.number,
+            "type": event.type,
+            "occurred_at": event.occurred_at.isoformat(),
+            "fields": json.dumps(event.fields, separators=(",", ":"), ensure_ascii=False),
+        }
+    )
+
+
+def _candidate_write(candidate_id: str, view: TaskView, patch: Mapping[str, Any]) -> UpdateOne:
+    changes: dict[str, Any] = {"task_id": view.task_id, "account_id": view.account_id, "offset": view.offset}
+    for name, value in patch.items():
+        if isinstance(value, dict | list):
+            changes[f"nested_{name}"] = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        else:
+            changes[name] = value
+    if "round_index" in patch:
+        changes["place"] = patch["round_index"] * _PLACES_PER_ROUND + patch["index"]
+    return UpdateOne(
+        {"_id": candidate_id, "offset": {"$lt": view.offset}}, {"$set": changes}, upsert=True
+    )
+
+
+def _view_write(view: TaskView) -> ReplaceOne[dict[str, Any]]:
+    row = {
+        "_id": view.task_id,
+        "account_id": view.account_id,
+        "offset": view.offset,
+        "state": view.state.value if view.state else None,
+        "created_us": created_us(view.terms.accepted_at) if view.terms else 0,
+        "view": VIEW.dump_json(view).decode(),
+    }
+    return ReplaceOne({"_id": view.task_id, "offset": {"$lt": view.offset}}, row, upsert=True)
+
+
+def _entry_write(entry: EntryView) -> InsertOne[dict[str, Any]]:
+    return InsertOne(
+        {
+            "_id": entry.entry_id,
+            "account_id": entry.account_id,
+            "task_id": entry.task_id,
+            "grant_id": entry.grant_id,
+            "kind": entry.kind,
+            "offset": entry.offset,
+            "created_us": created_us(entry.occurred_at),
+            "entry": ENTRY.dump_json(entry).decode(),
+        }
+    )
