@@ -71,7 +71,10 @@ CARDS: Final[dict[Defect, DefectCard]] = {
     Defect.jpeg_blocks: _card(2, _BOTH, "blockiness"),
     Defect.noise: _card(2, _BOTH, "noise"),
     Defect.underexposed: _card(2, _BOTH, "exposure"),
-    Defect.overexposed: _card(2, _BOTH, "exposure"),
+    # A face burnt out altogether is no longer found, so its exposure cannot be judged.
+    Defect.overexposed: DefectCard(
+        {Subject.headshot: ("exposure", "face_count"), Subject.product: ("exposure",)}, 2
+    ),
     Defect.low_resolution: _card(1, _BOTH, "resolution"),
     Defect.truncated: _card(1, _BOTH, "decodable"),
     # Only meaningful beside the picture it repeats, so it is never drawn, only asked for.
