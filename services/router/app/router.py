@@ -1,0 +1,307 @@
+"""The router as a whole: keeps the open runs, runs their attempts, answers questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from services.router.app.attempts import AttemptRunner, Work
+from services.router.app.dispatcher import Dispatcher
+from services.router.app.ports import Clock, Media, Meter, Provider, Record
+from services.router.app.supply import Supply
+from services.router.domain.catalogue import PPM, Catalogue, Offering, Template
+from services.router.domain.decide import is_final
+from services.router.domain.health import Health, Sign
+from services.router.domain.planning import plan_count
+from services.router.domain.run import (
+    AttemptReturned,
+    CandidateState,
+    Observed,
+    Phase,
+    Run,
+    ScoresNoted,
+    TaskFact,
+)
+from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.errors import ErrorCode, NotFound, Refused
+from winnow.contracts.events import AttemptFinished, AttemptSubmitted, TaskAccepted
+from winnow.contracts.ids import shard_of
+from winnow.contracts.money import div_ceil
+from winnow.contracts.values import Mode, OutcomeClass
+
+_DRAIN_POLL_S: Final = 0.05
+QUOTED_SIZE: Final = 1024
+"""Quotes and listed prices are for square pictures of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostQuote:
+    """What an order is expected to cost at providers, in USD micro."""
+
+    expected_cost_usd_micro: int
+    cheapest_cost_usd_micro: int
+    candidates_expected: int
+    cost_cap_default_usd_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferingView:
+    """An offering as this replica sees it."""
+
+    offering: Offering
+    price_usd_micro: int
+    breaker: str
+    health: Health
+    pass_rate_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once. ``epoch`` is unique per process start: it tells the causes of two apart."""
+
+    shards: int
+    attempts_max: int
+    epoch: str
+
+
+class Router:
+    """Listens to the journal of runs; desired work is a function of their states.
+
+    ``changed``, ``loaded`` and ``unloaded`` return at once; attempts run in tasks of ``run``.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        providers: Mapping[str, Provider],
+        media: Media,
+        record: Record,
+        clock: Clock,
+        meter: Meter,
+        limits: Limits,
+    ) -> None:
+        """Wire the router; ``providers`` is keyed by provider name."""
+        self.supply = Supply(catalogue, clock)
+        self._catalogue = catalogue
+        self._record = record
+        self._clock = clock
+        self._meter = meter
+        self._shards = limits.shards
+        self._runs: dict[str, Run] = {}
+        self._works: dict[str, Work] = {}
+        self._starting: list[tuple[Work, bool]] = []
+        self._start = asyncio.Event()
+        self._runner = AttemptRunner(providers, media, record, self.supply, clock)
+        self.dispatcher = Dispatcher(
+            record,
+            self.supply,
+            clock,
+            open_runs=lambda: list(self._runs.values()),
+            attempts_max=limits.attempts_max,
+            epoch=limits.epoch,
+        )
+
+    # The journal's listener.
+
+    def changed(
+        self, aggregate_id: str, state: Run, recorded: Sequence[Recorded[Message]]
+    ) -> None:
+        """Start the attempts that were submitted, learn from verdicts, stop what is not wanted."""
+        if is_final(state):
+            self._runs.pop(aggregate_id, None)
+        else:
+            self._runs[aggregate_id] = state
+        for one in recorded:
+            message = one.message
+            if isinstance(message, AttemptSubmitted):
+                self._begin(state, message.attempt_id, is_new=True)
+            elif isinstance(message, ScoresNoted):
+                self.supply.learn(state, [noted.candidate_id for noted in message.candidates])
+            elif isinstance(message, AttemptFinished):
+                self._meter.attempt_finished(message)
+        if state.phase is not Phase.running:
+            self._unwant(state)
+        self.dispatcher.wake()
+
+    def loaded(self, shard: str, states: Mapping[str, Run]) -> None:  # noqa: ARG002 (the listener's form)
+        """Take over open runs: attempts that are out are polled, or count as unknown."""
+        for task_id, run in states.items():
+            self._runs[task_id] = run
+            verdicts = {CandidateState.passed, CandidateState.rejected}
+            self.supply.learn(
+                run, [one for one, kept in run.candidates.items() if kept.state in verdicts]
+            )
+            for attempt in run.outstanding:
+                self._begin(run, attempt.attempt_id, is_new=False)
+            if run.phase is not Phase.running:
+                self._unwant(run)
+        self.dispatcher.wake()
+
+    def unloaded(self, shard: str) -> None:
+        """Forget the runs of a lost shard; its attempts run out, and their results are not taken."""
+        lost = [one for one in self._runs if str(shard_of(one, self._shards)) == shard]
+        for task_id in lost:
+            del self._runs[task_id]
+
+    def _begin(self, run: Run, attempt_id: str, *, is_new: bool) -> None:
+        if attempt_id in self._works:
+            return
+        attempt = run.attempts[attempt_id]
+        offering = self._catalogue.offerings.get(attempt.offering)
+        if offering is None:
+            # It left the catalogue while the attempt was out: nobody knows how to poll it.
+            offering = Offering(attempt.offering, attempt.provider)
+            attempt = replace(attempt, reference=None)
+        work = Work(run, attempt, offering)
+        if not is_new:
+            self.supply.took_over(offering.name)
+        self._works[attempt_id] = work
+        self._starting.append((work, is_new))
+        self._start.set()
+
+    def _unwant(self, run: Run) -> None:
+        for attempt in run.outstanding:
+            work = self._works.get(attempt.attempt_id)
+            if work is not None:
+                work.unwanted.set()
+
+    # Work.
+
+    async def run(self) -> None:
+        """Give turns and run attempts until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.dispatcher.run(), name="dispatcher")
+            while True:
+                await self._start.wait()
+                self._start.clear()
+                starting, self._starting = self._starting, []
+                for work, is_new in starting:
+                    tasks.create_task(self._work(work, is_new=is_new), name="attempt")
+
+    async def drain(self, within_s: float) -> None:
+        """Start no more attempts and wait for those that are out, at most ``within_s``.
+
+        What is still out then is polled by the next owner, or counts as unknown.
+        """
+        self.dispatcher.stop()
+        ends_s = self._clock.monotonic_s() + within_s
+        while self._works and self._clock.monotonic_s() < ends_s:  # noqa: ASYNC110 (a rare wait)
+            await asyncio.sleep(_DRAIN_POLL_S)
+
+    async def _work(self, work: Work, *, is_new: bool) -> None:
+        attempt_id = work.attempt.attempt_id
+        try:
+            returned = await self._result(work, is_new=is_new)
+            await self._record.tell(work.run, f"returned:{attempt_id}", returned)
+        finally:
+            self._works.pop(attempt_id, None)
+            self.dispatcher.wake()
+
+    async def _result(self, work: Work, *, is_new: bool) -> AttemptReturned:
+        try:
+            return await (self._runner.submit(work) if is_new else self._runner.resume(work))
+        except Exception as error:  # noqa: BLE001 (a fault in one attempt must not end the others)
+            self._meter.attempt_crashed(work.attempt.attempt_id, error)
+            self.supply.ended(work.offering.name, Sign.fault)
+            return AttemptReturned(
+                attempt_id=work.attempt.attempt_id,
+                outcome=OutcomeClass.outcome_unknown,
+                reason="internal",
+                reference=work.reference,
+                actual_cost_usd_micro=None,
+                latency_ms=0,
+                generated=(),
+                failed=(),
+                market=self.supply.market(),
+            )
+
+    # Facts of the bus.
+
+    def observed(self, recorded: Recorded[Any]) -> Observed:
+        """Give the message that an event of the task is to its run."""
+        fact: TaskFact = recorded.message
+        policy = None
+        if isinstance(fact, TaskAccepted):
+            template = self._catalogue.template(fact.template.name, fact.template.version)
+            policy = template.rounds if template is not None else None
+        envelope = recorded.envelope
+        return Observed(
+            fact, self.supply.market(), policy, envelope.correlation_id, envelope.traceparent
+        )
+
+    # Questions.
+
+    def quote(self, template: str, version: int, mode: str, k: int) -> CostQuote:
+        """Quote an order at 1024 x 1024; raises NotFound or Refused."""
+        found = self._template(template, version)
+        if mode not in {one.value for one in found.modes}:
+            raise Refused(ErrorCode.unknown_mode, "the template has no such mode")
+        if k < 1:
+            raise Refused(ErrorCode.out_of_bounds, "k is one or more")
+        market = self.supply.market()
+        outlook = market.outlook(
+            found.name, found.version, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE
+        )
+        cheapest = market.cheapest_usd_micro(
+            found, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE
+        )
+        if outlook is None or cheapest is None:
+            raise Refused(ErrorCode.no_offering, "no offering fits this template and mode now")
+        planned = plan_count(
+            k,
+            outlook.pass_rate_ppm,
+            confidence_ppm=found.rounds.confidence_ppm,
+            count_max=found.rounds.candidates_max,
+        )
+        expected = planned * outlook.price_usd_micro
+        return CostQuote(
+            expected_cost_usd_micro=expected,
+            cheapest_cost_usd_micro=k * cheapest,
+            candidates_expected=planned,
+            cost_cap_default_usd_micro=div_ceil(expected * found.cost_cap_factor_ppm, PPM),
+        )
+
+    def _template(self, name: str, version: int) -> Template:
+        found = self._catalogue.template(name, version)
+        if found is None:
+            raise NotFound("there is no such template version")
+        return found
+
+    def offerings(self, capability: str = "") -> list[OfferingView]:
+        """List the offerings, all or those with a capability."""
+        return [
+            self.offering(name)
+            for name, one in sorted(self._catalogue.offerings.items())
+            if not capability or capability in one.capabilities
+        ]
+
+    def offering(self, name: str) -> OfferingView:
+        """Give one offering; raises NotFound. A price of 0 means that none is valid today."""
+        health = self.supply.health(name)
+        offering = self._catalogue.offerings[name]
+        today = self._clock.now().date()
+        return OfferingView(
+            offering=offering,
+            price_usd_micro=offering.price_on(today, width=QUOTED_SIZE, height=QUOTED_SIZE) or 0,
+            breaker=self.supply.breaker_of(name).value,
+            health=health,
+            pass_rate_ppm=self.supply.pass_rate_ppm(name),
+        )
+
+    def drain_offering(self, name: str, *, drained: bool) -> OfferingView:
+        """Stop sending new attempts to an offering, or start again; raises NotFound."""
+        self.supply.drain(name, drained=drained)
+        self.dispatcher.wake()
+        return self.offering(name)
+
+    def queue_position(self, task_id: str, account_id: str) -> tuple[int, int]:
+        """Give the place of a task's next attempt (0: none waits) and how many wait in all.
+
+        Raises NotFound for a task of another account.
+        """
+        run = self._runs.get(task_id)
+        if run is not None and run.order is not None and run.order.account_id != account_id:
+            raise NotFound("there is no such task")
+        return self.dispatcher.position(task_id)

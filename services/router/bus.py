@@ -1,0 +1,42 @@
+"""What the router reads: a table from wire type to the message that it is to a task run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from services.router.app.router import Router
+from winnow.contracts.envelope import Recorded
+from winnow.contracts.topics import TASKS, group_of
+from winnow.runtime.bus import Bus
+from winnow.runtime.journal import Cause, Journal
+from winnow.runtime.lanes import JournalLanes, Table, ToCause, cause_about
+
+
+def table(router: Router) -> Table:
+    """Say what each event of a task is to its run; the router's own events are not read back."""
+    observed = _observed(router)
+    return {
+        "task.accepted": observed,
+        "task.funded": observed,
+        "task.unfunded": observed,
+        "task.rejected": observed,
+        "task.cancel_requested": observed,
+        "task.cancelled": observed,
+        "candidates.scored": observed,
+    }
+
+
+def _observed(router: Router) -> ToCause:
+    def to_cause(recorded: Recorded[Any], mark: str) -> Cause | None:
+        if recorded.envelope.producer == "router":
+            return None
+        cause = cause_about(recorded.message.task_id, recorded, mark)
+        return replace(cause, message=router.observed(recorded))
+
+    return to_cause
+
+
+def subscribe(bus: Bus, journal: Journal[Any], router: Router) -> None:
+    """Attach the journal to the task topic; partition n is shard n."""
+    JournalLanes(journal, table(router)).subscribe(bus, TASKS.name, group_of("router"))

@@ -1,0 +1,101 @@
+"""Which offering makes an attempt: the least effective price per accepted output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.router.domain.catalogue import PPM, ModePolicy
+from winnow.contracts.values import Alternative
+
+RATE_FLOOR_PPM = 10_000
+"""Rates below 1 % count as 1 %, so that a price stays finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """An offering as it stands now. ``refusal`` says why it may not start an attempt; None: it may.
+
+    ``overhead_ppm`` is the share of its price that goes into billed attempts without a result.
+    ``tried`` says that these candidates were already tried there.
+    """
+
+    offering: str
+    provider: str
+    price_usd_micro: int
+    success_rate_ppm: int
+    pass_rate_ppm: int
+    latency_ms: int
+    slots_free: int
+    refusal: str | None = None
+    tried: bool = False
+    overhead_ppm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen offering, or None when it is better to wait; with all that was weighed."""
+
+    offering: str | None
+    price_usd_micro: int
+    alternatives: tuple[Alternative, ...]
+
+
+def effective_price_usd_micro(considered: Considered, policy: ModePolicy) -> int:
+    """Give the expected price of one accepted output, in USD micro.
+
+    ``price × (1 + retry overhead) / (P(success) × P(pass)) + latency × latency price`` (ARCHITECTURE
+    §5). Rounded up.
+    """
+    success = max(RATE_FLOOR_PPM, considered.success_rate_ppm)
+    passes = max(RATE_FLOOR_PPM, considered.pass_rate_ppm)
+    paid = considered.price_usd_micro * (PPM + considered.overhead_ppm) * PPM
+    waiting = considered.latency_ms * policy.latency_price_usd_micro_per_s // 1000
+    return -(-paid // (success * passes)) + waiting
+
+
+def choose(considered: Sequence[Considered], policy: ModePolicy) -> Choice:
+    """Choose the cheapest offering that may start now.
+
+    One that was already tried comes after all others. A dearer one is taken in place of a busy or
+    blocked better one only within the mode's spill bound; a blocked one (breaker, drained,
+    Retry-After) sets no bound, since it may stay away.
+    """
+    priced = sorted(
+        ((effective_price_usd_micro(one, policy), one) for one in considered),
+        key=lambda pair: (pair[1].tried, pair[0], pair[1].offering),
+    )
+    if policy.pinned:
+        priced = priced[:1]
+    bound: int | None = None
+    chosen: Considered | None = None
+    reasons: dict[str, str] = {}
+    for effective, one in priced:
+        if one.refusal is not None:
+            reasons[one.offering] = one.refusal
+        elif bound is not None and effective > bound:
+            reasons[one.offering] = "waiting_is_cheaper" if chosen is None else "dearer"
+        elif one.slots_free <= 0:
+            reasons[one.offering] = "busy"
+            bound = effective * policy.spill_ppm // PPM if bound is None else bound
+        elif chosen is None:
+            chosen = one
+            reasons[one.offering] = "already_tried" if one.tried else "least_effective_price"
+        else:
+            reasons[one.offering] = "dearer"
+    alternatives = tuple(
+        Alternative(
+            offering=one.offering,
+            provider=one.provider,
+            price_usd_micro=one.price_usd_micro,
+            effective_price_usd_micro=effective,
+            pass_rate_ppm=one.pass_rate_ppm,
+            success_rate_ppm=one.success_rate_ppm,
+            chosen=one is chosen,
+            reason=reasons[one.offering],
+        )
+        for effective, one in priced
+    )
+    if chosen is None:
+        return Choice(None, 0, alternatives)
+    return Choice(chosen.offering, chosen.price_usd_micro, alternatives)

@@ -1,0 +1,294 @@
+"""The end of a round: select, plan the next one, or stop; and the ends of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.router.domain.catalogue import PPM, RoundPolicy, SelectionPolicy
+from services.router.domain.draft import Draft
+from services.router.domain.market import Market
+from services.router.domain.planning import (
+    Outlook,
+    affordable_count,
+    blended_rate_ppm,
+    plan_count,
+    tail_ppm,
+)
+from services.router.domain.run import SETTLED, CandidateState, Phase, Run
+from services.router.domain.selection import Passed, Selection, choose_best
+from winnow.contracts.commands import ReleaseCredits
+from winnow.contracts.errors import ErrorCode
+from winnow.contracts.events import RoundClosed, RoundPlanned, TaskFailed, TaskSelected
+from winnow.contracts.ids import Prefix, derive_id, derive_seed
+from winnow.contracts.values import (
+    PlannedCandidate,
+    RoundDecision,
+    RouteLine,
+    SelectedCandidate,
+    SetAsideCandidate,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    count: int
+    rate_ppm: int
+    reason: str
+
+
+def plan_first(draft: Draft, market: Market) -> None:
+    """Plan round 0 of a funded run, or fail it when nothing can be bought."""
+    order = draft.order
+    if draft.run.policy is None:
+        fail(draft, ErrorCode.unknown_template, "the template version is not in the catalogue")
+        return
+    if draft.now >= order.deadline_at:
+        fail(draft, ErrorCode.deadline_exceeded, "the deadline passed before the first round")
+        return
+    outlook = _outlook(draft, market)
+    if outlook is None:
+        fail(draft, ErrorCode.no_offering, "no offering has this capability, size and a price")
+        return
+    plan = _plan(draft.run, draft.run.policy, outlook, order.k)
+    if plan.count < 1:
+        fail(draft, ErrorCode.cost_cap_reached, "the cost cap is below the price of one candidate")
+        return
+    _add_round(draft, 0, order.k, plan)
+
+
+def conclude(draft: Draft, market: Market | None) -> None:
+    """Close the round if it can be closed, and do what follows: select, regenerate or stop.
+
+    ``best_k`` waits until every candidate of the plan has its verdict; ``first_k`` stops at the
+    K-th distinct pass. The deadline closes any round with what has passed by then.
+    """
+    run = draft.run
+    policy = run.policy
+    if run.phase is not Phase.running or not run.round_open or policy is None:
+        return
+    order = draft.order
+    is_late = draft.now >= order.deadline_at
+    is_complete = all(one.state in SETTLED for one in run.candidates.values())
+    may_stop_early = policy.selection is SelectionPolicy.first_k and run.passed_count >= order.k
+    if not (is_late or is_complete or may_stop_early):
+        return
+    selection = select(run, order.k, policy)
+    if len(selection.selected) >= order.k:
+        _close(draft, RoundDecision.select, f"{order.k} distinct candidates passed")
+        _select(draft, selection, "enough candidates passed")
+        return
+    if not (is_late or is_complete):
+        return
+    code = _next_round(draft, policy, market, order.k - len(selection.selected), is_late=is_late)
+    if code is None:
+        return
+    _close(draft, RoundDecision.stop, code.value)
+    if selection.selected:
+        _select(draft, selection, code.value)
+    else:
+        fail(draft, code, "no candidate passed")
+
+
+def select(run: Run, k: int, policy: RoundPolicy) -> Selection:
+    """Choose among what has passed so far."""
+    passed = [
+        Passed(one.candidate_id, one.score, one.perceptual_hash, (one.round_index, one.index))
+        for one in run.candidates.values()
+        if one.state is CandidateState.passed
+    ]
+    return choose_best(passed, k, duplicate_distance=policy.duplicate_distance)
+
+
+def _next_round(
+    draft: Draft, policy: RoundPolicy, market: Market | None, wanted: int, *, is_late: bool
+) -> ErrorCode | None:
+    """Close this round and plan another; or give the reason why there is none."""
+    run = draft.run
+    if is_late:
+        return ErrorCode.deadline_exceeded
+    if run.round_index + 1 >= policy.rounds_max or len(run.candidates) >= policy.candidates_max:
+        return ErrorCode.rounds_exhausted
+    outlook = _outlook(draft, market)
+    if outlook is None:
+        return ErrorCode.no_offering
+    plan = _plan(run, policy, outlook, wanted)
+    if plan.count < 1:
+        return ErrorCode.cost_cap_reached
+    _close(draft, RoundDecision.regenerate, f"{wanted} more are wanted")
+    _add_round(draft, run.round_index + 1, wanted, plan)
+    return None
+
+
+def _outlook(draft: Draft, market: Market | None) -> Outlook | None:
+    order = draft.order
+    if market is None:
+        return None
+    return market.outlook(
+        order.template.name,
+        order.template.version,
+        order.mode,
+        width=order.width,
+        height=order.height,
+    )
+
+
+def _plan(run: Run, policy: RoundPolicy, outlook: Outlook, wanted: int) -> _Plan:
+    rate_ppm = blended_rate_ppm(
+        outlook.pass_rate_ppm,
+        policy.pass_rate_prior_weight,
+        passed=run.passed_count,
+        scored=run.scored_count,
+    )
+    cap = run.order.cost_cap_usd_micro if run.order is not None else 0
+    affordable = affordable_count(
+        outlook.price_usd_micro, committed_usd_micro=run.committed_usd_micro, cap_usd_micro=cap
+    )
+    free = policy.candidates_max - len(run.candidates)
+    wished = plan_count(wanted, rate_ppm, confidence_ppm=policy.confidence_ppm, count_max=free)
+    count = min(wished, affordable)
+    chance = tail_ppm(count, wanted, rate_ppm)
+    bound = " (bounded by the cost cap)" if affordable < wished else ""
+    reason = (
+        f"{count} candidates give {wanted} passes with probability {chance / PPM:.3f} "
+        f"at pass rate {rate_ppm / PPM:.3f}{bound}"
+    )
+    return _Plan(count, rate_ppm, reason)
+
+
+def _add_round(draft: Draft, round_index: int, wanted: int, plan: _Plan) -> None:
+    order = draft.order
+    draft.add(
+        RoundPlanned(
+            task_id=order.task_id,
+            account_id=order.account_id,
+            round_index=round_index,
+            candidates=[
+                PlannedCandidate(
+                    candidate_id=derive_id(Prefix.candidate, order.task_id, round_index, index),
+                    index=index,
+                    seed=derive_seed(order.task_id, round_index, index),
+                )
+                for index in range(plan.count)
+            ],
+            wanted_count=wanted,
+            assumed_pass_rate_ppm=plan.rate_ppm,
+            reason=plan.reason,
+        )
+    )
+
+
+def _close(draft: Draft, decision: RoundDecision, reason: str) -> None:
+    run = draft.run
+    order = draft.order
+    here = [one for one in run.candidates.values() if one.round_index == run.round_index]
+    passed = sum(1 for one in here if one.state is CandidateState.passed)
+    failed = sum(1 for one in here if one.state is CandidateState.failed)
+    draft.add(
+        RoundClosed(
+            task_id=order.task_id,
+            account_id=order.account_id,
+            round_index=run.round_index,
+            generated_count=sum(1 for one in here if one.stored is not None),
+            passed_count=passed,
+            failed_count=failed,
+            passed_total_count=run.passed_count,
+            decision=decision,
+            reason=reason,
+        )
+    )
+
+
+def _select(draft: Draft, selection: Selection, reason: str) -> None:
+    run = draft.run
+    order = draft.order
+    draft.add(
+        TaskSelected(
+            task_id=order.task_id,
+            account_id=order.account_id,
+            k=order.k,
+            profile=order.profile,
+            selected=_selected(run, selection.selected),
+            set_aside=[
+                SetAsideCandidate(
+                    candidate_id=one.candidate_id, reason=one.reason.value, like=one.like
+                )
+                for one in selection.set_aside
+            ],
+            reason=reason,
+            reservation_id=order.reservation_id,
+            price_per_output_credits_micro=order.price_per_output_credits_micro,
+            reserved_credits_micro=run.reserved_credits_micro,
+            cost=run.cost,
+            routes=routes(run),
+        )
+    )
+
+
+def _selected(run: Run, chosen: Sequence[Passed]) -> list[SelectedCandidate]:
+    selected: list[SelectedCandidate] = []
+    for rank, one in enumerate(chosen, start=1):
+        stored = run.candidates[one.candidate_id].stored
+        if stored is None:
+            msg = "a candidate without bytes cannot have passed"
+            raise ValueError(msg)
+        selected.append(
+            SelectedCandidate(
+                candidate_id=one.candidate_id, rank=rank, score=one.score, stored=stored
+            )
+        )
+    return selected
+
+
+def routes(run: Run) -> list[RouteLine]:
+    """Give each offering's part in the run, by name: attempts, candidates, passes and cost."""
+    lines: list[RouteLine] = []
+    for offering in sorted({one.offering for one in run.attempts.values()}):
+        attempts = [one for one in run.attempts.values() if one.offering == offering]
+        made = [
+            one
+            for one in run.candidates.values()
+            if one.offering == offering and one.stored is not None
+        ]
+        lines.append(
+            RouteLine(
+                offering=offering,
+                provider=attempts[0].provider,
+                attempts_count=len(attempts),
+                candidates_count=len(made),
+                passed_count=sum(1 for one in made if one.state is CandidateState.passed),
+                expected_cost_usd_micro=sum(one.expected_cost_usd_micro for one in attempts),
+                actual_cost_usd_micro=sum(one.cost_usd_micro for one in attempts),
+            )
+        )
+    return lines
+
+
+def fail(draft: Draft, code: ErrorCode, reason: str) -> None:
+    """End the task with nothing, and give the credits back."""
+    order = draft.order
+    draft.add(
+        TaskFailed(
+            task_id=order.task_id,
+            account_id=order.account_id,
+            code=code,
+            stage="router",
+            reason=reason,
+        )
+    )
+    release(draft, code.value)
+
+
+def release(draft: Draft, reason: str) -> None:
+    """Ask the ledger to release the whole reservation."""
+    order = draft.order
+    draft.add(
+        ReleaseCredits(
+            command_id=derive_id(Prefix.command, "release", order.reservation_id),
+            account_id=order.account_id,
+            reservation_id=order.reservation_id,
+            task_id=order.task_id,
+            cost=draft.run.cost,
+            reason=reason,
+        )
+    )

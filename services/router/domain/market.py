@@ -1,0 +1,88 @@
+"""What the router knows of supply at a moment: the catalogue with the learnt rates, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from services.router.domain.catalogue import Catalogue, Offering, Template
+from services.router.domain.choice import Considered, choose
+from services.router.domain.planning import Outlook
+from winnow.contracts.values import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What was learnt of an offering. ``pass_rate_ppm`` is per (template, version)."""
+
+    success_rate_ppm: int
+    latency_ms: int
+    overhead_ppm: int = 0
+    pass_rate_ppm: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A snapshot that decisions are taken under; the plan records what it assumed of it."""
+
+    catalogue: Catalogue
+    rates: Mapping[str, Rates]
+    day: date
+
+    def consider(
+        self, template: Template, mode: Mode, *, width: int, height: int
+    ) -> tuple[Considered, ...]:
+        """Give every capable and priced offering, as if each could start now."""
+        capable = self.catalogue.capable(template, mode, width=width, height=height)
+        considered = (self._considered(one, template, width, height) for one in capable)
+        return tuple(one for one in considered if one is not None)
+
+    def _considered(
+        self, offering: Offering, template: Template, width: int, height: int
+    ) -> Considered | None:
+        price = offering.price_on(self.day, width=width, height=height)
+        if price is None:
+            return None
+        rates = self.rates.get(offering.name)
+        prior_ppm = pass_prior_ppm(offering, template)
+        return Considered(
+            offering=offering.name,
+            provider=offering.provider,
+            price_usd_micro=price,
+            success_rate_ppm=rates.success_rate_ppm if rates else offering.success_prior_ppm,
+            pass_rate_ppm=(
+                rates.pass_rate_ppm.get((template.name, template.version), prior_ppm)
+                if rates
+                else prior_ppm
+            ),
+            latency_ms=rates.latency_ms if rates else offering.latency_prior_ms,
+            slots_free=1,
+            overhead_ppm=rates.overhead_ppm if rates else 0,
+        )
+
+    def outlook(
+        self, name: str, version: int, mode: Mode, *, width: int, height: int
+    ) -> Outlook | None:
+        """Give the price and pass rate of the offering the mode would choose; None: nothing fits."""
+        template = self.catalogue.template(name, version)
+        if template is None or mode not in template.modes:
+            return None
+        considered = self.consider(template, mode, width=width, height=height)
+        choice = choose(considered, template.modes[mode])
+        for one in considered:
+            if one.offering == choice.offering:
+                return Outlook(one.pass_rate_ppm, one.price_usd_micro, one.offering)
+        return None
+
+    def cheapest_usd_micro(
+        self, template: Template, mode: Mode, *, width: int, height: int
+    ) -> int | None:
+        """Give the least list price of one image; None when nothing fits."""
+        considered = self.consider(template, mode, width=width, height=height)
+        return min((one.price_usd_micro for one in considered), default=None)
+
+
+def pass_prior_ppm(offering: Offering, template: Template) -> int:
+    """Give the assumed pass rate before any verdict: the offering's own, else the template's."""
+    return offering.pass_prior_ppm.get(template.name, template.rounds.pass_rate_prior_ppm)

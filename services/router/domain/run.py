@@ -1,0 +1,334 @@
+"""A task run: its state, the messages it decides on, and the events only its own journal keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from services.router.domain.catalogue import PPM, RoundPolicy
+from services.router.domain.market import Market
+from winnow.contracts.envelope import Event, Value
+from winnow.contracts.events import (
+    CandidatesScored,
+    TaskAccepted,
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskFunded,
+    TaskRejected,
+    TaskUnfunded,
+)
+from winnow.contracts.ids import AttemptId, CandidateId, ChunkId, TaskId
+from winnow.contracts.money import Micro
+from winnow.contracts.values import (
+    Alternative,
+    FailedCandidate,
+    GeneratedCandidate,
+    OutcomeClass,
+    ProviderCost,
+    StoredObject,
+)
+
+
+class Phase(StrEnum):
+    """Where the run stands. ``dismissed`` is a task that ended before it was funded."""
+
+    unseen = "unseen"
+    accepted = "accepted"
+    dismissed = "dismissed"
+    running = "running"
+    selected = "selected"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+class CandidateState(StrEnum):
+    """Where a candidate stands. ``pending`` waits for an attempt, ``generated`` for its verdict."""
+
+    pending = "pending"
+    in_flight = "in_flight"
+    generated = "generated"
+    passed = "passed"
+    rejected = "rejected"
+    failed = "failed"
+
+
+SETTLED = frozenset({CandidateState.passed, CandidateState.rejected, CandidateState.failed})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One candidate. ``tried`` names the offerings that did not bring it, in order."""
+
+    candidate_id: str
+    round_index: int
+    index: int
+    seed: int
+    state: CandidateState = CandidateState.pending
+    attempt_id: str | None = None
+    offering: str | None = None
+    tried: tuple[str, ...] = ()
+    stored: StoredObject | None = None
+    score: float = 0.0
+    perceptual_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider call. ``outcome`` is None while it is out; then ``actual_cost_usd_micro`` holds."""
+
+    attempt_id: str
+    round_index: int
+    candidate_ids: tuple[str, ...]
+    offering: str
+    provider: str
+    try_number: int
+    expected_cost_usd_micro: int
+    submitted_at: datetime
+    reference: str | None = None
+    handle: Mapping[str, str] = field(default_factory=dict)
+    is_overdue: bool = False
+    outcome: OutcomeClass | None = None
+    actual_cost_usd_micro: int = 0
+
+    @property
+    def cost_usd_micro(self) -> int:
+        """Give what counts against the cap: expected while it is out, then actual."""
+        if self.outcome is None:
+            return self.expected_cost_usd_micro
+        return self.actual_cost_usd_micro
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The whole state, folded from the run's own events."""
+
+    task_id: str
+    phase: Phase = Phase.unseen
+    order: TaskAccepted | None = None
+    policy: RoundPolicy | None = None
+    correlation_id: str = ""
+    traceparent: str | None = None
+    reserved_credits_micro: int = 0
+    funded_at: datetime | None = None
+    round_index: int = 0
+    round_open: bool = False
+    candidates: Mapping[str, Candidate] = field(default_factory=dict)
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scored_count: int = 0
+    passed_count: int = 0
+
+    @property
+    def committed_usd_micro(self) -> int:
+        """Give what is spent or may be: the sum that never exceeds the cost cap at a submit."""
+        return sum(attempt.cost_usd_micro for attempt in self.attempts.values())
+
+    @property
+    def outstanding(self) -> tuple[Attempt, ...]:
+        """Give the attempts whose outcome is not known yet."""
+        return tuple(one for one in self.attempts.values() if one.outcome is None)
+
+    @property
+    def pending(self) -> tuple[Candidate, ...]:
+        """Give the candidates that wait for an attempt, in the order of the plan."""
+        if self.phase is not Phase.running:
+            return ()
+        return tuple(
+            one for one in self.candidates.values() if one.state is CandidateState.pending
+        )
+
+    @property
+    def cost(self) -> ProviderCost:
+        """Give the bill so far; an attempt that is still out counts as its expected cost."""
+        return ProviderCost(
+            expected_usd_micro=sum(a.expected_cost_usd_micro for a in self.attempts.values()),
+            actual_usd_micro=self.committed_usd_micro,
+            attempts_count=len(self.attempts),
+        )
+
+    @property
+    def own_pass_rate_ppm(self) -> int | None:
+        """Give the share of this task's verdicts that passed; None without verdicts."""
+        return self.passed_count * PPM // self.scored_count if self.scored_count else None
+
+
+# The events that stay in the router's own journal: facts of others that later decisions need.
+
+
+class RunOpened(Event):
+    """The order is known, with the policy it is run under."""
+
+    type: Literal["router.run_opened"] = "router.run_opened"
+    version: Literal[1] = 1
+    accepted: TaskAccepted
+    policy: RoundPolicy | None
+    correlation_id: str = ""
+    traceparent: str | None = None
+
+
+class RunFunded(Event):
+    """The credits are reserved: the run starts."""
+
+    type: Literal["router.run_funded"] = "router.run_funded"
+    version: Literal[1] = 1
+    reserved_credits_micro: Micro
+
+
+class RunDismissed(Event):
+    """The task ends, or ended, by ingest: the run never starts."""
+
+    type: Literal["router.run_dismissed"] = "router.run_dismissed"
+    version: Literal[1] = 1
+    reason: str
+
+
+class AttemptTaken(Event):
+    """The provider's reference of an attempt: whoever owns the run polls it, never submits again."""
+
+    type: Literal["router.attempt_taken"] = "router.attempt_taken"
+    version: Literal[1] = 1
+    attempt_id: AttemptId
+    provider_reference: str
+    handle: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class AttemptOverdue(Event):
+    """An attempt is slower than expected: its candidates may be tried elsewhere meanwhile."""
+
+    type: Literal["router.attempt_overdue"] = "router.attempt_overdue"
+    version: Literal[1] = 1
+    attempt_id: AttemptId
+    candidate_ids: list[CandidateId]
+
+
+class NotedScore(Value):
+    """What selection needs of a verdict."""
+
+    candidate_id: CandidateId
+    passed: bool
+    score: float
+    perceptual_hash: str | None = None
+
+
+class ScoresNoted(Event):
+    """The verdicts of a chunk; candidates of the chunk that are missing count as rejected."""
+
+    type: Literal["router.scores_noted"] = "router.scores_noted"
+    version: Literal[1] = 1
+    chunk_id: ChunkId
+    candidates: list[NotedScore]
+
+
+class ChunkSent(Event):
+    """Candidates were sent to be scored."""
+
+    type: Literal["router.chunk_sent"] = "router.chunk_sent"
+    version: Literal[1] = 1
+    task_id: TaskId
+    chunk_id: ChunkId
+    candidate_ids: list[CandidateId]
+
+
+PRIVATE_EVENTS: tuple[type[Event], ...] = (
+    RunOpened,
+    RunFunded,
+    RunDismissed,
+    AttemptTaken,
+    AttemptOverdue,
+    ScoresNoted,
+    ChunkSent,
+)
+
+
+# The messages. Those that may lead to a plan come with the market they are decided under.
+
+TaskFact: TypeAlias = (
+    TaskAccepted
+    | TaskFunded
+    | TaskUnfunded
+    | TaskRejected
+    | TaskCancelled
+    | TaskCancelRequested
+    | CandidatesScored
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An event of the task from another service; an accepted one comes with its template's policy."""
+
+    event: TaskFact
+    market: Market
+    policy: RoundPolicy | None = None
+    correlation_id: str = ""
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Candidates for one provider call, and the offering chosen for it."""
+
+    candidate_ids: tuple[str, ...]
+    offering: str
+    provider: str
+    price_usd_micro: int
+    alternatives: tuple[Alternative, ...]
+
+    @property
+    def expected_cost_usd_micro(self) -> int:
+        """Give the price of the call."""
+        return self.price_usd_micro * len(self.candidate_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchAttempts:
+    """The turn of a task has come: submit these calls."""
+
+    batches: tuple[Batch, ...]
+    market: Market
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAccepted:
+    """The provider took an attempt and gave a reference."""
+
+    attempt_id: str
+    reference: str
+    handle: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSlow:
+    """An attempt has taken longer than expected."""
+
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptReturned:
+    """An attempt ended. ``actual_cost_usd_micro`` None: the expected cost counts as spent."""
+
+    attempt_id: str
+    outcome: OutcomeClass
+    reason: str | None
+    reference: str | None
+    actual_cost_usd_micro: int | None
+    latency_ms: int
+    generated: tuple[GeneratedCandidate, ...]
+    failed: tuple[FailedCandidate, ...]
+    market: Market
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The run's own time has come (its deadline)."""
+
+
+RunMessage: TypeAlias = (
+    Observed | DispatchAttempts | AttemptAccepted | AttemptSlow | AttemptReturned | TimePassed
+)

@@ -1,0 +1,79 @@
+"""Builds the router and runs it: ``python -m services.router.main``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from services.router import bus, jobs, rpc
+from services.router.app.ports import Provider
+from services.router.app.router import Limits, Router
+from services.router.clients.fal import Fal
+from services.router.clients.media import TaskMedia
+from services.router.clients.openai_images import OpenAIImages
+from services.router.clients.replicate import Replicate
+from services.router.clients.wire import Wire
+from services.router.settings import RouterSettings
+from services.router.store import CATALOGUE_FOLDER, RunMachine, RunRecord, read_catalogue
+from winnow.contracts.topics import TASKS
+from winnow.runtime.parts import connect, journal_of, run_bus
+from winnow.runtime.service import Service, run
+
+_DRAIN_SHARE: Final = 0.7
+"""The part of the drain that attempts get; the rest is for the journal and the bus."""
+
+
+def build(settings: RouterSettings) -> Service:
+    """Wire the rooms; nothing connects before the service runs."""
+    service = Service("router", settings)
+    parts = connect(service, settings)
+    wire = Wire(service.clock)
+    providers = _providers(settings, wire)
+    catalogue = read_catalogue(Path(settings.catalogue_folder or CATALOGUE_FOLDER))
+    usable = {
+        name: one for name, one in catalogue.offerings.items() if one.provider in providers
+    }
+    record = RunRecord()
+    router = Router(
+        replace(catalogue, offerings=usable),
+        providers,
+        TaskMedia(parts.objects, settings.private_bucket),
+        record,
+        service.clock,
+        jobs.PrometheusMeter(),
+        Limits(
+            shards=settings.shards,
+            attempts_max=settings.attempts_max,
+            epoch=f"{settings.instance}-{int(service.clock.now().timestamp() * 1000)}",
+        ),
+    )
+    journal = journal_of(service, parts, RunMachine(), listener=router)
+    record.bind(journal)
+    bus.subscribe(parts.bus, journal, router)
+    service.add_task("router", router.run)
+    service.add_task("figures", lambda: jobs.sample(router))
+    service.add_grpc(rpc.SERVICE_NAME, rpc.register(router))
+    service.add_drain(lambda: router.drain(settings.drain_timeout_s * _DRAIN_SHARE))
+    run_bus(service, parts, [TASKS.name], [journal])
+    service.add_close(wire.close)
+    return service
+
+
+def _providers(settings: RouterSettings, wire: Wire) -> dict[str, Provider]:
+    providers: dict[str, Provider] = {}
+    if settings.fal_key is not None:
+        providers["fal"] = Fal(wire, settings.fal_base_url, settings.fal_key.get_secret_value())
+    if settings.replicate_key is not None:
+        providers["replicate"] = Replicate(
+            wire, settings.replicate_base_url, settings.replicate_key.get_secret_value()
+        )
+    if settings.openai_key is not None:
+        providers["openai"] = OpenAIImages(
+            wire, settings.openai_base_url, settings.openai_key.get_secret_value()
+        )
+    return providers
+
+
+if __name__ == "__main__":
+    run("router", RouterSettings.load, build)

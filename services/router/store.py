@@ -1,0 +1,213 @@
+"""What the router keeps: task runs through the journal, and the catalogue read from its files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.router.domain.catalogue import (
+    CallLimits,
+    Catalogue,
+    ModePolicy,
+    Offering,
+    Price,
+    PriceUnit,
+    RoundPolicy,
+    Template,
+    Traits,
+)
+from services.router.domain.decide import decide, due_at, is_final
+from services.router.domain.evolve import evolve
+from services.router.domain.run import PRIVATE_EVENTS, Run, RunMessage, TimePassed
+from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.money import Micro
+from winnow.contracts.values import Mode
+from winnow.runtime.journal import Cause, CauseConflict, Journal, NotOwner, Tick
+from winnow.runtime.log import get_logger
+
+T = TypeVar("T", bound=BaseModel)
+_log = get_logger(__name__)
+_TELL_TRIES: Final = 8
+_TELL_BACKOFF_S: Final = 0.2
+CATALOGUE_FOLDER: Final = Path(__file__).parent / "catalogue"
+
+
+class RunMachine:
+    """The rules of a task run, in the form that the journal drives."""
+
+    producer = "router"
+    state_type: type[Run] = Run
+    private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+
+    def initial(self, aggregate_id: str) -> Run:
+        """Give a run nothing is known of."""
+        return Run(aggregate_id)
+
+    def decide(self, state: Run, message: object, now: datetime) -> Sequence[Message]:
+        """Decide; a Tick means that the run's own time has come."""
+        if isinstance(message, Tick):
+            return decide(state, TimePassed(), now)
+        return decide(state, message, now)  # type: ignore[arg-type]  # the bus and the app send no others
+
+    def evolve(self, state: Run, event: Event, at: datetime) -> Run:
+        """Fold."""
+        return evolve(state, event, at)
+
+    def due_at(self, state: Run) -> datetime | None:
+        """Give the deadline of a running task."""
+        return due_at(state)
+
+    def is_final(self, state: Run) -> bool:
+        """Say whether the run may leave memory."""
+        return is_final(state)
+
+
+class RunRecord:
+    """The journal as the app sees it: tells a run something, whatever it takes."""
+
+    def __init__(self) -> None:
+        """Bind the journal later: it needs the app as its listener."""
+        self._journal: Journal[Run] | None = None
+
+    def bind(self, journal: Journal[Run]) -> None:
+        """Set the journal."""
+        self._journal = journal
+
+    async def tell(
+        self, run: Run, cause_id: str, message: RunMessage
+    ) -> tuple[Recorded[Message], ...] | None:
+        """Decide and wait for the commit; None when another replica owns the run.
+
+        A store that does not answer is asked again; after the last try its error is raised, and the
+        service starts anew from what is recorded.
+        """
+        if self._journal is None:
+            msg = "the record is not bound to a journal"
+            raise RuntimeError(msg)
+        correlation_id = run.correlation_id or run.task_id
+        cause = Cause(
+            run.task_id, cause_id, message, correlation_id, traceparent=run.traceparent
+        )
+        backoff_s = _TELL_BACKOFF_S
+        for _ in range(_TELL_TRIES - 1):
+            try:
+                return (await self._journal.submit(cause)).recorded
+            except NotOwner:
+                return None
+            except CauseConflict:
+                raise
+            except Exception as error:  # noqa: BLE001 (told again, then raised below)
+                _log.warning("router.tell.retried", error=type(error).__name__)
+            await asyncio.sleep(backoff_s)
+            backoff_s *= 2
+        return (await self._journal.submit(cause)).recorded
+
+
+# The catalogue's files. Unknown fields are refused: a misspelt limit must not be ignored.
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Price(_Strict):
+    price_usd_micro: Micro
+    starts_on: date
+    ends_on: date | None = None
+
+
+class _Offering(_Strict):
+    name: str
+    provider: str
+    model: str
+    model_version: str = ""
+    capabilities: list[str] = Field(min_length=1)
+    prices: list[_Price] = Field(min_length=1)
+    price_unit: PriceUnit = PriceUnit.image
+    output_token_price_usd_micro: Micro = 0
+    max_n: int = Field(ge=1, le=64)
+    concurrency_limit: int = Field(ge=1, le=10_000)
+    latency_prior_ms: int = Field(ge=1)
+    success_prior_ppm: int = Field(ge=0, le=1_000_000)
+    pass_prior_ppm: dict[str, int] = Field(default_factory=dict)
+    sizes: list[tuple[int, int]] = Field(default_factory=list)
+    size_max: int = Field(default=1536, ge=64)
+    hosts: list[str] = Field(default_factory=list)
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    accepts: list[str] = Field(default_factory=list)
+    traits: Traits = Traits()
+    limits: CallLimits = CallLimits()
+    retired_on: date | None = None
+    replaced_by: str | None = None
+
+    def offering(self) -> Offering:
+        return Offering(
+            name=self.name,
+            provider=self.provider,
+            model=self.model,
+            model_version=self.model_version,
+            capabilities=tuple(self.capabilities),
+            prices=tuple(Price(p.price_usd_micro, p.starts_on, p.ends_on) for p in self.prices),
+            price_unit=self.price_unit,
+            output_token_price_usd_micro=self.output_token_price_usd_micro,
+            max_n=self.max_n,
+            concurrency_limit=self.concurrency_limit,
+            latency_prior_ms=self.latency_prior_ms,
+            success_prior_ppm=self.success_prior_ppm,
+            pass_prior_ppm=self.pass_prior_ppm,
+            sizes=tuple(self.sizes),
+            size_max=self.size_max,
+            hosts=tuple(self.hosts),
+            parameters=self.parameters,
+            accepts=tuple(self.accepts),
+            traits=self.traits,
+            limits=self.limits,
+            retired_on=self.retired_on,
+            replaced_by=self.replaced_by,
+        )
+
+
+class _Template(_Strict):
+    name: str
+    version: int = Field(ge=1)
+    rounds: RoundPolicy
+    modes: dict[Mode, ModePolicy] = Field(min_length=1)
+    cost_cap_factor_ppm: int = Field(default=3_000_000, ge=1_000_000)
+
+
+class _Offerings(_Strict):
+    offerings: list[_Offering]
+
+
+class _Templates(_Strict):
+    templates: list[_Template]
+
+
+def read_catalogue(folder: Path = CATALOGUE_FOLDER) -> Catalogue:
+    """Read ``offerings.yaml`` and ``templates.yaml``; raises ValueError for a file that is wrong."""
+    offerings = [one.offering() for one in _read(folder / "offerings.yaml", _Offerings).offerings]
+    templates = [
+        Template(one.name, one.version, one.rounds, one.modes, one.cost_cap_factor_ppm)
+        for one in _read(folder / "templates.yaml", _Templates).templates
+    ]
+    by_name = {one.name: one for one in offerings}
+    if len(by_name) != len(offerings):
+        msg = "two offerings have one name"
+        raise ValueError(msg)
+    for template in templates:
+        for policy in template.modes.values():
+            unknown = set(policy.offerings) - set(by_name)
+            if unknown:
+                msg = f"template {template.name} names unknown offerings: {sorted(unknown)}"
+                raise ValueError(msg)
+    return Catalogue(by_name, {(one.name, one.version): one for one in templates})
+
+
+def _read(path: Path, model: type[T]) -> T:
+    return model.model_validate(yaml.safe_load(path.read_text("utf-8")))
