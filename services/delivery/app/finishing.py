@@ -1,0 +1,158 @@
+"""Finishing: from selected candidates to outputs in the bucket, each checked, cleaned and named by content."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from services.delivery.app import metrics
+from services.delivery.app.ports import Files, Images, Index, States
+from services.delivery.domain.decide import output_id_of
+from services.delivery.domain.images import FinishedImage, Picture, is_intact
+from services.delivery.domain.messages import FailedFinish, Finished
+from services.delivery.domain.outputs import object_key, unguessable
+from services.delivery.domain.task import TaskDelivery
+from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
+from winnow.contracts.values import Output, SelectedCandidate, StoredObject
+from winnow.runtime.clock import Clock
+from winnow.runtime.journal import Cause
+from winnow.runtime.log import get_logger
+
+_log = get_logger(__name__)
+_BACKOFF_FIRST_S: Final = 0.2
+_BACKOFF_MAX_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FinishingLimits:
+    """``within_s`` bounds a task's finishing, ``candidate_max_bytes`` one candidate, ``at_once_max`` all tasks."""
+
+    within_s: float
+    candidate_max_bytes: int
+    at_once_max: int
+
+
+class Finishing:
+    """Finishes tasks; the same candidates give the same objects, so that it may be done again."""
+
+    def __init__(
+        self,
+        states: States,
+        files: Files,
+        images: Images,
+        index: Index,
+        clock: Clock,
+        *,
+        limits: FinishingLimits,
+        outputs_bucket: str,
+        name_key: bytes,
+    ) -> None:
+        """Store in ``outputs_bucket`` under names derived with ``name_key``."""
+        self._states = states
+        self._files = files
+        self._images = images
+        self._index = index
+        self._clock = clock
+        self._limits = limits
+        self._bucket = outputs_bucket
+        self._name_key = name_key
+        self._turns = asyncio.Semaphore(limits.at_once_max)
+
+    async def finish(self, state: TaskDelivery) -> None:
+        """Finish a task and submit the result. Raises NotOwner, or what the index or the journal raise."""
+        if state.selection is None:
+            return
+        started_s = self._clock.monotonic_s()
+        results = await asyncio.gather(
+            *(self._within_time(state.account_id, one) for one in state.selection.selected)
+        )
+        outputs = tuple(one for one in results if isinstance(one, Output))
+        failed = tuple(one for one in results if isinstance(one, FailedFinish))
+        for one in failed:
+            metrics.FINISH_FAILURES.labels(one.reason).inc()
+        if outputs:
+            keys = [key for one in outputs for key in (one.stored.key, one.thumbnail.key)]
+            await self._index.note_outputs(state.task_id, state.account_id, keys, self._clock.now())
+        await self._states.submit(
+            Cause(
+                state.task_id,
+                f"finished:{state.task_id}",
+                Finished(outputs, failed),
+                state.correlation_id,
+                traceparent=state.traceparent,
+            )
+        )
+        metrics.FINISH_SECONDS.observe(self._clock.monotonic_s() - started_s)
+        _log.info(
+            "delivery.task.finished",
+            task_id=state.task_id,
+            outputs_count=len(outputs),
+            failed_count=len(failed),
+        )
+
+    async def _within_time(self, account_id: str, candidate: SelectedCandidate) -> Output | FailedFinish:
+        """Wait for a turn, then finish one candidate; only the work itself is timed."""
+        async with self._turns:
+            try:
+                async with asyncio.timeout(self._limits.within_s):
+                    return await self._one(account_id, candidate)
+            except TimeoutError:
+                return FailedFinish(candidate.candidate_id, "finishing_timed_out")
+
+    async def _one(self, account_id: str, candidate: SelectedCandidate) -> Output | FailedFinish:
+        """Finish one candidate, waiting for a store that does not answer."""
+        wait_s = _BACKOFF_FIRST_S
+        while True:
+            try:
+                return await self._finish_one(account_id, candidate)
+            except Unavailable:
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
+            except NotFound:
+                return FailedFinish(candidate.candidate_id, "object_missing")
+            except Refused as refused:
+                return FailedFinish(candidate.candidate_id, refused.code.value)
+
+    async def _finish_one(self, account_id: str, candidate: SelectedCandidate) -> Output | FailedFinish:
+        stored = candidate.stored
+        if stored.size_bytes > self._limits.candidate_max_bytes:
+            return FailedFinish(candidate.candidate_id, ErrorCode.image_too_large.value)
+        try:
+            content = await self._files.get(stored.bucket, stored.key, stored.size_bytes)
+        except ValueError:
+            return FailedFinish(candidate.candidate_id, "content_differs")
+        if not await asyncio.to_thread(is_intact, content, stored):
+            return FailedFinish(candidate.candidate_id, "content_differs")
+        image = await self._images.finish(content)
+        return await self._store(account_id, candidate, image)
+
+    async def _store(self, account_id: str, candidate: SelectedCandidate, image: FinishedImage) -> Output:
+        segment = unguessable(self._name_key, candidate.candidate_id)
+        output, thumbnail = await asyncio.gather(
+            self._put("outputs", account_id, segment, image.output),
+            self._put("thumbs", account_id, segment, image.thumbnail),
+        )
+        return Output(
+            output_id=output_id_of(candidate.candidate_id),
+            candidate_id=candidate.candidate_id,
+            rank=candidate.rank,
+            score=candidate.score,
+            stored=output,
+            thumbnail=thumbnail,
+        )
+
+    async def _put(self, folder: str, account_id: str, segment: str, picture: Picture) -> StoredObject:
+        sha256 = await asyncio.to_thread(lambda: picture.sha256)
+        key = object_key(folder, account_id, segment, sha256=sha256, content_type=picture.content_type)
+        await self._files.put(self._bucket, key, picture.content, picture.content_type)
+        metrics.OUTPUT_BYTES.inc(len(picture.content))
+        return StoredObject(
+            bucket=self._bucket,
+            key=key,
+            sha256=sha256,
+            size_bytes=len(picture.content),
+            content_type=picture.content_type,
+            width=picture.width,
+            height=picture.height,
+        )

@@ -1,0 +1,130 @@
+"""Webhooks: who is told about an end, and one attempt at telling."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakValueDictionary
+
+from services.delivery.app import metrics
+from services.delivery.app.ports import Endpoints, Index, Sender, States
+from services.delivery.domain.decide import delivery_id_of
+from services.delivery.domain.endpoints import (
+    Endpoint,
+    WebhookAnswer,
+    WebhookRequest,
+    is_worn_out,
+    secret_of,
+)
+from services.delivery.domain.messages import AttemptReason, AttemptReturned, EndpointsRead
+from services.delivery.domain.notice import webhook_body
+from services.delivery.domain.schedule import disables_endpoint
+from services.delivery.domain.task import TaskDelivery
+from services.delivery.domain.work import SendWebhook
+from winnow.runtime.clock import Clock
+from winnow.runtime.journal import Cause
+from winnow.runtime.log import get_logger
+
+_log = get_logger(__name__)
+
+
+class Webhooks:
+    """Plans and makes delivery attempts; at least once each, the same id and body every time."""
+
+    def __init__(
+        self,
+        states: States,
+        endpoints: Endpoints,
+        index: Index,
+        sender: Sender,
+        clock: Clock,
+        *,
+        signing_key: bytes,
+        at_once_max: int,
+        per_endpoint_max: int,
+    ) -> None:
+        """Sign with secrets derived from ``signing_key``; a slow endpoint holds up only itself."""
+        self._states = states
+        self._endpoints = endpoints
+        self._index = index
+        self._sender = sender
+        self._clock = clock
+        self._signing_key = signing_key
+        self._turns = asyncio.Semaphore(at_once_max)
+        self._per_endpoint_max = per_endpoint_max
+        self._endpoint_turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def plan(self, state: TaskDelivery) -> None:
+        """Find the endpoints that are to hear of the end. Raises what the stores and the journal raise."""
+        end = state.end
+        if end is None or end.event_id is None:
+            return
+        endpoints = await self._endpoints.subscribed(state.account_id, end.type)
+        ids = tuple(one.endpoint_id for one in endpoints)
+        if ids:
+            delivery_ids = [delivery_id_of(one, end.event_id) for one in ids]
+            await self._index.note_webhooks(state.task_id, state.account_id, delivery_ids, self._clock.now())
+        message = EndpointsRead(end.event_id, ids)
+        await self._submit(state, f"webhooks:{end.event_id}", message)
+
+    async def attempt(self, work: SendWebhook, state: TaskDelivery) -> None:
+        """Make one attempt and submit how it went. Raises what the stores and the journal raise."""
+        turns = self._endpoint_turns.get(work.endpoint_id)
+        if turns is None:
+            turns = asyncio.Semaphore(self._per_endpoint_max)
+            self._endpoint_turns[work.endpoint_id] = turns
+        async with turns, self._turns:
+            returned = await self._attempt(work, state)
+        metrics.WEBHOOK_ATTEMPTS.labels(returned.reason.value).inc()
+        await self._submit(state, f"attempt:{work.delivery_id}:{work.number}", returned)
+
+    async def _attempt(self, work: SendWebhook, state: TaskDelivery) -> AttemptReturned:
+        endpoint = await self._endpoints.find(work.endpoint_id)
+        started_at, started_s = self._clock.now(), self._clock.monotonic_s()
+        if endpoint is None or not endpoint.enabled or endpoint.account_id != state.account_id:
+            answer = WebhookAnswer(0, AttemptReason.endpoint_disabled)
+        else:
+            answer = await self._sender.send(
+                WebhookRequest(
+                    url=endpoint.url,
+                    delivery_id=work.delivery_id,
+                    at=started_at,
+                    secret=secret_of(self._signing_key, endpoint.endpoint_id),
+                    body=webhook_body(state),
+                )
+            )
+            await self._note(endpoint, answer)
+        seconds = self._clock.monotonic_s() - started_s
+        metrics.WEBHOOK_SECONDS.observe(seconds)
+        return AttemptReturned(
+            delivery_id=work.delivery_id,
+            number=work.number,
+            started_at=started_at,
+            status=answer.status,
+            reason=answer.reason,
+            latency_ms=int(seconds * 1000),
+            retry_after_s=answer.retry_after_s,
+        )
+
+    async def _note(self, endpoint: Endpoint, answer: WebhookAnswer) -> None:
+        """Keep the endpoint's health; it is switched off before the attempt is recorded, so that it stays off."""
+        if answer.reason is AttemptReason.accepted:
+            if endpoint.failing_since is not None:
+                await self._endpoints.note_success(endpoint.endpoint_id)
+            return
+        now = self._clock.now()
+        disable = disables_endpoint(answer.reason) or is_worn_out(endpoint, now)
+        await self._endpoints.note_failure(endpoint.endpoint_id, now, disable=disable)
+        if disable:
+            _log.warning(
+                "delivery.endpoint.disabled",
+                endpoint_id=endpoint.endpoint_id,
+                account_id=endpoint.account_id,
+                reason=answer.reason.value,
+            )
+
+    async def _submit(
+        self, state: TaskDelivery, cause_id: str, message: EndpointsRead | AttemptReturned
+    ) -> None:
+        await self._states.submit(
+            Cause(state.task_id, cause_id, message, state.correlation_id, traceparent=state.traceparent)
+        )

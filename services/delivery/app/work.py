@@ -1,0 +1,28 @@
+"""Which use case does which work."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from services.delivery.app.finishing import Finishing
+from services.delivery.app.webhooks import Webhooks
+from services.delivery.app.workbench import Perform
+from services.delivery.domain.task import TaskDelivery
+from services.delivery.domain.work import Finish, ReadEndpoints, SendWebhook, Work
+
+
+def performed_by(finishing: Finishing, webhooks: Webhooks) -> Perform:
+    """Give the function that does a piece of work."""
+
+    async def perform(work: Work, state: TaskDelivery) -> None:
+        match work:
+            case Finish():
+                await finishing.finish(state)
+            case ReadEndpoints():
+                await webhooks.plan(state)
+            case SendWebhook():
+                await webhooks.attempt(work, state)
+            case _:
+                assert_never(work)
+
+    return perform

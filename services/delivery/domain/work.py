@@ -1,0 +1,49 @@
+"""The long work that a state asks for: a function of state, so that a new owner resumes it by looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.delivery.domain.task import TaskDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Make the outputs of a task."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEndpoints:
+    """Find the endpoints that are to hear of a task's end."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendWebhook:
+    """Make one delivery attempt."""
+
+    task_id: str
+    delivery_id: str
+    endpoint_id: str
+    number: int
+
+
+Work = Finish | ReadEndpoints | SendWebhook
+
+
+def wanted(state: TaskDelivery) -> tuple[Work, ...]:
+    """Give the work that should be running for a task now."""
+    work: list[Work] = []
+    if state.is_finishing:
+        work.append(Finish(state.task_id))
+    if state.awaits_endpoints:
+        work.append(ReadEndpoints(state.task_id))
+    work.extend(
+        SendWebhook(state.task_id, one.delivery_id, one.endpoint_id, one.attempts_count + 1)
+        for one in state.webhooks
+        if one.sending
+    )
+    return tuple(work)

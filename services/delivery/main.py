@@ -1,0 +1,146 @@
+"""Builds and runs delivery."""
+
+from __future__ import annotations
+
+from services.delivery import bus, jobs, rpc
+from services.delivery.app.delivery_log import DeliveryLog
+from services.delivery.app.endpoint_register import EndpointRegister
+from services.delivery.app.finishing import Finishing, FinishingLimits
+from services.delivery.app.machine import DeliveryMachine
+from services.delivery.app.outputs import Outputs
+from services.delivery.app.webhooks import Webhooks
+from services.delivery.app.work import performed_by
+from services.delivery.app.workbench import Workbench
+from services.delivery.clients.images import ImageFinisher
+from services.delivery.clients.webhook import AddressRules, WebhookSender
+from services.delivery.domain.decide import Policy
+from services.delivery.domain.outputs import derive_key
+from services.delivery.domain.task import TaskDelivery
+from services.delivery.settings import DeliverySettings
+from services.delivery.store import EndpointStore, IndexStore
+from winnow.contracts.topics import TASKS
+from winnow.runtime.journal import Journal
+from winnow.runtime.objects import Objects
+from winnow.runtime.parts import Parts, connect, journal_of, run_bus
+from winnow.runtime.service import Service, run
+
+
+def build(settings: DeliverySettings) -> Service:
+    """Wire the service; nothing connects before it runs."""
+    service = Service("delivery", settings)
+    parts = connect(service, settings)
+    endpoints = EndpointStore(parts.mongo.database)
+    index = IndexStore(parts.mongo.database)
+    service.add_start(endpoints.prepare)
+    service.add_start(index.prepare)
+    sender = _sender(service, settings)
+    policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
+    journal = journal_of(service, parts, DeliveryMachine(policy))
+    finishing = _finishing(service, settings, parts, journal, index)
+    webhooks = Webhooks(
+        journal,
+        endpoints,
+        index,
+        sender,
+        service.clock,
+        signing_key=_key(settings, "webhook-secrets"),
+        at_once_max=settings.webhooks_at_once_max,
+        per_endpoint_max=settings.webhooks_per_endpoint_max,
+    )
+    workbench = Workbench(performed_by(finishing, webhooks), shards=settings.shards)
+    journal.listen(workbench)
+    outputs = Outputs(
+        journal,
+        index,
+        parts.objects,
+        _links(service, settings, parts),
+        service.clock,
+        retention_s=settings.retention_s,
+        outputs_bucket=settings.outputs_bucket,
+    )
+    register = EndpointRegister(
+        endpoints,
+        sender,
+        service.clock,
+        signing_key=_key(settings, "webhook-secrets"),
+        endpoints_max=settings.endpoints_max,
+    )
+    log = DeliveryLog(journal, index, service.clock)
+    service.add_start(
+        lambda: jobs.set_lifecycle(parts.objects, settings.outputs_bucket, settings.retention_s)
+    )
+    service.add_task("sweep", lambda: jobs.sweep_for_ever(outputs, settings.sweep_every_s))
+    service.add_task("redeliveries", lambda: jobs.take_redeliveries_for_ever(log))
+    service.add_grpc(rpc.SERVICE_NAME, rpc.register(rpc.DeliveryServicer(outputs, register, log)))
+    bus.subscribe(parts.bus, journal)
+    service.add_drain(lambda: workbench.stop(settings.drain_timeout_s / 2))
+    run_bus(service, parts, [TASKS.name], [journal])
+    return service
+
+
+def _finishing(
+    service: Service,
+    settings: DeliverySettings,
+    parts: Parts,
+    journal: Journal[TaskDelivery],
+    index: IndexStore,
+) -> Finishing:
+    images = ImageFinisher(
+        threads=settings.finish_threads,
+        pixels_max=settings.image_pixels_max,
+        thumbnail_px=settings.thumbnail_px,
+    )
+
+    async def close() -> None:
+        images.close()
+
+    service.add_close(close)
+    return Finishing(
+        journal,
+        parts.objects,
+        images,
+        index,
+        service.clock,
+        limits=FinishingLimits(
+            settings.finish_within_s, settings.candidate_bytes_max, settings.finish_at_once_max
+        ),
+        outputs_bucket=settings.outputs_bucket,
+        name_key=_key(settings, "object-names"),
+    )
+
+
+def _sender(service: Service, settings: DeliverySettings) -> WebhookSender:
+    rules = AddressRules(
+        ports=settings.webhook_ports,
+        allowed_hosts=settings.webhook_allowed_hosts,
+        private_networks=settings.webhook_allow_private_networks,
+    )
+    sender = WebhookSender(rules, timeout_s=settings.webhook_timeout_s)
+    service.add_close(sender.close)
+    return sender
+
+
+def _links(service: Service, settings: DeliverySettings, parts: Parts) -> Objects:
+    """Sign links for the address that clients reach the store by."""
+    if not settings.links_endpoint:
+        return parts.objects
+    links = Objects(
+        settings.links_endpoint,
+        settings.s3_region,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+    )
+
+    async def close() -> None:
+        links.close()
+
+    service.add_close(close)
+    return links
+
+
+def _key(settings: DeliverySettings, purpose: str) -> bytes:
+    return derive_key(settings.secret_key.get_secret_value().encode(), purpose)
+
+
+if __name__ == "__main__":
+    run("delivery", DeliverySettings.load, build)
