@@ -1,0 +1,211 @@
+"""The embedded stack: one data directory, three servers, addresses and credentials kept with the data."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+import boto3
+import pymongo
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pymongo.errors import PyMongoError
+
+from winnow.local import ports as port_choice
+from winnow.local import servers
+from winnow.local.process import Managed, ServerDidNotStart, started_at
+
+DISK_MIN_BYTES: Final = 500 * 1024 * 1024
+_STATE: Final = "stack.json"
+
+
+class NoDiskSpace(Exception):  # noqa: N818 (the noun of the problem)
+    """Less space than the servers need."""
+
+
+class DataDirectoryInUse(Exception):  # noqa: N818 (the noun of the problem)
+    """Another stack runs on the same data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the servers listen, and the credentials of the object store."""
+
+    kafka_bootstrap: str
+    mongo_uri: str
+    s3_endpoint: str
+    s3_access_key: str
+    s3_secret_key: str
+
+
+class EmbeddedStack:
+    """Starts and stops the three servers; data survives between starts."""
+
+    def __init__(self, data_dir: Path, *, bus_engine: str = "s3", disk_min_bytes: int = DISK_MIN_BYTES) -> None:
+        """Use a data directory, which is made if need be."""
+        self.root = data_dir.resolve()
+        self._engine = bus_engine
+        self._disk_min_bytes = disk_min_bytes
+        self._lock: IO[str] | None = None
+        self.processes: list[Managed] = []
+        self.ports: dict[str, int] = {}
+
+    @property
+    def state_path(self) -> Path:
+        """Where ports and credentials are kept, readable by the owner only."""
+        return self.root / _STATE
+
+    @property
+    def addresses(self) -> Addresses:
+        """Give the addresses of the running stack."""
+        state = self.state()
+        return Addresses(
+            kafka_bootstrap=f"{port_choice.HOST}:{self.ports['kafka']}",
+            mongo_uri=f"mongodb://{port_choice.HOST}:{self.ports['mongo']}/?directConnection=true",
+            s3_endpoint=f"http://{port_choice.HOST}:{self.ports['s3']}",
+            s3_access_key=state["s3_access_key"],
+            s3_secret_key=state["s3_secret_key"],
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Read what is kept with the data; empty for a new directory."""
+        if not self.state_path.exists():
+            return {}
+        state: dict[str, Any] = json.loads(self.state_path.read_text())
+        return state
+
+    def keep(self, **values: Any) -> None:
+        """Keep values with the data, atomically and readable by the owner only."""
+        state = self.state() | values
+        scratch = self.state_path.with_suffix(".new")
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as text:
+            json.dump(state, text, indent=1)
+        scratch.replace(self.state_path)
+
+    def start(self) -> Self:
+        """Start the servers and wait for them.
+
+        Raises NoDiskSpace, DataDirectoryInUse or ServerDidNotStart; then nothing is left running.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._check_space()
+        self._take_lock()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        state = self.state()
+        self.ports = port_choice.choose(list(servers.PORT_NAMES), state.get("ports", {}))
+        access_key = state.get("s3_access_key") or secrets.token_hex(8)
+        secret_key = state.get("s3_secret_key") or secrets.token_hex(24)
+        self.keep(
+            ports=state.get("ports", {}) | self.ports,
+            s3_access_key=access_key,
+            s3_secret_key=secret_key,
+            pid=os.getpid(),
+            pid_started_at=started_at(os.getpid()),
+        )
+        objects = servers.seaweed(self.root, self.ports, access_key, secret_key)
+        documents = servers.secantus(self.root, self.ports)
+        bus = servers.tansu(self.root, self.ports, access_key, secret_key, self._engine)
+        for process in (objects, documents):
+            self._launch(process)
+        objects.wait_ready(self._objects_ready, 60)
+        self._launch(bus)
+        bus.wait_ready(lambda: port_choice.answers(self.ports["kafka"]), 30)
+        documents.wait_ready(self._documents_ready, 60)
+
+    def _launch(self, process: Managed) -> None:
+        process.start()
+        self.processes.append(process)
+
+    def _objects_ready(self) -> bool:
+        if not port_choice.answers(self.ports["s3"]):
+            return False
+        try:
+            for bucket in servers.BUCKETS:
+                self._make_bucket(bucket)
+        except (BotoCoreError, ClientError):
+            time.sleep(0.1)
+            return False
+        return True
+
+    def _make_bucket(self, bucket: str) -> None:
+        client = self._s3()
+        present = {one["Name"] for one in client.list_buckets()["Buckets"]}
+        if bucket not in present:
+            client.create_bucket(Bucket=bucket)
+        client.put_object(Bucket=bucket, Key=".ready", Body=b"")
+
+    def _s3(self) -> Any:
+        addresses = self.addresses
+        return boto3.client(
+            "s3",
+            endpoint_url=addresses.s3_endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=addresses.s3_access_key,
+            aws_secret_access_key=addresses.s3_secret_key,
+            config=Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 1}),
+        )
+
+    def _documents_ready(self) -> bool:
+        if not port_choice.answers(self.ports["mongo"]):
+            return False
+        with pymongo.MongoClient(self.addresses.mongo_uri, serverSelectionTimeoutMS=500) as client:
+            try:
+                client.admin.command("ping")
+            except PyMongoError:
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Stop the servers, the bus before the store it writes to."""
+        for process in reversed(self.processes):
+            process.stop()
+        self.processes.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def check(self) -> None:
+        """Raise ServerDidNotStart's sibling sentence when a server has ended on its own."""
+        for process in self.processes:
+            if process.exit_code is not None:
+                raise ServerDidNotStart(process.name, f"it ended with status {process.exit_code}", process.log)
+
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self.root).free
+        if free < self._disk_min_bytes:
+            needs, left = self._disk_min_bytes // 2**20, free // 2**20
+            msg = f"not enough disk space: {needs} MiB are needed at {self.root}, {left} MiB are free"
+            raise NoDiskSpace(msg)
+
+    def _take_lock(self) -> None:
+        self._lock = (self.root / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            self._lock = None
+            msg = f"a stack already runs on {self.root} (process {self.state().get('pid', 'unknown')}); stop it with `winnow down`"
+            raise DataDirectoryInUse(msg) from error
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
