@@ -113,6 +113,8 @@ class Line:
             # Tansu refuses aiokafka's InitProducerId and polls its fetches.
             "IDEMPOTENT_PRODUCER": "false",
             "FETCH_MAX_WAIT_MS": "5",
+            # Tansu gives a group its partitions after half the session time.
+            "SESSION_TIMEOUT_MS": "6000",
             "SHARDS": str(SHARDS),
             "MONGO_URI": stack.mongo_uri,
             "S3_ENDPOINT": stack.s3_endpoint,

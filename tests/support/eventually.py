@@ -1,0 +1,28 @@
+"""Waits for something to become true, without sleeping longer than needed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(check: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05) -> T:
+    """Give what ``check`` gives once it is truthy and raises nothing; else raise its last failure."""
+    deadline = time.monotonic() + within_s
+    while True:
+        failure: BaseException | None = None
+        try:
+            result = check()
+            value: T = await result if inspect.isawaitable(result) else result
+            if value:
+                return value
+        except AssertionError as error:
+            failure = error
+        if time.monotonic() > deadline:
+            raise failure or AssertionError(f"not true within {within_s:g} s")
+        await asyncio.sleep(every_s)
