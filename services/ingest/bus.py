@@ -28,7 +28,7 @@ TABLE: Final[Table] = {
 }
 """The events that the stages before funding act on."""
 
-_TYPES: Final = tuple(
+READS: Final = tuple(
     name for name, model in MESSAGES.items() if issubclass(model, TaskEvent | EntryRecorded)
 )
 """The events that the read model keeps."""
@@ -44,7 +44,7 @@ class IngestLanes:
 
     def subscribe(self, bus: Bus) -> None:
         """Attach to the bus."""
-        models = {name: MESSAGES[name] for name in _TYPES}
+        models = {name: MESSAGES[name] for name in READS}
         topics = [TASKS.name, ACCOUNTS.name]
         bus.subscribe(
             topics, group_of("ingest"), models, self.handle, assigned=self.assigned, revoked=self.revoked

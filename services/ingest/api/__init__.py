@@ -1,1 +1,5 @@
 """The public HTTP API: routes, models, problems, limits."""
+
+from services.ingest.api.building import export_openapi, openapi_document
+
+__all__ = ["export_openapi", "openapi_document"]

@@ -1,0 +1,225 @@
+"""Keys, scopes, rates, and the errors at the door."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.domain.keys import Scope, new_key, parse_key
+from services.ingest.domain.limits import Rate, take
+from tests.unit.ingest.parts import ADMIN_TOKEN, World, running
+
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+
+
+async def test_a_key_is_made_by_the_administrator_works_and_is_never_shown_again():
+    world = World()
+    async with running(world) as client:
+        body = {"account_id": "acct_one", "scopes": ["account:read"], "label": "mine"}
+        made = await client.post("/v1/admin/keys", json=body, headers=ADMIN)
+        text = made.json()["key"]
+        account = await client.get("/v1/account", headers={"Authorization": f"Bearer {text}"})
+        listed = await client.get("/v1/admin/keys?account_id=acct_one", headers=ADMIN)
+    assert made.status_code == 201
+    assert text.startswith(f"wk_live_{made.json()['key_id']}_")
+    assert account.json()["available_credits_micro"] == 1_000_000_000
+    assert [one["label"] for one in listed.json()["keys"]] == ["mine"]
+    secret = text.split("_")[-1]
+    assert secret not in listed.text
+    assert secret not in str(world.keys.records)
+
+
+async def test_a_revoked_key_is_refused_at_once_here_and_within_two_seconds_elsewhere():
+    world = World()
+    async with running(world) as client:
+        headers = await world.key()
+        key_id = next(iter(world.keys.records))
+        assert (await client.get("/v1/account", headers=headers)).status_code == 200
+        revoked = await client.delete(f"/v1/admin/keys/{key_id}", headers=ADMIN)
+        here = await client.get("/v1/account", headers=headers)
+        unknown = await client.delete("/v1/admin/keys/nothing", headers=ADMIN)
+        other = await world.key("acct_two")
+        await client.get("/v1/account", headers=other)
+        await world.keys.revoke(next(reversed(world.keys.records)), datetime(2026, 1, 1, tzinfo=UTC))
+        believed = await client.get("/v1/account", headers=other)
+        world.clock.advance(2.0)
+        found_out = await client.get("/v1/account", headers=other)
+    assert revoked.status_code == 204
+    assert (here.status_code, here.json()["code"]) == (401, "key_revoked")
+    assert unknown.status_code == 404
+    assert (believed.status_code, found_out.status_code) == (200, 401)
+
+
+async def test_a_key_ends_when_it_expires():
+    world = World()
+    async with running(world) as client:
+        body = {"account_id": "acct_one", "scopes": ["account:read"], "expires_at": "2026-01-01T00:01:00Z"}
+        made = await client.post("/v1/admin/keys", json=body, headers=ADMIN)
+        headers = {"Authorization": f"Bearer {made.json()['key']}"}
+        before = await client.get("/v1/account", headers=headers)
+        world.clock.advance(60)
+        after = await client.get("/v1/account", headers=headers)
+    assert (before.status_code, after.status_code, after.json()["code"]) == (200, 401, "key_revoked")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer wk_live_short", "Basic abc", "Bearer " + new_key(b"x" * 40)[2], "Bearer \x7f"],
+)
+async def test_what_is_no_known_key_is_unauthenticated(header: str | None):
+    world = World()
+    async with running(world) as client:
+        answer = await client.get("/v1/account", headers={} if header is None else {"Authorization": header})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_key_with_a_typing_error_costs_no_look_up():
+    world = World()
+    async with running(world) as client:
+        good = (await world.key())["Authorization"]
+        bad = good[:-8] + ("0" if good[-8] != "0" else "1") + good[-7:]
+        answer = await client.get("/v1/account", headers={"Authorization": bad})
+    assert answer.status_code == 401
+    assert world.keys.looked_up_count == 0
+
+
+async def test_the_right_id_with_another_secret_is_refused():
+    world = World()
+    async with running(world) as client:
+        await world.key()
+        key_id = next(iter(world.keys.records))
+        from services.ingest.domain import keys
+
+        secret = "A" * 43
+        forged = f"wk_live_{key_id}_{secret}{keys._check(key_id, secret)}"
+        answer = await client.get("/v1/account", headers={"Authorization": f"Bearer {forged}"})
+    assert world.keys.looked_up_count == 1
+    assert answer.json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/v1/tasks", Scope.tasks_read),
+        ("POST", "/v1/tasks", Scope.tasks_write),
+        ("POST", "/v1/inputs", Scope.tasks_write),
+        ("GET", "/v1/account", Scope.account_read),
+        ("GET", "/v1/webhook-endpoints", Scope.webhooks_write),
+        ("GET", "/v1/admin/keys", Scope.admin),
+    ],
+)
+async def test_a_route_needs_its_scope(method: str, path: str, scope: Scope):
+    world = World()
+    async with running(world) as client:
+        others = await world.key("acct_one", *(set(Scope) - {scope}))
+        answer = await client.request(method, path, headers=others)
+    assert (answer.status_code, answer.json()["code"], answer.json()["scope"]) == (403, "scope_missing", scope)
+
+
+async def test_the_bootstrap_administrator_has_no_tasks():
+    world = World()
+    async with running(world) as client:
+        answer = await client.get("/v1/tasks", headers=ADMIN)
+    assert answer.json()["code"] == "scope_missing"
+
+
+async def test_the_rate_of_a_key_is_told_and_held():
+    world = World()
+    world.rate = Rate(3, 1.0)
+    world.cases = world._build()
+    async with running(world) as client:
+        headers = await world.key()
+        other = await world.key("acct_one")
+        answers = [await client.get("/v1/templates", headers=headers) for _ in range(4)]
+        theirs = await client.get("/v1/templates", headers=other)
+        world.clock.advance(1.0)
+        later = await client.get("/v1/templates", headers=headers)
+    assert [one.status_code for one in answers] == [200, 200, 200, 429]
+    assert answers[0].headers["ratelimit-limit"] == "3"
+    assert [one.headers["ratelimit-remaining"] for one in answers[:3]] == ["2", "1", "0"]
+    assert (answers[3].json()["code"], answers[3].headers["retry-after"]) == ("rate_limited", "1")
+    assert (theirs.status_code, later.status_code) == (200, 200)
+
+
+async def test_guessing_keys_is_slowed_by_address():
+    world = World()
+    async with running(world) as client:
+        answers = [await client.get("/v1/account") for _ in range(6)]
+    assert [one.status_code for one in answers] == [401] * 5 + [429]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/v1/tasks/", 404, "not_found"),
+        ("DELETE", "/v1/tasks", 405, "method_not_allowed"),
+        ("GET", "/v1/tasks?limit=0", 422, "out_of_bounds"),
+        ("GET", "/v1/tasks?limit=x", 422, "invalid_request"),
+    ],
+)
+async def test_every_error_is_a_problem(method: str, path: str, status: int, code: str):
+    world = World()
+    async with running(world) as client:
+        answer = await client.request(method, path, headers=await world.key())
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["status"]) == (status, code, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["type"] == f"urn:winnow:problem:{code}"
+
+
+async def test_a_bug_is_a_problem_that_tells_nothing(monkeypatch: pytest.MonkeyPatch):
+    async def broken(*_args: object) -> None:
+        raise RuntimeError("secret detail")
+
+    world = World()
+    monkeypatch.setattr(world.views, "tasks", broken)
+    async with running(world) as client:
+        answer = await client.get("/v1/tasks", headers=await world.key())
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "secret" not in answer.text
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/quotes", "/v1/inputs"])
+async def test_a_body_beyond_the_limit_is_refused(path: str, declared: bool):
+    world = World()
+    limit = 21 * 1024 * 1024 if path == "/v1/inputs" else 65 * 1024
+    body = b"x" * limit
+
+    async def chunks():
+        for start in range(0, limit, 60_000):
+            yield body[start : start + 60_000]
+
+    async with running(world) as client:
+        headers = await world.key() | {"Idempotency-Key": "k", "Content-Type": "image/png"}
+        if path == "/v1/quotes":
+            headers["Content-Type"] = "application/json"
+        answer = await client.post(path, content=body if declared else chunks(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+@given(st.binary(min_size=40, max_size=40))
+def test_a_new_key_reads_back_and_no_changed_letter_does(randomness: bytes):
+    key_id, secret, text = new_key(randomness)
+    assert parse_key(text) == (key_id, secret)
+    place = 8 + randomness[0] % (len(text) - 8)
+    changed = text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :]
+    assert parse_key(changed) is None
+
+
+@given(st.lists(st.floats(min_value=0, max_value=3), max_size=60))
+def test_a_bucket_never_gives_more_than_its_rate(waits: list[float]):
+    rate, bucket, now_s, given_count = Rate(5, 2.0), None, 0.0, 0
+    for wait_s in waits:
+        now_s += wait_s
+        bucket, allowance = take(bucket, rate, now_s)
+        given_count += allowance.allowed
+        assert allowance.allowed or allowance.retry_after_s >= 1
+        assert given_count <= rate.burst_count + rate.per_second * now_s + 1e-6

@@ -1,0 +1,135 @@
+"""Grants, refunds, entries, quotes, webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.ingest.app import accounts
+from tests.unit.ingest.events import Tale
+from tests.unit.ingest.parts import ADMIN_TOKEN, CREDIT, World, running
+from winnow.contracts.errors import ErrorCode, Refused
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import EntryKind
+
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+GRANT = {"amount_credits_micro": 5 * CREDIT, "source": "topup"}
+BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
+
+
+async def test_a_grant_is_a_command_once_and_waits_for_the_books():
+    world = World()
+    async with running(world) as client:
+        headers = ADMIN | {"Idempotency-Key": "grant-1"}
+        waiting = asyncio.create_task(client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers))
+        while not world.published("GrantCredits"):
+            await asyncio.sleep(0)
+        (command,) = world.published("GrantCredits")
+        tale = Tale(derive_id(Prefix.task, "none"))
+        world.say(tale.entry(EntryKind.grant, 5 * CREDIT, command["grant_id"]), "ledger", 1)
+        await world.settle()
+        first = await waiting
+        again = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers)
+        other = await client.post(
+            "/v1/admin/accounts/acct_one/grants", json=GRANT | {"amount_credits_micro": 1}, headers=headers
+        )
+        entries = await client.get("/v1/account/entries", headers=await world.key())
+    assert first.status_code == 202
+    assert first.json() == again.json()
+    assert first.json()["applied"] is True
+    assert (command["amount_credits_micro"], command["account_id"]) == (5 * CREDIT, "acct_one")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+    assert len(world.published("GrantCredits")) == 1
+    assert [one["kind"] for one in entries.json()["entries"]] == ["grant"]
+
+
+async def test_a_grant_that_the_ledger_has_not_booked_yet_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(accounts, "APPLIED_WAIT_S", 0.05)
+    world = World()
+    async with running(world) as client:
+        headers = ADMIN | {"Idempotency-Key": "grant-1"}
+        answer = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers)
+    assert answer.json()["applied"] is False
+
+
+@pytest.mark.parametrize("change", [{"amount_credits_micro": 0}, {"amount_credits_micro": 1.0}, {"source": "gift"}])
+async def test_a_grant_is_checked(change: dict):
+    world = World()
+    async with running(world) as client:
+        headers = ADMIN | {"Idempotency-Key": "grant-1"}
+        answer = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT | change, headers=headers)
+        wild = await client.post("/v1/admin/accounts/someone/grants", json=GRANT, headers=headers)
+        bare = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=ADMIN)
+    assert answer.status_code == wild.status_code == 422
+    assert bare.json()["code"] == "idempotency_key_missing"
+    assert world.bus.messages == []
+
+
+async def test_a_refund_is_bounded_by_the_charge_and_ordered_once():
+    world = World()
+    async with running(world) as client:
+        headers = await world.key()
+        made = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "order-1"})
+        await world.settle()
+        tale = Tale(made.json()["id"])
+        for number, (producer, event) in enumerate(tale.whole()):
+            world.say(event, producer, number + 1)
+        await world.settle()
+        path = f"/v1/admin/tasks/{tale.ids['task_id']}/refund"
+        key = ADMIN | {"Idempotency-Key": "refund-1"}
+        much = await client.post(path, json={"amount_credits_micro": 3 * CREDIT, "reason": "x"}, headers=key)
+        body = {"amount_credits_micro": 2 * CREDIT, "reason": "goodwill"}
+        first = await client.post(path, json=body, headers=key)
+        world.say(tale.entry(EntryKind.refund, 2 * CREDIT), "ledger", 1)
+        await world.settle()
+        again = await client.post(path, json=body, headers=key)
+        more = await client.post(
+            path, json={"amount_credits_micro": 1, "reason": "x"}, headers=ADMIN | {"Idempotency-Key": "refund-2"}
+        )
+        unknown = await client.post(f"/v1/admin/tasks/{tale.output}/refund", json=body, headers=key)
+    assert (much.status_code, much.json()["code"]) == (422, "amount_not_allowed")
+    assert much.json()["refundable_credits_micro"] == 2 * CREDIT
+    assert first.status_code == 202
+    assert first.json() == again.json()
+    assert more.json()["code"] == "amount_not_allowed"
+    assert unknown.status_code == 404
+    (command,) = world.published("RefundCredits")
+    assert (command["account_id"], command["reservation_id"]) == ("acct_one", tale.reservation_id)
+
+
+async def test_a_quote_prices_an_order_and_is_asked_for_once_in_a_while():
+    world = World()
+    async with running(world) as client:
+        headers = await world.key()
+        body = {"template": "product_shot", "mode": "stable", "k": 4}
+        quote = await client.post("/v1/quotes", json=body, headers=headers)
+        unknown = await client.post("/v1/quotes", json=body | {"template": "x"}, headers=headers)
+        extra = await client.post("/v1/quotes", json=body | {"x": 1}, headers=headers)
+        templates = await client.get("/v1/templates", headers=headers)
+    assert quote.json()["reserve_credits_micro"] == 8 * CREDIT
+    assert quote.json()["cheapest_cost_usd_micro"] == 40_000
+    assert [one.json()["code"] for one in (unknown, extra)] == ["unknown_template", "unknown_field"]
+    assert [one["name"] for one in templates.json()["templates"]] == ["product_shot", "studio_headshot"]
+
+
+async def test_webhook_endpoints_are_registered_listed_and_deleted_by_their_account():
+    world = World()
+    async with running(world) as client:
+        headers, stranger = await world.key(), await world.key("acct_two")
+        body = {"url": "https://example.com/hook", "event_types": ["task.delivered"]}
+        made = await client.post("/v1/webhook-endpoints", json=body, headers=headers)
+        wrong = await client.post("/v1/webhook-endpoints", json=body | {"event_types": ["x"]}, headers=headers)
+        listed = await client.get("/v1/webhook-endpoints", headers=headers)
+        path = f"/v1/webhook-endpoints/{made.json()['endpoint_id']}"
+        theirs = await client.delete(path, headers=stranger)
+        gone = await client.delete(path, headers=headers)
+        none = await client.post("/v1/webhook-deliveries/dlv_x/redeliver", headers=headers)
+        world.delivery.refusal = Refused(ErrorCode.url_not_allowed, "A private address.")
+        private = await client.post("/v1/webhook-endpoints", json={"url": "https://10.0.0.1/"}, headers=headers)
+    assert made.status_code == 201
+    assert made.json()["secret"] == "whsec_test"
+    assert "secret" not in listed.text
+    assert wrong.json()["pointer"] == "event_types/0"
+    assert (theirs.status_code, gone.status_code, none.status_code) == (404, 204, 404)
+    assert (private.status_code, private.json()["code"]) == (422, "url_not_allowed")
