@@ -1,0 +1,25 @@
+"""One line for all stories, calm at the start of each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.support.line import RunningLine, running_line
+
+# Seconds instead of minutes between the attempts of a webhook, and a short life for links.
+SETTINGS = {"delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2]"}}
+
+
+@pytest.fixture(scope="session")
+def whole_line() -> Iterator[RunningLine]:
+    with running_line(settings=SETTINGS) as line:
+        yield line
+
+
+@pytest.fixture
+async def line(whole_line: RunningLine) -> AsyncIterator[RunningLine]:
+    await whole_line.calm()
+    yield whole_line
+    await whole_line.calm()

@@ -1,0 +1,234 @@
+"""The promises as stories, told through the public API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+
+from tests.support.eventually import eventually
+from tests.support.line import CREDIT, ENDS, RunningLine
+
+
+def money_adds_up(task: Any, bill: Any) -> None:
+    settlement = task["settlement"]
+    assert (
+        settlement["reserved_credits_micro"]
+        == settlement["settled_credits_micro"] + settlement["released_credits_micro"]
+    )
+    assert settlement["settled_credits_micro"] == bill["price_per_output_credits_micro"] * settlement["delivered_count"]
+
+
+async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLine) -> None:
+    async with line.client(credits=100) as client:
+        task_id = await client.order(k=3)
+        task = await client.end(task_id)
+        assert task["state"] == "delivered", task
+        bill = await client.get(f"/v1/tasks/{task_id}/bill")
+        money_adds_up(task, bill)
+        assert bill["delivered_count"] == 3
+        outputs = (await client.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
+        passed = {one["candidate_id"] for one in await client.candidates(task_id) if one["passed"]}
+        assert len(outputs) == 3
+        assert {one["candidate_id"] for one in outputs} <= passed
+        async with httpx.AsyncClient() as http:
+            for output in outputs:
+                answer = await http.get(output["url"])
+                assert answer.status_code == 200
+                assert len(answer.content) == output["size_bytes"]
+                assert "attachment" in answer.headers["content-disposition"]
+        balance = await client.balance()
+        assert balance["held_credits_micro"] == 0
+        assert balance["available_credits_micro"] == 100 * CREDIT - task["settlement"]["settled_credits_micro"]
+
+
+async def test_a_second_round_follows_when_too_few_pass(line: RunningLine) -> None:
+    await line.control("fal", forced_defects=["blur"] * 40)
+    await line.control("replicate", forced_defects=["blur"] * 5)
+    await line.control("openai", forced_defects=["blur"] * 5)
+    async with line.client() as client:
+        task_id = await client.order(k=2)
+        task = await eventually(lambda: _with_rounds(client, task_id, 2), within_s=60)
+        for provider in ("fal", "replicate", "openai"):
+            await line.control(provider, forced_defects=[])
+        task = await client.end(task_id)
+        assert len(task["rounds"]) >= 2
+        assert task["rounds"][0]["decision"] == "regenerate"
+        assert task["state"] == "delivered", task["end"]
+        assert task["failure_reasons"].get("sharpness", 0) > 0
+
+
+async def _with_rounds(client: Any, task_id: str, count: int) -> Any:
+    task = await client.task(task_id)
+    return task if len(task["rounds"]) >= count or task["complete"] else None
+
+
+async def test_an_outage_falls_back_to_another_provider(line: RunningLine) -> None:
+    await line.control("fal", outage=True)
+    async with line.client() as client:
+        task_id = await client.order(k=2)
+        task = await client.end(task_id)
+        assert task["state"] == "delivered", task["end"]
+        providers = {one["provider"] for one in task["routes"] if one["candidates_count"]}
+        assert providers
+        assert "fal" not in providers
+
+
+async def test_fewer_than_k_are_delivered_and_the_rest_is_released(line: RunningLine) -> None:
+    # Everything but the first picture is blurred, in every round.
+    for provider in ("fal", "replicate", "openai"):
+        await line.control(provider, forced_defects=[None, *["blur"] * 300])
+    async with line.client() as client:
+        task_id = await client.order(k=6)
+        task = await client.end(task_id)
+        assert task["state"] == "partially_delivered", task["end"]
+        bill = await client.get(f"/v1/tasks/{task_id}/bill")
+        money_adds_up(task, bill)
+        assert 0 < bill["delivered_count"] < 6
+        assert task["settlement"]["released_credits_micro"] > 0
+        assert task["end"]["missing_count"] == 6 - bill["delivered_count"]
+
+
+async def test_nothing_is_charged_when_nothing_passes(line: RunningLine) -> None:
+    for provider in ("fal", "replicate", "openai"):
+        await line.control(provider, forced_defects=["blur"] * 300)
+    async with line.client(credits=50) as client:
+        task_id = await client.order(k=1)
+        task = await client.end(task_id)
+        assert task["state"] == "failed"
+        assert task["settlement"]["settled_credits_micro"] == 0
+        assert (await client.balance())["available_credits_micro"] == 50 * CREDIT
+
+
+async def test_an_order_beyond_the_balance_is_refused_with_the_shortfall(line: RunningLine) -> None:
+    async with line.client(credits=1) as client:
+        answer = await client.submit(k=6)
+        assert answer.status_code == 402, answer.text
+        problem = answer.json()
+        assert problem["code"] == "insufficient_credits"
+        assert problem["shortfall_credits_micro"] > 0
+        assert (await client.balance())["available_credits_micro"] == CREDIT
+        assert (await client.get("/v1/tasks"))["tasks"] == []
+
+
+async def test_cancel_releases_everything_and_a_second_one_is_refused(line: RunningLine) -> None:
+    for provider in ("fal", "replicate", "openai"):
+        await line.control(provider, latency_s=20.0)
+    async with line.client(credits=50) as client:
+        task_id = await client.order(k=2)
+        answer = await client.http.post(f"/v1/tasks/{task_id}/cancel")
+        assert answer.status_code in {200, 202}, answer.text
+        task = await client.end(task_id)
+        assert task["state"] == "cancelled"
+        assert task["settlement"]["settled_credits_micro"] == 0
+        assert (await client.balance())["available_credits_micro"] == 50 * CREDIT
+        again = await client.http.post(f"/v1/tasks/{task_id}/cancel")
+        assert again.status_code == 409
+        assert again.json()["code"] in {"already_ended", "cancel_already_requested"}
+
+
+async def test_the_same_key_makes_one_task_and_another_body_is_a_conflict(line: RunningLine) -> None:
+    async with line.client() as client:
+        answers = await asyncio.gather(*(client.submit(key="once", k=1) for _ in range(8)))
+        assert {one.status_code for one in answers} == {202}, [one.text for one in answers]
+        assert len({one.text for one in answers}) == 1
+        other = await client.submit(key="once", k=2)
+        assert other.status_code == 409
+        assert other.json()["code"] == "idempotency_key_reused"
+        tasks = (await client.get("/v1/tasks"))["tasks"]
+        assert len(tasks) == 1
+        await client.end(tasks[0]["id"])
+
+
+async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_fail(line: RunningLine) -> None:
+    async with line.client() as client:
+        url = f"{line.line.receiver_url}/hook/{client.account_id}"
+        made = await client.http.post("/v1/webhook-endpoints", json={"url": url})
+        assert made.status_code == 201, made.text
+        await line.control("receiver", secrets=[made.json()["secret"]], fail_next=2, fail_status=500)
+        task_id = await client.order(k=1)
+        await client.end(task_id)
+
+        async def delivered() -> Any:
+            log = (await client.get("/v1/webhook-deliveries", task_id=task_id))["deliveries"]
+            return log if log and log[0]["state"] == "delivered" else None
+
+        log = await eventually(delivered, within_s=40)
+        assert [one["status"] for one in log[0]["attempts"]] == [500, 500, 204] or len(log[0]["attempts"]) == 3
+        seen = await line.ask("receiver", "/_deliveries")
+        ours = [one for one in seen["deliveries"] if task_id in json.dumps(one)]
+        assert ours
+        assert all(one["verified"] for one in ours)
+        assert len({one["webhook_id"] for one in ours}) == 1
+
+
+async def test_events_stream_to_the_end_and_resume_where_they_were_left(line: RunningLine) -> None:
+    async with line.client() as client:
+        task_id = await client.order(k=1)
+        first = await _stream(client, task_id)
+        assert first[0][1] == "task.accepted"
+        assert {"task.funded", "round.planned", "candidates.scored", "task.selected", "task.delivered"} <= {
+            kind for _, kind in first
+        }
+        middle = first[len(first) // 2][0]
+        rest = await _stream(client, task_id, last_event_id=middle)
+        assert rest == [one for one in first if int(one[0]) > int(middle)]
+
+
+async def _stream(client: Any, task_id: str, last_event_id: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    headers = {"last-event-id": last_event_id} if last_event_id else {}
+    async with client.http.stream("GET", f"/v1/tasks/{task_id}/events", headers=headers, timeout=60) as answer:
+        assert answer.status_code == 200
+        number = ""
+        async for line_ in answer.aiter_lines():
+            if line_.startswith("id:"):
+                number = line_[3:].strip()
+            elif line_.startswith("event:"):
+                found.append((number, line_[6:].strip()))
+    return found
+
+
+async def test_a_link_expires(line: RunningLine) -> None:
+    async with line.client() as client:
+        task_id = await client.order(k=1)
+        await client.end(task_id)
+        answer = await client.get(f"/v1/tasks/{task_id}/outputs", expires_in_s=1)
+        url = answer["outputs"][0]["url"]
+        async with httpx.AsyncClient() as http:
+
+            async def refused() -> bool:
+                return (await http.get(url)).status_code == 403
+
+            assert await eventually(refused, within_s=15, every_s=0.2)
+
+
+async def test_nothing_of_one_account_is_visible_to_another(line: RunningLine) -> None:
+    async with line.client() as one, line.client() as other:
+        task_id = await one.order(k=1)
+        await one.end(task_id)
+        for path in ("", "/candidates", "/outputs", "/bill", "/events"):
+            answer = await other.http.get(f"/v1/tasks/{task_id}{path}")
+            assert answer.status_code == 404, path
+            assert answer.json()["code"] == "not_found"
+        assert (await other.http.post(f"/v1/tasks/{task_id}/cancel")).status_code == 404
+        assert (await other.get("/v1/tasks"))["tasks"] == []
+
+
+async def test_stable_mode_uses_one_offering_and_repeats_its_seeds(line: RunningLine) -> None:
+    async with line.client() as client:
+        task_id = await client.order(template="product_shot", mode="stable", k=2, prompt="product photo of a mug")
+        task = await client.end(task_id)
+        assert task["state"] == "delivered", task["end"]
+        candidates = await client.candidates(task_id)
+        assert len({one["offering"] for one in candidates if one["offering"]}) == 1
+        assert len({one["seed"] for one in candidates}) == len(candidates)
+
+
+async def test_every_task_of_this_session_has_ended_once(line: RunningLine) -> None:
+    async with line.client() as client:
+        ids = [await client.order(k=1) for _ in range(5)]
+        tasks = [await client.end(task_id) for task_id in ids]
+        assert {task["state"] for task in tasks} <= ENDS

@@ -1,0 +1,161 @@
+"""The whole line as processes on real servers, and a client that knows the public API alone."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncio
+
+import httpx
+
+from tests.support.eventually import eventually
+from tests.support.stack import running_stack
+from winnow.local.line import SHARDS, Line, LineOptions
+from winnow.local.supervisor import Supervisor
+from winnow.runtime.topics import apply_topics
+
+SCOPES = ["tasks:write", "tasks:read", "account:read", "webhooks:write", "operator"]
+PROVIDERS = ("fal", "replicate", "openai")
+ENDS = {"delivered", "partially_delivered", "failed", "cancelled", "rejected"}
+CREDIT = 1_000_000
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Client:
+    """One account's client."""
+
+    account_id: str
+    http: httpx.AsyncClient
+
+    async def submit(self, *, key: str = "", **order: Any) -> httpx.Response:
+        """Order; the defaults make a small headshot task."""
+        body = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "studio headshot", **order}
+        headers = {"idempotency-key": key or f"order-{next(_numbers)}"}
+        return await self.http.post("/v1/tasks", json=body, headers=headers)
+
+    async def order(self, **order: Any) -> str:
+        """Order and give the task's id."""
+        answer = await self.submit(**order)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"] if "id" in answer.json() else answer.json()["task_id"])
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """Read a resource."""
+        answer = await self.http.get(path, params=params)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+        return answer.json()
+
+    async def task(self, task_id: str) -> Any:
+        """Read a task."""
+        return await self.get(f"/v1/tasks/{task_id}")
+
+    async def end(self, task_id: str, within_s: float = 90) -> Any:
+        """Wait until nothing more will happen to a task, and give it."""
+
+        async def complete() -> Any:
+            task = await self.task(task_id)
+            return task if task["complete"] else None
+
+        return await eventually(complete, within_s=within_s, every_s=0.1)
+
+    async def candidates(self, task_id: str) -> list[dict[str, Any]]:
+        """Read all candidates of a task."""
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = await self.get(f"/v1/tasks/{task_id}/candidates", **({"cursor": cursor} if cursor else {}))
+            found += page["candidates"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
+    async def balance(self) -> Any:
+        """Read the account."""
+        return await self.get("/v1/account")
+
+
+class RunningLine:
+    """The line, its simulators' levers, and its operator."""
+
+    def __init__(self, line: Line, supervisor: Supervisor, root: Path) -> None:
+        self.line = line
+        self.supervisor = supervisor
+        self.root = root
+
+    async def control(self, provider: str, **levers: Any) -> None:
+        """Change a simulated provider."""
+        async with httpx.AsyncClient(base_url=self.line.simulator_url(provider)) as http:
+            answer = await http.post("/_control", json=levers)
+            assert answer.status_code < 300, answer.text
+
+    async def ask(self, provider: str, path: str) -> Any:
+        """Ask a simulated provider, or the receiver, what it knows."""
+        async with httpx.AsyncClient(base_url=self.line.simulator_url(provider)) as http:
+            return (await http.get(path)).json()
+
+    async def calm(self) -> None:
+        """Take every lever back."""
+        for provider in PROVIDERS:
+            await self.control(
+                provider,
+                outage=False,
+                defect_rate=0.0,
+                forced_defects=[],
+                lost_reply_next=0,
+                too_many_next=0,
+                error_next=0,
+                hang_next=0,
+                latency_s=0.0,
+            )
+
+    @contextlib.asynccontextmanager
+    async def client(self, credits: int = 1000, scopes: list[str] | None = None) -> AsyncIterator[Client]:
+        """Give a new account with credits."""
+        account_id = f"acct_test-{next(_numbers)}"
+        admin = {"authorization": f"Bearer {self.line.admin_token}"}
+        async with httpx.AsyncClient(base_url=self.line.api_url, timeout=30, headers=admin) as http:
+            made = await http.post(
+                "/v1/admin/keys", json={"account_id": account_id, "scopes": scopes or SCOPES, "label": "test"}
+            )
+            assert made.status_code == 201, made.text
+            if credits:
+                granted = await http.post(
+                    f"/v1/admin/accounts/{account_id}/grants",
+                    json={"amount_credits_micro": credits * CREDIT, "source": "topup"},
+                    headers={"idempotency-key": f"grant-{next(_numbers)}"},
+                )
+                assert granted.status_code == 202, granted.text
+        key = {"authorization": f"Bearer {made.json()['key']}"}
+        async with httpx.AsyncClient(base_url=self.line.api_url, timeout=30, headers=key) as http:
+            client = Client(account_id, http)
+
+            async def funded() -> bool:
+                return bool((await client.balance())["available_credits_micro"] == credits * CREDIT)
+
+            await eventually(funded, within_s=20)
+            yield client
+
+
+@contextlib.contextmanager
+def running_line(
+    profiles: Mapping[str, str] | None = None, settings: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[RunningLine]:
+    """Run the line with simulators that do nothing wrong unless asked."""
+    with running_stack() as stack, tempfile.TemporaryDirectory(prefix="winnow-logs-") as logs:
+        asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
+        chosen = profiles or {one: f"flawless-{one}" for one in PROVIDERS}
+        line = Line(stack, LineOptions(profiles=chosen, settings=settings or {}))
+        supervisor = Supervisor(Path(logs))
+        try:
+            supervisor.start(line.layers())
+            yield RunningLine(line, supervisor, stack.root)
+            supervisor.check()
+        finally:
+            supervisor.stop()
