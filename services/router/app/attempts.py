@@ -44,7 +44,6 @@ COLLECT_TRIES: Final = 3
 COLLECT_TIMEOUT_S: Final = 60.0
 _COLLECT_BACKOFF_S: Final = 0.2
 _SLOW_FACTOR: Final = {Mode.fast: 2.0, Mode.low_cost: 4.0}
-_SLOW_LEAST_S: Final = 5.0
 POLL_INTERVAL_GROWTH: Final = 1.3
 POLL_INTERVAL_MAX_S: Final = 5.0
 
@@ -169,7 +168,7 @@ class AttemptRunner:
         if factor is None:
             return await steps
         health = self._supply.health(work.offering.name)
-        slow_s = max(_SLOW_LEAST_S, factor * health.latency_ms / 1000)
+        slow_s = max(work.offering.limits.slow_least_s, factor * health.latency_ms / 1000)
         async with asyncio.TaskGroup() as tasks:
             notice = tasks.create_task(self._tell_slow(work, slow_s))
             try:

@@ -63,12 +63,16 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """Time and size limits of one attempt; every wait has one."""
+    """Time and size limits of one attempt; every wait has one.
+
+    Before ``slow_least_s`` no attempt counts as slow, however fast the others were.
+    """
 
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
     total_timeout_s: float = 120.0
     poll_interval_s: float = 0.5
+    slow_least_s: float = 5.0
     image_max_bytes: int = 33_554_432
     reply_max_bytes: int = 67_108_864
 

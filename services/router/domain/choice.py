@@ -57,7 +57,7 @@ def effective_price_usd_micro(considered: Considered, policy: ModePolicy) -> int
 def choose(considered: Sequence[Considered], policy: ModePolicy) -> Choice:
     """Choose the cheapest offering that may start now.
 
-    One that was already tried comes after all others. A dearer one is taken in place of a busy or
+    One that was already tried is taken only when every other is blocked. A dearer one is taken in place of a busy or
     blocked better one only within the mode's spill bound; a blocked one (breaker, drained,
     Retry-After) sets no bound, since it may stay away.
     """
@@ -67,12 +67,15 @@ def choose(considered: Sequence[Considered], policy: ModePolicy) -> Choice:
     )
     if policy.pinned:
         priced = priced[:1]
+    has_untried = any(not one.tried and one.refusal is None for _, one in priced)
     bound: int | None = None
     chosen: Considered | None = None
     reasons: dict[str, str] = {}
     for effective, one in priced:
         if one.refusal is not None:
             reasons[one.offering] = one.refusal
+        elif one.tried and has_untried:
+            reasons[one.offering] = "already_tried"
         elif bound is not None and effective > bound:
             reasons[one.offering] = "waiting_is_cheaper" if chosen is None else "dearer"
         elif one.slots_free <= 0:
@@ -80,7 +83,7 @@ def choose(considered: Sequence[Considered], policy: ModePolicy) -> Choice:
             bound = effective * policy.spill_ppm // PPM if bound is None else bound
         elif chosen is None:
             chosen = one
-            reasons[one.offering] = "already_tried" if one.tried else "least_effective_price"
+            reasons[one.offering] = "only_one_left" if one.tried else "least_effective_price"
         else:
             reasons[one.offering] = "dearer"
     alternatives = tuple(

@@ -159,17 +159,16 @@ Verdict = Callable[[str, int], bool]
 class Line:
     """A task line with the router in the middle; the test plays ingest, ledger and scorer."""
 
-    def __init__(self, objects: MemoryObjects, journal: Journal[Run], router: Router, bus: MemoryBus) -> None:
-        self.objects = objects
+    def __init__(self, world: World, journal: Journal[Run], router: Router) -> None:
+        self.objects = world.objects
         self.journal = journal
         self.router = router
-        self.bus = bus
+        self.bus = world.bus
         self.meter = CountingMeter()
         self.verdict: Verdict = lambda _candidate, _count: True
-        self._offsets: dict[int, int] = {}
+        self._world = world
         self._read = 0
         self._scored = 0
-        self._serial = 0
 
     async def order(self, number: int = 1, *, fund: bool = True, **changes: Any) -> TaskAccepted:
         """Accept (and fund) a task."""
@@ -206,9 +205,10 @@ class Line:
 
     async def publish(self, producer: str, message: Any) -> None:
         """Put an event of another service on the task topic."""
-        self._serial += 1
+        world = self._world
+        world.serial += 1
         envelope = Envelope(
-            event_id=derive_id(Prefix.event, producer, self._serial),
+            event_id=derive_id(Prefix.event, producer, world.serial),
             occurred_at=SystemClock().now(),
             producer=producer,
             subject=message.task_id,
@@ -217,8 +217,8 @@ class Line:
             causation_id="test",
         )
         shard = shard_of(message.task_id, SHARDS)
-        offset = self._offsets.get(shard, 0)
-        self._offsets[shard] = offset + 1
+        offset = world.offsets.get(shard, 0)
+        world.offsets[shard] = offset + 1
         cause = table(self.router)[message.type](Recorded(envelope, message), "")
         consumed = await self.journal.consume(str(shard), Source("tasks", shard), [(offset, cause)])
         assert consumed.failed is None
@@ -290,6 +290,8 @@ class World:
     store: MemoryJournalStore = field(default_factory=MemoryJournalStore)
     bus: MemoryBus = field(default_factory=MemoryBus)
     objects: MemoryObjects = field(default_factory=MemoryObjects)
+    offsets: dict[int, int] = field(default_factory=dict)
+    serial: int = 0
 
 
 @asynccontextmanager
@@ -322,7 +324,7 @@ async def line(
     record.bind(journal)
     running = [asyncio.create_task(journal.run()), asyncio.create_task(router.run())]
     journal.assign(str(n) for n in range(SHARDS))
-    one = Line(world.objects, journal, router, world.bus)
+    one = Line(world, journal, router)
     one.meter = meter
     try:
         yield one

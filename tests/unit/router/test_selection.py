@@ -1,0 +1,86 @@
+"""The best K, without near-duplicates."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.router.domain.selection import Passed, SetAside, choose_best
+
+hashes = st.one_of(
+    st.none(),
+    st.integers(0, 2**64 - 1).map(lambda bits: f"{bits:016x}"),
+    st.integers(0, 7).map(lambda bits: f"{bits:016x}"),
+)
+
+
+@st.composite
+def passed_lists(draw: st.DrawFn) -> list[Passed]:
+    count = draw(st.integers(0, 25))
+    return [
+        Passed(f"c{n}", draw(st.sampled_from([10.0, 50.0, 50.0, 90.0])), draw(hashes), (0, n))
+        for n in range(count)
+    ]
+
+
+def distance(a: Passed, b: Passed) -> int:
+    if a.perceptual_hash is None or b.perceptual_hash is None:
+        return 64
+    return (int(a.perceptual_hash, 16) ^ int(b.perceptual_hash, 16)).bit_count()
+
+
+@given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
+def test_every_passed_candidate_has_exactly_one_fate(
+    passed: list[Passed], k: int, limit: int
+) -> None:
+    selection = choose_best(passed, k, duplicate_distance=limit)
+    chosen = [one.candidate_id for one in selection.selected]
+    aside = [one.candidate_id for one in selection.set_aside]
+    assert sorted(chosen + aside) == sorted(one.candidate_id for one in passed)
+    assert len(chosen) <= k
+
+
+@given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
+def test_the_selected_are_distinct_and_in_order_of_score(
+    passed: list[Passed], k: int, limit: int
+) -> None:
+    selected = choose_best(passed, k, duplicate_distance=limit).selected
+    assert [one.score for one in selected] == sorted((o.score for o in selected), reverse=True)
+    for index, one in enumerate(selected):
+        assert all(distance(one, other) > limit for other in selected[:index])
+
+
+@given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
+def test_no_one_set_aside_beats_one_selected(passed: list[Passed], k: int, limit: int) -> None:
+    selection = choose_best(passed, k, duplicate_distance=limit)
+    by_id = {one.candidate_id: one for one in passed}
+    kept = {one.candidate_id for one in selection.selected}
+    surplus = [o for o in selection.set_aside if o.reason is SetAside.surplus]
+    assert not surplus or len(kept) == k
+    for one in selection.set_aside:
+        if one.reason is SetAside.near_duplicate:
+            assert one.like is not None
+            like = by_id[one.like]
+            assert like.score >= by_id[one.candidate_id].score
+            assert distance(like, by_id[one.candidate_id]) <= limit
+
+
+@given(passed_lists(), st.integers(1, 10), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_matter(passed: list[Passed], k: int, shuffler: object) -> None:
+    shuffled = list(passed)
+    shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert choose_best(shuffled, k, duplicate_distance=10) == choose_best(
+        passed, k, duplicate_distance=10
+    )
+
+
+def test_the_better_of_two_look_alikes_is_kept() -> None:
+    worse = Passed("worse", 70.0, "00000000000003ff", (0, 0))
+    better = Passed("better", 90.0, "0000000000000000", (0, 1))
+    selection = choose_best([worse, better], 2, duplicate_distance=10)
+    assert [one.candidate_id for one in selection.selected] == ["better"]
+    assert [(o.candidate_id, o.reason, o.like) for o in selection.set_aside] == [
+        ("worse", SetAside.near_duplicate, "better")
+    ]
+    apart = choose_best([worse, better], 2, duplicate_distance=9)
+    assert len(apart.selected) == 2
