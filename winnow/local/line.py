@@ -84,7 +84,10 @@ class Line:
     def layers(self) -> list[list[ProcessSpec]]:
         """Describe the processes: what the services call first, then the services."""
         simulated = [one for one in PROVIDERS if not _has_real_key(one)]
-        return [[self._simulator(one) for one in (*simulated, "receiver")], [self.service(one) for one in SERVICES]]
+        return [
+            [self._simulator(one) for one in (*simulated, "receiver")],
+            [self.service(one) for one in SERVICES],
+        ]
 
     def service(self, name: str) -> ProcessSpec:
         """Describe one service."""
@@ -104,7 +107,9 @@ class Line:
             argv += ["--seed", str(self._options.seed), "--time-scale", str(self._options.time_scale)]
         if name in self._options.profiles:
             argv += ["--profile", self._options.profiles[name]]
-        return ProcessSpec(name=f"simulator-{name}", argv=argv, ready_url=f"{self.simulator_url(name)}/readyz")
+        return ProcessSpec(
+            name=f"simulator-{name}", argv=argv, ready_url=f"{self.simulator_url(name)}/readyz"
+        )
 
     def _common(self, name: str) -> dict[str, str]:
         stack = self._stack.addresses

@@ -1,0 +1,185 @@
+"""What the command line reads of the API's answers; fields it does not know are ignored."""
+
+from __future__ import annotations
+
+from winnow.contracts.envelope import Instant, Value
+
+
+class Versioned(Value):
+    """A name pinned by version."""
+
+    name: str
+    version: int
+
+
+class Round(Value):
+    """A round of candidates and how it closed."""
+
+    round_index: int
+    planned_count: int
+    wanted_count: int
+    reason: str = ""
+    generated_count: int | None = None
+    passed_count: int | None = None
+    failed_count: int | None = None
+    decision: str | None = None
+
+
+class Route(Value):
+    """One offering's part in a task; costs in micro-USD."""
+
+    offering: str
+    provider: str
+    attempts_count: int
+    failed_attempts_count: int
+    candidates_count: int
+    passed_count: int
+    expected_cost_usd_micro: int
+    actual_cost_usd_micro: int
+    cost_per_accepted_usd_micro: int | None = None
+
+
+class Spend(Value):
+    """Provider cost so far against the cap, in micro-USD."""
+
+    expected_usd_micro: int
+    actual_usd_micro: int
+    cap_usd_micro: int
+
+
+class End(Value):
+    """How a task ended."""
+
+    code: str | None = None
+    reason: str | None = None
+    missing_count: int = 0
+    shortfall_credits_micro: int = 0
+
+
+class Settlement(Value):
+    """What became of the reservation, in micro-credits."""
+
+    reserved_credits_micro: int
+    settled_credits_micro: int
+    released_credits_micro: int
+    delivered_count: int
+
+
+class Task(Value):
+    """A task as its owner sees it."""
+
+    id: str
+    state: str
+    complete: bool
+    template: Versioned
+    mode: str
+    profile: Versioned
+    k: int
+    funnel: dict[str, int]
+    failure_reasons: dict[str, int]
+    rounds: list[Round]
+    routes: list[Route]
+    spend: Spend
+    outputs_count: int
+    deadline_at: Instant
+    end: End | None = None
+    settlement: Settlement | None = None
+
+
+class Dimension(Value):
+    """A measure of a candidate."""
+
+    name: str
+    status: str
+    score: float | None = None
+    threshold: float | None = None
+    required: bool
+    passed: bool
+
+
+class Candidate(Value):
+    """A candidate with its verdict."""
+
+    candidate_id: str
+    state: str
+    round_index: int | None = None
+    offering: str | None = None
+    score: float | None = None
+    rank: int | None = None
+    reasons: tuple[str, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
+    set_aside_reason: str | None = None
+    width: int | None = None
+
+
+class OutputLink(Value):
+    """A delivered output with its links."""
+
+    output_id: str
+    rank: int
+    score: float
+    sha256: str
+    url: str | None = None
+    thumbnail_url: str | None = None
+    expires_in_s: int | None = None
+
+
+class Margin(Value):
+    """What is left for the operator, in micro-USD."""
+
+    margin_usd_micro: int
+
+
+class Bill(Value):
+    """The explained bill: micro-credits for the client, micro-USD for what it cost."""
+
+    is_final: bool
+    promised_count: int
+    delivered_count: int
+    price_per_output_credits_micro: int
+    price_rule: str
+    reserved_credits_micro: int
+    charged_credits_micro: int
+    released_credits_micro: int
+    refunded_credits_micro: int
+    expected_cost_usd_micro: int
+    actual_cost_usd_micro: int
+    cost_per_delivered_usd_micro: int | None = None
+    routes: list[Route]
+    explanation: list[str]
+    margin: Margin | None = None
+
+
+class Offering(Value):
+    """An offering and how it fares; shares in parts per million."""
+
+    offering: str
+    provider: str
+    price_usd_micro: int
+    breaker: str
+    success_rate_ppm: int
+    pass_rate_ppm: int
+    latency_ms: int
+    in_flight_count: int
+    concurrency_limit: int
+    drained: bool
+
+
+class Account(Value):
+    """A balance, in micro-credits."""
+
+    account_id: str
+    available_credits_micro: int
+    held_credits_micro: int
+
+
+class Key(Value):
+    """An API key without its secret."""
+
+    key_id: str
+    account_id: str
+    scopes: list[str]
+    label: str = ""
+    created_at: Instant
+    expires_at: Instant | None = None
+    revoked_at: Instant | None = None

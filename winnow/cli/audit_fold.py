@@ -1,0 +1,281 @@
+"""The audit's folds: every task, every balance and every sequence rebuilt from the record alone, and its faults.
+
+Pure: records go in, in the order of their partitions, and findings come out. A record that comes twice is
+the same record; the order between partitions does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.events import (
+    CandidatesScored,
+    EntryRecorded,
+    TaskAccepted,
+    TaskDelivered,
+    TaskEvent,
+    TaskPartiallyDelivered,
+    TaskSettled,
+)
+from winnow.contracts.states import ENDS, TaskState, next_state
+from winnow.contracts.values import EntryKind, Unit
+
+OVERDUE_SLACK: Final = timedelta(seconds=60)
+"""How long after its deadline a task may still be without an end: the slack of the promise, plus one round of
+polling by the owner of its timer."""
+END_EVENTS: Final = frozenset(f"task.{end.value}" for end in ENDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault in the record, or a difference to the live state: which check, about what, and the sentence."""
+
+    check: str
+    subject: str
+    text: str
+
+
+@dataclass(slots=True)
+class TaskFold:
+    """A task as its record tells it; amounts in micro-credits."""
+
+    task_id: str
+    account_id: str
+    state: TaskState | None = None
+    deadline_at: datetime | None = None
+    waiting: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    chunks: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
+    delivered: set[str] = field(default_factory=set)
+    settled: list[TaskSettled] = field(default_factory=list)
+
+    def take(self, event: TaskEvent) -> None:
+        """Fold one event."""
+        if event.type in END_EVENTS:
+            self.ends.append(event.type)
+        match event:
+            case TaskAccepted():
+                self.deadline_at = event.deadline_at
+            case CandidatesScored() if event.chunk_id not in self.chunks:
+                self.chunks.add(event.chunk_id)
+                self.passed.update(one.candidate_id for one in event.candidates if one.passed)
+            case TaskDelivered() | TaskPartiallyDelivered():
+                self.delivered.update(one.candidate_id for one in event.outputs)
+            case TaskSettled():
+                self.settled.append(event)
+            case _:
+                pass
+        self._move(event.type)
+
+    def _move(self, event_type: str) -> None:
+        """Change the state; an event that came before the one it rests on waits for it.
+
+        Services write to one partition without asking each other, so the ledger's answer may lie before the
+        acceptance it answers. What is still waiting when the record ends is a fault.
+        """
+        state = next_state(self.state, event_type)
+        if state is None:
+            self.waiting.append(event_type)
+            return
+        self.state = state
+        for one in list(self.waiting):
+            if (after := next_state(self.state, one)) is not None:
+                self.waiting.remove(one)
+                self.state = after
+
+
+@dataclass(slots=True)
+class AccountFold:
+    """An account's balance as the postings of its entries tell it; amounts in micro-units by account of the books."""
+
+    account_id: str
+    entries: dict[int, EntryRecorded] = field(default_factory=dict)
+
+    def available_credits_micro(self) -> int:
+        """Give what can be spent."""
+        return self._sum(available_of(self.account_id))
+
+    def held_credits_micro(self) -> int:
+        """Give what is held for open tasks."""
+        return self._sum(held_of(self.account_id))
+
+    def _sum(self, account: str) -> int:
+        return sum(
+            posting.amount_micro
+            for entry in self.entries.values()
+            for posting in entry.postings
+            if posting.account == account and posting.unit is Unit.credits_micro
+        )
+
+    def in_order(self) -> Iterator[EntryRecorded]:
+        """Give the entries in the order the ledger wrote them."""
+        for sequence in sorted(self.entries):
+            yield self.entries[sequence]
+
+
+def available_of(account_id: str) -> str:
+    """Name the account of the books that holds what can be spent."""
+    return f"customer:{account_id}:available"
+
+
+def held_of(account_id: str) -> str:
+    """Name the account of the books that holds what is reserved."""
+    return f"customer:{account_id}:held"
+
+
+class RecordFold:
+    """Folds both topics; ask ``findings`` when everything was taken."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.tasks: dict[str, TaskFold] = {}
+        self.accounts: dict[str, AccountFold] = {}
+        self.repeats_count = 0
+        self._seen: dict[str, bytes] = {}
+        self._sequences: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+        self._faults: list[Finding] = []
+
+    @property
+    def events_count(self) -> int:
+        """Count the events taken, each once."""
+        return len(self._seen)
+
+    def take(self, recorded: Recorded[Message]) -> None:
+        """Fold one record; one whose event id was taken before only has to be the same event."""
+        envelope, message = recorded.envelope, recorded.message
+        if not isinstance(message, Event):
+            return
+        digest = hashlib.sha256(json.dumps(message.body(), sort_keys=True).encode()).digest()
+        known = self._seen.get(envelope.event_id)
+        if known is not None:
+            self.repeats_count += 1
+            if known != digest:
+                text = f"{message.type} was published twice with different contents"
+                self._fault("one event, one content", envelope.event_id, text)
+            return
+        self._seen[envelope.event_id] = digest
+        self._count(recorded, message)
+        match message:
+            case TaskEvent():
+                task = self.tasks.setdefault(message.task_id, TaskFold(message.task_id, message.account_id))
+                if task.account_id != message.account_id:
+                    self._fault("walls", message.task_id, f"{message.type} names another account")
+                task.take(message)
+            case EntryRecorded():
+                account = self.accounts.setdefault(message.account_id, AccountFold(message.account_id))
+                account.entries[envelope.sequence] = message
+            case _:
+                pass
+
+    def findings(self, now: datetime) -> list[Finding]:
+        """Give every fault of the record as it stands at ``now``."""
+        found = list(self._faults)
+        for (producer, subject), sequences in sorted(self._sequences.items()):
+            missing = max(sequences) - len(sequences)
+            if missing:
+                found.append(Finding("sequences", subject, f"{missing} events of {producer} are missing"))
+        for task in self.tasks.values():
+            found.extend(_task_findings(task, now))
+        for account in self.accounts.values():
+            found.extend(_account_findings(account))
+        found.extend(self._money())
+        return found
+
+    def _count(self, recorded: Recorded[Message], message: Event) -> None:
+        envelope = recorded.envelope
+        if not envelope.sequence:
+            return
+        sequences = self._sequences[envelope.producer, envelope.subject]
+        other = sequences.setdefault(envelope.sequence, envelope.event_id)
+        if other != envelope.event_id:
+            text = f"{envelope.producer} gave number {envelope.sequence} twice, the second time to {message.type}"
+            self._fault("sequences", envelope.subject, text)
+
+    def _money(self) -> Iterable[Finding]:
+        """Compare what each task's bill says with the entries about it."""
+        moved: dict[str, dict[EntryKind, int]] = defaultdict(lambda: defaultdict(int))
+        for account in self.accounts.values():
+            for entry in account.entries.values():
+                if entry.task_id is not None:
+                    moved[entry.task_id][entry.kind] += entry.amount_credits_micro
+        for task in self.tasks.values():
+            if len(task.settled) != 1:
+                continue
+            bill, kinds = task.settled[0], moved[task.task_id]
+            for name, billed, booked in (
+                ("reserved", bill.reserved_credits_micro, kinds[EntryKind.reserve]),
+                ("settled", bill.settled_credits_micro, kinds[EntryKind.settle]),
+            ):
+                if billed != booked:
+                    text = f"the bill says {billed} micro-credits {name}, the entries say {booked}"
+                    yield Finding("bill and books", task.task_id, text)
+
+    def _fault(self, check: str, subject: str, text: str) -> None:
+        self._faults.append(Finding(check, subject, text))
+
+
+def _task_findings(task: TaskFold, now: datetime) -> Iterator[Finding]:
+    if task.state is None:
+        yield Finding("state machine", task.task_id, f"it was never accepted, yet there is {task.waiting[0]}")
+        return
+    for one in task.waiting:
+        yield Finding("state machine", task.task_id, f"{one} is not allowed in state {task.state.value}")
+    if len(task.ends) > 1:
+        yield Finding("one end", task.task_id, f"it has {len(task.ends)} ends: {', '.join(task.ends)}")
+    overdue = task.deadline_at is not None and now > task.deadline_at + OVERDUE_SLACK
+    if not task.ends and overdue:
+        yield Finding("one end", task.task_id, f"its deadline has passed and it is still {task.state.value}")
+    ungated = task.delivered - task.passed
+    if ungated:
+        yield Finding("gate", task.task_id, f"{len(ungated)} outputs were delivered that did not pass")
+    if len(task.settled) > 1:
+        yield Finding("money", task.task_id, f"it was settled {len(task.settled)} times")
+    for bill in task.settled:
+        if bill.reserved_credits_micro != bill.settled_credits_micro + bill.released_credits_micro:
+            text = (
+                f"reserved {bill.reserved_credits_micro} is not settled {bill.settled_credits_micro}"
+                f" + released {bill.released_credits_micro}"
+            )
+            yield Finding("money", task.task_id, text)
+        due = len(task.delivered) * bill.price_per_output_credits_micro
+        if bill.delivered_count > len(task.delivered) or bill.settled_credits_micro > due:
+            text = (
+                f"charged {bill.settled_credits_micro} micro-credits for {bill.delivered_count} outputs,"
+                f" delivered {len(task.delivered)} worth {due}"
+            )
+            yield Finding("money", task.task_id, text)
+
+
+def _account_findings(account: AccountFold) -> Iterator[Finding]:
+    available = held = 0
+    names = available_of(account.account_id), held_of(account.account_id)
+    for entry in account.in_order():
+        sums: dict[Unit, int] = defaultdict(int)
+        moved: dict[str, int] = defaultdict(int)
+        for posting in entry.postings:
+            sums[posting.unit] += posting.amount_micro
+            if posting.unit is Unit.credits_micro:
+                moved[posting.account] += posting.amount_micro
+        for unit, total in sums.items():
+            if total:
+                yield Finding(
+                    "double entry", entry.entry_id, f"its postings sum to {total} {unit.value}, not to 0"
+                )
+        available, held = available + moved[names[0]], held + moved[names[1]]
+        if min(available, held) < 0:
+            text = f"after {entry.entry_id} available is {available} and held {held} micro-credits"
+            yield Finding("never below zero", account.account_id, text)
+        if (available, held) != (entry.available_credits_micro, entry.held_credits_micro):
+            text = (
+                f"{entry.entry_id} says available {entry.available_credits_micro}, held {entry.held_credits_micro};"
+                f" the postings give {available} and {held}"
+            )
+            yield Finding("balance", account.account_id, text)

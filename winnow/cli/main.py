@@ -1,0 +1,26 @@
+"""The entry point of the `winnow` command."""
+
+from __future__ import annotations
+
+import typer
+
+from winnow.cli import audit, dlq, keys, tasks, topics, up
+
+app = typer.Typer(
+    name="winnow",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="The assembly line for generative media: order K good outputs, pay only for what is delivered.",
+)
+app.command("up")(up.up)
+app.command("down")(up.down)
+app.command("demo")(up.demo)
+app.command("submit")(tasks.submit)
+app.command("watch")(tasks.watch)
+app.add_typer(topics.app, name="topics")
+app.add_typer(keys.app, name="keys")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(audit.app, name="audit")
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,57 @@
+"""Options that several commands share; each can come from the environment or from the data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+DATA_DIR: Final = Path("var/winnow")
+
+DataDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="WINNOW_DATA_DIR", help="Where the embedded line keeps what it needs."),
+]
+ApiUrl = Annotated[
+    str,
+    typer.Option(
+        "--api-url",
+        envvar="WINNOW_API_URL",
+        help="The public API; empty for the embedded one.",
+        show_default=False,
+    ),
+]
+ApiKey = Annotated[
+    str,
+    typer.Option(
+        envvar="WINNOW_API_KEY", help="Your API key; empty for the demo account's.", show_default=False
+    ),
+]
+AdminToken = Annotated[
+    str,
+    typer.Option(
+        envvar="WINNOW_ADMIN_TOKEN",
+        help="An administrator's key or the bootstrap token; empty for the embedded one.",
+        show_default=False,
+    ),
+]
+Bootstrap = Annotated[
+    str,
+    typer.Option(
+        "--bootstrap",
+        envvar="WINNOW_KAFKA_BOOTSTRAP",
+        help="Kafka, host:port; empty for the embedded one.",
+        show_default=False,
+    ),
+]
+LedgerGrpc = Annotated[
+    str,
+    typer.Option(
+        "--ledger-grpc",
+        envvar="WINNOW_LEDGER_GRPC",
+        help="The ledger's gRPC, host:port; empty for the embedded one.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

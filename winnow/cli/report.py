@@ -1,0 +1,162 @@
+"""What is printed when a task has ended: the funnel with its reasons, the routes, the bill, the links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from winnow.cli.answers import Bill, Candidate, OutputLink, Task
+from winnow.cli.client import Api, ApiTrouble
+from winnow.cli.live import STATES, credits_, percent, usd
+from winnow.cli.sheet import Measure, Picture, contact_sheet, thumbnail_of
+from winnow.cli.trouble import out
+from winnow.cli.watching import Watched
+
+_PREVIEWS_AT_ONCE = 4
+
+
+async def report(api: Api, watched: Watched, sheets: Path | None) -> Bill:
+    """Print everything about an ended task; write its contact sheet below ``sheets`` unless that is None."""
+    task = watched.task
+    bill = Bill.model_validate(await api.get(f"/v1/tasks/{task.id}/bill"))
+    links = await api.get(f"/v1/tasks/{task.id}/outputs")
+    out.print(f"\n[bold]{task.state.replace('_', ' ')}[/] after {watched.elapsed_s:.1f} s   {task.id}")
+    if task.end is not None and (task.end.code or task.end.reason):
+        out.print(f"reason: {task.end.code or task.end.reason}", markup=False)
+    out.print(funnel_table(task))
+    out.print(route_table(bill))
+    for line in bill_lines(bill):
+        out.print(line, markup=False)
+    for link in [OutputLink.model_validate(one) for one in links["outputs"]]:
+        if link.url:
+            minutes = (link.expires_in_s or 0) // 60
+            out.print(f"[bold]#{link.rank}[/] score {link.score:.1f}, for {minutes} min:", end=" ")
+            out.print(link.url, markup=False, soft_wrap=True)
+    if sheets is not None:
+        path = await write_sheet(api, task, sheets)
+        out.print(f"contact sheet: {path}", markup=False, soft_wrap=True)
+    return bill
+
+
+def funnel_table(task: Task) -> Table:
+    """Show how many candidates reached which state, and why the others failed."""
+    table = Table("candidates", "count", title="Funnel", title_justify="left")
+    total = sum(task.funnel.values())
+    table.add_row("made in all", str(total))
+    for state in STATES:
+        if task.funnel.get(state):
+            table.add_row(state.replace("_", " "), str(task.funnel[state]))
+    for reason, count in task.failure_reasons.items():
+        table.add_row(f"  failed: {reason}", str(count), style="red")
+    return table
+
+
+def route_table(bill: Bill) -> Table:
+    """Show what each offering did and cost."""
+    table = Table(
+        "offering", "provider", "attempts", "failed", "candidates", "passed", "expected", "actual", "per accepted",
+        title="Routes", title_justify="left",
+    )  # fmt: skip
+    for one in bill.routes:
+        per_accepted = one.cost_per_accepted_usd_micro
+        share = (
+            f" ({percent(one.passed_count * 1_000_000 // one.candidates_count)})"
+            if one.candidates_count
+            else ""
+        )
+        table.add_row(
+            one.offering,
+            one.provider,
+            str(one.attempts_count),
+            str(one.failed_attempts_count),
+            str(one.candidates_count),
+            f"{one.passed_count}{share}",
+            usd(one.expected_cost_usd_micro),
+            usd(one.actual_cost_usd_micro),
+            "none accepted" if per_accepted is None else usd(per_accepted),
+        )
+    return table
+
+
+def bill_lines(bill: Bill) -> list[str]:
+    """Explain the bill in sentences, amounts exact."""
+    still_open = "" if bill.is_final else " (still open)"
+    lines = [
+        (
+            f"Bill{still_open}: promised {bill.promised_count}, delivered {bill.delivered_count},"
+            f" charged {credits_(bill.charged_credits_micro)}"
+            f" ({credits_(bill.price_per_output_credits_micro)} each, rule {bill.price_rule});"
+            f" reserved {credits_(bill.reserved_credits_micro)}, released {credits_(bill.released_credits_micro)}."
+        )
+    ]
+    if bill.refunded_credits_micro:
+        lines.append(f"Refunded later: {credits_(bill.refunded_credits_micro)}.")
+    cost = f"Providers cost {usd(bill.actual_cost_usd_micro)} (expected {usd(bill.expected_cost_usd_micro)})"
+    if bill.cost_per_delivered_usd_micro is not None:
+        cost += f", {usd(bill.cost_per_delivered_usd_micro)} per delivered output"
+    if bill.margin is not None:
+        cost += f"; margin {usd(bill.margin.margin_usd_micro)}"
+    lines.append(f"{cost}.")
+    return [*lines, *(f"  {one}" for one in bill.explanation)]
+
+
+async def write_sheet(api: Api, task: Task, sheets: Path) -> Path:
+    """Write the contact sheet of a task; a picture that cannot be had is shown as missing."""
+    found = [
+        Candidate.model_validate(one)
+        async for one in api.pages(f"/v1/tasks/{task.id}/candidates", "candidates")
+    ]
+    gate = asyncio.Semaphore(_PREVIEWS_AT_ONCE)
+
+    async def thumbnail(one: Candidate) -> bytes | None:
+        if one.width is None:
+            return None
+        async with gate:
+            try:
+                picture = await api.get_bytes(f"/v1/tasks/{task.id}/candidates/{one.candidate_id}/preview")
+                return await asyncio.to_thread(thumbnail_of, picture)
+            except (ApiTrouble, OSError):
+                return None
+
+    thumbnails = await asyncio.gather(*(thumbnail(one) for one in found))
+    pictures = [picture_of(one, made) for one, made in zip(found, thumbnails, strict=True)]
+    title = f"{task.k} × {task.template.name}, {task.mode}"
+    lines = [
+        f"{task.id}: {task.state.replace('_', ' ')}, {task.outputs_count} of {task.k} outputs",
+        (
+            f"{len(found)} candidates in {len(task.rounds)} rounds; quality profile"
+            f" {task.profile.name} version {task.profile.version}"
+        ),
+    ]
+    path = sheets / f"{task.id}.html"
+
+    def keep() -> None:
+        sheets.mkdir(parents=True, exist_ok=True)
+        path.write_text(contact_sheet(title, lines, pictures), encoding="utf-8")
+
+    await asyncio.to_thread(keep)
+    return path
+
+
+def picture_of(candidate: Candidate, thumbnail: bytes | None) -> Picture:
+    """Put a candidate on the sheet."""
+    reasons: Sequence[str] = candidate.reasons
+    if candidate.set_aside_reason:
+        reasons = [candidate.set_aside_reason.replace("_", " ")]
+    return Picture(
+        candidate_id=candidate.candidate_id,
+        state=candidate.state,
+        round_index=candidate.round_index or 0,
+        offering=candidate.offering or "",
+        score=candidate.score,
+        rank=candidate.rank,
+        reasons=reasons,
+        measures=[
+            Measure(one.name, one.status, one.score, one.threshold, one.required, one.passed)
+            for one in candidate.dimensions
+        ],
+        thumbnail=thumbnail,
+    )

@@ -1,0 +1,40 @@
+"""`winnow topics`: makes the topics of a deployment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from winnow.cli.options import DATA_DIR, Bootstrap, DataDir
+from winnow.cli.place import Place, address
+from winnow.cli.trouble import command, out
+from winnow.runtime.topics import apply_topics
+
+app = typer.Typer(no_args_is_help=True, help="The topics of a deployment.")
+
+
+@app.callback()
+def topics() -> None:
+    """The topics of a deployment."""
+
+
+@app.command("apply")
+@command
+async def apply(
+    *,
+    bootstrap: Bootstrap = "",
+    shards: Annotated[
+        int,
+        typer.Option(min=1, max=1024, help="Partitions of every topic; fixed when a deployment is created."),
+    ] = 16,
+    replicas: Annotated[int, typer.Option(min=1, max=9, help="Copies of every partition.")] = 3,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Create every topic that is missing and check those that are there; doing it again changes nothing."""
+    kept = Place.read(data_dir).kafka_bootstrap
+    kafka = address(bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+    made = await apply_topics(kafka, shards=shards, replicas=replicas)
+    for name in made:
+        out.print(f"created {name} with {shards} partitions")
+    out.print(f"{len(made)} topics created; every topic is there with {shards} partitions.")
