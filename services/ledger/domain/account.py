@@ -1,0 +1,143 @@
+"""An account as its record tells it: grants, open reservations, and what is remembered of ended ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from winnow.contracts.errors import ErrorCode
+
+REMEMBERED_FOR: Final = timedelta(days=30)
+"""How long an ended or refused reservation is remembered, which is how long it can be refunded: as long as the
+commands topic keeps a command that might name it."""
+
+REMEMBERED_MAX: Final = 4096
+"""Ended (and as many refused) reservations remembered at most. At about 300 bytes each the state stays far below
+the 16 MiB of a stored document; one whose own time has not passed is kept even beyond."""
+
+
+class Source(StrEnum):
+    """Where credits come from."""
+
+    plan = "plan"
+    topup = "topup"
+    promo = "promo"
+    rollover = "rollover"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a grant."""
+
+    grant_id: str
+    amount_credits_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Credits from one source, and what is left of them; ``sequence`` counts the account's grants from 1."""
+
+    grant_id: str
+    source: Source
+    granted_credits_micro: int
+    left_credits_micro: int
+    expires_at: datetime | None
+    sequence: int
+
+    def is_expired(self, now: datetime) -> bool:
+        """Say whether it can no longer be spent."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Credits held for a task; ``slices`` are the pinned parts of grants, in burn order."""
+
+    reservation_id: str
+    task_id: str
+    price_per_output_credits_micro: int
+    expires_at: datetime
+    slices: tuple[Slice, ...]
+
+    @property
+    def held_credits_micro(self) -> int:
+        """Sum the pinned slices."""
+        return total(self.slices)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is remembered of an ended reservation: which slices were charged, and how much came back since."""
+
+    task_id: str
+    charged: tuple[Slice, ...]
+    refunded_credits_micro: int
+    cost_is_booked: bool
+    expires_at: datetime
+    ended_at: datetime
+
+    @property
+    def refundable_credits_micro(self) -> int:
+        """Give what may still be refunded."""
+        return total(self.charged) - self.refunded_credits_micro
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reservation id that was refused, or burnt before it was seen; it stays refused."""
+
+    code: ErrorCode
+    shortfall_credits_micro: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The state of an account. The totals count from the account's first entry, in micro-credits.
+
+    Always: granted + refunded = left + held + settled + expired, where left is the sum over grants.
+    """
+
+    account_id: str
+    grants: dict[str, Grant] = field(default_factory=dict)
+    open: dict[str, Reservation] = field(default_factory=dict)
+    ended: dict[str, Ended] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
+    entries_count: int = 0
+    granted_credits_micro: int = 0
+    settled_credits_micro: int = 0
+    refunded_credits_micro: int = 0
+    expired_credits_micro: int = 0
+
+    @property
+    def left_credits_micro(self) -> int:
+        """Sum what is left of every grant, including one that expired and is not swept yet."""
+        return sum(grant.left_credits_micro for grant in self.grants.values())
+
+    @property
+    def held_credits_micro(self) -> int:
+        """Sum the open reservations."""
+        return sum(one.held_credits_micro for one in self.open.values())
+
+    def available_credits_micro(self, now: datetime) -> int:
+        """Sum what can be spent at ``now``: an expired grant counts for nothing even before its entry."""
+        return sum(one.left_credits_micro for one in self.grants.values() if not one.is_expired(now))
+
+
+def total(slices: Iterable[Slice]) -> int:
+    """Sum slices."""
+    return sum(one.amount_credits_micro for one in slices)
+
+
+def due_at(account: Account) -> datetime | None:
+    """Give the soonest time at which time alone changes the books: a grant or a reservation expires."""
+    times = [
+        grant.expires_at
+        for grant in account.grants.values()
+        if grant.left_credits_micro and grant.expires_at is not None
+    ]
+    times += [reservation.expires_at for reservation in account.open.values()]
+    return min(times, default=None)

@@ -1,0 +1,111 @@
+"""The books: which accounts an entry moves. A posting adds its amount, with its sign, to the account it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from services.ledger.domain.account import Account, Slice
+from services.ledger.domain.evolve import lots_of
+from winnow.contracts.events import EntryRecorded
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import EntryKind, Posting, ProviderCost, Unit
+
+REVENUE: Final = "house:revenue"
+BREAKAGE: Final = "house:breakage"
+PROVIDER_COST: Final = "house:provider_cost"
+PROVIDER_VARIANCE: Final = "house:provider_cost_variance"
+PROVIDER_PAYABLE: Final = "house:provider_payable"
+
+
+@dataclass(frozen=True, slots=True)
+class StatementEntry:
+    """An entry, when it was recorded, and its place in the account's history."""
+
+    place: int
+    occurred_at: datetime
+    entry: EntryRecorded
+
+
+def available_of(account_id: str) -> str:
+    """Name the account of what a customer can spend."""
+    return f"customer:{account_id}:available"
+
+
+def held_of(account_id: str) -> str:
+    """Name the account of what is reserved for a customer's tasks."""
+    return f"customer:{account_id}:held"
+
+
+def grants_of(source: str) -> str:
+    """Name the account that grants of a source come out of."""
+    return f"house:grants:{source}"
+
+
+def credit_postings(moves: Iterable[tuple[str, int]]) -> list[Posting]:
+    """Write moves of micro-credits; a move of nothing is left out."""
+    return [
+        Posting(account=account, amount_micro=amount, unit=Unit.credits_micro)
+        for account, amount in moves
+        if amount
+    ]
+
+
+def cost_postings(cost: ProviderCost) -> list[Posting]:
+    """Book what providers are owed, in micro-USD: the expected cost, and how far the actual one lies from it."""
+    variance = cost.actual_usd_micro - cost.expected_usd_micro
+    moves = (
+        (PROVIDER_COST, cost.expected_usd_micro),
+        (PROVIDER_VARIANCE, variance),
+        (PROVIDER_PAYABLE, -cost.actual_usd_micro),
+    )
+    return [
+        Posting(account=account, amount_micro=amount, unit=Unit.usd_micro)
+        for account, amount in moves
+        if amount
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an entry is about; ``key`` makes its id, together with its kind and the account."""
+
+    key: str
+    reason: str
+    task_id: str | None = None
+    reservation_id: str | None = None
+    grant_id: str | None = None
+
+
+def entry(
+    account: Account,
+    kind: EntryKind,
+    amount_credits_micro: int,
+    subject: Subject,
+    postings: Sequence[Posting],
+    slices: Iterable[Slice],
+) -> EntryRecorded:
+    """Write an entry; ``account`` is the state after it.
+
+    Raises ValueError when the postings do not sum to zero per unit: the books take nothing else.
+    """
+    for unit in Unit:
+        if sum(one.amount_micro for one in postings if one.unit is unit):
+            msg = "the postings of an entry sum to zero per unit"
+            raise ValueError(msg)
+    return EntryRecorded(
+        entry_id=derive_id(Prefix.entry, account.account_id, subject.key),
+        account_id=account.account_id,
+        kind=kind,
+        amount_credits_micro=amount_credits_micro,
+        postings=list(postings),
+        lots=lots_of(slices),
+        task_id=subject.task_id,
+        reservation_id=subject.reservation_id,
+        grant_id=subject.grant_id,
+        reason=subject.reason,
+        available_credits_micro=account.left_credits_micro,
+        held_credits_micro=account.held_credits_micro,
+    )

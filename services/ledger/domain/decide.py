@@ -1,0 +1,205 @@
+"""The decisions of the ledger. Every one of them first sweeps the grants that have expired.
+
+A reservation ends once: by settlement, by release, or by time, whichever the journal takes first. What comes
+after the end changes no balance and is recorded as refused, with one exception: the provider cost of a task
+whose reservation ran out of time is still booked (the house paid it), while its charge is lost to the house
+and not taken from credits that the customer may have spent since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.ledger.domain.account import Account, Reservation, Source, total
+from services.ledger.domain.books import (
+    BREAKAGE,
+    Subject,
+    available_of,
+    credit_postings,
+    grants_of,
+    held_of,
+)
+from services.ledger.domain.burn import pin
+from services.ledger.domain.draft import Draft
+from services.ledger.domain.ending import Ending, end, refund, release, settle
+from services.ledger.domain.evolve import lots_of
+from services.ledger.domain.records import Granted, GrantExpired, ReservationRefused, Reserved
+from winnow.contracts.commands import (
+    GrantCredits,
+    LedgerCommand,
+    RefundCredits,
+    ReleaseCredits,
+    ReserveCredits,
+    SettleCredits,
+)
+from winnow.contracts.envelope import Message
+from winnow.contracts.errors import ErrorCode
+from winnow.contracts.events import TaskFunded, TaskUnfunded
+from winnow.contracts.money import AMOUNT_MAX
+from winnow.contracts.values import EntryKind, ProviderCost
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Something of the account is due."""
+
+
+def decide(account: Account, message: LedgerCommand | TimePassed, now: datetime) -> Sequence[Message]:
+    """Decide a command, or what time alone changes, at ``now``; nothing means that nothing is recorded.
+
+    Raises ValueError for a command about another account, which is a fault of its sender.
+    """
+    draft = Draft(account, now)
+    sweep(draft)
+    match message:
+        case TimePassed():
+            _expire_reservations(draft)
+        case LedgerCommand(account_id=account_id) if account_id != account.account_id:
+            msg = "a command reached the books of another account"
+            raise ValueError(msg)
+        case GrantCredits():
+            _grant(draft, message)
+        case ReserveCredits():
+            _reserve(draft, message)
+        case SettleCredits():
+            settle(draft, message)
+        case ReleaseCredits():
+            release(draft, message)
+        case RefundCredits():
+            refund(draft, message)
+        case _:
+            msg = "the ledger has no such command"
+            raise ValueError(msg)
+    sweep(draft)
+    return draft.messages
+
+
+def sweep(draft: Draft) -> None:
+    """Take what is left of expired grants out of the books' available credits, grant by grant."""
+    for grant in list(draft.account.grants.values()):
+        amount = grant.left_credits_micro
+        if not amount or not grant.is_expired(draft.now):
+            continue
+        draft.add(GrantExpired(grant_id=grant.grant_id, amount_credits_micro=amount))
+        # Credits can come back to an expired grant and expire again, so the count tells the entries apart.
+        key = f"{grant.grant_id}:expire:{draft.account.entries_count}"
+        draft.book(
+            EntryKind.expire_grant,
+            amount,
+            Subject(key, "grant_expired", grant_id=grant.grant_id),
+            credit_postings([(available_of(draft.account.account_id), -amount), (BREAKAGE, amount)]),
+        )
+
+
+def _expire_reservations(draft: Draft) -> None:
+    for reservation in list(draft.account.open.values()):
+        if reservation.expires_at <= draft.now:
+            ending = Ending(EntryKind.expire_reservation, 0, 0, ProviderCost(), "expired")
+            end(draft, reservation, ending)
+
+
+def _grant(draft: Draft, command: GrantCredits) -> None:
+    known = draft.account.grants.get(command.grant_id)
+    amount = command.amount_credits_micro
+    if known is not None:
+        same = (known.source, known.granted_credits_micro, known.expires_at) == (
+            command.source,
+            amount,
+            command.expires_at,
+        )
+        if not same:
+            draft.refuse(command, command.grant_id, ErrorCode.idempotency_key_reused, "other terms")
+        return
+    if draft.account.granted_credits_micro + amount > AMOUNT_MAX:
+        draft.refuse(command, command.grant_id, ErrorCode.amount_not_allowed, "beyond the largest amount")
+        return
+    draft.add(
+        Granted(
+            grant_id=command.grant_id,
+            source=Source(command.source),
+            amount_credits_micro=amount,
+            expires_at=command.expires_at,
+        )
+    )
+    granted = draft.account.grants[command.grant_id]
+    draft.book(
+        EntryKind.grant,
+        amount,
+        Subject(f"{command.grant_id}:grant", f"granted_{command.source}", grant_id=command.grant_id),
+        credit_postings(
+            [(grants_of(granted.source.value), -amount), (available_of(command.account_id), amount)]
+        ),
+    )
+
+
+def _reserve(draft: Draft, command: ReserveCredits) -> None:
+    account, reservation_id = draft.account, command.reservation_id
+    refusal = account.refused.get(reservation_id)
+    if refusal is not None:
+        draft.add(_unfunded(command, refusal.code, refusal.shortfall_credits_micro))
+        return
+    if reservation_id in account.open or reservation_id in account.ended:
+        draft.refuse(command, reservation_id, ErrorCode.reservation_already_resolved, "the id is taken")
+        return
+    shortfall = command.amount_credits_micro - account.available_credits_micro(draft.now)
+    if command.expires_at <= draft.now:
+        _refuse_reservation(draft, command, ErrorCode.deadline_exceeded, 0)
+    elif shortfall > 0:
+        _refuse_reservation(draft, command, ErrorCode.insufficient_credits, shortfall)
+    else:
+        _hold(draft, command)
+
+
+def _hold(draft: Draft, command: ReserveCredits) -> None:
+    amount = command.amount_credits_micro
+    slices = pin(draft.account, amount, draft.now)
+    draft.add(
+        Reserved(
+            reservation_id=command.reservation_id,
+            task_id=command.task_id,
+            price_per_output_credits_micro=command.price_per_output_credits_micro,
+            expires_at=command.expires_at,
+            slices=lots_of(slices),
+        )
+    )
+    draft.book(
+        EntryKind.reserve,
+        amount,
+        Subject(f"{command.reservation_id}:reserve", "reserved", command.task_id, command.reservation_id),
+        credit_postings([(available_of(command.account_id), -amount), (held_of(command.account_id), amount)]),
+        slices,
+    )
+    held: Reservation = draft.account.open[command.reservation_id]
+    draft.add(
+        TaskFunded(
+            task_id=command.task_id,
+            account_id=command.account_id,
+            reservation_id=command.reservation_id,
+            reserved_credits_micro=total(held.slices),
+        )
+    )
+
+
+def _refuse_reservation(
+    draft: Draft, command: ReserveCredits, code: ErrorCode, shortfall_credits_micro: int
+) -> None:
+    draft.add(
+        ReservationRefused(
+            reservation_id=command.reservation_id,
+            code=code,
+            shortfall_credits_micro=shortfall_credits_micro,
+        )
+    )
+    draft.add(_unfunded(command, code, shortfall_credits_micro))
+
+
+def _unfunded(command: ReserveCredits, code: ErrorCode, shortfall_credits_micro: int) -> TaskUnfunded:
+    return TaskUnfunded(
+        task_id=command.task_id,
+        account_id=command.account_id,
+        reservation_id=command.reservation_id,
+        code=code,
+        shortfall_credits_micro=shortfall_credits_micro,
+    )

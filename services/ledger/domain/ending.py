@@ -1,0 +1,192 @@
+"""How a reservation ends, and what may follow the end: a refund, or a cost that comes late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.ledger.domain.account import Ended, Reservation
+from services.ledger.domain.books import (
+    REVENUE,
+    Subject,
+    available_of,
+    cost_postings,
+    credit_postings,
+    held_of,
+)
+from services.ledger.domain.burn import give_back, refund_slices, take
+from services.ledger.domain.draft import Draft
+from services.ledger.domain.evolve import lots_of
+from services.ledger.domain.records import (
+    LateCostBooked,
+    Refunded,
+    ReservationEnded,
+    ReservationRefused,
+)
+from winnow.contracts.commands import RefundCredits, ReleaseCredits, SettleCredits
+from winnow.contracts.errors import ErrorCode
+from winnow.contracts.events import TaskSettled
+from winnow.contracts.values import EntryKind, ProviderCost
+
+CUSTOMER_REASONS: Final = frozenset({"cancelled", "cancelled_before_funding"})
+"""Releases for these reasons are the customer's own doing: credits whose grant expired meanwhile stay expired.
+For every other end they come back as a grace grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a reservation is to end: by what, how much is charged for how many outputs, what it cost, and why."""
+
+    by: EntryKind
+    charge_credits_micro: int
+    delivered_count: int
+    cost: ProviderCost
+    reason: str
+    entry_reason: str = ""
+
+
+def settle(draft: Draft, command: SettleCredits) -> None:
+    """Charge part of a reservation and release the rest.
+
+    The charge is capped at what is held and at the price of what was delivered; the cap is named in the
+    entry's reason. Settling nothing releases everything.
+    """
+    reservation = _open_reservation(draft, command)
+    if reservation is None:
+        _after_end(draft, command, absorbed=command.amount_credits_micro)
+        return
+    caps = {
+        "capped_at_held": reservation.held_credits_micro,
+        "capped_at_delivered": command.delivered_count * reservation.price_per_output_credits_micro,
+    }
+    cap = min(caps, key=lambda name: caps[name])
+    over = command.amount_credits_micro > caps[cap]
+    ending = Ending(
+        by=EntryKind.settle,
+        charge_credits_micro=min(command.amount_credits_micro, caps[cap]),
+        delivered_count=command.delivered_count,
+        cost=command.cost,
+        reason=command.reason,
+        entry_reason=f"{command.reason}, {cap}" if over else command.reason,
+    )
+    end(draft, reservation, ending)
+
+
+def release(draft: Draft, command: ReleaseCredits) -> None:
+    """Release a whole reservation; an id that was never seen is burnt, so that a late reserve is refused."""
+    reservation = _open_reservation(draft, command)
+    account, reservation_id = draft.account, command.reservation_id
+    if reservation is not None:
+        end(draft, reservation, Ending(EntryKind.release, 0, 0, command.cost, command.reason))
+    elif reservation_id in account.open or reservation_id in account.ended:
+        _after_end(draft, command, absorbed=0)
+    elif reservation_id not in account.refused:
+        draft.add(
+            ReservationRefused(reservation_id=reservation_id, code=ErrorCode.reservation_already_resolved)
+        )
+
+
+def end(draft: Draft, reservation: Reservation, ending: Ending) -> None:
+    """End an open reservation: the one place where a hold ends. One entry, then the bill."""
+    reservation_id = reservation.reservation_id
+    charged, rest = take(reservation.slices, ending.charge_credits_micro)
+    grace = ending.reason not in CUSTOMER_REASONS
+    returned, graces = give_back(draft.account, rest, draft.now, cause=reservation_id, grace=grace)
+    draft.add(
+        ReservationEnded(
+            reservation_id=reservation_id,
+            by=ending.by,
+            charged=lots_of(charged),
+            returned=lots_of(returned),
+            graces=list(graces),
+            cost_is_booked=ending.by is not EntryKind.expire_reservation,
+        )
+    )
+    held, settled = reservation.held_credits_micro, ending.charge_credits_micro
+    account_id = draft.account.account_id
+    moves = [(held_of(account_id), -held), (REVENUE, settled), (available_of(account_id), held - settled)]
+    draft.book(
+        ending.by,
+        settled if ending.by is EntryKind.settle else held,
+        Subject(
+            f"{reservation_id}:end",
+            ending.entry_reason or ending.reason,
+            reservation.task_id,
+            reservation_id,
+        ),
+        [*credit_postings(moves), *cost_postings(ending.cost)],
+        charged if ending.by is EntryKind.settle else returned,
+    )
+    draft.add(
+        TaskSettled(
+            task_id=reservation.task_id,
+            account_id=account_id,
+            reservation_id=reservation_id,
+            reserved_credits_micro=held,
+            settled_credits_micro=settled,
+            released_credits_micro=held - settled,
+            delivered_count=ending.delivered_count,
+            price_per_output_credits_micro=reservation.price_per_output_credits_micro,
+            cost=ending.cost,
+            reason=ending.reason,
+        )
+    )
+
+
+def refund(draft: Draft, command: RefundCredits) -> None:
+    """Give back part of a charge to the grants it came from, at most what was charged and is not back yet."""
+    reservation_id, amount = command.reservation_id, command.amount_credits_micro
+    ended = draft.account.ended.get(reservation_id)
+    if ended is None or ended.task_id != command.task_id:
+        draft.refuse(
+            command,
+            reservation_id,
+            ErrorCode.reservation_unknown,
+            "no charge is known that could be refunded",
+        )
+        return
+    if amount > ended.refundable_credits_micro:
+        draft.refuse(command, reservation_id, ErrorCode.amount_not_allowed, "more than is left of the charge")
+        return
+    slices = refund_slices(ended.charged, ended.refunded_credits_micro, amount)
+    returned, graces = give_back(draft.account, slices, draft.now, cause=command.command_id, grace=True)
+    draft.add(Refunded(reservation_id=reservation_id, returned=lots_of(returned), graces=list(graces)))
+    draft.book(
+        EntryKind.refund,
+        amount,
+        Subject(f"{command.command_id}:refund", command.reason, command.task_id, reservation_id),
+        credit_postings([(REVENUE, -amount), (available_of(command.account_id), amount)]),
+        returned,
+    )
+
+
+def _open_reservation(draft: Draft, command: SettleCredits | ReleaseCredits) -> Reservation | None:
+    """Give the reservation that the command may end: an open one, of the task it names."""
+    reservation = draft.account.open.get(command.reservation_id)
+    if reservation is None or reservation.task_id != command.task_id:
+        return None
+    return reservation
+
+
+def _after_end(draft: Draft, command: SettleCredits | ReleaseCredits, *, absorbed: int) -> None:
+    reservation_id = command.reservation_id
+    ended: Ended | None = draft.account.ended.get(reservation_id)
+    if ended is None or ended.task_id != command.task_id:
+        draft.refuse(
+            command, reservation_id, ErrorCode.reservation_unknown, "the task holds no such reservation"
+        )
+    elif ended.cost_is_booked:
+        draft.refuse(command, reservation_id, ErrorCode.reservation_already_resolved, "it has ended before")
+    else:
+        draft.add(LateCostBooked(reservation_id=reservation_id, absorbed_credits_micro=absorbed))
+        draft.book(
+            EntryKind.settle,
+            0,
+            Subject(
+                f"{reservation_id}:late",
+                f"{command.reason}, absorbed_after_expiry",
+                command.task_id,
+                reservation_id,
+            ),
+            cost_postings(command.cost),
+        )

@@ -1,0 +1,194 @@
+"""What the ledger keeps: its machine for the journal, the view of entries for statements, the price lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import PyMongoError
+
+from services.ledger.domain.account import Account, due_at
+from services.ledger.domain.books import StatementEntry
+from services.ledger.domain.decide import TimePassed, decide
+from services.ledger.domain.evolve import evolve
+from services.ledger.domain.prices import PriceList, PriceRule
+from services.ledger.domain.records import PRIVATE_EVENTS
+from winnow.contracts.commands import LedgerCommand
+from winnow.contracts.envelope import Envelope, Event, Instant, Message
+from winnow.contracts.errors import Unavailable
+from winnow.contracts.events import EntryRecorded
+from winnow.contracts.ids import shard_of
+from winnow.contracts.money import Micro
+from winnow.contracts.values import Mode
+from winnow.runtime.journal import Block, Tick
+
+if TYPE_CHECKING:
+    from motor.motor_asyncio import AsyncIOMotorDatabase
+
+PRICES_FOLDER: Final = Path(__file__).parent / "prices"
+_BLOCKS_AT_ONCE: Final = 100
+_ENTRIES_IN_BLOCK_MAX: Final = 1_000_000
+"""A block holds at most 1,000 causes, so its entries number far fewer; a place is block number and ordinal."""
+
+
+class LedgerMachine:
+    """Joins the pure rules to the journal."""
+
+    producer = "ledger"
+    state_type = Account
+    private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+
+    def initial(self, aggregate_id: str) -> Account:
+        """Give an account without an entry."""
+        return Account(aggregate_id)
+
+    def decide(self, state: Account, message: object, now: datetime) -> Sequence[Message]:
+        """Decide a command, or what is due."""
+        incoming = TimePassed() if isinstance(message, Tick) else cast("LedgerCommand", message)
+        return decide(state, incoming, now)
+
+    def evolve(self, state: Account, event: Event, at: datetime) -> Account:
+        """Fold an event."""
+        return evolve(state, event, at)
+
+    def due_at(self, state: Account) -> datetime | None:
+        """Say when time alone changes the books."""
+        return due_at(state)
+
+    def is_final(self, state: Account) -> bool:
+        """Let an account leave memory while nothing of it is due; it is read again on demand."""
+        return due_at(state) is None
+
+
+class EntryView:
+    """Entries by account, read from the journal's blocks: a view that can be dropped and is built again.
+
+    Every write is idempotent and the view's place only grows, so any process may bring it up to date.
+    """
+
+    def __init__(self, database: AsyncIOMotorDatabase[Any], *, shards: int) -> None:
+        """Use the database of the journal."""
+        self._blocks = database["journal"]
+        self._entries = database["entries"]
+        self._read_to = database["entries_read_to"]
+        self._shards = shards
+        self._one_at_a_time: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def prepare(self) -> None:
+        """Create the index; may be repeated."""
+        await self._entries.create_index([("account_id", 1), ("place", -1)], name="statement")
+
+    async def page(self, account_id: str, *, limit: int, before: int | None) -> list[StatementEntry]:
+        """Give entries of an account, newest first, up to the newest committed one; raises Unavailable."""
+        query: dict[str, Any] = {"account_id": account_id}
+        if before is not None:
+            query["place"] = {"$lt": before}
+        try:
+            await self.catch_up(str(shard_of(account_id, self._shards)))
+            rows = await self._entries.find(query, sort=[("place", -1)], limit=limit).to_list(length=None)
+        except PyMongoError as error:
+            detail = "the store of the entries does not answer"
+            raise Unavailable(detail) from error
+        return [
+            StatementEntry(
+                row["place"],
+                Envelope.model_validate(row["recorded"]).occurred_at,
+                EntryRecorded.model_validate(row["recorded"]),
+            )
+            for row in rows
+        ]
+
+    async def catch_up(self, shard: str) -> int:
+        """Read what the shard's journal has since; gives the number of entries. Raises PyMongoError."""
+        count = 0
+        async with self._one_at_a_time[shard]:
+            mark = await self._read_to.find_one({"_id": shard})
+            read_to = int(mark["block_no"]) if mark else 0
+            while True:
+                query = {"shard": shard, "block_no": {"$gt": read_to}}
+                rows = await self._blocks.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE).to_list(
+                    length=None
+                )
+                if not rows:
+                    return count
+                documents = [one for row in rows for one in _entries_of(Block.from_document(row))]
+                read_to = rows[-1]["block_no"]
+                if documents:
+                    writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents]
+                    await self._entries.bulk_write(writes, ordered=False)
+                step = UpdateOne({"_id": shard}, {"$max": {"block_no": read_to}}, upsert=True)
+                await self._read_to.bulk_write([step])
+                count += len(documents)
+
+
+def _entries_of(block: Block) -> Iterator[dict[str, Any]]:
+    ordinal = 0
+    for decision in block.decisions:
+        for entry in decision.entries:
+            if entry.type != EntryRecorded.type_name():
+                continue
+            document = entry.document()
+            yield {
+                "_id": document["entry_id"],
+                "account_id": document["account_id"],
+                "place": block.block_no * _ENTRIES_IN_BLOCK_MAX + ordinal,
+                "recorded": document,
+            }
+            ordinal += 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Rule(_Strict):
+    rule: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+    price_credits_micro: Annotated[dict[Mode, Annotated[Micro, Field(gt=0)]], Field(min_length=1)]
+    template: str = ""
+    template_version: Annotated[int, Field(ge=0)] = 0
+
+    def to_rule(self) -> PriceRule:
+        return PriceRule(self.rule, self.price_credits_micro, self.template, self.template_version)
+
+
+class _List(_Strict):
+    version: Annotated[int, Field(ge=1)]
+    starts_at: Instant
+    rules: list[_Rule]
+    default: _Rule
+
+
+def read_prices(folder: Path = PRICES_FOLDER) -> tuple[PriceList, ...]:
+    """Read every ``*.yaml`` of a folder as a price list; raises ValueError for a file that is wrong or for none."""
+    lists = [_read_list(path) for path in sorted(folder.glob("*.yaml"))]
+    versions = [one.version for one in lists]
+    if not lists or len(set(versions)) != len(versions):
+        msg = "the price lists have one version each, and there is at least one"
+        raise ValueError(msg)
+    return tuple(lists)
+
+
+def _read_list(path: Path) -> PriceList:
+    try:
+        document: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        checked = _List.model_validate(document)
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        msg = f"{path.name} is not a price list: {error}"
+        raise ValueError(msg) from error
+    named = [(one.template, one.template_version) for one in checked.rules]
+    if len(set(named)) != len(named) or any(not template or not version for template, version in named):
+        msg = f"{path.name}: each rule names a template and a version, and no two the same"
+        raise ValueError(msg)
+    return PriceList(
+        checked.version,
+        checked.starts_at,
+        tuple(one.to_rule() for one in checked.rules),
+        checked.default.to_rule(),
+    )

@@ -1,0 +1,209 @@
+"""Builders of the ledger's commands, and the books of one account to try them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from services.ledger.domain.account import Account
+from services.ledger.domain.books import available_of, held_of
+from services.ledger.domain.decide import TimePassed, decide
+from services.ledger.domain.evolve import evolve
+from winnow.contracts.commands import (
+    GrantCredits,
+    LedgerCommand,
+    RefundCredits,
+    ReleaseCredits,
+    ReserveCredits,
+    SettleCredits,
+)
+from winnow.contracts.envelope import Event, Message
+from winnow.contracts.events import EntryRecorded, TaskSettled
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import ProviderCost, Unit
+
+ACCOUNT = "acct_mila"
+START = datetime(2026, 11, 1, tzinfo=UTC)
+PRICE = 10
+EventT = TypeVar("EventT", bound=Event)
+_STATE: TypeAdapter[Account] = TypeAdapter(Account)
+
+
+def rsv(name: object) -> str:
+    return derive_id(Prefix.reservation, str(name))
+
+
+def task(name: object) -> str:
+    return derive_id(Prefix.task, str(name))
+
+
+def grt(name: object) -> str:
+    return derive_id(Prefix.grant, str(name))
+
+
+def _cmd(*parts: object) -> str:
+    return derive_id(Prefix.command, *map(str, parts))
+
+
+def grant(
+    name: object, amount: int, *, source: Any = "topup", expires_at: datetime | None = None
+) -> GrantCredits:
+    return GrantCredits(
+        command_id=_cmd("grant", name, amount, source),
+        account_id=ACCOUNT,
+        grant_id=grt(name),
+        amount_credits_micro=amount,
+        source=source,
+        expires_at=expires_at,
+    )
+
+
+def reserve(
+    name: object, amount: int, *, expires_at: datetime = START + timedelta(days=20), price: int = PRICE
+) -> ReserveCredits:
+    return ReserveCredits(
+        command_id=_cmd("reserve", name),
+        account_id=ACCOUNT,
+        reservation_id=rsv(name),
+        task_id=task(name),
+        amount_credits_micro=amount,
+        price_per_output_credits_micro=price,
+        expires_at=expires_at,
+    )
+
+
+def settle(
+    name: object,
+    amount: int,
+    *,
+    delivered: int | None = None,
+    cost: ProviderCost | None = None,
+    by: str = "delivery",
+) -> SettleCredits:
+    return SettleCredits(
+        command_id=_cmd("settle", name, by),
+        account_id=ACCOUNT,
+        reservation_id=rsv(name),
+        task_id=task(name),
+        amount_credits_micro=amount,
+        delivered_count=-(-amount // PRICE) if delivered is None else delivered,
+        cost=cost or ProviderCost(),
+        reason="delivered",
+    )
+
+
+def release(name: object, *, reason: str = "deadline_exceeded", by: str = "router") -> ReleaseCredits:
+    return ReleaseCredits(
+        command_id=_cmd("release", name, by),
+        account_id=ACCOUNT,
+        reservation_id=rsv(name),
+        task_id=task(name),
+        cost=ProviderCost(),
+        reason=reason,
+    )
+
+
+def refund(name: object, amount: int, *, number: int = 1) -> RefundCredits:
+    return RefundCredits(
+        command_id=_cmd("refund", name, number),
+        account_id=ACCOUNT,
+        task_id=task(name),
+        reservation_id=rsv(name),
+        amount_credits_micro=amount,
+        reason="complaint",
+    )
+
+
+class Books:
+    """One account: takes commands, keeps every message, and checks the books after each decision."""
+
+    def __init__(self) -> None:
+        self.account = Account(ACCOUNT)
+        self.now = START
+        self.log: list[tuple[datetime, Message]] = []
+
+    def do(self, command: LedgerCommand) -> list[Message]:
+        return self._take(decide(self.account, command, self.now))
+
+    def tick(self) -> list[Message]:
+        return self._take(decide(self.account, TimePassed(), self.now))
+
+    def pass_time(self, by: timedelta) -> None:
+        """Let time pass without a tick."""
+        self.now += by
+
+    def all(self, kind: type[EventT]) -> list[EventT]:
+        return [one for _, one in self.log if isinstance(one, kind)]
+
+    def settled(self, name: object) -> list[TaskSettled]:
+        return [one for one in self.all(TaskSettled) if one.reservation_id == rsv(name)]
+
+    def left(self, name: object) -> int:
+        return self.account.grants[grt(name)].left_credits_micro
+
+    @property
+    def available(self) -> int:
+        return self.account.available_credits_micro(self.now)
+
+    @property
+    def held(self) -> int:
+        return self.account.held_credits_micro
+
+    def _take(self, messages: Sequence[Message]) -> list[Message]:
+        for message in messages:
+            assert isinstance(message, Event)
+            self.account = evolve(self.account, message, self.now)
+            self.log.append((self.now, message))
+        self.check()
+        return list(messages)
+
+    def check(self) -> None:
+        """Check what always holds: conservation, no balance below zero, postings equal to the fold."""
+        account = self.account
+        assert all(
+            0 <= one.left_credits_micro <= one.granted_credits_micro for one in account.grants.values()
+        )
+        assert account.granted_credits_micro + account.refunded_credits_micro == (
+            account.left_credits_micro
+            + account.held_credits_micro
+            + account.settled_credits_micro
+            + account.expired_credits_micro
+        )
+        check_postings(self.all(EntryRecorded))
+        assert balance_of(self.all(EntryRecorded)) == (account.left_credits_micro, account.held_credits_micro)
+        assert account.left_credits_micro == account.available_credits_micro(self.now)
+        folded = Account(ACCOUNT)
+        for at, message in self.log:
+            assert isinstance(message, Event)
+            folded = evolve(folded, message, at)
+        assert folded == account
+        assert _STATE.validate_json(_STATE.dump_json(account)) == account
+
+
+def check_postings(entries: Sequence[EntryRecorded]) -> None:
+    """Check each entry by itself, and the balance it states, from the postings alone."""
+    available = held = 0
+    assert len({one.entry_id for one in entries}) == len(entries)
+    for entry in entries:
+        for unit in Unit:
+            assert sum(one.amount_micro for one in entry.postings if one.unit is unit) == 0
+        available += _moved(entry, available_of(ACCOUNT))
+        held += _moved(entry, held_of(ACCOUNT))
+        assert (available, held) == (entry.available_credits_micro, entry.held_credits_micro)
+        assert available >= 0
+        assert held >= 0
+
+
+def balance_of(entries: Sequence[EntryRecorded]) -> tuple[int, int]:
+    """Give available and held as the postings tell them."""
+    return (
+        sum(_moved(one, available_of(ACCOUNT)) for one in entries),
+        sum(_moved(one, held_of(ACCOUNT)) for one in entries),
+    )
+
+
+def _moved(entry: EntryRecorded, account: str) -> int:
+    return sum(one.amount_micro for one in entry.postings if one.account == account)
