@@ -66,11 +66,9 @@ def measure_bytes(content: bytes, wanted: frozenset[str], landmarker: FaceLandma
     try:
         picture = decode(content)
     except NotDecodable as error:
-        rest = could_not_measure(wanted - {DECODABLE}, "not_decodable").measurements
-        if DECODABLE not in wanted:
-            return Measured(rest)
-        broken = Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": error.reason})
-        return Measured((broken, *rest))
+        return _not_decodable(wanted, error.reason)
+    except (cv2.error, MemoryError):
+        return _not_decodable(wanted, "decoder_failed")
     looked = _Look(
         picture, landmarker, sees_faces=bool(wanted & FACE_DIMENSIONS), sees_subject=ISOLATION in wanted
     )
@@ -81,6 +79,13 @@ def measure_bytes(content: bytes, wanted: frozenset[str], landmarker: FaceLandma
         Measurement(name, MeasureStatus.unavailable, evidence={"reason": "no_measure"}) for name in unknown
     ]
     return Measured(tuple(taken), picture.width, picture.height)
+
+
+def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:
+    rest = could_not_measure(wanted - {DECODABLE}, "not_decodable").measurements
+    if DECODABLE not in wanted:
+        return Measured(rest)
+    return Measured((Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": reason}), *rest))
 
 
 @dataclass

@@ -26,7 +26,9 @@ def package_file(package: str, relative: str) -> bytes:
 
 @cache
 def photograph(name: str) -> BGR:
-    package, folder = ("sklearn", "datasets/images") if name in {"china.jpg", "flower.jpg"} else ("skimage", "data")
+    package, folder = (
+        ("sklearn", "datasets/images") if name in {"china.jpg", "flower.jpg"} else ("skimage", "data")
+    )
     content = package_file(package, f"{folder}/{name}")
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     picture.setflags(write=False)

@@ -124,11 +124,10 @@ def test_decode_survives_any_damage(content: bytes, damage: list[tuple[int, int]
         damaged[position % len(damaged)] = value
     try:
         picture = decode(bytes(damaged))
-    except NotDecodable as refused:
-        assert refused.reason
-    else:
-        assert picture.rgb.dtype == np.uint8
-        assert picture.rgb.shape[2] == 3
+    except NotDecodable:
+        return
+    assert picture.rgb.dtype == np.uint8
+    assert picture.rgb.shape[2] == 3
 
 
 def pillow_image(image: Image.Image, form: str) -> bytes:

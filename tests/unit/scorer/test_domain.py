@@ -31,11 +31,15 @@ FINITE = st.floats(-1e9, 1e9)
 NAMES = ("sharpness", "noise", "face_count")
 
 
-def rule(name: str, *, required: bool = True, guards: tuple[Guard, ...] = (), weight: float = 1.0) -> DimensionRule:
+def rule(
+    name: str, *, required: bool = True, guards: tuple[Guard, ...] = (), weight: float = 1.0
+) -> DimensionRule:
     return DimensionRule(name, 1, required, 50.0, weight, Mapping(x0=1.0, w=0.2), guards)
 
 
-def profile(*rules: DimensionRule, custom: tuple[CustomRule, ...] = (), ranking: Ranking = Ranking.mean) -> Profile:
+def profile(
+    *rules: DimensionRule, custom: tuple[CustomRule, ...] = (), ranking: Ranking = Ranking.mean
+) -> Profile:
     return Profile("p", 1, ranking, rules, custom, "0" * 64)
 
 
@@ -46,7 +50,9 @@ MEASUREMENT = st.builds(
     raw=st.none() | RAW,
     evidence=st.dictionaries(st.sampled_from(["presence", "reason"]), st.floats(0, 1) | st.just("word")),
 )
-MEASURED = st.builds(lambda each: Measured(tuple({one.name: one for one in each}.values())), st.lists(MEASUREMENT))
+MEASURED = st.builds(
+    lambda each: Measured(tuple({one.name: one for one in each}.values())), st.lists(MEASUREMENT)
+)
 
 
 @given(RAW, st.floats(0.001, 100), FINITE)
@@ -56,7 +62,9 @@ def test_mapping_stays_within_bounds_for_any_raw_value(raw: float, width: float,
 
 
 @given(FINITE, FINITE, st.floats(0.001, 100), FINITE)
-def test_rising_and_falling_mappings_are_monotone_and_mirror_images(a: float, b: float, width: float, x0: float) -> None:
+def test_rising_and_falling_mappings_are_monotone_and_mirror_images(
+    a: float, b: float, width: float, x0: float
+) -> None:
     low, high = sorted((a, b))
     rising, falling = Mapping(x0=x0, w=width), Mapping(x0=x0, w=width, a=1.0, s=-1.0)
     assert rising.score(low) <= rising.score(high)
@@ -71,7 +79,9 @@ def test_mapping_scores_zero_for_not_a_number() -> None:
 
 
 @given(MEASUREMENT, st.floats(0, 1))
-def test_guard_never_lets_a_value_through_without_enough_evidence(measurement: Measurement, minimum: float) -> None:
+def test_guard_never_lets_a_value_through_without_enough_evidence(
+    measurement: Measurement, minimum: float
+) -> None:
     guarded = apply_guards(measurement, (Guard("presence", minimum),))
     shown = measurement.evidence.get("presence")
     if guarded.status is MeasureStatus.ok:
@@ -84,7 +94,9 @@ def test_guard_never_lets_a_value_through_without_enough_evidence(measurement: M
 
 
 @given(MEASURED)
-def test_candidate_passes_only_when_every_required_dimension_was_taken_and_reached(measured: Measured) -> None:
+def test_candidate_passes_only_when_every_required_dimension_was_taken_and_reached(
+    measured: Measured,
+) -> None:
     asked = profile(rule("sharpness"), rule("noise", required=False), rule("face_count"))
     score = judge(asked, measured)
     by_name = {verdict.name: verdict for verdict in score.dimensions}
@@ -102,7 +114,9 @@ def test_candidate_passes_only_when_every_required_dimension_was_taken_and_reach
 
 
 @pytest.mark.parametrize("status", [status for status in MeasureStatus if status is not MeasureStatus.ok])
-def test_required_dimension_fails_when_it_could_not_be_taken_even_with_a_raw_value(status: MeasureStatus) -> None:
+def test_required_dimension_fails_when_it_could_not_be_taken_even_with_a_raw_value(
+    status: MeasureStatus,
+) -> None:
     measured = Measured((Measurement("sharpness", status, raw=99.0),))
     score = judge(profile(rule("sharpness")), measured)
     assert not score.passed

@@ -11,7 +11,12 @@ import pytest
 from services.scorer.clients import classic
 from services.scorer.clients.faces import FaceLandmarker
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.models import FACE_LANDMARKER_SHA256, ModelMissing, load_face_models, model_versions
+from services.scorer.clients.models import (
+    FACE_LANDMARKER_SHA256,
+    ModelMissing,
+    load_face_models,
+    model_versions,
+)
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, judge, values_of
@@ -44,7 +49,9 @@ def score(content: bytes, profile_name: str = "headshot") -> CandidateScore:
     profile = PROFILES.get(profile_name)
     measured = measure_bytes(content, profile.wanted(), LANDMARKER)
     values = values_of(profile, measured)
-    return judge(profile, measured, {rule.name: RULES.evaluate(rule.expression, values) for rule in profile.rules})
+    return judge(
+        profile, measured, {rule.name: RULES.evaluate(rule.expression, values) for rule in profile.rules}
+    )
 
 
 def failed(found: CandidateScore) -> set[str]:
@@ -97,7 +104,8 @@ def test_portrait_fails_in_the_dimension_that_was_degraded(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [jpeg(PORTRAIT, 90), png(exposed(PORTRAIT, -1)), png(exposed(PORTRAIT, 0.5)), png(noisy(PORTRAIT, 4))]
+    "content",
+    [jpeg(PORTRAIT, 90), png(exposed(PORTRAIT, -1)), png(exposed(PORTRAIT, 0.5)), png(noisy(PORTRAIT, 4))],
 )
 def test_portrait_still_passes_when_it_is_only_a_little_off(content: bytes) -> None:
     assert score(content).passed
@@ -154,7 +162,9 @@ def auc(clean: list[float], degraded: list[float]) -> float:
     ],
     ids=["gaussian 1.5", "gaussian 2", "motion 11", "motion 15", "upscaled 3", "blur 2 and noise 8"],
 )
-def test_sharpness_separates_degraded_from_clean_photographs(degrade: Callable[[BGR], BGR], at_least: float) -> None:
+def test_sharpness_separates_degraded_from_clean_photographs(
+    degrade: Callable[[BGR], BGR], at_least: float
+) -> None:
     def read(picture: BGR) -> float:
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
         return classic.sharpness(grey, classic.noise(grey)).ratio
@@ -193,7 +203,9 @@ def test_noise_estimate_grows_with_the_noise() -> None:
 )
 def test_perceptual_hash_tells_near_duplicates(alter: Callable[[BGR], BGR], near: bool) -> None:
     def read(picture: BGR) -> int:
-        return int(classic.perceptual_hash(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY)), 16)
+        return int(
+            classic.perceptual_hash(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY)), 16
+        )
 
     distance = (read(PORTRAIT) ^ read(alter(PORTRAIT))).bit_count()
     assert (distance <= 10) is near
@@ -237,7 +249,9 @@ GATED = [
 
 
 @pytest.mark.parametrize(("subject", "defect"), GATED)
-def test_gate_agrees_with_the_recorded_truth(darkroom: Darkroom, subject: Subject, defect: Defect | None) -> None:
+def test_gate_agrees_with_the_recorded_truth(
+    darkroom: Darkroom, subject: Subject, defect: Defect | None
+) -> None:
     for seed in range(3):
         made = darkroom.develop(PrintOrder((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)

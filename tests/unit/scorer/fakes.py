@@ -1,0 +1,80 @@
+"""A scorer on objects in memory, measured in the calling process."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from services.scorer.app import Scorer
+from services.scorer.clients.faces import FaceLandmarker
+from services.scorer.clients.measure import measure_bytes
+from services.scorer.clients.models import load_face_models, model_versions
+from services.scorer.clients.profiles import BUILT_IN, load_profiles
+from services.scorer.clients.rules import CelRules
+from services.scorer.domain import Measured
+from winnow.contracts.commands import ScoreCandidates
+from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import GeneratedCandidate, ProfileRef, StoredObject
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LANDMARKER = FaceLandmarker(load_face_models())
+RULES = CelRules()
+PROFILES = load_profiles(BUILT_IN, RULES)
+
+
+class MemoryObjects:
+    """Objects by key; ``is_down`` makes every read Unavailable."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.too_large: set[str] = set()
+        self.is_down = False
+
+    async def get(self, bucket: str, key: str) -> bytes:
+        if self.is_down:
+            raise Unavailable("the object store does not answer")
+        if key in self.too_large:
+            raise Refused(ErrorCode.image_too_large, "the image has more bytes than allowed")
+        if key not in self.bodies:
+            raise NotFound("the object does not exist")
+        return self.bodies[key]
+
+
+class InProcess:
+    """Measures without a pool."""
+
+    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
+        return measure_bytes(content, wanted, LANDMARKER)
+
+
+def scorer_on(objects: MemoryObjects) -> Scorer:
+    return Scorer(
+        objects=objects, measurer=InProcess(), profiles=PROFILES, rules=RULES, models=model_versions()
+    )
+
+
+def stored(objects: MemoryObjects, key: str, content: bytes) -> StoredObject:
+    objects.bodies[key] = content
+    return StoredObject(
+        bucket="winnow-private",
+        key=key,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        content_type="image/png",
+    )
+
+
+def command(*pictures: StoredObject, profile: str = "headshot", version: int = 1) -> ScoreCandidates:
+    return ScoreCandidates(
+        command_id=derive_id(Prefix.command, "score", profile, version, *(one.key for one in pictures)),
+        chunk_id=derive_id(Prefix.chunk, 1),
+        task_id=derive_id(Prefix.task, 1),
+        account_id="acct_demo",
+        round_index=0,
+        profile=ProfileRef(name=profile, version=version),
+        candidates=[
+            GeneratedCandidate(candidate_id=derive_id(Prefix.candidate, index), stored=one, seed=index)
+            for index, one in enumerate(pictures)
+        ],
+    )

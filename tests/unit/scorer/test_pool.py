@@ -1,0 +1,68 @@
+"""The pool outlives any picture, and a picture never costs its neighbours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.scorer.clients.measure import measure_bytes
+from services.scorer.clients.pool import ScoringPool, warm_up_picture
+from services.scorer.domain.measures import DECODABLE, EYES_OPEN, FACE_COUNT, SHARPNESS
+from tests.unit.scorer import fatal
+from tests.unit.scorer.photographs import png, portrait
+from winnow.contracts.values import MeasureStatus
+
+WANTED = frozenset({DECODABLE, SHARPNESS})
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ScoringPool]:
+    pool = ScoringPool(2, measure=fatal.measure)
+    assert await pool.start(WANTED | {EYES_OPEN, FACE_COUNT})
+    yield pool
+    pool.stop()
+
+
+async def test_pool_measures_like_the_calling_process(pool: ScoringPool) -> None:
+    content = png(portrait())
+    assert await pool.measure(content, WANTED) == measure_bytes(content, WANTED, None)
+
+
+@pytest.mark.parametrize("fatality", [fatal.KILLS, fatal.HANGS])
+async def test_pool_gives_up_only_the_picture_that_kills(pool: ScoringPool, fatality: bytes) -> None:
+    content = warm_up_picture()
+    contents = [content, content, fatality, content, content]
+    measured = await asyncio.gather(*(pool.measure(one, WANTED) for one in contents))
+    died = measured.pop(2)
+    assert {one.status for one in died.measurements} == {MeasureStatus.failure_to_assess}
+    assert {one.evidence["reason"] for one in died.measurements} == {"process_died"}
+    assert all(one == measured[0] for one in measured)
+    assert measured[0].by_name()[DECODABLE].raw == 1.0
+    assert pool.rebuilt_count >= 1
+
+
+async def test_pool_refuses_memory_beyond_its_limit_without_dying(pool: ScoringPool) -> None:
+    with pytest.raises(MemoryError):
+        await pool.measure(fatal.EATS_MEMORY, WANTED)
+    assert (await pool.measure(warm_up_picture(), WANTED)).by_name()[DECODABLE].raw == 1.0
+    assert pool.rebuilt_count == 0
+
+
+async def test_pool_refuses_work_before_it_started() -> None:
+    with pytest.raises(RuntimeError):
+        await ScoringPool(1).measure(b"", WANTED)
+
+
+async def test_worker_runs_on_one_thread_of_its_own_process(pool: ScoringPool) -> None:
+    from services.scorer.clients import worker
+
+    executor = pool._executor
+    assert executor is not None
+    process_id, complete = await asyncio.wrap_future(
+        executor.submit(worker.warm_up, warm_up_picture(), WANTED)
+    )
+    assert process_id != os.getpid()
+    assert complete
