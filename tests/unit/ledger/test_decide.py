@@ -244,7 +244,7 @@ def test_expiry_ends_the_reservation_with_a_bill() -> None:
     (entry,) = of(EntryKind.expire_reservation, books.tick())
     assert entry.amount_credits_micro == 100
     (bill,) = books.settled("t")
-    assert (bill.settled_credits_micro, bill.reason) == (0, "reservation_expired")
+    assert (bill.settled_credits_micro, bill.reason) == (0, "expired")
     assert books.available == 100
 
 
