@@ -1,0 +1,116 @@
+"""The stores of ingest on a real server: the same suite as the fakes, and the leases of HTTP shards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.ingest.store.keys import MongoInputs, MongoKeys
+from services.ingest.store.leases import HttpShards
+from services.ingest.store.view_writer import MongoViewWriter
+from services.ingest.store.views import MongoViews
+from tests.contract.ingest.store_suite import Stores, StoreSuite
+from winnow.local.stack import Addresses
+from winnow.runtime.clock import random_bytes
+from winnow.runtime.mongo import Mongo
+
+
+@pytest.fixture
+async def mongo(servers: Addresses) -> AsyncIterator[Mongo]:
+    connection = Mongo(servers.mongo_uri, f"winnow_ingest_{random_bytes(4).hex()}")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def account() -> str:
+    return f"acct_{random_bytes(4).hex()}"
+
+
+@pytest.fixture
+async def stores(mongo: Mongo) -> Stores:
+    keys, views = MongoKeys(mongo.database), MongoViews(mongo.database)
+    for _ in range(2):
+        await keys.prepare()
+        await views.prepare()
+    return Stores(keys, MongoInputs(mongo.database), views, MongoViewWriter(mongo.database))
+
+
+class TestMongoStores(StoreSuite):
+    """The suite on the real server."""
+
+
+class Moving:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at.timestamp()
+
+
+class Holder:
+    """One instance with what its journal was told."""
+
+    def __init__(self, mongo: Mongo, clock: Moving, name: str, unsent: dict[str, list[object]]) -> None:
+        self.owned: list[str] = []
+        self.shards = HttpShards(mongo.database, self, self._unsent, clock, name)
+        self._left = unsent
+
+    def assign(self, shards: list[str]) -> None:
+        self.owned += shards
+
+    def revoke(self, shards: list[str]) -> None:
+        self.owned = [one for one in self.owned if one not in shards]
+
+    async def _unsent(self, shard: str) -> list[object]:
+        return self._left.get(shard, [])
+
+
+async def test_instances_hold_different_shards_and_give_them_back(mongo: Mongo):
+    clock, unsent = Moving(), {}
+    one, two, three = (Holder(mongo, clock, name, unsent) for name in ("one", "two", "three"))
+    await one.shards.claim()
+    await two.shards.claim()
+    assert (one.shards.shard(), two.shards.shard()) == ("http-0", "http-1")
+    await one.shards.release()
+    assert (one.shards.shard(), one.owned) == (None, [])
+    await three.shards.claim()
+    assert (three.shards.shard(), three.owned) == ("http-0", ["http-0"])
+
+
+async def test_a_dead_instances_shard_is_adopted_until_everything_of_it_is_sent(mongo: Mongo):
+    clock, unsent = Moving(), {"http-0": ["a block"]}
+    dead, alive = Holder(mongo, clock, "dead", unsent), Holder(mongo, clock, "alive", unsent)
+    await dead.shards.claim()
+    await alive.shards.claim()
+    await alive.shards._adopt()
+    assert alive.owned == ["http-1"]
+    for _ in range(3):
+        clock.at += timedelta(seconds=6)
+        await alive.shards._renew()
+    await alive.shards._adopt()
+    assert alive.owned == ["http-1", "http-0"]
+    assert alive.shards.shard() == "http-1"
+    unsent.clear()
+    await alive.shards._adopt()
+    await alive.shards._adopt()
+    assert alive.owned == ["http-1"]
+
+
+async def test_an_instance_that_could_not_renew_in_time_stops_writing_and_claims_again(mongo: Mongo):
+    clock, unsent = Moving(), {}
+    slow, quick = Holder(mongo, clock, "slow", unsent), Holder(mongo, clock, "quick", unsent)
+    await slow.shards.claim()
+    clock.at += timedelta(seconds=16)
+    assert slow.shards.shard() is None
+    await quick.shards.claim()
+    assert quick.shards.shard() == "http-0"
+    await slow.shards._renew()
+    assert (slow.shards.shard(), slow.owned) == ("http-1", ["http-1"])
