@@ -37,7 +37,9 @@ def breaks(old: dict[str, Any], new: dict[str, Any], at: str = "") -> list[str]:
     for name in sorted(old_fields.keys() & new_fields.keys()):
         found += _field_breaks(old_fields[name], new_fields[name], f"{at}{name}")
     old_required, new_required = set(old.get("required", ())), set(new.get("required", ()))
-    found += [f"{at}{name}: newly required" for name in sorted((new_required - old_required) & old_fields.keys())]
+    found += [
+        f"{at}{name}: newly required" for name in sorted((new_required - old_required) & old_fields.keys())
+    ]
     found += [
         f"{at}{name}: new and without a default"
         for name in sorted(new_fields.keys() - old_fields.keys())
@@ -81,7 +83,9 @@ def main() -> None:
     if _git("cat-file", "-e", f"{base}:proto") is not None:
         against = f"{ROOT / '.git'}#ref={base},subdir=proto"
         subprocess.run(
-            [str(Path(sys.executable).parent / "buf"), "breaking", "--against", against], cwd=ROOT / "proto", check=True
+            [str(Path(sys.executable).parent / "buf"), "breaking", "--against", against],
+            cwd=ROOT / "proto",
+            check=True,
         )
     text = _git("show", f"{base}:{SCHEMA}")
     if text is not None:

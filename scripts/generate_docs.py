@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,17 @@ def openapi() -> str:
 
 def topics_card() -> str:
     """Give the topics page."""
-    lines = ["# Topics", "", "Generated from `winnow/contracts/topics.py`; every topic has one partition a shard.", ""]
+    lines = [
+        "# Topics",
+        "",
+        "Generated from `winnow/contracts/topics.py`; every topic has one partition a shard.",
+        "",
+    ]
     for topic in TOPICS:
-        readers = ", ".join(f"`{group_of(name)}`" for name, topics in CONSUMER_GROUPS.items() if topic in topics)
+        readers = ", ".join(
+            f"`{group_of(name)}`" for name, topics in CONSUMER_GROUPS.items() if topic in topics
+        )
+        writers, days = ", ".join(topic.written_by), topic.retention_s // 86_400
         types = ", ".join(f"`{name}`" for name in MESSAGES if _topic_of(name) == topic.name)
         lines += [
             f"## {topic.name}",
@@ -100,8 +109,7 @@ def topics_card() -> str:
             "",
             "| key | written by | consumer groups | retention | largest message |",
             "|---|---|---|---|---|",
-            f"| `{topic.key}` | {', '.join(topic.written_by)} | {readers} | {topic.retention_s // 86_400} days "
-            f"| {topic.message_max_bytes} bytes |",
+            f"| `{topic.key}` | {writers} | {readers} | {days} days | {topic.message_max_bytes} bytes |",
             "",
             f"Types: {types}.",
             "",
@@ -139,14 +147,23 @@ def state_machine() -> str:
 
 def settings_page() -> str:
     """Give the settings page of all services."""
-    lines = ["# Settings", "", "Generated from each service's `settings.py`. An unknown `WINNOW_<SERVICE>_*` is an error.", ""]
+    lines = [
+        "# Settings",
+        "",
+        "Generated from each service's `settings.py`. An unknown `WINNOW_<SERVICE>_*` is an error.",
+        "",
+    ]
     for service in SERVICES:
         module = importlib.import_module(f"services.{service}.settings")
         settings: Any = getattr(module, f"{service.capitalize()}Settings")
         prefix = settings.model_config["env_prefix"]
         lines += [f"## {service}", "", "| variable | default | meaning |", "|---|---|---|"]
         for name, field in sorted(settings.model_fields.items()):
-            default = "**required**" if field.default is PydanticUndefined and not field.default_factory else _default(field)
+            default = (
+                "**required**"
+                if field.default is PydanticUndefined and not field.default_factory
+                else _default(field)
+            )
             lines.append(f"| `{(prefix + name).upper()}` | {default} | {field.description or ''} |")
         lines.append("")
     return "\n".join(lines)
@@ -161,8 +178,16 @@ def metrics_page() -> str:
         for family in REGISTRY.collect()
         if family.name.startswith("winnow_")
     )
-    lines = ["# Metrics", "", "Generated from the registry, on `/metrics` of each service.", "", "| metric | type | meaning |"]
-    return "\n".join([*lines, "|---|---|---|", *(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows), ""])
+    lines = [
+        "# Metrics",
+        "",
+        "Generated from the registry, on `/metrics` of each service.",
+        "",
+        "| metric | type | meaning |",
+    ]
+    return "\n".join(
+        [*lines, "|---|---|---|", *(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows), ""]
+    )
 
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
@@ -172,7 +197,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/state-machine.md": state_machine,
     "docs/settings.md": settings_page,
     "docs/metrics.md": metrics_page,
-    **{f"docs/api/asyncapi.{service}.json": (lambda name=service: asyncapi(name)) for service in SERVICES},
+    **{f"docs/api/asyncapi.{service}.json": partial(asyncapi, service) for service in SERVICES},
 }
 
 
@@ -198,7 +223,7 @@ def _topic_of(name: str) -> str:
 
 
 def _route_names() -> dict[str, str]:
-    from winnow.contracts import commands, events  # noqa: PLC0415
+    from winnow.contracts import commands, events
 
     routes = {one.type_name(): TOPICS[0].name for one in events.TASK_EVENTS}
     routes |= {one.type_name(): TOPICS[1].name for one in events.ACCOUNT_EVENTS}

@@ -62,7 +62,9 @@ def _has_schema(one: dict[str, Any]) -> bool:
 def test_the_overlay_renders_with_kubectl() -> None:
     done = subprocess.run(["kubectl", "kustomize", str(OVERLAY)], capture_output=True, text=True, check=True)
     rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
-    assert {one["metadata"].get("namespace") for one in rendered if one["kind"] != "Namespace"} == {"winnow-staging"}
+    assert {one["metadata"].get("namespace") for one in rendered if one["kind"] != "Namespace"} == {
+        "winnow-staging"
+    }
     assert len(rendered) == len(objects()) + 1
 
 
@@ -77,7 +79,9 @@ def test_selectors_match_the_pods_they_mean() -> None:
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
         assert of_kind("Service")[name]["spec"]["selector"].items() <= labels.items()
-        assert of_kind("PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert (
+            of_kind("PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        )
         assert of_kind("NetworkPolicy")[name]["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
@@ -88,11 +92,15 @@ def test_service_ports_name_container_ports() -> None:
 
 
 def test_probes_ask_paths_that_the_runtime_serves() -> None:
-    from winnow.runtime.service import Service  # noqa: PLC0415
-    from winnow.runtime.settings import ServiceSettings  # noqa: PLC0415
+    from winnow.runtime.service import Service
+    from winnow.runtime.settings import ServiceSettings
 
     settings = ServiceSettings(
-        kafka_bootstrap="x", mongo_uri="x", s3_endpoint="x", s3_access_key="x", s3_secret_key="x"  # type: ignore[arg-type]
+        kafka_bootstrap="x",
+        mongo_uri="x",
+        s3_endpoint="x",
+        s3_access_key="x",
+        s3_secret_key="x",  # type: ignore[arg-type]
     )
     paths = {route.path for route in Service("x", settings)._ops_app().routes}  # type: ignore[attr-defined]
     for name in SERVICES:
@@ -131,7 +139,10 @@ def test_pods_run_without_rights() -> None:
         assert rights["readOnlyRootFilesystem"] is True
         assert rights["allowPrivilegeEscalation"] is False
         assert rights["capabilities"]["drop"] == ["ALL"]
-        assert container(name)["resources"]["limits"]["memory"] == container(name)["resources"]["requests"]["memory"]
+        assert (
+            container(name)["resources"]["limits"]["memory"]
+            == container(name)["resources"]["requests"]["memory"]
+        )
 
 
 def test_budgets_leave_a_replica() -> None:
@@ -143,6 +154,10 @@ def test_compose_names_the_same_settings() -> None:
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
     assert set(SERVICES) <= set(compose)
     for name in SERVICES:
-        settings = getattr(importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
+        settings = getattr(
+            importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings"
+        )
         prefix = settings.model_config["env_prefix"].upper()
-        assert set(compose[name]["environment"]) <= {prefix + field.upper() for field in settings.model_fields}
+        assert set(compose[name]["environment"]) <= {
+            prefix + field.upper() for field in settings.model_fields
+        }

@@ -18,11 +18,14 @@ def money_adds_up(task: Any, bill: Any) -> None:
         settlement["reserved_credits_micro"]
         == settlement["settled_credits_micro"] + settlement["released_credits_micro"]
     )
-    assert settlement["settled_credits_micro"] == bill["price_per_output_credits_micro"] * settlement["delivered_count"]
+    assert (
+        settlement["settled_credits_micro"]
+        == bill["price_per_output_credits_micro"] * settlement["delivered_count"]
+    )
 
 
 async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLine) -> None:
-    async with line.client(credits=100) as client:
+    async with line.client(credit_count=100) as client:
         task_id = await client.order(k=3)
         task = await client.end(task_id)
         assert task["state"] == "delivered", task
@@ -41,28 +44,21 @@ async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLi
                 assert "attachment" in answer.headers["content-disposition"]
         balance = await client.balance()
         assert balance["held_credits_micro"] == 0
-        assert balance["available_credits_micro"] == 100 * CREDIT - task["settlement"]["settled_credits_micro"]
+        assert (
+            balance["available_credits_micro"] == 100 * CREDIT - task["settlement"]["settled_credits_micro"]
+        )
 
 
 async def test_a_second_round_follows_when_too_few_pass(line: RunningLine) -> None:
-    await line.control("fal", forced_defects=["blur"] * 40)
-    await line.control("replicate", forced_defects=["blur"] * 5)
-    await line.control("openai", forced_defects=["blur"] * 5)
+    for provider in ("fal", "replicate", "openai"):
+        await line.control(provider, forced_defects=["blur"] * 5)
     async with line.client() as client:
-        task_id = await client.order(k=2)
-        task = await eventually(lambda: _with_rounds(client, task_id, 2), within_s=60)
-        for provider in ("fal", "replicate", "openai"):
-            await line.control(provider, forced_defects=[])
+        task_id = await client.order(k=3, cost_cap_usd_micro=2_000_000)
         task = await client.end(task_id)
         assert len(task["rounds"]) >= 2
         assert task["rounds"][0]["decision"] == "regenerate"
         assert task["state"] == "delivered", task["end"]
         assert task["failure_reasons"].get("sharpness", 0) > 0
-
-
-async def _with_rounds(client: Any, task_id: str, count: int) -> Any:
-    task = await client.task(task_id)
-    return task if len(task["rounds"]) >= count or task["complete"] else None
 
 
 async def test_an_outage_falls_back_to_another_provider(line: RunningLine) -> None:
@@ -94,7 +90,7 @@ async def test_fewer_than_k_are_delivered_and_the_rest_is_released(line: Running
 async def test_nothing_is_charged_when_nothing_passes(line: RunningLine) -> None:
     for provider in ("fal", "replicate", "openai"):
         await line.control(provider, forced_defects=["blur"] * 300)
-    async with line.client(credits=50) as client:
+    async with line.client(credit_count=50) as client:
         task_id = await client.order(k=1)
         task = await client.end(task_id)
         assert task["state"] == "failed"
@@ -103,7 +99,7 @@ async def test_nothing_is_charged_when_nothing_passes(line: RunningLine) -> None
 
 
 async def test_an_order_beyond_the_balance_is_refused_with_the_shortfall(line: RunningLine) -> None:
-    async with line.client(credits=1) as client:
+    async with line.client(credit_count=1) as client:
         answer = await client.submit(k=6)
         assert answer.status_code == 402, answer.text
         problem = answer.json()
@@ -116,7 +112,7 @@ async def test_an_order_beyond_the_balance_is_refused_with_the_shortfall(line: R
 async def test_cancel_releases_everything_and_a_second_one_is_refused(line: RunningLine) -> None:
     for provider in ("fal", "replicate", "openai"):
         await line.control(provider, latency_s=20.0)
-    async with line.client(credits=50) as client:
+    async with line.client(credit_count=50) as client:
         task_id = await client.order(k=2)
         answer = await client.http.post(f"/v1/tasks/{task_id}/cancel")
         assert answer.status_code in {200, 202}, answer.text
@@ -137,12 +133,14 @@ async def test_the_same_key_makes_one_task_and_another_body_is_a_conflict(line: 
         other = await client.submit(key="once", k=2)
         assert other.status_code == 409
         assert other.json()["code"] == "idempotency_key_reused"
-        tasks = (await client.get("/v1/tasks"))["tasks"]
-        assert len(tasks) == 1
-        await client.end(tasks[0]["id"])
+        task_id = answers[0].json()["id"]
+        await client.end(task_id)
+        assert [one["id"] for one in (await client.get("/v1/tasks"))["tasks"]] == [task_id]
 
 
-async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_fail(line: RunningLine) -> None:
+async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_fail(
+    line: RunningLine,
+) -> None:
     async with line.client() as client:
         url = f"{line.line.receiver_url}/hook/{client.account_id}"
         made = await client.http.post("/v1/webhook-endpoints", json={"url": url})
@@ -156,9 +154,11 @@ async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_f
             return log if log and log[0]["state"] == "delivered" else None
 
         log = await eventually(delivered, within_s=40)
-        assert [one["status"] for one in log[0]["attempts"]] == [500, 500, 204] or len(log[0]["attempts"]) == 3
+        assert [one["status"] for one in log[0]["attempts"]] == [500, 500, 204] or len(
+            log[0]["attempts"]
+        ) == 3
         seen = await line.ask("receiver", "/_deliveries")
-        ours = [one for one in seen["deliveries"] if task_id in json.dumps(one)]
+        ours = [one for one in seen if task_id in json.dumps(one)]
         assert ours
         assert all(one["verified"] for one in ours)
         assert len({one["webhook_id"] for one in ours}) == 1
@@ -180,7 +180,9 @@ async def test_events_stream_to_the_end_and_resume_where_they_were_left(line: Ru
 async def _stream(client: Any, task_id: str, last_event_id: str = "") -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     headers = {"last-event-id": last_event_id} if last_event_id else {}
-    async with client.http.stream("GET", f"/v1/tasks/{task_id}/events", headers=headers, timeout=60) as answer:
+    async with client.http.stream(
+        "GET", f"/v1/tasks/{task_id}/events", headers=headers, timeout=60
+    ) as answer:
         assert answer.status_code == 200
         number = ""
         async for line_ in answer.aiter_lines():
@@ -219,7 +221,9 @@ async def test_nothing_of_one_account_is_visible_to_another(line: RunningLine) -
 
 async def test_stable_mode_uses_one_offering_and_repeats_its_seeds(line: RunningLine) -> None:
     async with line.client() as client:
-        task_id = await client.order(template="product_shot", mode="stable", k=2, prompt="product photo of a mug")
+        task_id = await client.order(
+            template="product_shot", mode="stable", k=2, prompt="product photo of a mug"
+        )
         task = await client.end(task_id)
         assert task["state"] == "delivered", task["end"]
         candidates = await client.candidates(task_id)

@@ -11,7 +11,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05) -> T:
+async def eventually(
+    check: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05
+) -> T:
     """Give what ``check`` gives once it is truthy and raises nothing; else raise its last failure."""
     deadline = time.monotonic() + within_s
     while True:

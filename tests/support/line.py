@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import tempfile
@@ -9,8 +10,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import asyncio
 
 import httpx
 
@@ -36,7 +35,13 @@ class Client:
 
     async def submit(self, *, key: str = "", **order: Any) -> httpx.Response:
         """Order; the defaults make a small headshot task."""
-        body = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "studio headshot", **order}
+        body = {
+            "template": "studio_headshot",
+            "mode": "low_cost",
+            "k": 2,
+            "prompt": "studio headshot",
+            **order,
+        }
         headers = {"idempotency-key": key or f"order-{next(_numbers)}"}
         return await self.http.post("/v1/tasks", json=body, headers=headers)
 
@@ -116,7 +121,9 @@ class RunningLine:
             )
 
     @contextlib.asynccontextmanager
-    async def client(self, credits: int = 1000, scopes: list[str] | None = None) -> AsyncIterator[Client]:
+    async def client(
+        self, credit_count: int = 1000, scopes: list[str] | None = None
+    ) -> AsyncIterator[Client]:
         """Give a new account with credits."""
         account_id = f"acct_test-{next(_numbers)}"
         admin = {"authorization": f"Bearer {self.line.admin_token}"}
@@ -125,10 +132,10 @@ class RunningLine:
                 "/v1/admin/keys", json={"account_id": account_id, "scopes": scopes or SCOPES, "label": "test"}
             )
             assert made.status_code == 201, made.text
-            if credits:
+            if credit_count:
                 granted = await http.post(
                     f"/v1/admin/accounts/{account_id}/grants",
-                    json={"amount_credits_micro": credits * CREDIT, "source": "topup"},
+                    json={"amount_credits_micro": credit_count * CREDIT, "source": "topup"},
                     headers={"idempotency-key": f"grant-{next(_numbers)}"},
                 )
                 assert granted.status_code == 202, granted.text
@@ -137,7 +144,7 @@ class RunningLine:
             client = Client(account_id, http)
 
             async def funded() -> bool:
-                return bool((await client.balance())["available_credits_micro"] == credits * CREDIT)
+                return bool((await client.balance())["available_credits_micro"] == credit_count * CREDIT)
 
             await eventually(funded, within_s=20)
             yield client

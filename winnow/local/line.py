@@ -82,12 +82,10 @@ class Line:
         return f"http://{HOST}:{self._ports[f'{service}-ops']}"
 
     def layers(self) -> list[list[ProcessSpec]]:
-        """Describe the processes: what the services call first, then the services."""
+        """Describe the processes; none needs another to start, so all of them start at once."""
         simulated = [one for one in PROVIDERS if not _has_real_key(one)]
-        return [
-            [self._simulator(one) for one in (*simulated, "receiver")],
-            [self.service(one) for one in SERVICES],
-        ]
+        simulators = [self._simulator(one) for one in (*simulated, "receiver")]
+        return [[*simulators, *(self.service(one) for one in SERVICES)]]
 
     def service(self, name: str) -> ProcessSpec:
         """Describe one service."""

@@ -12,7 +12,9 @@ class PortTaken(Exception):  # noqa: N818 (the noun of the problem)
 
     def __init__(self, name: str, port: int) -> None:
         """Say which."""
-        super().__init__(f"port {port} for {name} is already taken; choose another or stop what listens there")
+        super().__init__(
+            f"port {port} for {name} is already taken; choose another or stop what listens there"
+        )
 
 
 def is_free(port: int) -> bool:

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 import boto3
-import pymongo
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from pymongo.errors import PyMongoError
 
 from winnow.local import ports as port_choice
 from winnow.local import servers
@@ -48,7 +46,9 @@ class Addresses:
 class EmbeddedStack:
     """Starts and stops the three servers; data survives between starts."""
 
-    def __init__(self, data_dir: Path, *, bus_engine: str = "s3", disk_min_bytes: int = DISK_MIN_BYTES) -> None:
+    def __init__(
+        self, data_dir: Path, *, bus_engine: str = "s3", disk_min_bytes: int = DISK_MIN_BYTES
+    ) -> None:
         """Use a data directory, which is made if need be."""
         self.root = data_dir.resolve()
         self._engine = bus_engine
@@ -125,7 +125,7 @@ class EmbeddedStack:
         objects.wait_ready(self._objects_ready, 60)
         self._launch(bus)
         bus.wait_ready(lambda: port_choice.answers(self.ports["kafka"]), 30)
-        documents.wait_ready(self._documents_ready, 60)
+        documents.wait_ready(lambda: port_choice.answers(self.ports["mongo"]), 60)
 
     def _launch(self, process: Managed) -> None:
         process.start()
@@ -160,16 +160,6 @@ class EmbeddedStack:
             config=Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 1}),
         )
 
-    def _documents_ready(self) -> bool:
-        if not port_choice.answers(self.ports["mongo"]):
-            return False
-        with pymongo.MongoClient(self.addresses.mongo_uri, serverSelectionTimeoutMS=500) as client:
-            try:
-                client.admin.command("ping")
-            except PyMongoError:
-                return False
-        return True
-
     def stop(self) -> None:
         """Stop the servers, the bus before the store it writes to."""
         for process in reversed(self.processes):
@@ -183,7 +173,9 @@ class EmbeddedStack:
         """Raise ServerDidNotStart's sibling sentence when a server has ended on its own."""
         for process in self.processes:
             if process.exit_code is not None:
-                raise ServerDidNotStart(process.name, f"it ended with status {process.exit_code}", process.log)
+                raise ServerDidNotStart(
+                    process.name, f"it ended with status {process.exit_code}", process.log
+                )
 
     def _check_space(self) -> None:
         free = shutil.disk_usage(self.root).free

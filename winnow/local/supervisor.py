@@ -64,7 +64,9 @@ class Supervisor:
         """Raise when a process has ended on its own."""
         for process in self.processes:
             if process.exit_code is not None:
-                raise ServerDidNotStart(process.name, f"it ended with status {process.exit_code}", process.log)
+                raise ServerDidNotStart(
+                    process.name, f"it ended with status {process.exit_code}", process.log
+                )
 
     def stop(self, grace_s: float = 25.0) -> None:
         """Ask all to end, last started first, and wait for each."""

@@ -163,7 +163,7 @@ class Bus:
         consumer: Any = msg.consumer
         try:
             await self._handle_lanes(consumer, lanes)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (an edge room; every record is read again)
             _log.exception("bus.batch.failed", error=type(error).__name__)
             for lane, records in lanes.items():
                 _seek(consumer, lane, records[0].offset)
@@ -204,9 +204,11 @@ class Bus:
             consumed = await handler(source, received)
             if consumed.failed is not None:
                 return await self._failed(source, records, consumed)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (an edge room; the partition is read again)
             metrics.BUS_HANDLER_FAILURES.inc()
-            _log.exception("bus.lane.failed", topic=lane.topic, partition=lane.partition, error=type(error).__name__)
+            _log.exception(
+                "bus.lane.failed", topic=lane.topic, partition=lane.partition, error=type(error).__name__
+            )
             return records[0].offset, True
         return consumed.next_offset, consumed.seek
 
@@ -289,7 +291,10 @@ def _seek(consumer: Any, lane: TopicPartition, offset: int) -> None:
 async def _keep_readable_headers(batch: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
     """Drop headers that are not UTF-8, so that one of them cannot take the whole batch along."""
     return await original(
-        tuple(dataclasses.replace(one, headers=tuple(pair for pair in one.headers if _is_text(pair[1]))) for one in batch)
+        tuple(
+            dataclasses.replace(one, headers=tuple(pair for pair in one.headers if _is_text(pair[1])))
+            for one in batch
+        )
     )
 
 

@@ -13,14 +13,18 @@ JOURNAL_COMMIT = Histogram(
     "Time to insert a batch of blocks.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
 )
-JOURNAL_UNSENT = Gauge("winnow_journal_unsent_blocks", "Committed blocks whose messages are not on the bus yet.")
+JOURNAL_UNSENT = Gauge(
+    "winnow_journal_unsent_blocks", "Committed blocks whose messages are not on the bus yet."
+)
 JOURNAL_OPEN = Gauge("winnow_journal_open_aggregates", "Aggregates in memory.")
 DATABASE_CALLS = Counter("winnow_database_calls_total", "Calls to the database, by operation.", ["operation"])
 DATABASE_RETRIES = Counter("winnow_database_retries_total", "Calls to the database that were tried again.")
 BUS_RECEIVED = Counter("winnow_bus_received_total", "Records read.", ["topic"])
 BUS_SENT = Counter("winnow_bus_sent_total", "Messages acknowledged by the bus.", ["topic"])
 BUS_SEND_FAILURES = Counter("winnow_bus_send_failures_total", "Sends that failed or are unknown.", ["topic"])
-BUS_DEAD_LETTERS = Counter("winnow_bus_dead_letters_total", "Records put aside, by reason class.", ["topic", "reason"])
+BUS_DEAD_LETTERS = Counter(
+    "winnow_bus_dead_letters_total", "Records put aside, by reason class.", ["topic", "reason"]
+)
 BUS_HANDLER_FAILURES = Counter("winnow_bus_handler_failures_total", "Batches that failed and are read again.")
 BUS_LAG = Gauge("winnow_bus_lag_records", "Records behind the end of a partition.", ["topic", "partition"])
 OBJECT_CALLS = Counter("winnow_object_calls_total", "Calls to the object store, by operation.", ["operation"])

@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import boto3
@@ -77,16 +78,21 @@ class Objects:
     async def delete(self, bucket: str, keys: list[str]) -> None:
         """Delete objects; absent ones do not matter."""
         for start in range(0, len(keys), 1000):
-            batch = [{"Key": key} for key in keys[start : start + 1000]]
+            batch = {"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True}
             await self._call(
-                "delete", lambda: self._client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+                "delete",
+                partial(self._client.delete_objects, Bucket=bucket, Delete=batch),
             )
 
-    async def list(self, bucket: str, prefix: str, after: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+    async def list(
+        self, bucket: str, prefix: str, after: str = "", limit: int = 1000
+    ) -> list[dict[str, Any]]:
         """List objects below a prefix in key order, as ``{"key", "size_bytes", "modified_at"}``."""
         answer = await self._call(
             "list",
-            lambda: self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit),
+            lambda: self._client.list_objects_v2(
+                Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+            ),
         )
         return [
             {"key": one["Key"], "size_bytes": one["Size"], "modified_at": one["LastModified"]}

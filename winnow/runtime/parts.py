@@ -35,9 +35,7 @@ class Parts:
 
 def connect(service: Service, settings: ServiceSettings) -> Parts:
     """Make the connections and tie them to the service: waited for at start, probed, closed at the end."""
-    mongo = Mongo(
-        settings.mongo_uri.get_secret_value(), settings.mongo_database or f"winnow_{service.name}"
-    )
+    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database or f"winnow_{service.name}")
     objects = Objects(
         settings.s3_endpoint,
         settings.s3_region,
@@ -82,13 +80,17 @@ def journal_of(
     store = MongoJournalStore(
         parts.mongo.database, causes_unique_everywhere=causes_unique_everywhere, prefix=collections
     )
-    journal = Journal(machine, store, parts.bus, service.clock, shards=service.settings.shards, listener=listener)
+    journal = Journal(
+        machine, store, parts.bus, service.clock, shards=service.settings.shards, listener=listener
+    )
     service.add_start(store.prepare)
     service.add_task(f"{collections}journal", journal.run)
     return journal
 
 
-def run_bus(service: Service, parts: Parts, topics: Sequence[str], journals: Sequence[Journal[Any]] = ()) -> None:
+def run_bus(
+    service: Service, parts: Parts, topics: Sequence[str], journals: Sequence[Journal[Any]] = ()
+) -> None:
     """Start the bus after everything added so far; at the stop, stop it first, then drain the journals."""
 
     async def start() -> None:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import grpc.aio
 import uvicorn
 import uvloop
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -96,7 +97,9 @@ class Service:
         background: list[asyncio.Task[object]] = []
         try:
             background += [asyncio.create_task(self._tick(), name="tick")]
-            background += [asyncio.create_task(_as_coroutine(step), name=name) for name, step in self._tasks.items()]
+            background += [
+                asyncio.create_task(_as_coroutine(step), name=name) for name, step in self._tasks.items()
+            ]
             await self._until_stopped(background, ops_task)
         finally:
             for task in background:
@@ -109,7 +112,9 @@ class Service:
             await ops_task
             _log.info("service.stopped")
 
-    async def _until_stopped(self, background: list[asyncio.Task[object]], ops_task: asyncio.Task[None]) -> None:
+    async def _until_stopped(
+        self, background: list[asyncio.Task[object]], ops_task: asyncio.Task[None]
+    ) -> None:
         for step in self._starts:
             await step()
         grpc_server = await self._start_grpc()
@@ -139,7 +144,7 @@ class Service:
         if not self._registrars:
             return None
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", _GRPC_MESSAGE_MAX_BYTES)])
-        status = health.aio.HealthServicer()
+        status = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(status, server)
         for name, register in self._registrars:
             register(server)
@@ -212,6 +217,6 @@ def run(name: str, load: Callable[[], ServiceSettings], build: Callable[[Any], S
 
     try:
         uvloop.run(main())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the last edge: logged, then the process ends)
         _log.exception("service.failed", error=type(error).__name__)
         sys.exit(1)

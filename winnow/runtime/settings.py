@@ -30,7 +30,8 @@ class ServiceSettings(BaseSettings):
         500, description="Longest wait of a fetch; 5 for a broker that polls."
     )
     session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
-        30_000, description="A consumer that is silent for this long loses its partitions; 6000 on the embedded stack."
+        30_000,
+        description="A consumer that is silent for this long loses its partitions; 6000 on the embedded stack.",
     )
     batch_records_max: Annotated[int, Field(ge=1, le=5000)] = Field(500, description="Records in one batch.")
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
@@ -44,22 +45,31 @@ class ServiceSettings(BaseSettings):
     s3_secret_key: SecretStr = Field(description="Secret key of the object store.")
     private_bucket: str = Field("winnow-private", description="Inputs and candidates; never linked.")
     outputs_bucket: str = Field("winnow-outputs", description="Outputs and thumbnails; presigned links only.")
-    drain_timeout_s: Annotated[float, Field(ge=1, le=600)] = Field(20.0, description="Longest drain at SIGTERM.")
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field("info", description="Log level.")
+    drain_timeout_s: Annotated[float, Field(ge=1, le=600)] = Field(
+        20.0, description="Longest drain at SIGTERM."
+    )
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
+        "info", description="Log level."
+    )
 
     @classmethod
     def load(cls) -> Self:
         """Read and check; raises SettingsError with one sentence per fault."""
         prefix = str(cls.model_config.get("env_prefix", ""))
         known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-        unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+        unknown = sorted(
+            name for name in os.environ if prefix and name.startswith(prefix) and name not in known
+        )
         if unknown:
             msg = f"unknown setting: {', '.join(unknown)}"
             raise SettingsError(msg)
         try:
             return cls()
         except ValidationError as error:
-            lines = [f"{prefix}{'_'.join(map(str, one['loc']))}".upper() + f": {one['msg']}" for one in error.errors()]
+            lines = [
+                f"{prefix}{'_'.join(map(str, one['loc']))}".upper() + f": {one['msg']}"
+                for one in error.errors()
+            ]
             raise SettingsError("; ".join(lines)) from None
 
     def masked(self) -> dict[str, str]:

@@ -20,7 +20,10 @@ async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: 
     Raises Unavailable when the broker does not answer in time or a topic has another number of partitions.
     """
     wanted: dict[str, dict[str, str]] = {
-        topic.name: {"retention.ms": str(topic.retention_s * 1000), "max.message.bytes": str(topic.message_max_bytes)}
+        topic.name: {
+            "retention.ms": str(topic.retention_s * 1000),
+            "max.message.bytes": str(topic.message_max_bytes),
+        }
         for topic in TOPICS
     }
     wanted |= {name: {"retention.ms": str(400 * 24 * 3600 * 1000)} for name in dead_letter_topics()}

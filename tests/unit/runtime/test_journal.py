@@ -157,7 +157,7 @@ def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
     recorded = [entry.document()["event_id"] for one in decided for entry in one.entries if entry.topic]
     assert list(dict.fromkeys(published)) == recorded
     for aggregate in {one.aggregate_id for one in log}:
-        total = sum(dict((one.cause_id, one.message) for one in log if one.aggregate_id == aggregate).values())
+        total = sum({one.cause_id: one.message for one in log if one.aggregate_id == aggregate}.values())
         kept = store.kept.get(aggregate)
         assert (json.loads(kept.state)["total"] if kept else 0) == total
         seqs = [one.seq for one in decided if one.aggregate_id == aggregate]
@@ -165,7 +165,9 @@ def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
 
 
 LOGS = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), min_size=1, max_size=25).map(
-    lambda rows: [cause(f"c{number}", number % 7, aggregate=f"{letter}{number % 3}") for number, letter in rows]
+    lambda rows: [
+        cause(f"c{number}", number % 7, aggregate=f"{letter}{number % 3}") for number, letter in rows
+    ]
 )
 """Logs with repeats: the same number is the same cause, and must be for the same aggregate."""
 

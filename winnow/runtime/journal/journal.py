@@ -14,7 +14,7 @@ from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
 from winnow.runtime import metrics
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal.model import Block, Cause, Decision, Listener, Machine, S, Source, Tick
+from winnow.runtime.journal.model import Block, Cause, Listener, Machine, S, Source, Tick
 from winnow.runtime.journal.outbox import Outbox, Publisher
 from winnow.runtime.journal.shard import CauseConflict, Codec, Draft, Held, ShardMemory
 from winnow.runtime.journal.store import Insert, JournalStore
@@ -163,7 +163,9 @@ class Journal(Generic[S]):
         recorded = tuple(self._codec.recorded(entry) for entry in known[cause.cause_id].entries)
         return Decided(decided.state, recorded, duplicate=True)
 
-    async def consume(self, shard: str, source: Source, items: Sequence[tuple[int, Cause | None]]) -> Consumed:
+    async def consume(
+        self, shard: str, source: Source, items: Sequence[tuple[int, Cause | None]]
+    ) -> Consumed:
         """Decide the records of one partition, in order; returns when their messages are on the bus."""
         self._owned.add(shard)
         work: _Work[S] = _Work(shard, items, source)
@@ -182,7 +184,8 @@ class Journal(Generic[S]):
 
     async def drain(self) -> None:
         """Wait until the queue and the outbox are empty, then save the states."""
-        while self._queue or self._writing.locked() or not self._outbox.is_empty:
+        # Three conditions, once, at the stop: looking again is simpler than three events.
+        while self._queue or self._writing.locked() or not self._outbox.is_empty:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await self.save()
 
@@ -225,7 +228,7 @@ class Journal(Generic[S]):
             async with self._writing:
                 try:
                     await self._commit(works)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 (given to every caller)
                     _log.exception("journal.batch.failed", error=type(error).__name__)
                     for work in works:
                         self._unload(work.shard)
@@ -250,7 +253,11 @@ class Journal(Generic[S]):
             due_at, shard, aggregate_id = heapq.heappop(self._due)
             memory = self._loaded.get(shard)
             held = memory.held.get(aggregate_id) if memory else None
-            if held is None or self._machine.due_at(held.state) != due_at or self._quiet.get(aggregate_id) == due_at:
+            if (
+                held is None
+                or self._machine.due_at(held.state) != due_at
+                or self._quiet.get(aggregate_id) == due_at
+            ):
                 continue
             self._quiet[aggregate_id] = due_at
             cause_id = f"tick:{aggregate_id}:{held.seq}"
@@ -284,7 +291,7 @@ class Journal(Generic[S]):
         kept = await self._kept_states(works)
         now = self._clock.now()
         drafts: dict[str, Draft[S]] = {}
-        outcomes: list[tuple[_Work[S], Consumed, CauseConflict | Exception | None, bool]] = []
+        outcomes: list[tuple[_Work[S], Consumed, Exception | None, bool]] = []
         for work in works:
             memory = self._loaded[work.shard]
             draft = drafts.setdefault(work.shard, Draft(self._codec, memory, kept, now))
@@ -351,14 +358,20 @@ class Journal(Generic[S]):
         memory.held = {aggregate_id: self._codec.hold(one) for aggregate_id, one in kept.items()}
         memory.replay(self._codec, blocks)
         for block in await self._store.unsent(shard) if head else []:
-            self._outbox.put(block)
+            # Nobody waits for what an earlier owner left; the next decision is sent after it.
+            _ = self._outbox.put(block)
         self._loaded[shard] = memory
         for aggregate_id, held in memory.held.items():
             self._quiet.pop(aggregate_id, None)
             self._watch(shard, aggregate_id, held.state)
         if self._listener is not None:
             self._listener.loaded(
-                shard, {one: held.state for one, held in memory.held.items() if not self._machine.is_final(held.state)}
+                shard,
+                {
+                    one: held.state
+                    for one, held in memory.held.items()
+                    if not self._machine.is_final(held.state)
+                },
             )
 
     def _unload(self, shard: str) -> None:
@@ -376,39 +389,46 @@ class Journal(Generic[S]):
 
 def _decide_work(
     work: _Work[S], draft: Draft[S], memory: ShardMemory[S]
-) -> tuple[Consumed, CauseConflict | Exception | None, bool]:
+) -> tuple[Consumed, Exception | None, bool]:
     """Decide a work's causes on the draft: how far it got, what a local cause raised, whether it was known."""
-    source = work.source
-    if source is None:
-        for _, cause in work.items:
-            try:
-                if cause is not None and draft.is_duplicate(cause):
-                    metrics.JOURNAL_DUPLICATES.inc()
-                    return Consumed(0), None, True
-                if cause is not None:
-                    draft.decide(cause)
-            except Exception as error:  # noqa: BLE001 (given to the caller of submit)
-                return Consumed(0), error, False
-        return Consumed(0), None, False
-    first = work.items[0][0]
+    if work.source is not None:
+        return _decide_records(work.source, work.items, draft, memory), None, False
+    for _, cause in work.items:
+        try:
+            if cause is not None and not _decide(draft, cause):
+                return Consumed(0), None, True
+        except Exception as error:  # noqa: BLE001 (given to the caller of submit)
+            return Consumed(0), error, False
+    return Consumed(0), None, False
+
+
+def _decide_records(
+    source: Source, items: Sequence[tuple[int, Cause | None]], draft: Draft[S], memory: ShardMemory[S]
+) -> Consumed:
+    first = items[0][0]
     expected = memory.offsets.get(source, first)
     if first > expected and memory.sought.get(source) != expected:
         memory.sought[source] = expected
-        return Consumed(expected, seek=True), None, False
-    next_offset = max(expected, work.items[-1][0] + 1)
-    for offset, cause in work.items:
+        return Consumed(expected, seek=True)
+    for offset, cause in items:
         if offset < expected or cause is None:
             continue
         try:
-            if draft.is_duplicate(cause):
-                metrics.JOURNAL_DUPLICATES.inc()
-            else:
-                draft.decide(cause)
+            _decide(draft, cause)
         except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
             draft.offsets[source] = offset
-            return Consumed(offset, failed=error), None, False
-    draft.offsets[source] = next_offset
-    return Consumed(next_offset), None, False
+            return Consumed(offset, failed=error)
+    draft.offsets[source] = max(expected, items[-1][0] + 1)
+    return Consumed(draft.offsets[source])
+
+
+def _decide(draft: Draft[S], cause: Cause) -> bool:
+    """Decide a cause; False when it was decided before."""
+    if draft.is_duplicate(cause):
+        metrics.JOURNAL_DUPLICATES.inc()
+        return False
+    draft.decide(cause)
+    return True
 
 
 def _resolve(
@@ -432,5 +452,3 @@ def _resolve(
             recorded = draft.recorded.get(cause.cause_id, ())
             decided = Decided(draft.held(cause.aggregate_id).state, recorded, duplicate)
     work.done.set_result((consumed, sent, decided))
-
-

@@ -15,6 +15,7 @@ GENESIS: Final = "0" * 64
 """The hash before the first block of a shard."""
 
 S = TypeVar("S")
+Seen_contra = TypeVar("Seen_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ class Machine(Protocol[S]):
         ...
 
 
-class Listener(Protocol[S]):
+class Listener(Protocol[Seen_contra]):
     """Told about commits and ownership; must return at once and must not raise."""
 
-    def changed(self, aggregate_id: str, state: S, recorded: Sequence[Recorded[Message]]) -> None:
+    def changed(self, aggregate_id: str, state: Seen_contra, recorded: Sequence[Recorded[Message]]) -> None:
         """A decision was committed."""
 
-    def loaded(self, shard: str, states: Mapping[str, S]) -> None:
+    def loaded(self, shard: str, states: Mapping[str, Seen_contra]) -> None:
         """A shard was loaded; these are its open states."""
 
     def unloaded(self, shard: str) -> None:
@@ -139,7 +140,9 @@ class Block:
     def digest(self) -> str:
         """Hash the block's content and its predecessor's hash."""
         body = self.to_document()
-        content = {name: body[name] for name in ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")}
+        content = {
+            name: body[name] for name in ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")
+        }
         return hashlib.sha256(canonical(content)).hexdigest()
 
     def to_document(self) -> dict[str, Any]:
@@ -152,7 +155,9 @@ class Block:
             "hash": self.hash,
             "offsets": [
                 {"topic": source.topic, "partition": source.partition, "next": offset}
-                for source, offset in sorted(self.offsets.items(), key=lambda pair: (pair[0].topic, pair[0].partition))
+                for source, offset in sorted(
+                    self.offsets.items(), key=lambda pair: (pair[0].topic, pair[0].partition)
+                )
             ],
             "causes": [decision.cause_id for decision in self.decisions],
             "decisions": [

@@ -117,7 +117,9 @@ class ShardMemory(Generic[S]):
         """Fold blocks that the kept states do not hold yet."""
         for block in blocks:
             for decision in block.decisions:
-                held = self.held.get(decision.aggregate_id) or Held(codec.machine.initial(decision.aggregate_id))
+                held = self.held.get(decision.aggregate_id) or Held(
+                    codec.machine.initial(decision.aggregate_id)
+                )
                 if held.block_no < block.block_no or held.seq < decision.seq:
                     self.held[decision.aggregate_id] = codec.fold(held, decision, block.block_no)
                     self.dirty.add(decision.aggregate_id)
@@ -127,7 +129,9 @@ class ShardMemory(Generic[S]):
 class Draft(Generic[S]):
     """Decisions on top of a shard's memory that are not committed yet."""
 
-    def __init__(self, codec: Codec[S], memory: ShardMemory[S], kept: Mapping[str, Held[S]], now: datetime) -> None:
+    def __init__(
+        self, codec: Codec[S], memory: ShardMemory[S], kept: Mapping[str, Held[S]], now: datetime
+    ) -> None:
         """Decide at ``now``; ``kept`` holds states that were not in memory."""
         self._codec = codec
         self._memory = memory
@@ -226,12 +230,12 @@ def fingerprint(content: bytes) -> str:
 def verify_chain(blocks: Iterable[Block]) -> str | None:
     """Check the hash chain of one shard from its first block; gives the id of the first bad block."""
     previous = GENESIS
-    number = 0
-    for block in blocks:
-        number += 1
-        if block.block_no != number or block.prev_hash != previous or replace(block, hash="").digest() != block.hash:
+    for number, block in enumerate(blocks, start=1):
+        if (
+            block.block_no != number
+            or block.prev_hash != previous
+            or replace(block, hash="").digest() != block.hash
+        ):
             return block.block_id
         previous = block.hash
     return None
-
-

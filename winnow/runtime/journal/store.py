@@ -122,7 +122,10 @@ class MongoJournalStore:
     async def _fates(self, blocks: Sequence[Block]) -> dict[str, Insert] | None:
         """Look up what became of each block; None when one of them is simply absent and may be tried again."""
         ids = [block.block_id for block in blocks]
-        found = {one["_id"]: one["hash"] for one in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})}
+        found = {
+            one["_id"]: one["hash"]
+            for one in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})
+        }
         fates: dict[str, Insert] = {}
         for block in blocks:
             stored = found.get(block.block_id)
@@ -144,12 +147,16 @@ class MongoJournalStore:
     async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
         """Give the blocks of a shard after ``block_no``, in order."""
         query = {"shard": shard, "block_no": {"$gt": block_no}}
-        return [Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])]
+        return [
+            Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])
+        ]
 
     async def unsent(self, shard: str) -> list[Block]:
         """Give the blocks whose messages may not have reached the bus, in order."""
         query = {"shard": shard, "sent": False}
-        return [Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])]
+        return [
+            Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])
+        ]
 
     async def mark_sent(self, block_ids: Sequence[str]) -> None:
         """Note that the blocks' messages are on the bus."""
@@ -189,7 +196,9 @@ class MongoJournalStore:
         metrics.DATABASE_CALLS.labels("save_states").inc()
         if states:
             writes = [
-                ReplaceOne({"_id": one.aggregate_id, "block_no": {"$lt": one.block_no}}, _row(one), upsert=True)
+                ReplaceOne(
+                    {"_id": one.aggregate_id, "block_no": {"$lt": one.block_no}}, _row(one), upsert=True
+                )
                 for one in states
             ]
             try:
