@@ -39,7 +39,8 @@ def events_schema() -> str:
 
 def asyncapi(service: str) -> str:
     """Give the AsyncAPI document of a service: what it reads by its table, what it writes by the contracts."""
-    reads = sorted(importlib.import_module(f"services.{service}.bus").READS)
+    room = importlib.import_module(f"services.{service}.bus")
+    reads = sorted(room.READS if hasattr(room, "READS") else room.TABLE)
     writes = sorted(name for name, producers in PRODUCERS.items() if service in producers)
     channels = {
         topic.name: {

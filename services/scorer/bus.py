@@ -25,6 +25,8 @@ from winnow.runtime.tracing import child_of
 
 _log = get_logger(__name__)
 PRODUCER: Final = "scorer"
+READS: Final = (ScoreCandidates.type_name(),)
+"""The commands that the scorer takes."""
 
 CANDIDATES_SCORED = Counter(
     "winnow_scorer_candidates_total", "Candidates with a verdict.", ["profile", "verdict"]
