@@ -283,6 +283,7 @@ def test_refunds_add_up_to_the_charge_at_most() -> None:
     assert isinstance(refused, CommandRefused)
     assert refused.code is ErrorCode.amount_not_allowed
     assert len(of(EntryKind.refund, books.do(refund("t", 30, number=3)))) == 1
+    assert of(EntryKind.refund, books.do(refund("t", 1, number=4))) == []
     assert books.available == 1000
     assert books.account.refunded_credits_micro == 70
 

@@ -1,0 +1,282 @@
+"""The books against a naive model: any order of commands, repeats and time keeps both equal and conserves credits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.unit.ledger.builders import (
+    PRICE,
+    START,
+    Books,
+    grant,
+    grt,
+    refund,
+    release,
+    reserve,
+    rsv,
+    settle,
+)
+from winnow.contracts.commands import LedgerCommand
+from winnow.contracts.envelope import Message
+from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled, TaskUnfunded
+
+GRACE = timedelta(hours=24)
+PICKS = st.integers(0, 7)
+SOURCES = ("promo", "plan", "topup", "rollover")
+
+
+@dataclass
+class Lot:
+    """A grant, one unit of credit at a time: ``left`` is a plain number."""
+
+    name: str
+    promo: bool
+    expires_at: datetime | None
+    order: int
+    left: int = 0
+
+    def is_live(self, now: datetime) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+
+@dataclass
+class Hold:
+    """A reservation as the list of lots its credits came from, one element for each credit."""
+
+    credits: list[Lot]
+    expires_at: datetime
+    price: int
+    state: str = "open"
+    charged: list[Lot] = field(default_factory=list)
+
+
+class Model:
+    """The ledger with nothing but lists, recomputed each time; credits are counted one by one."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.lots: list[Lot] = []
+        self.holds: dict[int, Hold] = {}
+        self.refused: set[int] = set()
+        self.burnt: set[int] = set()
+        self.granted = self.spent = self.refunded = self.gone = 0
+
+    def available(self) -> int:
+        return sum(lot.left for lot in self.lots if lot.is_live(self.now))
+
+    def held(self) -> int:
+        return sum(len(one.credits) for one in self.holds.values() if one.state == "open")
+
+    def drop_expired(self) -> None:
+        for lot in self.lots:
+            if not lot.is_live(self.now):
+                self.gone += lot.left
+                lot.left = 0
+
+    def grant(self, name: str, amount: int, *, promo: bool, expires_at: datetime | None) -> None:
+        self.granted += amount
+        self.lots.append(Lot(name, promo, expires_at, len(self.lots), amount))
+
+    def reserve(self, name: int, amount: int, expires_at: datetime) -> bool:
+        if name in self.refused or name in self.burnt or expires_at <= self.now or self.available() < amount:
+            self.refused.add(name)
+            return False
+        taken = []
+        for _ in range(amount):
+            live = [lot for lot in self.lots if lot.left and lot.is_live(self.now)]
+            never = START + timedelta(days=9999)
+            lot = min(live, key=lambda one: (one.expires_at or never, not one.promo, one.order))
+            lot.left -= 1
+            taken.append(lot)
+        self.holds[name] = Hold(taken, expires_at, PRICE)
+        return True
+
+    def end(self, name: int, charge: int, *, grace: bool = True) -> None:
+        hold = self.holds[name]
+        hold.state = "ended"
+        hold.charged, rest = hold.credits[:charge], hold.credits[charge:]
+        self.spent += charge
+        self._back(rest, grace=grace)
+
+    def refund(self, name: int, amount: int) -> bool:
+        hold = self.holds.get(name)
+        if hold is None or hold.state != "ended" or len(hold.charged) < amount:
+            return False
+        back, hold.charged = hold.charged[-amount:], hold.charged[: len(hold.charged) - amount]
+        self.refunded += amount
+        self._back(back[::-1], grace=True)
+        return True
+
+    def _back(self, credits_: list[Lot], *, grace: bool) -> None:
+        graces: dict[int, Lot] = {}
+        for lot in credits_:
+            if lot.is_live(self.now) or not grace:
+                lot.left += 1
+                continue
+            if lot.order not in graces:
+                graces[lot.order] = Lot("grace", lot.promo, self.now + GRACE, len(self.lots))
+                self.lots.append(graces[lot.order])
+            graces[lot.order].left += 1
+        self.drop_expired()
+
+
+class LedgerMatchesModel(RuleBasedStateMachine):
+    """Runs both side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.books = Books()
+        self.model = Model()
+        self.grants_count = self.names_count = self.refunds_count = 0
+
+    def _do(self, command: LedgerCommand) -> list[Message]:
+        self.model.drop_expired()
+        return self.books.do(command)
+
+    def _pick(self, pick: int, state: str) -> int:
+        """Give a name: of a reservation in a state, if there is one, else any; 7 asks for one never seen."""
+        names = [name for name, hold in self.model.holds.items() if hold.state == state]
+        if pick == 7:
+            self.names_count += 1
+            return self.names_count
+        everything = [*self.model.holds, *self.model.refused, *self.model.burnt]
+        names = (everything if pick == 6 else names) or everything or [0]
+        return names[pick % len(names)]
+
+    @rule(
+        amount=st.integers(1, 300),
+        source=st.sampled_from(SOURCES),
+        days=st.one_of(st.none(), st.integers(0, 6)),
+    )
+    def give(self, amount: int, source: str, days: int | None) -> None:
+        self.grants_count += 1
+        name = f"g{self.grants_count}"
+        expires_at = None if days is None else self.model.now + timedelta(days=days)
+        command = grant(name, amount, source=source, expires_at=expires_at)
+        self._do(command)
+        self.model.grant(name, amount, promo=source == "promo", expires_at=expires_at)
+        self.model.drop_expired()
+        assert self._do(command) == []
+
+    @rule(amount=st.integers(1, 120), hours=st.integers(0, 150))
+    def hold(self, amount: int, hours: int) -> None:
+        self.names_count += 1
+        self._reserve(self.names_count, amount, hours)
+
+    @rule(pick=PICKS, amount=st.integers(1, 120), hours=st.integers(0, 150))
+    def hold_again(self, pick: int, amount: int, hours: int) -> None:
+        self._reserve(self._pick(pick, "ended"), amount, hours)
+
+    def _reserve(self, name: int, amount: int, hours: int) -> None:
+        expires_at = self.model.now + timedelta(hours=hours)
+        answer = self._do(reserve(name, amount, expires_at=expires_at))[-1]
+        if name in self.model.holds:
+            assert not isinstance(answer, (TaskFunded, TaskUnfunded))
+        elif self.model.reserve(name, amount, expires_at):
+            assert isinstance(answer, TaskFunded)
+        else:
+            assert isinstance(answer, TaskUnfunded)
+
+    @rule(pick=PICKS, amount=st.integers(0, 150), delivered=st.integers(0, 15), by=st.sampled_from("ab"))
+    def charge(self, pick: int, amount: int, delivered: int, by: str) -> None:
+        name = self._pick(pick, "open")
+        bills = self._bills(self._do(settle(name, amount, delivered=delivered, by=by)))
+        hold = self.model.holds.get(name)
+        if hold is None or hold.state != "open":
+            assert bills == []
+            return
+        charge = min(amount, len(hold.credits), delivered * hold.price)
+        self.model.end(name, charge)
+        assert [one.settled_credits_micro for one in bills] == [charge]
+
+    @rule(pick=PICKS, reason=st.sampled_from(["cancelled", "deadline_exceeded"]), by=st.sampled_from("ab"))
+    def let_go(self, pick: int, reason: str, by: str) -> None:
+        name = self._pick(pick, "open")
+        bills = self._bills(self._do(release(name, reason=reason, by=by)))
+        hold = self.model.holds.get(name)
+        if hold is None:
+            self.model.burnt.add(name)
+        if hold is None or hold.state != "open":
+            assert bills == []
+            return
+        self.model.end(name, 0, grace=reason != "cancelled")
+        assert [one.settled_credits_micro for one in bills] == [0]
+
+    @rule(pick=PICKS, amount=st.integers(1, 60))
+    def pay_back(self, pick: int, amount: int) -> None:
+        charged = [name for name, hold in self.model.holds.items() if hold.charged]
+        name = charged[pick % len(charged)] if charged and pick < 6 else self._pick(pick, "ended")
+        self.refunds_count += 1
+        messages = self._do(refund(name, amount, number=self.refunds_count))
+        refunded = any(isinstance(one, EntryRecorded) and one.kind == "refund" for one in messages)
+        assert refunded == self.model.refund(name, amount)
+
+    @rule(hours=st.integers(1, 40))
+    def wait(self, hours: int) -> None:
+        # Short of what is remembered: forgetting has tests of its own.
+        if self.model.now + timedelta(hours=hours) < START + timedelta(days=29):
+            self.model.now += timedelta(hours=hours)
+            self.books.now = self.model.now
+
+    @precondition(lambda self: self.books.account.grants)
+    @rule()
+    def tick(self) -> None:
+        self.model.drop_expired()
+        due = [
+            name
+            for name, hold in self.model.holds.items()
+            if hold.state == "open" and hold.expires_at <= self.model.now
+        ]
+        bills = self._bills(self.books.tick())
+        for name in due:
+            self.model.end(name, 0)
+        assert sorted(one.reservation_id for one in bills) == sorted(map(rsv, due))
+        assert self.books.tick() == []
+
+    @invariant()
+    def balances_are_equal(self) -> None:
+        assert self.books.available == self.model.available()
+        assert self.books.held == self.model.held()
+
+    @invariant()
+    def grants_are_equal(self) -> None:
+        for lot in self.model.lots:
+            if lot.name != "grace" and lot.is_live(self.model.now):
+                assert self.books.left(lot.name) == lot.left
+                assert grt(lot.name) in self.books.account.grants
+
+    @invariant()
+    def every_credit_is_somewhere(self) -> None:
+        model = self.model
+        unswept = sum(lot.left for lot in model.lots if not lot.is_live(model.now))
+        assert model.granted + model.refunded == (
+            model.available() + model.held() + model.spent + model.gone + unswept
+        )
+        account = self.books.account
+        assert (
+            account.granted_credits_micro,
+            account.settled_credits_micro,
+            account.refunded_credits_micro,
+        ) == (
+            model.granted,
+            model.spent,
+            model.refunded,
+        )
+
+    @invariant()
+    def every_reservation_has_one_bill_when_it_ended(self) -> None:
+        for name, hold in self.model.holds.items():
+            assert len(self.books.settled(name)) == (hold.state == "ended")
+
+    @staticmethod
+    def _bills(messages: list[Message]) -> list[TaskSettled]:
+        return [one for one in messages if isinstance(one, TaskSettled)]
+
+
+LedgerMatchesModel.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+TestLedgerMatchesModel = LedgerMatchesModel.TestCase
