@@ -1,0 +1,270 @@
+"""Builders and fakes for the tests of delivery."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from PIL import Image
+
+from services.delivery.domain.endpoints import Endpoint, WebhookAnswer, WebhookRequest
+from services.delivery.domain.messages import AttemptReason, SelectionReceived
+from services.delivery.domain.records import KeptOutputs, Redelivery
+from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
+from winnow.contracts.events import TaskSelected
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import (
+    Output,
+    ProfileRef,
+    ProviderCost,
+    SelectedCandidate,
+    StoredObject,
+)
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+ACCOUNT = "acct_a"
+PRICE = 1_500_000
+
+
+def task_id(name: str = "one") -> str:
+    return derive_id(Prefix.task, name)
+
+
+def candidate_id(index: int, task: str = "one") -> str:
+    return derive_id(Prefix.candidate, task, index)
+
+
+def image_bytes(
+    kind: str = "JPEG", *, size: tuple[int, int] = (640, 480), mode: str = "RGB", **save: object
+) -> bytes:
+    gradient = Image.linear_gradient("L")
+    turned = [
+        gradient,
+        gradient.transpose(Image.Transpose.ROTATE_180),
+        gradient.transpose(Image.Transpose.ROTATE_90),
+    ]
+    image = Image.merge("RGB", [one.resize(size) for one in turned])
+    buffer = io.BytesIO()
+    image.convert(mode).save(buffer, kind, **save)
+    return buffer.getvalue()
+
+
+def stored(content: bytes, key: str = "candidates/x", content_type: str = "image/jpeg") -> StoredObject:
+    return StoredObject(
+        bucket="private",
+        key=key,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        content_type=content_type,
+    )
+
+
+def selected(index: int, content: bytes = b"picture", task: str = "one") -> SelectedCandidate:
+    return SelectedCandidate(
+        candidate_id=candidate_id(index, task),
+        rank=index + 1,
+        score=90.0 - index,
+        stored=stored(content, f"candidates/{task}/{index}"),
+    )
+
+
+def selection(
+    k: int = 2,
+    candidates: Sequence[SelectedCandidate] | None = None,
+    *,
+    task: str = "one",
+    reserved: int | None = None,
+) -> TaskSelected:
+    chosen = [selected(index, task=task) for index in range(k)] if candidates is None else list(candidates)
+    return TaskSelected(
+        task_id=task_id(task),
+        account_id=ACCOUNT,
+        k=k,
+        profile=ProfileRef(name="headshot", version=1),
+        selected=chosen,
+        set_aside=[],
+        reason="first_k",
+        reservation_id=derive_id(Prefix.reservation, task),
+        price_per_output_credits_micro=PRICE,
+        reserved_credits_micro=k * PRICE if reserved is None else reserved,
+        cost=ProviderCost(expected_usd_micro=40_000, actual_usd_micro=38_000, attempts_count=4),
+    )
+
+
+def selection_received(event: TaskSelected | None = None) -> SelectionReceived:
+    return SelectionReceived(event or selection(), "request-1")
+
+
+def output(index: int, task: str = "one") -> Output:
+    one = selected(index, task=task)
+    return Output(
+        output_id=derive_id(Prefix.output, one.candidate_id),
+        candidate_id=one.candidate_id,
+        rank=one.rank,
+        score=one.score,
+        stored=stored(b"finished", f"outputs/{index}"),
+        thumbnail=stored(b"small", f"thumbs/{index}", "image/webp"),
+    )
+
+
+def endpoint(name: str = "one", url: str = "https://example.com/hook", **changes: object) -> Endpoint:
+    made = Endpoint(derive_id(Prefix.endpoint, name), ACCOUNT, url, (), enabled=True, created_at=NOW)
+    return replace(made, **changes)
+
+
+@dataclass
+class MovedClock:
+    """A clock that stands still until it is moved."""
+
+    at: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at.timestamp()
+
+
+@dataclass
+class MemoryFiles:
+    """The object store in a dictionary; ``failures`` calls raise Unavailable."""
+
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    failures: int = 0
+
+    def keep(self, candidate: SelectedCandidate, content: bytes) -> None:
+        self.objects[candidate.stored.bucket, candidate.stored.key] = content
+
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        self._fail()
+        self.objects[bucket, key] = body
+
+    async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
+        self._fail()
+        if (bucket, key) not in self.objects:
+            raise NotFound("absent")
+        if len(self.objects[bucket, key]) > max_bytes:
+            raise ValueError
+        return self.objects[bucket, key]
+
+    async def delete(self, bucket: str, keys: list[str]) -> None:
+        self._fail()
+        for key in keys:
+            self.objects.pop((bucket, key), None)
+
+    async def presign_get(
+        self, bucket: str, key: str, *, expires_in_s: int, filename: str, content_type: str
+    ) -> str:
+        return f"https://store/{bucket}/{key}?expires={expires_in_s}&file={filename}&type={content_type}"
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("away")
+
+
+@dataclass
+class MemoryEndpoints:
+    """The endpoints in a dictionary."""
+
+    kept: dict[str, Endpoint] = field(default_factory=dict)
+
+    async def add(self, endpoint: Endpoint, endpoints_max: int) -> None:
+        if len(await self.of_account(endpoint.account_id)) >= endpoints_max:
+            raise Refused(ErrorCode.out_of_bounds, "too many")
+        self.kept[endpoint.endpoint_id] = endpoint
+
+    async def of_account(self, account_id: str) -> list[Endpoint]:
+        return [one for one in self.kept.values() if one.account_id == account_id]
+
+    async def remove(self, account_id: str, endpoint_id: str) -> bool:
+        one = self.kept.get(endpoint_id)
+        if one is None or one.account_id != account_id:
+            return False
+        del self.kept[endpoint_id]
+        return True
+
+    async def subscribed(self, account_id: str, event_type: str) -> list[Endpoint]:
+        return [
+            one
+            for one in await self.of_account(account_id)
+            if one.enabled and (not one.event_types or event_type in one.event_types)
+        ]
+
+    async def find(self, endpoint_id: str) -> Endpoint | None:
+        return self.kept.get(endpoint_id)
+
+    async def note_success(self, endpoint_id: str) -> None:
+        self.kept[endpoint_id] = replace(self.kept[endpoint_id], failing_since=None)
+
+    async def note_failure(self, endpoint_id: str, at: datetime, *, disable: bool) -> None:
+        one = self.kept[endpoint_id]
+        self.kept[endpoint_id] = replace(
+            one, failing_since=one.failing_since or at, enabled=one.enabled and not disable
+        )
+
+
+@dataclass
+class MemoryIndex:
+    """The index in dictionaries."""
+
+    outputs: dict[str, tuple[datetime, tuple[str, ...]]] = field(default_factory=dict)
+    webhooks: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+    asked: list[Redelivery] = field(default_factory=list)
+
+    async def note_outputs(self, task_id: str, account_id: str, keys: Sequence[str], at: datetime) -> None:
+        self.outputs[task_id] = (at, tuple(keys))
+
+    async def outputs_before(self, at: datetime, limit: int) -> list[KeptOutputs]:
+        old = [KeptOutputs(one, keys) for one, (kept_at, keys) in self.outputs.items() if kept_at < at]
+        return old[:limit]
+
+    async def forget_outputs(self, task_ids: Sequence[str]) -> None:
+        for one in task_ids:
+            del self.outputs[one]
+
+    async def note_webhooks(
+        self, task_id: str, account_id: str, delivery_ids: Sequence[str], at: datetime
+    ) -> None:
+        self.webhooks[task_id] = (account_id, set(delivery_ids))
+
+    async def tasks_with_webhooks(self, account_id: str, limit: int) -> list[str]:
+        return [one for one, (account, _) in self.webhooks.items() if account == account_id][:limit]
+
+    async def task_of_delivery(self, account_id: str, delivery_id: str) -> str | None:
+        return next(
+            (
+                one
+                for one, (account, ids) in self.webhooks.items()
+                if account == account_id and delivery_id in ids
+            ),
+            None,
+        )
+
+    async def ask_redelivery(self, wanted: Redelivery, at: datetime) -> None:
+        self.asked.append(wanted)
+
+    async def asked_redeliveries(self, limit: int) -> list[Redelivery]:
+        return self.asked[:limit]
+
+    async def forget_redelivery(self, done: Redelivery) -> None:
+        self.asked.remove(done)
+
+
+@dataclass
+class RecordingSender:
+    """Keeps requests and gives the answers it was told, then successes."""
+
+    answers: list[WebhookAnswer] = field(default_factory=list)
+    requests: list[WebhookRequest] = field(default_factory=list)
+
+    async def check(self, url: str) -> None:
+        if not url.startswith("https://"):
+            raise Refused(ErrorCode.url_not_allowed, "no")
+
+    async def send(self, request: WebhookRequest) -> WebhookAnswer:
+        self.requests.append(request)
+        return self.answers.pop(0) if self.answers else WebhookAnswer(200, AttemptReason.accepted)

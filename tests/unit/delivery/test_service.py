@@ -1,0 +1,458 @@
+"""Delivery from edge to edge over a journal in memory: selection in, end and money out, webhooks sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from services.delivery import bus, rpc
+from services.delivery.app.delivery_log import DeliveryLog
+from services.delivery.app.endpoint_register import EndpointRegister
+from services.delivery.app.finishing import Finishing, FinishingLimits
+from services.delivery.app.machine import DeliveryMachine
+from services.delivery.app.outputs import Outputs
+from services.delivery.app.webhooks import Webhooks
+from services.delivery.app.work import performed_by
+from services.delivery.app.workbench import Workbench
+from services.delivery.clients.images import ImageFinisher
+from services.delivery.domain.decide import Policy
+from services.delivery.domain.endpoints import WebhookAnswer
+from services.delivery.domain.messages import AttemptReason, WebhookState
+from services.delivery.domain.task import TaskDelivery
+from tests.support.eventually import eventually
+from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.unit.delivery.builders import (
+    ACCOUNT,
+    NOW,
+    PRICE,
+    MemoryEndpoints,
+    MemoryFiles,
+    MemoryIndex,
+    MovedClock,
+    RecordingSender,
+    candidate_id,
+    endpoint,
+    image_bytes,
+    selection,
+    stored,
+    task_id,
+)
+from winnow.contracts.envelope import Envelope, Message, Recorded
+from winnow.contracts.errors import ErrorCode, NotFound, Refused
+from winnow.contracts.events import TaskFailed, TaskSelected
+from winnow.contracts.ids import Prefix, derive_id, shard_of
+from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, MESSAGES, TASKS
+from winnow.contracts.values import SelectedCandidate
+from winnow.runtime.journal import Journal, Source
+
+SHARDS = 4
+KEY = b"k" * 32
+
+
+@dataclass
+class Line:
+    """One process of delivery; two of them may share stores and bus."""
+
+    clock: MovedClock = field(default_factory=MovedClock)
+    journal_store: MemoryJournalStore = field(default_factory=MemoryJournalStore)
+    bus: MemoryBus = field(default_factory=MemoryBus)
+    files: MemoryFiles = field(default_factory=MemoryFiles)
+    endpoints: MemoryEndpoints = field(default_factory=MemoryEndpoints)
+    index: MemoryIndex = field(default_factory=MemoryIndex)
+    sender: RecordingSender = field(default_factory=RecordingSender)
+    within_s: float = 5.0
+    offsets: dict[int, int] = field(default_factory=dict)
+    pumped: int = 0
+
+    def __post_init__(self) -> None:
+        self.images = ImageFinisher(threads=1, pixels_max=4_000_000, thumbnail_px=64)
+        self.journal: Journal[TaskDelivery] = Journal(
+            DeliveryMachine(Policy(schedule_s=(0, 5, 300))),
+            self.journal_store,
+            self.bus,
+            self.clock,
+            shards=SHARDS,
+        )
+        finishing = Finishing(
+            self.journal,
+            self.files,
+            self.images,
+            self.index,
+            self.clock,
+            limits=FinishingLimits(self.within_s, 10_000_000, 4),
+            outputs_bucket="outputs",
+            name_key=KEY,
+        )
+        webhooks = Webhooks(
+            self.journal,
+            self.endpoints,
+            self.index,
+            self.sender,
+            self.clock,
+            signing_key=KEY,
+            at_once_max=8,
+            per_endpoint_max=2,
+        )
+        self.workbench = Workbench(performed_by(finishing, webhooks), shards=SHARDS)
+        self.journal.listen(self.workbench)
+        self.outputs = Outputs(
+            self.journal,
+            self.index,
+            self.files,
+            self.files,
+            self.clock,
+            retention_s=86_400,
+            outputs_bucket="outputs",
+        )
+        self.register = EndpointRegister(
+            self.endpoints, self.sender, self.clock, signing_key=KEY, endpoints_max=2
+        )
+        self.log = DeliveryLog(self.journal, self.index, self.clock)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Line]:
+        journal = asyncio.create_task(self.journal.run())
+        pump = asyncio.create_task(self._pump())
+        self.journal.assign(str(one) for one in range(SHARDS))
+        try:
+            yield self
+        finally:
+            await self.workbench.stop(0.0)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            await self.journal.drain()
+            journal.cancel()
+            await asyncio.gather(journal, return_exceptions=True)
+            self.images.close()
+
+    async def receive(self, message: Message, event_id: str | None = None) -> None:
+        """Hand a message over as the bus would."""
+        subject = str(getattr(message, "task_id", ""))
+        envelope = Envelope(
+            event_id=event_id or derive_id(Prefix.event, message.type, subject),
+            occurred_at=NOW,
+            producer="test",
+            subject=subject,
+            sequence=1,
+            correlation_id="request-1",
+            causation_id="cause-1",
+        )
+        await self._receive(Recorded(envelope, message))
+
+    async def _receive(self, recorded: Recorded[Message]) -> None:
+        if recorded.message.type not in bus.TABLE:
+            return
+        partition = shard_of(recorded.message.task_id, SHARDS)
+        offset = self.offsets.get(partition, 0)
+        self.offsets[partition] = offset + 1
+        cause = bus.TABLE[recorded.message.type](recorded, "")
+        consumed = await self.journal.consume(
+            str(partition), Source(TASKS.name, partition), [(offset, cause)]
+        )
+        assert consumed.failed is None
+
+    async def _pump(self) -> None:
+        """Give our own events back to us, as the topic does."""
+        while True:
+            while self.pumped < len(self.bus.messages):
+                topic, _, _, body = self.bus.messages[self.pumped]
+                self.pumped += 1
+                if topic == TASKS.name:
+                    document = json.loads(body)
+                    await self._receive(Recorded.from_document(document, MESSAGES[document["type"]]))
+            await asyncio.sleep(0.002)
+
+    def published(self, topic: str) -> list[dict]:
+        return [json.loads(body) for name, _, _, body in self.bus.messages if name == topic]
+
+    def order(self, *contents: bytes, k: int | None = None) -> TaskSelected:
+        """Store candidates and give the selection of them."""
+        chosen = []
+        for index, content in enumerate(contents):
+            one = SelectedCandidate(
+                candidate_id=candidate_id(index),
+                rank=index + 1,
+                score=90.0,
+                stored=stored(content, f"candidates/{index}"),
+            )
+            self.files.keep(one, content)
+            chosen.append(one)
+        return selection(k or len(chosen), chosen)
+
+    def state(self) -> TaskDelivery | None:
+        return self.journal.state(task_id())
+
+    def webhook_state(self) -> WebhookState | None:
+        state = self.state()
+        return state.webhooks[0].state if state and state.webhooks else None
+
+
+PICTURES = (image_bytes(size=(300, 200)), image_bytes("PNG", size=(200, 300)))
+
+
+async def test_a_selection_becomes_outputs_an_end_a_charge_and_links():
+    async with Line().running() as line:
+        await line.receive(line.order(*PICTURES))
+        await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
+        (end,) = line.published(TASKS.name)
+        (settle,) = line.published(LEDGER_COMMAND_TOPIC.name)
+        assert end["type"] == "task.delivered"
+        assert (settle["type"], settle["amount_credits_micro"]) == ("SettleCredits", 2 * PRICE)
+        assert end["correlation_id"] == settle["correlation_id"] == "request-1"
+        assert [one["stored"]["content_type"] for one in end["outputs"]] == ["image/jpeg", "image/png"]
+        for one in end["outputs"]:
+            for part, folder in (("stored", "outputs"), ("thumbnail", "thumbs")):
+                key = one[part]["key"]
+                assert key.startswith(f"{folder}/{ACCOUNT}/")
+                assert one[part]["sha256"] in key
+                assert len(line.files.objects["outputs", key]) == one[part]["size_bytes"]
+        links = await line.outputs.renew_links(ACCOUNT, task_id(), 0)
+        assert [one.output_id for one in links] == [one["output_id"] for one in end["outputs"]]
+        assert links[0].expires_in_s == 300
+        assert "expires=300" in links[0].url
+
+
+async def test_a_selection_that_comes_twice_delivers_and_charges_once():
+    async with Line().running() as line:
+        order = line.order(PICTURES[0])
+        await line.receive(order)
+        await line.receive(order)
+        await line.receive(order, derive_id(Prefix.event, "another"))
+        await eventually(lambda: (state := line.state()) and state.is_final)
+        assert len(line.published(TASKS.name)) == 1
+        assert len(line.published(LEDGER_COMMAND_TOPIC.name)) == 1
+
+
+async def test_changed_bytes_and_missing_or_broken_objects_are_not_delivered():
+    async with Line().running() as line:
+        order = line.order(PICTURES[0], PICTURES[1], b"not an image", PICTURES[1] + b"x")
+        line.files.keep(order.selected[1], PICTURES[1][:-1] + b"?")
+        del line.files.objects["private", "candidates/3"]
+        await line.receive(order)
+        await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
+        (end,) = line.published(TASKS.name)
+        assert (end["type"], end["missing_count"]) == ("task.partially_delivered", 3)
+        assert [one["candidate_id"] for one in end["outputs"]] == [candidate_id(0)]
+        assert line.published(LEDGER_COMMAND_TOPIC.name)[0]["amount_credits_micro"] == PRICE
+
+
+async def test_nothing_deliverable_fails_the_task_and_releases_everything():
+    async with Line().running() as line:
+        await line.receive(line.order(b"not an image"))
+        await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
+        assert [one["type"] for one in line.published(TASKS.name)] == ["task.failed"]
+        assert line.published(LEDGER_COMMAND_TOPIC.name)[0]["type"] == "ReleaseCredits"
+        with pytest.raises(NotFound):
+            await line.outputs.renew_links(ACCOUNT, task_id(), 0)
+
+
+async def test_a_store_that_is_away_for_a_moment_only_delays():
+    async with Line().running() as line:
+        line.files.failures = 2
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.published(TASKS.name))
+        assert line.published(TASKS.name)[0]["type"] == "task.delivered"
+
+
+async def test_a_store_that_stays_away_ends_the_task_in_time():
+    async with Line(within_s=0.05).running() as line:
+        line.files.failures = 10_000
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.published(TASKS.name))
+        assert line.published(TASKS.name)[0]["reason"] == "finishing_timed_out"
+
+
+async def test_a_new_owner_resumes_finishing_from_state():
+    first = Line()
+    first.files.failures = 10_000
+    async with first.running():
+        await first.receive(first.order(PICTURES[0]))
+        await eventually(lambda: first.journal_store.blocks)
+    assert first.published(TASKS.name) == []
+    first.files.failures = 0
+    second = Line(journal_store=first.journal_store, bus=first.bus, files=first.files, offsets=first.offsets)
+    async with second.running():
+        await eventually(lambda: second.published(TASKS.name))
+    assert second.published(TASKS.name)[0]["type"] == "task.delivered"
+
+
+async def test_every_subscribed_endpoint_hears_of_the_end_and_no_other_does():
+    line = Line()
+    line.endpoints.kept = {
+        one.endpoint_id: one
+        for one in (
+            endpoint("all"),
+            endpoint("ends", event_types=("task.delivered",)),
+            endpoint("fails", event_types=("task.failed",)),
+            endpoint("off", enabled=False),
+            endpoint("stranger", account_id="acct_b"),
+        )
+    }
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: (state := line.state()) and state.is_final)
+        assert len(line.sender.requests) == 2
+        assert len({one.delivery_id for one in line.sender.requests}) == 2
+        assert len({one.secret for one in line.sender.requests}) == 2
+        body = json.loads(line.sender.requests[0].body)
+        assert body["type"] == "task.delivered"
+        assert body["data"] | {"outputs": None} == {
+            "task_id": task_id(),
+            "state": "delivered",
+            "k": 1,
+            "delivered_count": 1,
+            "outputs": None,
+            "outputs_truncated": False,
+        }
+
+
+async def test_the_end_of_a_task_that_delivery_never_saw_is_told_too():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    async with line.running():
+        failed = TaskFailed(
+            task_id=task_id(),
+            account_id=ACCOUNT,
+            code=ErrorCode.not_enough_passed,
+            stage="router",
+            reason="rounds_exhausted",
+        )
+        await line.receive(failed)
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        data = json.loads(line.sender.requests[0].body)["data"]
+        assert (data["state"], data["code"], data["delivered_count"]) == ("failed", "not_enough_passed", 0)
+
+
+async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    line.sender.answers = [WebhookAnswer(500, AttemptReason.server_error)]
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: (state := line.state()) and state.webhooks and state.webhooks[0].next_at)
+        assert len(line.sender.requests) == 1
+        line.clock.at += timedelta(seconds=7)
+        # The journal sleeps by the machine's clock; any message makes it look at the moved one.
+        line.journal.assign(str(one) for one in range(SHARDS))
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        first, second = line.sender.requests
+        assert (first.delivery_id, first.body) == (second.delivery_id, second.body)
+        assert second.at > first.at
+        (logged,) = await line.log.lines(ACCOUNT, "", 0)
+        assert [one.status for one in logged.webhook.attempts] == [500, 200]
+
+
+async def test_gone_switches_the_endpoint_off():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    line.sender.answers = [WebhookAnswer(410, AttemptReason.gone)]
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.webhook_state() is WebhookState.endpoint_disabled)
+        assert not line.endpoints.kept[endpoint().endpoint_id].enabled
+
+
+async def test_five_days_of_failure_switch_the_endpoint_off_and_a_success_clears_the_count():
+    line = Line()
+    one = endpoint(failing_since=NOW - timedelta(days=4))
+    line.endpoints.kept = {one.endpoint_id: one}
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        assert line.endpoints.kept[one.endpoint_id].failing_since is None
+        line.endpoints.kept[one.endpoint_id] = endpoint(failing_since=NOW - timedelta(days=5))
+        line.sender.answers = [WebhookAnswer(500, AttemptReason.server_error)]
+        await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
+        await eventually(lambda: not line.endpoints.kept[one.endpoint_id].enabled)
+
+
+async def test_a_deleted_endpoint_gets_nothing_more():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        await line.register.delete(ACCOUNT, endpoint().endpoint_id)
+        logged = await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
+        assert logged.webhook.state is WebhookState.pending
+        await eventually(lambda: line.webhook_state() is WebhookState.endpoint_disabled)
+        assert len(line.sender.requests) == 1
+
+
+async def test_a_redelivery_asked_of_a_process_that_does_not_own_the_task_reaches_its_owner():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        await line.journal.save()
+        other = Line(journal_store=line.journal_store, index=line.index)
+        logged = await other.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
+        assert logged.webhook.state is WebhookState.delivered
+        assert len(line.index.asked) == 1
+        assert await other.log.take_redeliveries() == 0
+        assert await line.log.take_redeliveries() == 1
+        await eventually(lambda: len(line.sender.requests) == 2)
+        assert line.index.asked == []
+        other.images.close()
+
+
+async def test_another_account_sees_and_reaches_nothing():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        delivery_id = line.sender.requests[0].delivery_id
+        with pytest.raises(NotFound):
+            await line.outputs.renew_links("acct_b", task_id(), 0)
+        with pytest.raises(NotFound):
+            await line.log.redeliver("acct_b", delivery_id)
+        with pytest.raises(NotFound):
+            await line.register.delete("acct_b", endpoint().endpoint_id)
+        assert await line.log.lines("acct_b", "", 0) == []
+        assert await line.log.lines("acct_b", task_id(), 0) == []
+        assert await line.register.of_account("acct_b") == []
+        assert len(await line.log.lines(ACCOUNT, task_id(), 0)) == 1
+
+
+async def test_an_endpoint_is_checked_bounded_and_has_a_secret_of_its_own():
+    line = Line()
+    one, secret = await line.register.register(ACCOUNT, "https://a.example/", [], bytes(10))
+    two, other = await line.register.register(ACCOUNT, "https://a.example/", ["task.failed"], bytes([1] * 10))
+    assert one.endpoint_id != two.endpoint_id
+    assert secret != other
+    assert secret.startswith("whsec_")
+    for url, types in (("http://a.example/", []), ("https://a.example/", ["task.x"]), ("https://b/", [])):
+        with pytest.raises(Refused):
+            await line.register.register(ACCOUNT, url, types, bytes([2] * 10))
+    line.images.close()
+
+
+async def test_outputs_past_their_retention_are_deleted_and_not_linked():
+    async with Line().running() as line:
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.published(TASKS.name))
+        assert await line.outputs.sweep() == 0
+        line.clock.at += timedelta(seconds=86_401)
+        with pytest.raises(NotFound):
+            await line.outputs.renew_links(ACCOUNT, task_id(), 0)
+        assert await line.outputs.sweep() == 1
+        assert [key for bucket, key in line.files.objects if bucket == "outputs"] == []
+        assert await line.outputs.sweep() == 0
+
+
+def test_every_code_that_delivery_gives_has_a_status():
+    assert {
+        ErrorCode.not_found,
+        ErrorCode.invalid_request,
+        ErrorCode.out_of_bounds,
+        ErrorCode.url_not_allowed,
+        ErrorCode.unavailable,
+    } <= set(rpc.STATUS)
