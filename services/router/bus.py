@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from services.router.app.router import Router
 from winnow.contracts.envelope import Recorded
@@ -12,19 +12,21 @@ from winnow.runtime.bus import Bus
 from winnow.runtime.journal import Cause, Journal
 from winnow.runtime.lanes import JournalLanes, Table, ToCause, cause_about
 
+READS: Final = (
+    "task.accepted",
+    "task.funded",
+    "task.unfunded",
+    "task.rejected",
+    "task.cancel_requested",
+    "task.cancelled",
+    "candidates.scored",
+)
+"""The events that a task run is told of."""
+
 
 def table(router: Router) -> Table:
     """Say what each event of a task is to its run; the router's own events are not read back."""
-    observed = _observed(router)
-    return {
-        "task.accepted": observed,
-        "task.funded": observed,
-        "task.unfunded": observed,
-        "task.rejected": observed,
-        "task.cancel_requested": observed,
-        "task.cancelled": observed,
-        "candidates.scored": observed,
-    }
+    return dict.fromkeys(READS, _observed(router))
 
 
 def _observed(router: Router) -> ToCause:

@@ -14,9 +14,7 @@ from winnow.runtime.log import get_logger
 _log = get_logger(__name__)
 _SAMPLE_EVERY_S: Final = 1.0
 
-ATTEMPTS: Final = Counter(
-    "winnow_router_attempts_total", "Attempts that ended.", ["offering", "outcome"]
-)
+ATTEMPTS: Final = Counter("winnow_router_attempts_total", "Attempts that ended.", ["offering", "outcome"])
 ATTEMPT_SECONDS: Final = Histogram(
     "winnow_router_attempt_seconds",
     "Time from submit to stored candidates.",
@@ -32,9 +30,7 @@ COST_DRIFT: Final = Counter(
 CRASHES: Final = Counter("winnow_router_attempt_crashes_total", "Attempts that hit a fault of ours.")
 WAITING: Final = Gauge("winnow_router_waiting_calls", "Calls that wait for a turn.")
 IN_FLIGHT: Final = Gauge("winnow_router_attempts_in_flight", "Attempts that are out.", ["offering"])
-BREAKER: Final = Gauge(
-    "winnow_router_breaker_open", "0 closed, 0.5 half open, 1 open.", ["offering"]
-)
+BREAKER: Final = Gauge("winnow_router_breaker_open", "0 closed, 0.5 half open, 1 open.", ["offering"])
 PASS_RATE: Final = Gauge("winnow_router_pass_rate_ratio", "Learnt pass rate.", ["offering"])
 _BREAKER_VALUES: Final = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 _USD_MICRO: Final = 1_000_000

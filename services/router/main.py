@@ -31,9 +31,7 @@ def build(settings: RouterSettings) -> Service:
     wire = Wire(service.clock)
     providers = _providers(settings, wire)
     catalogue = read_catalogue(Path(settings.catalogue_folder or CATALOGUE_FOLDER))
-    usable = {
-        name: one for name, one in catalogue.offerings.items() if one.provider in providers
-    }
+    usable = {name: one for name, one in catalogue.offerings.items() if one.provider in providers}
     record = RunRecord()
     router = Router(
         replace(catalogue, offerings=usable),

@@ -37,9 +37,7 @@ class RouterServicer(pb_grpc.RouterServiceServicer):
         """Quote an order."""
         quote = await _answer(
             context,
-            lambda: self._router.quote(
-                request.template, request.template_version, request.mode, request.k
-            ),
+            lambda: self._router.quote(request.template, request.template_version, request.mode, request.k),
         )
         return pb.QuoteResponse(
             expected_cost_usd_micro=quote.expected_cost_usd_micro,

@@ -25,12 +25,8 @@ class RouterSettings(ServiceSettings):
     replicate_key: SecretStr | None = Field(
         None, description="Token for Replicate; none: Replicate is not used."
     )
-    openai_base_url: str = Field(
-        "https://api.openai.com/v1", description="Address of OpenAI, with /v1."
-    )
-    openai_key: SecretStr | None = Field(
-        None, description="Key for OpenAI; none: OpenAI is not used."
-    )
+    openai_base_url: str = Field("https://api.openai.com/v1", description="Address of OpenAI, with /v1.")
+    openai_key: SecretStr | None = Field(None, description="Key for OpenAI; none: OpenAI is not used.")
     catalogue_folder: str = Field(
         "", description="Folder with offerings.yaml and templates.yaml; empty for the bundled ones."
     )

@@ -91,9 +91,7 @@ class RunRecord:
             msg = "the record is not bound to a journal"
             raise RuntimeError(msg)
         correlation_id = run.correlation_id or run.task_id
-        cause = Cause(
-            run.task_id, cause_id, message, correlation_id, traceparent=run.traceparent
-        )
+        cause = Cause(run.task_id, cause_id, message, correlation_id, traceparent=run.traceparent)
         backoff_s = _TELL_BACKOFF_S
         for _ in range(_TELL_TRIES - 1):
             try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from services.router.app.keeping import ImageKeeper, Work
 from services.router.app.ports import (
     Clock,
     Media,
@@ -16,36 +17,27 @@ from services.router.app.ports import (
 from services.router.app.supply import Supply
 from services.router.domain.calls import (
     Accepted,
-    CollectFailed,
     Finished,
     Generation,
     ImageRef,
-    NotAnImage,
     PollReply,
     Refused,
     Running,
     SubmitReply,
     Unknown,
 )
-from services.router.domain.catalogue import Offering
 from services.router.domain.health import Sign
 from services.router.domain.run import (
-    Attempt,
     AttemptAccepted,
     AttemptReturned,
     AttemptSlow,
-    Candidate,
-    Run,
 )
 from winnow.contracts.errors import NotFound, Unavailable
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, Mode, OutcomeClass
 
-COLLECT_TRIES: Final = 3
-COLLECT_TIMEOUT_S: Final = 60.0
-_COLLECT_BACKOFF_S: Final = 0.2
 _SLOW_FACTOR: Final = {Mode.fast: 2.0, Mode.low_cost: 4.0}
 POLL_INTERVAL_GROWTH: Final = 1.3
-POLL_INTERVAL_MAX_S: Final = 5.0
+POLL_INTERVAL_MAX_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +56,6 @@ class Ending:
 _Steps: TypeAlias = Coroutine[Any, Any, Ending]
 
 
-@dataclass(slots=True)
-class Work:
-    """A running attempt. ``is_unwanted`` is set when its task has ended."""
-
-    run: Run
-    attempt: Attempt
-    offering: Offering
-    unwanted: asyncio.Event = field(default_factory=asyncio.Event)
-    started_s: float = 0.0
-    reference: str | None = None
-    handle: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """Give the candidates of the attempt, in the order of the call."""
-        return [self.run.candidates[one] for one in self.attempt.candidate_ids]
-
-    @property
-    def price_usd_micro(self) -> int:
-        """Give the price of one image."""
-        return self.attempt.expected_cost_usd_micro // max(1, len(self.attempt.candidate_ids))
-
-
 class AttemptRunner:
     """Runs attempts. Whatever happens, each one ends in exactly one ``AttemptReturned``."""
 
@@ -101,6 +70,7 @@ class AttemptRunner:
         """Wire the runner; ``providers`` is keyed by provider name."""
         self._providers = providers
         self._media = media
+        self._keeper = ImageKeeper(providers, media)
         self._record = record
         self._supply = supply
         self._clock = clock
@@ -181,9 +151,7 @@ class AttemptRunner:
         attempt_id = work.attempt.attempt_id
         await self._record.tell(work.run, f"slow:{attempt_id}", AttemptSlow(attempt_id))
 
-    async def _submit_and_poll(
-        self, provider: Provider, work: Work, generation: Generation
-    ) -> Ending:
+    async def _submit_and_poll(self, provider: Provider, work: Work, generation: Generation) -> Ending:
         reply: SubmitReply = await provider.submit(work.offering, generation)
         if not isinstance(reply, Accepted):
             return self._ending(work, reply)
@@ -248,9 +216,7 @@ class AttemptRunner:
                     reply.retry_after_s,
                 )
             case Unknown():
-                return Ending(
-                    OutcomeClass.outcome_unknown, Sign.fault, reply.reason, work.reference
-                )
+                return Ending(OutcomeClass.outcome_unknown, Sign.fault, reply.reason, work.reference)
 
     async def _timed_out(self, work: Work) -> Ending:
         if work.reference is None:
@@ -273,7 +239,7 @@ class AttemptRunner:
         generated: Sequence[GeneratedCandidate] = ()
         failed: Sequence[FailedCandidate] = ()
         if ending.outcome is OutcomeClass.succeeded and not work.unwanted.is_set():
-            generated, failed = await self._keep_all(work, ending.images)
+            generated, failed = await self._keeper.keep_all(work, ending.images)
         self._learn(work, ending, latency_ms, has_images=bool(generated))
         return AttemptReturned(
             attempt_id=work.attempt.attempt_id,
@@ -300,58 +266,6 @@ class AttemptRunner:
             template = work.run.order.template
             self._supply.release_canary(work.offering.name, template.name, template.version)
 
-    async def _keep_all(
-        self, work: Work, images: Sequence[ImageRef]
-    ) -> tuple[Sequence[GeneratedCandidate], Sequence[FailedCandidate]]:
-        wanted = work.candidates
-        paired = list(zip(wanted, images, strict=False))
-        kept = await asyncio.gather(*(self._keep(work, one, image) for one, image in paired))
-        generated = [one for one in kept if isinstance(one, GeneratedCandidate)]
-        failed = [one for one in kept if isinstance(one, FailedCandidate)]
-        failed += [
-            FailedCandidate(candidate_id=one.candidate_id, reason="image_missing")
-            for one in wanted[len(paired) :]
-        ]
-        return generated, failed
-
-    async def _keep(
-        self, work: Work, candidate: Candidate, image: ImageRef
-    ) -> GeneratedCandidate | FailedCandidate:
-        try:
-            async with asyncio.timeout(COLLECT_TIMEOUT_S):
-                content = await self._collect(work, image)
-                stored = await self._media.keep_candidate(
-                    account_id=work.run.order.account_id if work.run.order else "",
-                    task_id=work.run.task_id,
-                    candidate_id=candidate.candidate_id,
-                    content=content,
-                )
-        except CollectFailed as error:
-            return FailedCandidate(candidate_id=candidate.candidate_id, reason=error.reason)
-        except NotAnImage:
-            return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_decodable")
-        except (TimeoutError, Unavailable):
-            return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_stored")
-        seed = candidate.seed if image.seed is None else image.seed
-        return GeneratedCandidate(
-            candidate_id=candidate.candidate_id, stored=stored, seed=max(0, seed)
-        )
-
-    async def _collect(self, work: Work, image: ImageRef) -> bytes:
-        if image.filtered:
-            raise CollectFailed("filtered", may_retry=False)
-        provider = self._providers[work.offering.provider]
-        backoff_s = _COLLECT_BACKOFF_S
-        for _ in range(COLLECT_TRIES - 1):
-            try:
-                return await provider.collect(work.offering, image)
-            except CollectFailed as error:
-                if not error.may_retry:
-                    raise
-            await asyncio.sleep(backoff_s)
-            backoff_s *= 4
-        return await provider.collect(work.offering, image)
-
 
 def _sign_of(refused: Refused) -> Sign:
     if refused.reason == "rate_limited":
@@ -361,9 +275,7 @@ def _sign_of(refused: Refused) -> Sign:
     return Sign.fault
 
 
-def _accepted(
-    parameters: object, names: Sequence[str]
-) -> dict[str, str | int | float | bool]:
+def _accepted(parameters: object, names: Sequence[str]) -> dict[str, str | int | float | bool]:
     if not isinstance(parameters, Mapping):
         return {}
     return {

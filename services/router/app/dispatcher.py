@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
 
 from services.router.app.ports import Clock, Record
 from services.router.app.supply import Supply
@@ -22,6 +22,9 @@ _IDLE_S: Final = 0.5
 """How often waiting work is looked at again without a sign: Retry-After and breakers end by time."""
 
 
+_Kind: TypeAlias = tuple[str, int, int, int, str, frozenset[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """Candidates of one run that could share a call: the same offerings were tried for them."""
@@ -30,6 +33,13 @@ class _Wanted:
     template: Template
     candidates: tuple[Candidate, ...]
     tried: frozenset[str]
+
+    @property
+    def kind(self) -> _Kind:
+        """Give what the choice of an offering depends on."""
+        order = self.run.order
+        size = (order.width, order.height, order.mode.value) if order is not None else (0, 0, "")
+        return (self.template.name, self.template.version, *size, self.tried)
 
 
 class Dispatcher:
@@ -41,7 +51,7 @@ class Dispatcher:
         supply: Supply,
         clock: Clock,
         *,
-        open_runs: Callable[[], Iterable[Run]],
+        waiting_runs: Callable[[], Iterable[Run]],
         attempts_max: int,
         epoch: str,
     ) -> None:
@@ -49,7 +59,7 @@ class Dispatcher:
         self._record = record
         self._supply = supply
         self._clock = clock
-        self._open_runs = open_runs
+        self._waiting_runs = waiting_runs
         self._attempts_max = attempts_max
         self._epoch = epoch
         self._serial = count()
@@ -100,12 +110,16 @@ class Dispatcher:
         turns: dict[str, list[tuple[Batch, Template]]] = defaultdict(list)
         runs: dict[str, Run] = {}
         spent: dict[str, int] = defaultdict(int)
+        # Nothing becomes free within a pass: what found no offering once need not ask again.
+        closed: set[_Kind] = set()
         for one in self._order.take([pair[0] for pair in waiting]):
             if self._supply.in_flight >= self._attempts_max:
                 self._order.give_back(one)
                 break
             calls = wanted[one.tag]
-            batch = self._batch(calls, spent[one.task_id])
+            batch = None
+            if calls.kind not in closed:
+                batch = self._batch(calls, spent[one.task_id], closed)
             if batch is None:
                 self._order.give_back(one)
                 continue
@@ -115,7 +129,7 @@ class Dispatcher:
             turns[one.task_id].append((batch, calls.template))
         return [(runs[task_id], batches) for task_id, batches in turns.items()]
 
-    def _batch(self, wanted: _Wanted, spent_usd_micro: int) -> Batch | None:
+    def _batch(self, wanted: _Wanted, spent_usd_micro: int, closed: set[_Kind]) -> Batch | None:
         """Choose the offering for a call and cut the call to what it takes and the cap allows."""
         run, order = wanted.run, wanted.run.order
         if order is None:
@@ -124,6 +138,7 @@ class Dispatcher:
             wanted.template, order.mode, width=order.width, height=order.height, tried=wanted.tried
         )
         if choice.offering is None:
+            closed.add(wanted.kind)
             return None
         offering = self._supply.catalogue.offerings[choice.offering]
         affordable = affordable_count(
@@ -146,7 +161,7 @@ class Dispatcher:
         now = self._clock.now()
         waiting: list[tuple[Waiting, _Wanted]] = []
         market = self._supply.market()
-        for run in self._open_runs():
+        for run in self._waiting_runs():
             order = run.order
             if order is None or run.task_id in self._told:
                 continue
@@ -195,9 +210,7 @@ class Dispatcher:
             self.wake()
 
 
-def _calls(
-    run: Run, template: Template, pending: Iterable[Candidate], size: int
-) -> Iterable[_Wanted]:
+def _calls(run: Run, template: Template, pending: Iterable[Candidate], size: int) -> Iterable[_Wanted]:
     alike: dict[frozenset[str], list[Candidate]] = defaultdict(list)
     for candidate in pending:
         alike[frozenset(candidate.tried)].append(candidate)

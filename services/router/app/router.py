@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from services.router.app.attempts import AttemptRunner, Work
+from services.router.app.attempts import AttemptRunner
 from services.router.app.dispatcher import Dispatcher
+from services.router.app.keeping import Work
 from services.router.app.ports import Clock, Media, Meter, Provider, Record
 from services.router.app.supply import Supply
 from services.router.domain.catalogue import PPM, Catalogue, Offering, Template
@@ -90,6 +91,7 @@ class Router:
         self._meter = meter
         self._shards = limits.shards
         self._runs: dict[str, Run] = {}
+        self._waiting: dict[str, Run] = {}
         self._works: dict[str, Work] = {}
         self._starting: list[tuple[Work, bool]] = []
         self._start = asyncio.Event()
@@ -98,21 +100,21 @@ class Router:
             record,
             self.supply,
             clock,
-            open_runs=lambda: list(self._runs.values()),
+            waiting_runs=lambda: list(self._waiting.values()),
             attempts_max=limits.attempts_max,
             epoch=limits.epoch,
         )
 
     # The journal's listener.
 
-    def changed(
-        self, aggregate_id: str, state: Run, recorded: Sequence[Recorded[Message]]
+    def changed(  # the journal's form
+        self,
+        aggregate_id: str,  # noqa: ARG002
+        state: Run,
+        recorded: Sequence[Recorded[Message]],
     ) -> None:
         """Start the attempts that were submitted, learn from verdicts, stop what is not wanted."""
-        if is_final(state):
-            self._runs.pop(aggregate_id, None)
-        else:
-            self._runs[aggregate_id] = state
+        self._hold(state)
         for one in recorded:
             message = one.message
             if isinstance(message, AttemptSubmitted):
@@ -127,12 +129,10 @@ class Router:
 
     def loaded(self, shard: str, states: Mapping[str, Run]) -> None:  # noqa: ARG002 (the listener's form)
         """Take over open runs: attempts that are out are polled, or count as unknown."""
-        for task_id, run in states.items():
-            self._runs[task_id] = run
+        for run in states.values():
+            self._hold(run)
             verdicts = {CandidateState.passed, CandidateState.rejected}
-            self.supply.learn(
-                run, [one for one, kept in run.candidates.items() if kept.state in verdicts]
-            )
+            self.supply.learn(run, [one for one, kept in run.candidates.items() if kept.state in verdicts])
             for attempt in run.outstanding:
                 self._begin(run, attempt.attempt_id, is_new=False)
             if run.phase is not Phase.running:
@@ -143,7 +143,18 @@ class Router:
         """Forget the runs of a lost shard; its attempts run out, and their results are not taken."""
         lost = [one for one in self._runs if str(shard_of(one, self._shards)) == shard]
         for task_id in lost:
-            del self._runs[task_id]
+            self._runs.pop(task_id, None)
+            self._waiting.pop(task_id, None)
+
+    def _hold(self, run: Run) -> None:
+        if is_final(run):
+            self._runs.pop(run.task_id, None)
+        else:
+            self._runs[run.task_id] = run
+        if run.pending:
+            self._waiting[run.task_id] = run
+        else:
+            self._waiting.pop(run.task_id, None)
 
     def _begin(self, run: Run, attempt_id: str, *, is_new: bool) -> None:
         if attempt_id in self._works:
@@ -227,9 +238,7 @@ class Router:
             template = self._catalogue.template(fact.template.name, fact.template.version)
             policy = template.rounds if template is not None else None
         envelope = recorded.envelope
-        return Observed(
-            fact, self.supply.market(), policy, envelope.correlation_id, envelope.traceparent
-        )
+        return Observed(fact, self.supply.market(), policy, envelope.correlation_id, envelope.traceparent)
 
     # Questions.
 
@@ -241,12 +250,8 @@ class Router:
         if k < 1:
             raise Refused(ErrorCode.out_of_bounds, "k is one or more")
         market = self.supply.market()
-        outlook = market.outlook(
-            found.name, found.version, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE
-        )
-        cheapest = market.cheapest_usd_micro(
-            found, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE
-        )
+        outlook = market.outlook(found.name, found.version, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE)
+        cheapest = market.cheapest_usd_micro(found, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE)
         if outlook is None or cheapest is None:
             raise Refused(ErrorCode.no_offering, "no offering fits this template and mode now")
         planned = plan_count(

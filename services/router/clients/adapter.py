@@ -93,9 +93,7 @@ class Adapter:
         503 says that the work was not taken. A gateway's 502 or 504 says nothing about what lies
         behind it. 500 counts as done unless the provider documents that it never bills it.
         """
-        if reply.status == 503 or (
-            reply.status == 500 and not offering.traits.server_error_billed
-        ):
+        if reply.status == 503 or (reply.status == 500 and not offering.traits.server_error_billed):
             return Refused(
                 OutcomeClass.rejected_without_work,
                 f"server_error_{reply.status}",

@@ -43,7 +43,10 @@ class Fal(Adapter):
         if generation.negative_prompt:
             document["negative_prompt"] = generation.negative_prompt
         # The platform's own retries would hide how often it fails, and what a late one costs.
-        headers = {"x-fal-no-retry": "1"}
+        headers = {
+            "x-fal-no-retry": "1",
+            "X-Fal-Request-Timeout": f"{offering.limits.total_timeout_s:.1f}",
+        }
         reply = await self._post(offering, f"{self._base_url}/{offering.model}", document, headers)
         if not isinstance(reply, Reply):
             return reply
@@ -96,9 +99,7 @@ class Fal(Adapter):
     async def _get(self, offering: Offering, url: str) -> Reply | PollReply:
         """Read a status or a result; what may pass by itself means: look again."""
         try:
-            reply = await self._wire.send(
-                "GET", url, limits=offering.limits, headers=self._headers()
-            )
+            reply = await self._wire.send("GET", url, limits=offering.limits, headers=self._headers())
         except (NotDeliveredError, ReplyLostError):
             return Running(retry_after_s=_BUSY_WAIT_S)
         if reply.status == 429 or (reply.status >= 500 and "x-fal-error-type" not in reply.headers):

@@ -115,9 +115,7 @@ def _ended(prediction: Mapping[str, object]) -> Finished | Refused | None:
             return Finished(tuple(ImageRef(url=one) for one in links if isinstance(one, str)))
         case "failed":
             reason = "content_policy" if "NSFW" in str(prediction.get("error")) else "model_failed"
-            return Refused(
-                OutcomeClass.rejected_without_work, reason, permanent=reason == "content_policy"
-            )
+            return Refused(OutcomeClass.rejected_without_work, reason, permanent=reason == "content_policy")
         case "canceled":
             return Refused(
                 OutcomeClass.rejected_without_work,

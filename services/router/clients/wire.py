@@ -134,9 +134,7 @@ class Wire:
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
-            limits = httpx.Limits(
-                max_connections=_CONNECTIONS_MAX, keepalive_expiry=_KEEPALIVE_S
-            )
+            limits = httpx.Limits(max_connections=_CONNECTIONS_MAX, keepalive_expiry=_KEEPALIVE_S)
             self._client = httpx.AsyncClient(
                 transport=AiohttpTransport(limits=limits, trust_env=False),
                 follow_redirects=False,
@@ -201,6 +199,5 @@ def is_allowed(url: str, *, base_url: str, hosts: Iterable[str]) -> bool:
     if scheme != "https" or port not in {None, 443}:
         return False
     return any(
-        host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
-        for allowed in hosts
+        host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed for allowed in hosts
     )

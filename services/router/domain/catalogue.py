@@ -185,9 +185,7 @@ class Catalogue:
         """Find a template version."""
         return self.templates.get((name, version))
 
-    def capable(
-        self, template: Template, mode: Mode, *, width: int, height: int
-    ) -> Sequence[Offering]:
+    def capable(self, template: Template, mode: Mode, *, width: int, height: int) -> Sequence[Offering]:
         """List the offerings a template may use in a mode at a size, by name."""
         policy = template.modes.get(mode)
         if policy is None:

@@ -210,9 +210,7 @@ def _select(draft: Draft, selection: Selection, reason: str) -> None:
             profile=order.profile,
             selected=_selected(run, selection.selected),
             set_aside=[
-                SetAsideCandidate(
-                    candidate_id=one.candidate_id, reason=one.reason.value, like=one.like
-                )
+                SetAsideCandidate(candidate_id=one.candidate_id, reason=one.reason.value, like=one.like)
                 for one in selection.set_aside
             ],
             reason=reason,
@@ -233,9 +231,7 @@ def _selected(run: Run, chosen: Sequence[Passed]) -> list[SelectedCandidate]:
             msg = "a candidate without bytes cannot have passed"
             raise ValueError(msg)
         selected.append(
-            SelectedCandidate(
-                candidate_id=one.candidate_id, rank=rank, score=one.score, stored=stored
-            )
+            SelectedCandidate(candidate_id=one.candidate_id, rank=rank, score=one.score, stored=stored)
         )
     return selected
 
@@ -245,11 +241,7 @@ def routes(run: Run) -> list[RouteLine]:
     lines: list[RouteLine] = []
     for offering in sorted({one.offering for one in run.attempts.values()}):
         attempts = [one for one in run.attempts.values() if one.offering == offering]
-        made = [
-            one
-            for one in run.candidates.values()
-            if one.offering == offering and one.stored is not None
-        ]
+        made = [one for one in run.candidates.values() if one.offering == offering and one.stored is not None]
         lines.append(
             RouteLine(
                 offering=offering,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
@@ -11,8 +10,8 @@ from services.router.domain.closing import conclude, plan_first, release
 from services.router.domain.draft import Draft
 from services.router.domain.market import Market
 from services.router.domain.planning import affordable_count
+from services.router.domain.returning import fail_candidates, take_back
 from services.router.domain.run import (
-    Attempt,
     AttemptAccepted,
     AttemptOverdue,
     AttemptReturned,
@@ -20,7 +19,6 @@ from services.router.domain.run import (
     AttemptTaken,
     Batch,
     CandidateState,
-    ChunkSent,
     DispatchAttempts,
     NotedScore,
     Observed,
@@ -33,13 +31,9 @@ from services.router.domain.run import (
     ScoresNoted,
     TimePassed,
 )
-from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Message
 from winnow.contracts.events import (
-    AttemptFinished,
     AttemptSubmitted,
-    CandidatesFailed,
-    CandidatesGenerated,
     CandidatesScored,
     TaskAccepted,
     TaskCancelled,
@@ -49,16 +43,6 @@ from winnow.contracts.events import (
     TaskUnfunded,
 )
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.contracts.values import FailedCandidate, GeneratedCandidate, OutcomeClass
-
-RETRIED = frozenset(
-    {
-        OutcomeClass.never_delivered,
-        OutcomeClass.rejected_without_work,
-        OutcomeClass.collectable,
-    }
-)
-"""Only these may be tried again (ARCHITECTURE §5): an unknown outcome is never blindly paid twice."""
 
 
 def decide(run: Run, message: RunMessage, now: datetime) -> Sequence[Message]:
@@ -74,7 +58,7 @@ def decide(run: Run, message: RunMessage, now: datetime) -> Sequence[Message]:
         case AttemptSlow():
             _slow(draft, message)
         case AttemptReturned():
-            _return(draft, message)
+            take_back(draft, message)
         case TimePassed():
             conclude(draft, None)
         case _:
@@ -112,9 +96,7 @@ def _observe(draft: Draft, message: Observed) -> None:
                 )
         case TaskFunded():
             if run.phase is Phase.accepted:
-                draft.add(
-                    RunFunded(reserved_credits_micro=message.event.reserved_credits_micro)
-                )
+                draft.add(RunFunded(reserved_credits_micro=message.event.reserved_credits_micro))
                 plan_first(draft, message.market)
         case TaskCancelRequested():
             _cancel(draft)
@@ -191,7 +173,7 @@ def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
     if not chosen:
         if not run.outstanding:
             # What is out may come back cheaper than expected; with nothing out, nothing will change.
-            _fail_candidates(draft, [one.candidate_id for one in waiting], "cost_cap_reached")
+            fail_candidates(draft, [one.candidate_id for one in waiting], "cost_cap_reached")
         return
     draft.add(
         AttemptSubmitted(
@@ -238,127 +220,3 @@ def _slow(draft: Draft, message: AttemptSlow) -> None:
     ]
     if freed:
         draft.add(AttemptOverdue(attempt_id=attempt.attempt_id, candidate_ids=freed))
-
-
-@dataclass(slots=True)
-class _Fates:
-    """What becomes of an attempt's candidates."""
-
-    generated: list[GeneratedCandidate] = field(default_factory=list)
-    failed: list[FailedCandidate] = field(default_factory=list)
-    retried: list[str] = field(default_factory=list)
-
-
-def _return(draft: Draft, message: AttemptReturned) -> None:
-    run = draft.run
-    attempt = run.attempts.get(message.attempt_id)
-    if attempt is None or attempt.outcome is not None:
-        return
-    fates = _Fates()
-    if run.phase is Phase.running:
-        fates = _fates(run, attempt, message)
-    actual = message.actual_cost_usd_micro
-    order = draft.order
-    draft.add(
-        AttemptFinished(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            attempt_id=attempt.attempt_id,
-            round_index=attempt.round_index,
-            offering=attempt.offering,
-            provider=attempt.provider,
-            outcome=message.outcome,
-            reason=message.reason,
-            provider_reference=message.reference or attempt.reference,
-            expected_cost_usd_micro=attempt.expected_cost_usd_micro,
-            actual_cost_usd_micro=attempt.expected_cost_usd_micro if actual is None else actual,
-            latency_ms=message.latency_ms,
-            will_retry=bool(fates.retried),
-        )
-    )
-    _add_fates(draft, attempt, fates)
-    conclude(draft, message.market)
-
-
-def _fates(run: Run, attempt: Attempt, message: AttemptReturned) -> _Fates:
-    """Sort an attempt's candidates; the first result of a candidate counts, a second is dropped."""
-    fates = _Fates()
-    brought = {one.candidate_id: one for one in message.generated}
-    reasons = {one.candidate_id: one.reason for one in message.failed}
-    tries_max = run.policy.tries_max if run.policy is not None else 1
-    for candidate_id in attempt.candidate_ids:
-        candidate = run.candidates[candidate_id]
-        if candidate.state not in {CandidateState.pending, CandidateState.in_flight}:
-            continue
-        if candidate_id in brought:
-            fates.generated.append(brought[candidate_id])
-        elif candidate.attempt_id != attempt.attempt_id:
-            continue
-        elif message.outcome in RETRIED and len(candidate.tried) + 1 < tries_max:
-            fates.retried.append(candidate_id)
-        elif not _is_out_elsewhere(run, candidate_id, attempt):
-            reason = reasons.get(candidate_id) or message.reason or message.outcome.value
-            fates.failed.append(FailedCandidate(candidate_id=candidate_id, reason=reason))
-    return fates
-
-
-def _is_out_elsewhere(run: Run, candidate_id: str, attempt: Attempt) -> bool:
-    return any(
-        candidate_id in other.candidate_ids
-        for other in run.outstanding
-        if other.attempt_id != attempt.attempt_id
-    )
-
-
-def _add_fates(draft: Draft, attempt: Attempt, fates: _Fates) -> None:
-    order = draft.order
-    if fates.generated:
-        chunk_id = derive_id(Prefix.chunk, attempt.attempt_id)
-        draft.add(
-            CandidatesGenerated(
-                task_id=order.task_id,
-                account_id=order.account_id,
-                attempt_id=attempt.attempt_id,
-                round_index=attempt.round_index,
-                offering=attempt.offering,
-                candidates=fates.generated,
-            )
-        )
-        draft.add(
-            ChunkSent(
-                task_id=order.task_id,
-                chunk_id=chunk_id,
-                candidate_ids=[one.candidate_id for one in fates.generated],
-            )
-        )
-        draft.add(
-            ScoreCandidates(
-                command_id=derive_id(Prefix.command, "score", chunk_id),
-                chunk_id=chunk_id,
-                task_id=order.task_id,
-                account_id=order.account_id,
-                round_index=attempt.round_index,
-                profile=order.profile,
-                candidates=fates.generated,
-            )
-        )
-    if fates.failed:
-        _add_failed(draft, fates.failed)
-
-
-def _fail_candidates(draft: Draft, candidate_ids: Sequence[str], reason: str) -> None:
-    _add_failed(draft, [FailedCandidate(candidate_id=one, reason=reason) for one in candidate_ids])
-
-
-def _add_failed(draft: Draft, failed: list[FailedCandidate]) -> None:
-    order = draft.order
-    draft.add(
-        CandidatesFailed(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            round_index=draft.run.round_index,
-            candidates=failed,
-        )
-    )
-
-

@@ -105,16 +105,13 @@ def _with(attempts: Mapping[str, Attempt], attempt: Attempt) -> dict[str, Attemp
     return {**attempts, attempt.attempt_id: attempt}
 
 
-def _changed(
-    candidates: Mapping[str, Candidate], changed: Iterable[Candidate]
-) -> dict[str, Candidate]:
+def _changed(candidates: Mapping[str, Candidate], changed: Iterable[Candidate]) -> dict[str, Candidate]:
     return {**candidates, **{one.candidate_id: one for one in changed}}
 
 
 def _planned(run: Run, event: RoundPlanned) -> Run:
     planned = [
-        Candidate(one.candidate_id, event.round_index, one.index, one.seed)
-        for one in event.candidates
+        Candidate(one.candidate_id, event.round_index, one.index, one.seed) for one in event.candidates
     ]
     return replace(
         run,
@@ -230,6 +227,5 @@ def _scored(run: Run, event: ScoresNoted) -> Run:
         candidates=_changed(run.candidates, scored),
         chunks={key: ids for key, ids in run.chunks.items() if key != event.chunk_id},
         scored_count=run.scored_count + len(scored),
-        passed_count=run.passed_count
-        + sum(1 for one in scored if one.state is CandidateState.passed),
+        passed_count=run.passed_count + sum(1 for one in scored if one.state is CandidateState.passed),
     )

@@ -129,14 +129,10 @@ class Quality:
         if breaker.state is BreakerState.half_open:
             if passed / scored > floor:
                 # The old verdicts were about another state of the model: forget them.
-                return Quality(
-                    self.prior_ppm, float(passed), float(scored), learnt_at_s=now_s
-                )
+                return Quality(self.prior_ppm, float(passed), float(scored), learnt_at_s=now_s)
             breaker = breaker.tripped(now_s, first_s=QUALITY_OPEN_S)
         elif (
-            breaker.state is BreakerState.closed
-            and total >= QUALITY_VERDICTS_MIN
-            and passes / total < floor
+            breaker.state is BreakerState.closed and total >= QUALITY_VERDICTS_MIN and passes / total < floor
         ):
             breaker = breaker.tripped(now_s, first_s=QUALITY_OPEN_S)
         return Quality(self.prior_ppm, passes, total, breaker, now_s)
@@ -161,9 +157,7 @@ class Health:
     in_flight: int = 0
 
     @classmethod
-    def fresh(
-        cls, *, concurrency_limit: int, latency_prior_ms: int, success_prior_ppm: int
-    ) -> Health:
+    def fresh(cls, *, concurrency_limit: int, latency_prior_ms: int, success_prior_ppm: int) -> Health:
         """Start from the catalogue's priors."""
         return cls(
             concurrency_limit=concurrency_limit,
@@ -246,8 +240,7 @@ def _faulted(health: Health, now_s: float, retry_after_s: float | None) -> Healt
     in_a_row = health.faults_in_a_row + 1
     state = health.breaker.at(now_s).state
     trips = state is BreakerState.half_open or (
-        state is BreakerState.closed
-        and (in_a_row >= FAULTS_IN_A_ROW or faults > FAULT_SHARE_MAX)
+        state is BreakerState.closed and (in_a_row >= FAULTS_IN_A_ROW or faults > FAULT_SHARE_MAX)
     )
     return replace(
         health,

@@ -30,9 +30,7 @@ class Market:
     rates: Mapping[str, Rates]
     day: date
 
-    def consider(
-        self, template: Template, mode: Mode, *, width: int, height: int
-    ) -> tuple[Considered, ...]:
+    def consider(self, template: Template, mode: Mode, *, width: int, height: int) -> tuple[Considered, ...]:
         """Give every capable and priced offering, as if each could start now."""
         capable = self.catalogue.capable(template, mode, width=width, height=height)
         considered = (self._considered(one, template, width, height) for one in capable)
@@ -52,18 +50,14 @@ class Market:
             price_usd_micro=price,
             success_rate_ppm=rates.success_rate_ppm if rates else offering.success_prior_ppm,
             pass_rate_ppm=(
-                rates.pass_rate_ppm.get((template.name, template.version), prior_ppm)
-                if rates
-                else prior_ppm
+                rates.pass_rate_ppm.get((template.name, template.version), prior_ppm) if rates else prior_ppm
             ),
             latency_ms=rates.latency_ms if rates else offering.latency_prior_ms,
             slots_free=1,
             overhead_ppm=rates.overhead_ppm if rates else 0,
         )
 
-    def outlook(
-        self, name: str, version: int, mode: Mode, *, width: int, height: int
-    ) -> Outlook | None:
+    def outlook(self, name: str, version: int, mode: Mode, *, width: int, height: int) -> Outlook | None:
         """Give the price and pass rate of the offering the mode would choose; None: nothing fits."""
         template = self.catalogue.template(name, version)
         if template is None or mode not in template.modes:
@@ -75,9 +69,7 @@ class Market:
                 return Outlook(one.pass_rate_ppm, one.price_usd_micro, one.offering)
         return None
 
-    def cheapest_usd_micro(
-        self, template: Template, mode: Mode, *, width: int, height: int
-    ) -> int | None:
+    def cheapest_usd_micro(self, template: Template, mode: Mode, *, width: int, height: int) -> int | None:
         """Give the least list price of one image; None when nothing fits."""
         considered = self.consider(template, mode, width=width, height=height)
         return min((one.price_usd_micro for one in considered), default=None)

@@ -138,9 +138,7 @@ class Run:
         """Give the candidates that wait for an attempt, in the order of the plan."""
         if self.phase is not Phase.running:
             return ()
-        return tuple(
-            one for one in self.candidates.values() if one.state is CandidateState.pending
-        )
+        return tuple(one for one in self.candidates.values() if one.state is CandidateState.pending)
 
     @property
     def cost(self) -> ProviderCost:

@@ -74,9 +74,7 @@ def _bits(perceptual_hash: str | None) -> int | None:
         return None
 
 
-def _resembled(
-    bits: int | None, distinct: Sequence[tuple[Passed, int | None]], distance: int
-) -> str | None:
+def _resembled(bits: int | None, distinct: Sequence[tuple[Passed, int | None]], distance: int) -> str | None:
     if bits is None:
         return None
     for kept, kept_bits in distinct:

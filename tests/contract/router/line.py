@@ -32,6 +32,7 @@ from services.router.store import RunMachine, RunRecord
 from simulators.darkroom import Darkroom
 from simulators.main import build
 from simulators.provider_profile import load_profile
+from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.router.builders import accepted, scored_candidate, template
 from winnow.contracts.envelope import Envelope, Message, Recorded
@@ -101,17 +102,22 @@ async def simulator(provider: str, *, seed: int = 1) -> AsyncIterator[Simulator]
     app = build(load_profile(f"flawless-{provider}"), seed=seed, darkroom=_DARKROOM[0])
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+    )
     server.capture_signals = _no_signals  # type: ignore[method-assign]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: _is(server), within_s=10)
     try:
         yield Simulator(f"http://127.0.0.1:{port}")
     finally:
         server.should_exit = True
         await serving
         listening.close()
+
+
+async def _is(server: uvicorn.Server) -> bool:
+    return server.started
 
 
 def _no_signals() -> Any:
@@ -124,7 +130,11 @@ def offering_of(provider: str, price_usd_micro: int = 3000, **changes: Any) -> O
         "replicate": Traits(is_async=True, seed=True, cancel=True),
         "openai": Traits(),
     }
-    models = {"fal": "fal-ai/flux/schnell", "replicate": "black-forest-labs/flux-dev", "openai": "gpt-image-1"}
+    models = {
+        "fal": "fal-ai/flux/schnell",
+        "replicate": "black-forest-labs/flux-dev",
+        "openai": "gpt-image-1",
+    }
     fields: dict[str, Any] = {
         "name": provider,
         "provider": provider,
@@ -320,7 +330,9 @@ async def line(
         meter,
         Limits(shards=SHARDS, attempts_max=attempts_max, epoch=epoch),
     )
-    journal: Journal[Run] = Journal(RunMachine(), world.store, world.bus, clock, shards=SHARDS, listener=router)
+    journal: Journal[Run] = Journal(
+        RunMachine(), world.store, world.bus, clock, shards=SHARDS, listener=router
+    )
     record.bind(journal)
     running = [asyncio.create_task(journal.run()), asyncio.create_task(router.run())]
     journal.assign(str(n) for n in range(SHARDS))
@@ -336,4 +348,3 @@ async def line(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await wire.close()
-

@@ -140,9 +140,7 @@ async def test_a_lost_reply_counts_as_spent_and_is_not_paid_again(provider: str)
         await one.order(k=1)
         selected = await one.until(*ENDS)
         assert isinstance(selected, TaskSelected)
-        unknown = [
-            a for a in of_kind(one, "attempt.finished") if a.outcome is OutcomeClass.outcome_unknown
-        ]
+        unknown = [a for a in of_kind(one, "attempt.finished") if a.outcome is OutcomeClass.outcome_unknown]
         assert len(unknown) == 1
         assert unknown[0].actual_cost_usd_micro == unknown[0].expected_cost_usd_micro
         assert not unknown[0].will_retry
@@ -191,14 +189,13 @@ async def test_images_that_do_not_come_fail_their_candidates() -> None:
 
 
 async def test_expired_links_fail_their_candidates() -> None:
-    async with simulator("fal") as api:
-        async with line({"fal": api}, recipe=template(rounds_max=1)) as one:
-            await api.control(links_expired=True)
-            await one.order(k=1)
-            failed: Any = await one.until(*ENDS)
-            assert failed.type == "task.failed"
-            reasons = {c.reason for e in of_kind(one, "candidates.failed") for c in e.candidates}
-            assert reasons == {"link_expired"}
+    async with simulator("fal") as api, line({"fal": api}, recipe=template(rounds_max=1)) as one:
+        await api.control(links_expired=True)
+        await one.order(k=1)
+        failed: Any = await one.until(*ENDS)
+        assert failed.type == "task.failed"
+        reasons = {c.reason for e in of_kind(one, "candidates.failed") for c in e.candidates}
+        assert reasons == {"link_expired"}
 
 
 async def test_an_unknown_status_word_means_look_again() -> None:
@@ -369,8 +366,4 @@ async def test_many_tasks_at_once_each_reach_one_end() -> None:
 def _all_have_references(one: Line) -> bool:
     runs = list(one.journal.owned().values())
     attempts = [a for run in runs for a in run.attempts.values()]
-    return (
-        bool(attempts)
-        and all(a.reference for a in attempts)
-        and not any(run.pending for run in runs)
-    )
+    return bool(attempts) and all(a.reference for a in attempts) and not any(run.pending for run in runs)

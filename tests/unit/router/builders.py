@@ -140,9 +140,7 @@ def scored_candidate(
     )
 
 
-def scored(
-    order: TaskAccepted, on: Market, chunk_id: str, candidates: list[ScoredCandidate]
-) -> Observed:
+def scored(order: TaskAccepted, on: Market, chunk_id: str, candidates: list[ScoredCandidate]) -> Observed:
     event = CandidatesScored(
         task_id=order.task_id,
         account_id=order.account_id,

@@ -93,6 +93,4 @@ def test_the_choice_may_start_and_every_alternative_has_a_reason(offers: list[Co
         elif one.refusal is None and one.slots_free > 0 and not one.tried and choice.offering:
             chosen = next(o for o in offers if o.offering == choice.offering)
             assert not chosen.tried
-            assert effective_price_usd_micro(chosen, POLICY) <= effective_price_usd_micro(
-                one, POLICY
-            )
+            assert effective_price_usd_micro(chosen, POLICY) <= effective_price_usd_micro(one, POLICY)

@@ -59,15 +59,10 @@ def test_a_higher_tier_goes_first_and_waiting_lifts_a_lower_one() -> None:
     assert [o.task_id for o in FairOrder().take([urgent, aged])] == ["acct_b-1", "acct_a-1"]
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(0, 200_000), st.integers(0, 9)), max_size=40
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 200_000), st.integers(0, 9)), max_size=40))
 def test_everything_that_waits_is_taken_once(entries: list[tuple[str, int, int]]) -> None:
     queue = [
-        Waiting(str(n), f"acct_{who}", priority, cost, 0.0)
-        for n, (who, cost, priority) in enumerate(entries)
+        Waiting(str(n), f"acct_{who}", priority, cost, 0.0) for n, (who, cost, priority) in enumerate(entries)
     ]
     taken = list(FairOrder().take(queue))
     assert sorted(one.task_id for one in taken) == sorted(one.task_id for one in queue)

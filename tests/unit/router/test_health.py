@@ -21,9 +21,7 @@ def fresh(limit: int = 8) -> Health:
 
 
 def attempt(health: Health, sign: Sign, now_s: float, retry_after_s: float | None = None) -> Health:
-    return health.started(now_s).ended(
-        sign, latency_ms=500, now_s=now_s, retry_after_s=retry_after_s
-    )
+    return health.started(now_s).ended(sign, latency_ms=500, now_s=now_s, retry_after_s=retry_after_s)
 
 
 def broken(now_s: float = 0.0) -> Health:

@@ -96,8 +96,7 @@ class Player:
     def dispatch(self, size: int = 4, price: int = 3000, offering: str = "cheap") -> None:
         ids = [one.candidate_id for one in self.run.pending]
         batches = tuple(
-            Batch(tuple(ids[n : n + size]), offering, offering, price, ())
-            for n in range(0, len(ids), size)
+            Batch(tuple(ids[n : n + size]), offering, offering, price, ()) for n in range(0, len(ids), size)
         )
         if batches:
             self.tell(DispatchAttempts(batches, self.on))

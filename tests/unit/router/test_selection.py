@@ -30,9 +30,7 @@ def distance(a: Passed, b: Passed) -> int:
 
 
 @given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
-def test_every_passed_candidate_has_exactly_one_fate(
-    passed: list[Passed], k: int, limit: int
-) -> None:
+def test_every_passed_candidate_has_exactly_one_fate(passed: list[Passed], k: int, limit: int) -> None:
     selection = choose_best(passed, k, duplicate_distance=limit)
     chosen = [one.candidate_id for one in selection.selected]
     aside = [one.candidate_id for one in selection.set_aside]
@@ -41,9 +39,7 @@ def test_every_passed_candidate_has_exactly_one_fate(
 
 
 @given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
-def test_the_selected_are_distinct_and_in_order_of_score(
-    passed: list[Passed], k: int, limit: int
-) -> None:
+def test_the_selected_are_distinct_and_in_order_of_score(passed: list[Passed], k: int, limit: int) -> None:
     selected = choose_best(passed, k, duplicate_distance=limit).selected
     assert [one.score for one in selected] == sorted((o.score for o in selected), reverse=True)
     for index, one in enumerate(selected):
@@ -69,9 +65,7 @@ def test_no_one_set_aside_beats_one_selected(passed: list[Passed], k: int, limit
 def test_the_order_of_arrival_does_not_matter(passed: list[Passed], k: int, shuffler: object) -> None:
     shuffled = list(passed)
     shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert choose_best(shuffled, k, duplicate_distance=10) == choose_best(
-        passed, k, duplicate_distance=10
-    )
+    assert choose_best(shuffled, k, duplicate_distance=10) == choose_best(passed, k, duplicate_distance=10)
 
 
 def test_the_better_of_two_look_alikes_is_kept() -> None:

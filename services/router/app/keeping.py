@@ -1,0 +1,102 @@
+"""What an attempt brought: each image is collected, checked and stored, or fails its candidate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.router.app.ports import Media, Provider
+from services.router.domain.calls import CollectFailed, ImageRef, NotAnImage
+from services.router.domain.catalogue import Offering
+from services.router.domain.run import Attempt, Candidate, Run
+from winnow.contracts.errors import Unavailable
+from winnow.contracts.values import FailedCandidate, GeneratedCandidate
+
+COLLECT_TRIES: Final = 3
+COLLECT_TIMEOUT_S: Final = 60.0
+_COLLECT_BACKOFF_S: Final = 0.2
+
+
+@dataclass(slots=True)
+class Work:
+    """A running attempt. ``is_unwanted`` is set when its task has ended."""
+
+    run: Run
+    attempt: Attempt
+    offering: Offering
+    unwanted: asyncio.Event = field(default_factory=asyncio.Event)
+    started_s: float = 0.0
+    reference: str | None = None
+    handle: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Give the candidates of the attempt, in the order of the call."""
+        return [self.run.candidates[one] for one in self.attempt.candidate_ids]
+
+    @property
+    def price_usd_micro(self) -> int:
+        """Give the price of one image."""
+        return self.attempt.expected_cost_usd_micro // max(1, len(self.attempt.candidate_ids))
+
+
+class ImageKeeper:
+    """Brings images into the private bucket; reading a link again is free, so it is tried again."""
+
+    def __init__(self, providers: Mapping[str, Provider], media: Media) -> None:
+        """Collect through the providers, store through the media."""
+        self._providers = providers
+        self._media = media
+
+    async def keep_all(
+        self, work: Work, images: Sequence[ImageRef]
+    ) -> tuple[Sequence[GeneratedCandidate], Sequence[FailedCandidate]]:
+        """Pair images with candidates in the order of the call; a missing image fails its candidate."""
+        wanted = work.candidates
+        paired = list(zip(wanted, images, strict=False))
+        kept = await asyncio.gather(*(self._keep(work, one, image) for one, image in paired))
+        generated = [one for one in kept if isinstance(one, GeneratedCandidate)]
+        failed = [one for one in kept if isinstance(one, FailedCandidate)]
+        failed += [
+            FailedCandidate(candidate_id=one.candidate_id, reason="image_missing")
+            for one in wanted[len(paired) :]
+        ]
+        return generated, failed
+
+    async def _keep(
+        self, work: Work, candidate: Candidate, image: ImageRef
+    ) -> GeneratedCandidate | FailedCandidate:
+        try:
+            async with asyncio.timeout(COLLECT_TIMEOUT_S):
+                content = await self._collect(work, image)
+                stored = await self._media.keep_candidate(
+                    account_id=work.run.order.account_id if work.run.order else "",
+                    task_id=work.run.task_id,
+                    candidate_id=candidate.candidate_id,
+                    content=content,
+                )
+        except CollectFailed as error:
+            return FailedCandidate(candidate_id=candidate.candidate_id, reason=error.reason)
+        except NotAnImage:
+            return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_decodable")
+        except (TimeoutError, Unavailable):
+            return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_stored")
+        seed = candidate.seed if image.seed is None else image.seed
+        return GeneratedCandidate(candidate_id=candidate.candidate_id, stored=stored, seed=max(0, seed))
+
+    async def _collect(self, work: Work, image: ImageRef) -> bytes:
+        if image.filtered:
+            raise CollectFailed("filtered", may_retry=False)
+        provider = self._providers[work.offering.provider]
+        backoff_s = _COLLECT_BACKOFF_S
+        for _ in range(COLLECT_TRIES - 1):
+            try:
+                return await provider.collect(work.offering, image)
+            except CollectFailed as error:
+                if not error.may_retry:
+                    raise
+            await asyncio.sleep(backoff_s)
+            backoff_s *= 4
+        return await provider.collect(work.offering, image)

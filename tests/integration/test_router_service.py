@@ -1,0 +1,415 @@
+"""The router as a process of its own on real servers; the test plays ingest, ledger and scorer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from tests.support.eventually import eventually
+from tests.unit.router.builders import accepted, scored_candidate
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
+from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
+from winnow.contracts.ids import Prefix, derive_id, shard_of
+from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS
+from winnow.contracts.values import Mode, StoredObject, TemplateRef
+from winnow.local.ports import choose
+from winnow.local.stack import Addresses
+from winnow.rpc.router.v1 import router_pb2 as pb
+from winnow.rpc.router.v1 import router_pb2_grpc as pb_grpc
+from winnow.runtime.clock import SystemClock
+from winnow.runtime.objects import Objects
+from winnow.runtime.topics import apply_topics
+
+SHARDS = 4
+BUCKET = "winnow-private"
+DATABASE = "winnow_router_integration"
+
+
+@pytest.fixture(scope="module")
+def addresses(servers: Addresses) -> Addresses:
+    asyncio.run(apply_topics(servers.kafka_bootstrap, shards=SHARDS, replicas=1))
+    return servers
+
+
+@dataclass
+class Processes:
+    """The router and a simulated fal, as processes."""
+
+    addresses: Addresses
+    log: Path
+    ports: dict[str, int] = field(default_factory=dict)
+    router: subprocess.Popen[bytes] | None = None
+    simulator: subprocess.Popen[bytes] | None = None
+
+    @property
+    def fal_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['fal']}"
+
+    def start_simulator(self) -> None:
+        arguments = ["--provider", "fal", "--profile", "flawless-fal", "--port", str(self.ports["fal"])]
+        self.simulator = subprocess.Popen([sys.executable, "-m", "simulators.main", *arguments])
+
+    def start_router(self) -> None:
+        settings = {
+            "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
+            "IDEMPOTENT_PRODUCER": "false",
+            "FETCH_MAX_WAIT_MS": "5",
+            "SESSION_TIMEOUT_MS": "6000",
+            "SHARDS": str(SHARDS),
+            "MONGO_URI": self.addresses.mongo_uri,
+            "MONGO_DATABASE": DATABASE,
+            "S3_ENDPOINT": self.addresses.s3_endpoint,
+            "S3_ACCESS_KEY": self.addresses.s3_access_key,
+            "S3_SECRET_KEY": self.addresses.s3_secret_key,
+            "OPS_PORT": str(self.ports["ops"]),
+            "GRPC_PORT": str(self.ports["grpc"]),
+            "FAL_BASE_URL": self.fal_url,
+            "FAL_KEY": "simulated",
+        }
+        env = os.environ | {f"WINNOW_ROUTER_{name}": value for name, value in settings.items()}
+        with self.log.open("ab") as stderr:
+            self.router = subprocess.Popen(
+                [sys.executable, "-m", "services.router.main"], env=env, stdout=stderr, stderr=stderr
+            )
+
+    async def wait_ready(self) -> None:
+        async with httpx.AsyncClient(timeout=2.0) as client:
+
+            async def is_ready() -> bool:
+                if self.router is None or self.router.poll() is not None:
+                    raise RuntimeError(self.log.read_text())
+                try:
+                    answers = [
+                        await client.get(f"http://127.0.0.1:{self.ports['ops']}/readyz"),
+                        await client.get(f"{self.fal_url}/readyz"),
+                    ]
+                except httpx.TransportError:
+                    return False
+                return all(answer.status_code == 200 for answer in answers)
+
+            await eventually(is_ready, within_s=60)
+
+    async def control(self, **levers: Any) -> None:
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{self.fal_url}/_control", json=levers)
+            assert answer.status_code == 200, answer.text
+
+    async def submitted_lines(self) -> list[dict[str, Any]]:
+        async with httpx.AsyncClient() as client:
+            document = (await client.get(f"{self.fal_url}/_ledger")).json()
+        assert document["billed_twice"] == []
+        lines: list[dict[str, Any]] = document["lines"]
+        return lines
+
+    def kill(self) -> None:
+        assert self.router is not None
+        self.router.kill()
+        self.router.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def running(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    one = Processes(addresses, tmp_path_factory.mktemp("router") / "router.log")
+    one.ports = choose(["ops", "grpc", "fal"], {})
+    one.start_simulator()
+    one.start_router()
+    try:
+        yield one
+    finally:
+        assert one.router is not None
+        assert one.simulator is not None
+        one.router.send_signal(signal.SIGTERM)
+        code = one.router.wait(timeout=60)
+        one.simulator.terminate()
+        one.simulator.wait(timeout=20)
+    assert code == 0, one.log.read_text()
+
+
+class Others:
+    """Plays the other services over the bus."""
+
+    def __init__(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, objects: Objects) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._objects = objects
+        self.seen: list[dict[str, Any]] = []
+        self.passes = True
+
+    async def order(self, number: int, **changes: Any) -> TaskAccepted:
+        body = json.dumps({"prompt": "a studio headshot", "inputs": [], "parameters": {}}).encode()
+        request = StoredObject(
+            bucket=BUCKET,
+            key=f"requests/it-{number}.json",
+            sha256=hashlib.sha256(body).hexdigest(),
+            size_bytes=len(body),
+            content_type="application/json",
+        )
+        await self._objects.put(BUCKET, request.key, body, "application/json")
+        fields: dict[str, Any] = {
+            "request": request,
+            "template": TemplateRef(name="studio_headshot", version=1),
+            "mode": Mode.low_cost,
+            "deadline_at": SystemClock().now() + timedelta(seconds=90),
+            "k": 2,
+        }
+        event = accepted(number, **(fields | changes))
+        await self.send("ingest", event)
+        await self.send(
+            "ledger",
+            TaskFunded(
+                task_id=event.task_id,
+                account_id=event.account_id,
+                reservation_id=event.reservation_id,
+                reserved_credits_micro=event.reserve_credits_micro,
+            ),
+        )
+        return event
+
+    async def cancel(self, order: TaskAccepted) -> None:
+        await self.send("ingest", TaskCancelRequested(task_id=order.task_id, account_id=order.account_id))
+
+    async def send(self, producer: str, message: Any, cause: str = "it") -> None:
+        envelope = Envelope(
+            event_id=derive_id(Prefix.event, producer, message.type, message.task_id, cause),
+            occurred_at=SystemClock().now(),
+            producer=producer,
+            subject=message.task_id,
+            sequence=1,
+            correlation_id="it",
+            causation_id=cause,
+        )
+        await self._producer.send_and_wait(
+            TASKS.name,
+            Recorded(envelope, message).encode(),
+            key=message.task_id.encode(),
+            partition=shard_of(message.task_id, SHARDS),
+            headers=[("content-type", CONTENT_TYPE.encode()), ("type", message.type.encode())],
+        )
+
+    async def read(self) -> None:
+        """Take what was published, and score what is to be scored."""
+        batches = await self._consumer.getmany(timeout_ms=200)
+        for record in (one for batch in batches.values() for one in batch):
+            document = json.loads(record.value)
+            if record.topic == SCORER_COMMAND_TOPIC.name:
+                await self._score(document)
+            elif document["producer"] == "router":
+                self.seen.append(document)
+
+    async def _score(self, chunk: dict[str, Any]) -> None:
+        verdicts = [
+            scored_candidate(
+                one["candidate_id"],
+                passed=self.passes,
+                perceptual_hash=hashlib.sha256(one["candidate_id"].encode()).hexdigest()[:16],
+            )
+            for one in chunk["candidates"]
+        ]
+        event = CandidatesScored(
+            task_id=chunk["task_id"],
+            account_id=chunk["account_id"],
+            chunk_id=chunk["chunk_id"],
+            round_index=chunk["round_index"],
+            profile=chunk["profile"],
+            profile_sha256="a" * 64,
+            scorer_version="test",
+            models={},
+            candidates=verdicts,
+        )
+        await self.send("scorer", event, chunk["chunk_id"])
+
+    def of(self, task_id: str, *kinds: str) -> list[dict[str, Any]]:
+        found = [one for one in self.seen if one["task_id"] == task_id]
+        return [one for one in found if not kinds or one["type"] in kinds]
+
+    async def until(self, task_id: str, *kinds: str, within_s: float = 60) -> dict[str, Any]:
+        async def found() -> dict[str, Any] | None:
+            await self.read()
+            matching = self.of(task_id, *kinds)
+            return matching[0] if matching else None
+
+        one: dict[str, Any] = await eventually(found, within_s=within_s)
+        return one
+
+
+@pytest.fixture
+async def others(addresses: Addresses) -> AsyncIterator[Others]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=addresses.kafka_bootstrap, acks="all", enable_idempotence=False
+    )
+    consumer = AIOKafkaConsumer(
+        TASKS.name,
+        SCORER_COMMAND_TOPIC.name,
+        bootstrap_servers=addresses.kafka_bootstrap,
+        auto_offset_reset="latest",
+        fetch_max_wait_ms=5,
+    )
+    objects = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
+    await producer.start()
+    await consumer.start()
+    await consumer.seek_to_end()
+    for partition in consumer.assignment():
+        await consumer.position(partition)
+    try:
+        yield Others(producer, consumer, objects)
+    finally:
+        await consumer.stop()
+        await producer.stop()
+        objects.close()
+
+
+@pytest.fixture
+async def router(running: Processes) -> AsyncIterator[Any]:
+    await running.wait_ready()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.ports['grpc']}") as channel:
+        yield pb_grpc.RouterServiceStub(channel)
+
+
+async def test_a_funded_task_is_selected_and_its_candidates_lie_in_the_private_bucket(
+    running: Processes, others: Others, addresses: Addresses
+) -> None:
+    await running.wait_ready()
+    order = await others.order(1)
+    selected = await others.until(order.task_id, "task.selected", "task.failed")
+    assert selected["type"] == "task.selected", selected
+    assert len(selected["selected"]) == 2
+    objects = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
+    for one in selected["selected"]:
+        body = await objects.get(BUCKET, one["stored"]["key"], 50_000_000)
+        assert hashlib.sha256(body).hexdigest() == one["stored"]["sha256"]
+    objects.close()
+    sequences = [one["sequence"] for one in others.of(order.task_id)]
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+async def test_a_router_that_is_killed_goes_on_and_pays_nothing_twice(
+    running: Processes, others: Others
+) -> None:
+    await running.wait_ready()
+    await running.control(latency_s=3.0)
+    order = await others.order(2)
+    await others.until(order.task_id, "attempt.submitted")
+
+    async def has_arrived() -> bool:
+        return any(line["stage"] in {"running", "queued"} for line in await running.submitted_lines())
+
+    await eventually(has_arrived, within_s=20)
+    running.kill()
+    await running.control(latency_s=0.0)
+    running.start_router()
+    await running.wait_ready()
+    end = await others.until(order.task_id, "task.selected", "task.failed")
+    assert end["type"] == "task.selected", end
+    await others.read()
+    assert len(others.of(order.task_id, "task.selected", "task.failed")) == 1
+    distinct = {one["event_id"]: one for one in others.of(order.task_id)}
+    submitted = [one for one in distinct.values() if one["type"] == "attempt.submitted"]
+    paid = [one for one in await running.submitted_lines() if one["billed_usd_micro"]]
+    assert len(paid) <= len(submitted) + 2  # the two calls of the first test
+    spent = sum(
+        one["actual_cost_usd_micro"] for one in distinct.values() if one["type"] == "attempt.finished"
+    )
+    assert spent <= order.cost_cap_usd_micro
+
+
+async def test_a_cancel_releases_the_credits(running: Processes, others: Others) -> None:
+    await running.wait_ready()
+    await running.control(latency_s=20.0)
+    order = await others.order(3)
+    await others.until(order.task_id, "attempt.submitted")
+    await others.cancel(order)
+    cancelled = await others.until(order.task_id, "task.cancelled")
+    assert cancelled["released_credits_micro"] == order.reserve_credits_micro
+    await others.until(order.task_id, "attempt.finished")
+    await running.control(latency_s=0.0)
+
+
+async def test_an_outage_fails_no_task_that_can_still_be_made(running: Processes, others: Others) -> None:
+    await running.wait_ready()
+    await running.control(outage=True, latency_s=0.0)
+    order = await others.order(4, k=1)
+    await others.until(order.task_id, "attempt.finished")
+    await running.control(outage=False)
+    end = await others.until(order.task_id, "task.selected", "task.failed")
+    assert end["type"] == "task.selected", end
+
+
+async def test_the_quote_names_the_expected_and_the_least_cost(router: Any) -> None:
+    quote = await router.Quote(
+        pb.QuoteRequest(template="studio_headshot", template_version=1, mode="low_cost", k=6), timeout=5
+    )
+    assert quote.cheapest_cost_usd_micro == 6 * 3000
+    assert quote.expected_cost_usd_micro == quote.candidates_expected * 3000
+    assert quote.cost_cap_default_usd_micro == 3 * quote.expected_cost_usd_micro
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"template": "nothing"}, grpc.StatusCode.NOT_FOUND),
+        ({"mode": "slow"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"k": 0}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"mode": "stable"}, grpc.StatusCode.FAILED_PRECONDITION),
+    ],
+)
+async def test_a_wrong_quote_is_refused(
+    router: Any, changes: dict[str, Any], status: grpc.StatusCode
+) -> None:
+    wanted = {"template": "studio_headshot", "template_version": 1, "mode": "low_cost", "k": 6}
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await router.Quote(pb.QuoteRequest(**(wanted | changes)), timeout=5)
+    assert refused.value.code() is status
+
+
+async def test_a_drained_offering_makes_nothing_until_it_is_taken_back(
+    running: Processes, others: Others, router: Any
+) -> None:
+    await running.control(latency_s=0.0)
+    drained = await router.Drain(pb.DrainRequest(offering="fal-flux-schnell", drained=True), timeout=5)
+    assert drained.offering.drained
+    order = await others.order(5, k=1)
+    await others.until(order.task_id, "round.planned")
+
+    async def waits() -> bool:
+        answer = await router.QueuePosition(
+            pb.QueuePositionRequest(task_id=order.task_id, account_id=order.account_id), timeout=5
+        )
+        return bool(answer.position == 1 and answer.waiting_total == 1)
+
+    await eventually(waits, within_s=20)
+    assert others.of(order.task_id, "attempt.submitted") == []
+    with pytest.raises(grpc.aio.AioRpcError):
+        await router.QueuePosition(
+            pb.QueuePositionRequest(task_id=order.task_id, account_id="acct_other"), timeout=5
+        )
+    await router.Drain(pb.DrainRequest(offering="fal-flux-schnell", drained=False), timeout=5)
+    end = await others.until(order.task_id, "task.selected", "task.failed")
+    assert end["type"] == "task.selected"
+    listed = await router.Offerings(pb.OfferingsRequest(capability="image.headshot"), timeout=5)
+    assert [(o.offering, o.price_usd_micro, o.breaker) for o in listed.offerings] == [
+        ("fal-flux-schnell", 3000, "closed")
+    ]
+
+
+async def test_the_figures_are_served(running: Processes) -> None:
+    await running.wait_ready()
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://127.0.0.1:{running.ports['ops']}/metrics")).text
+    assert 'winnow_router_attempts_total{offering="fal-flux-schnell",outcome="succeeded"}' in text
+    assert 'winnow_router_breaker_open{offering="fal-flux-schnell"} 0.0' in text
