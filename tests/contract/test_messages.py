@@ -1,0 +1,105 @@
+"""Messages: golden ones still parse, the schema holds what they hold, breaks are found, routes and states are whole."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.check_breaking import schema_breaks
+from winnow.contracts.envelope import Recorded
+from winnow.contracts.events import TASK_EVENTS
+from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS, TaskState, next_state
+from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, route
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = sorted((ROOT / "tests/contract/golden").rglob("*.json"))
+SCHEMA = json.loads((ROOT / "docs/api/events.schema.json").read_text())
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)
+def test_a_golden_message_parses_and_is_written_the_same(path: Path) -> None:
+    document = json.loads(path.read_text())
+    assert path.parent.name == f"{document['type']}.v{document['version']}"
+    recorded = Recorded.from_document(document, MESSAGES[document["type"]])
+    written = recorded.to_document()
+    assert {name: written[name] for name in document} == document
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)
+def test_a_golden_message_has_every_field_of_the_schema(path: Path) -> None:
+    document = json.loads(path.read_text())
+    definition = SCHEMA["$defs"][MESSAGES[document["type"]].__name__]
+    required = {name for name in definition["required"] if "default" not in definition["properties"][name]}
+    assert required <= document.keys()
+
+
+def test_there_is_a_golden_message_of_every_type() -> None:
+    assert {path.parent.name.rpartition(".v")[0] for path in GOLDEN} == set(MESSAGES)
+
+
+def test_every_message_has_one_topic_and_known_producers() -> None:
+    names = {topic.name for topic in TOPICS}
+    for path in GOLDEN:
+        document = json.loads(path.read_text())
+        to = route(MESSAGES[document["type"]].model_validate(document))
+        assert to is not None
+        assert to[0] in names
+    assert set(PRODUCERS) == set(MESSAGES)
+    for name, producers in PRODUCERS.items():
+        assert set(producers) <= set(CONSUMER_GROUPS), name
+
+
+def test_no_message_carries_text_of_the_client() -> None:
+    forbidden = {"prompt", "negative_prompt", "text", "secret", "api_key"}
+    for name, definition in SCHEMA["$defs"].items():
+        assert not forbidden & set(definition.get("properties", ())), name
+
+
+def test_every_state_is_reachable_and_every_task_event_has_a_place() -> None:
+    reached = {after for after in TRANSITIONS.values()}
+    assert reached == set(TaskState)
+    assert {event for _, event in TRANSITIONS} == {one.type_name() for one in TASK_EVENTS}
+
+
+def test_an_end_is_never_left() -> None:
+    for end in ENDS:
+        for event in TASK_EVENTS:
+            assert next_state(end, event.type_name()) in {end, None}
+
+
+def test_ownership_of_the_end_is_exclusive() -> None:
+    owned = [state for states in OWNERS.values() for state in states]
+    assert len(owned) == len(set(owned))
+    assert set(owned) == set(TaskState) - ENDS
+
+
+def _field(schema: dict[str, Any], message: str, name: str) -> dict[str, Any]:
+    return schema["$defs"][message]["properties"][name]  # type: ignore[no-any-return]
+
+
+def test_the_schema_check_finds_every_kind_of_break() -> None:
+    def broken(change: Any) -> list[str]:
+        schema = copy.deepcopy(SCHEMA)
+        change(schema)
+        return schema_breaks(SCHEMA, schema)
+
+    assert broken(lambda schema: schema["$defs"].pop("TaskSettled"))
+    assert broken(lambda schema: schema["$defs"]["TaskSettled"]["properties"].pop("reason"))
+    assert broken(lambda schema: _field(schema, "TaskSettled", "reason").update(type="integer"))
+    assert broken(lambda schema: _field(schema, "TaskSettled", "delivered_count").update(minimum=1))
+    assert broken(lambda schema: _field(schema, "TaskSettled", "type").update(const="task.closed"))
+    assert broken(lambda schema: schema["$defs"]["Mode"]["enum"].remove("fast"))
+    assert broken(
+        lambda schema: schema["$defs"]["TaskSettled"]["properties"].update(extra={"type": "string"})
+    )
+
+
+def test_the_schema_check_lets_additions_pass() -> None:
+    schema = copy.deepcopy(SCHEMA)
+    schema["$defs"]["TaskSettled"]["properties"]["note"] = {"type": "string", "default": ""}
+    schema["$defs"]["TaskArchived"] = {"type": "object", "properties": {}}
+    assert schema_breaks(SCHEMA, schema) == []
