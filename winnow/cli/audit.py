@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -20,7 +20,7 @@ from winnow.cli.audit_fold import AccountFold, Finding, RecordFold, TaskFold
 from winnow.cli.client import Api
 from winnow.cli.options import DATA_DIR, AdminToken, ApiUrl, Bootstrap, DataDir, LedgerGrpc
 from winnow.cli.place import Place, address, secret
-from winnow.cli.records import Kept, extents, read_all, reading
+from winnow.cli.records import Kept, Reading, reading
 from winnow.cli.trouble import Trouble, command, out
 from winnow.contracts.envelope import Recorded
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
@@ -62,12 +62,16 @@ async def verify(
     api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
     kafka = address(bootstrap, kept.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
     ledger = address(ledger_grpc, kept.ledger_grpc, "the ledger", "WINNOW_LEDGER_GRPC", data_dir)
+    live_tasks = LiveTasks(api)
     try:
         async with reading(kafka) as consumer, grpc.aio.insecure_channel(ledger) as channel:
-            record = Record(consumer)
+            those = Reading(consumer, _TOPICS)
+            await those.begin()
+            record = Record(those)
             await record.read_on()
-            differences = await _settled_differences(record, api, Balances(channel, ledger))
+            differences = await _settled_differences(record, live_tasks, Balances(channel, ledger))
     finally:
+        await live_tasks.close()
         await api.close()
     findings = [*record.findings, *record.fold.findings(datetime.now(UTC)), *differences]
     _print(record, findings)
@@ -78,26 +82,18 @@ async def verify(
 class Record:
     """The two topics as far as they were read, folded."""
 
-    def __init__(self, consumer: Any) -> None:
-        """Read with a consumer that belongs to no group."""
-        self._consumer = consumer
-        self._next: dict[tuple[str, int], int] = {}
+    def __init__(self, topics: Reading) -> None:
+        """Start with nothing; the topics were begun."""
+        self._topics = topics
         self.fold = RecordFold()
         self.findings: list[Finding] = []
         self.records_count = 0
 
-    async def read_on(self) -> int:
-        """Fold what lies between the last reading and the ends as they are now; gives how many records came."""
-        spans = await extents(self._consumer, _TOPICS)
-        if not spans:
-            raise Trouble(f"The topics {' and '.join(_TOPICS)} do not exist; run `winnow topics apply`.")
-        ahead = {place: (self._next.get(place, start), end) for place, (start, end) in spans.items()}
-        before = self.records_count
-        async for kept in read_all(self._consumer, ahead):
+    async def read_on(self) -> None:
+        """Fold what lies between the last reading and the ends as they are now."""
+        async for kept in self._topics.read_on():
             self.records_count += 1
             self.take(kept)
-        self._next = {place: end for place, (_, end) in ahead.items()}
-        return self.records_count - before
 
     def take(self, kept: Kept) -> None:
         """Fold one record; a type that is not known is none of the audit's business, a broken one is a fault."""
@@ -111,12 +107,12 @@ class Record:
             self.findings.append(Finding("readable", place, f"it cannot be read ({type(error).__name__})"))
 
 
-async def _settled_differences(record: Record, api: Api, balances: Balances) -> list[Finding]:
+async def _settled_differences(record: Record, live_tasks: LiveTasks, balances: Balances) -> list[Finding]:
     """Compare until nothing differs; a difference that stays while nothing new is recorded is one."""
     differences: list[Finding] = []
     for _ in range(_LOOKS_MAX):
         accounts = {task.account_id for task in record.fold.tasks.values()} | record.fold.accounts.keys()
-        tasks = {task.id: task for one in sorted(accounts) for task in await _live_tasks(api, one)}
+        tasks = {task.id: task for one in sorted(accounts) for task in await live_tasks.of(one)}
         live_balances = {one: await balances.of(one) for one in record.fold.accounts}
         await record.read_on()
         differences = [
@@ -169,16 +165,31 @@ def balance_differences(
             yield Finding("live balance", account_id, text)
 
 
-async def _live_tasks(api: Api, account_id: str) -> list[Task]:
-    """Read all tasks of an account with a key that is made for it and revoked again."""
-    body = {"account_id": account_id, "scopes": ["tasks:read"], "label": "audit"}
-    key = await api.post("/v1/admin/keys", body)
-    reader = Api(api.url, key["key"])
-    try:
+class LiveTasks:
+    """The API's live answers, read with a key per account that is made for the audit and revoked after it."""
+
+    def __init__(self, admin: Api) -> None:
+        """Make keys as an administrator."""
+        self._admin = admin
+        self._readers: dict[str, Api] = {}
+        self._key_ids: list[str] = []
+
+    async def of(self, account_id: str) -> list[Task]:
+        """Read all tasks of an account."""
+        reader = self._readers.get(account_id)
+        if reader is None:
+            body = {"account_id": account_id, "scopes": ["tasks:read"], "label": "audit"}
+            made = await self._admin.post("/v1/admin/keys", body)
+            self._key_ids.append(made["key_id"])
+            reader = self._readers[account_id] = Api(self._admin.url, made["key"])
         return [Task.model_validate(one) async for one in reader.pages("/v1/tasks", "tasks")]
-    finally:
-        await reader.close()
-        await api.delete(f"/v1/admin/keys/{key['key_id']}")
+
+    async def close(self) -> None:
+        """Revoke the keys."""
+        for reader in self._readers.values():
+            await reader.close()
+        for key_id in self._key_ids:
+            await self._admin.delete(f"/v1/admin/keys/{key_id}")
 
 
 class Balances:

@@ -40,11 +40,14 @@ class TaskNews:
 class Api:
     """A client of one API with one key."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """Connect on first use; ``key`` is sent as a bearer token and never printed."""
         self.url = url.rstrip("/")
         self._client = httpx.AsyncClient(
-            base_url=self.url, timeout=_TIMEOUT, headers={"authorization": f"Bearer {key}"} if key else {}
+            base_url=self.url,
+            timeout=_TIMEOUT,
+            headers={"authorization": f"Bearer {key}"} if key else {},
+            transport=transport,
         )
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir, Json
 from winnow.cli.place import Place, address
-from winnow.cli.records import Kept, extents, read_all, read_one, reading, write
+from winnow.cli.records import Kept, Reading, read_one, reading, write
 from winnow.cli.trouble import Trouble, command, out
 from winnow.contracts.topics import TOPICS, dead_letter_topics
 
@@ -35,7 +35,9 @@ async def list_letters(
     if as_json:
         out.print_json(json.dumps([summary(one) for one in letters]))
         return
-    table = Table("topic", "place", "type", "came from", "reason", "error", "size", title="Dead letters")
+    table = Table(title="Dead letters", title_justify="left")
+    for name in ("topic", "place", "type", "came from", "reason", "error", "size"):
+        table.add_column(name, overflow="fold")
     for one in letters:
         table.add_row(*row(one))
     counts = Counter(one.topic for one in letters)
@@ -131,14 +133,16 @@ def summary(letter: Kept) -> dict[str, str | int]:
 def row(letter: Kept) -> list[str]:
     """Give a letter's line in the table."""
     known = summary(letter)
-    place = f"{letter.partition}/{letter.offset}"
-    words = (str(known[one]) for one in ("type", "source", "reason", "error"))
-    return [str(known["topic"]), place, *words, f"{len(letter.body)} B"]
+    places = (f"{letter.partition}/{letter.offset}", str(known["source"]).partition("/")[2])
+    reason = (str(known["reason"]), str(known["error"]), f"{len(letter.body)} B")
+    return [str(known["topic"]), places[0], str(known["type"]), places[1], *reason]
 
 
 async def _letters(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Kept]:
     async with reading(bootstrap) as consumer:
-        async for one in read_all(consumer, await extents(consumer, topics)):
+        those = Reading(consumer, topics)
+        await those.begin()
+        async for one in those.read_on():
             yield one
 
 

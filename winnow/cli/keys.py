@@ -46,6 +46,7 @@ async def create(
 async def list_keys(
     *,
     account: Annotated[str, typer.Option(help="Only of this account.")] = "",
+    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones as well.")] = False,
     api_url: ApiUrl = "",
     admin_token: AdminToken = "",
     data_dir: DataDir = DATA_DIR,
@@ -55,6 +56,8 @@ async def list_keys(
         answer = await api.get("/v1/admin/keys", **({"account_id": account} if account else {}))
     table = Table("key", "account", "scopes", "label", "created", "state")
     for key in [Key.model_validate(one) for one in answer["keys"]]:
+        if key.revoked_at is not None and not revoked:
+            continue
         state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "valid"
         if key.expires_at is not None and key.revoked_at is None:
             state = f"until {key.expires_at:%Y-%m-%d %H:%M}"

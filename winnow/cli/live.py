@@ -99,6 +99,11 @@ def usd(amount_usd_micro: int) -> str:
     return format_micro(amount_usd_micro, "USD")
 
 
+def amount(amount_micro: int) -> str:
+    """Write an amount exactly, without its unit."""
+    return format_micro(amount_micro, "").rstrip()
+
+
 def credits_(amount_credits_micro: int) -> str:
     """Write an amount of credits exactly."""
     return format_micro(amount_credits_micro, "credits")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from winnow.cli import audit, dlq, keys, tasks, topics, up
@@ -10,8 +12,16 @@ app = typer.Typer(
     name="winnow",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    help="The assembly line for generative media: order K good outputs, pay only for what is delivered.",
 )
+
+
+@app.callback()
+def quiet() -> None:
+    """The assembly line for generative media: order K good outputs, pay only for what is delivered."""
+    # Commands say in their own sentence what went wrong; the client's log lines would only repeat it.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
 app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("demo")(up.demo)

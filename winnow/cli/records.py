@@ -56,58 +56,78 @@ async def reading(bootstrap: str) -> AsyncIterator[Any]:
         await consumer.stop()
 
 
-async def extents(consumer: Any, topics: Sequence[str]) -> dict[tuple[str, int], tuple[int, int]]:
-    """Give the first offset and the end of every partition of those topics that exist."""
-    present = await consumer.topics()
-    lanes = [
-        TopicPartition(topic, partition)
-        for topic in topics
-        if topic in present
-        for partition in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
-    if not lanes:
-        return {}
-    starts = await consumer.beginning_offsets(lanes)
-    ends = await consumer.end_offsets(lanes)
-    return {(lane.topic, lane.partition): (starts[lane], ends[lane]) for lane in lanes}
+class Reading:
+    """Reads topics from the start, and at each call on to where they end by then."""
 
+    def __init__(self, consumer: Any, topics: Sequence[str]) -> None:
+        """Read those topics that exist."""
+        self._consumer = consumer
+        self._topics = topics
+        self.next_offsets: dict[tuple[str, int], int] = {}
 
-async def read_all(consumer: Any, spans: Mapping[tuple[str, int], tuple[int, int]]) -> AsyncIterator[Kept]:
-    """Give every record inside the spans, each partition in order; raises Trouble when one stops answering."""
-    open_lanes = {TopicPartition(*place): end for place, (start, end) in spans.items() if end > start}
-    if not open_lanes:
-        return
-    consumer.assign(list(open_lanes))
-    for lane in open_lanes:
-        consumer.seek(lane, spans[lane.topic, lane.partition][0])
-    quiet = 0
-    while open_lanes:
-        batches = await consumer.getmany(*open_lanes, timeout_ms=_POLL_MS)
-        quiet = 0 if batches else quiet + 1
-        if quiet > _QUIET_POLLS_MAX:
-            names = ", ".join(f"{lane.topic}/{lane.partition}" for lane in open_lanes)
-            raise Trouble(f"Kafka gives no more records, though there should be some: {names}.")
-        for lane, records in batches.items():
-            for record in records:
-                if record.offset < open_lanes.get(lane, 0):
-                    yield _kept(record)
-        for lane in [one for one in open_lanes if await consumer.position(one) >= open_lanes[one]]:
-            del open_lanes[lane]
+    async def begin(self) -> None:
+        """Find the partitions and their first records; raises Trouble when none of the topics exists."""
+        present = await self._consumer.topics()
+        lanes = [
+            TopicPartition(topic, partition)
+            for topic in self._topics
+            if topic in present
+            for partition in sorted(self._consumer.partitions_for_topic(topic) or ())
+        ]
+        if not lanes:
+            raise Trouble(f"There is no topic {' or '.join(self._topics)}; run `winnow topics apply`.")
+        starts = await self._consumer.beginning_offsets(lanes)
+        self.next_offsets = {(lane.topic, lane.partition): starts[lane] for lane in lanes}
+
+    async def read_on(self) -> AsyncIterator[Kept]:
+        """Give every record up to the ends, each partition in order.
+
+        An end is the high watermark of the first answer: some brokers answer a question for the latest offset
+        with the start of the last batch. Raises Trouble when a partition stops answering.
+        """
+        open_lanes = [TopicPartition(*place) for place in self.next_offsets]
+        # Assigned anew, so that no high watermark of an earlier reading is taken for the end.
+        self._consumer.assign(open_lanes)
+        for lane in open_lanes:
+            self._consumer.seek(lane, self.next_offsets[lane.topic, lane.partition])
+        ends: dict[Any, int] = {}
+        quiet = 0
+        while open_lanes:
+            batches = await self._consumer.getmany(*open_lanes, timeout_ms=_POLL_MS)
+            quiet = 0 if batches else quiet + 1
+            if quiet > _QUIET_POLLS_MAX:
+                names = ", ".join(f"{lane.topic}/{lane.partition}" for lane in open_lanes)
+                raise Trouble(f"Kafka gives no more records, though there should be some: {names}.")
+            for lane in open_lanes:
+                if (end := self._consumer.highwater(lane)) is not None:
+                    ends.setdefault(lane, end)
+            for lane, records in batches.items():
+                for record in records:
+                    if record.offset < ends.get(lane, record.offset + 1):
+                        yield _kept(record)
+            open_lanes = [lane for lane in open_lanes if not await self._ended(lane, ends)]
+
+    async def _ended(self, lane: Any, ends: Mapping[Any, int]) -> bool:
+        if lane not in ends or await self._consumer.position(lane) < ends[lane]:
+            return False
+        place = (lane.topic, lane.partition)
+        self.next_offsets[place] = max(self.next_offsets[place], ends[lane])
+        return True
 
 
 async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> Kept:
     """Give one record; raises Trouble when there is none at that place."""
     async with reading(bootstrap) as consumer:
-        spans = await extents(consumer, [topic])
-        if (topic, partition) not in spans:
+        those = Reading(consumer, [topic])
+        await those.begin()
+        start = those.next_offsets.get((topic, partition))
+        if start is None:
             raise Trouble(f"There is no partition {partition} of topic {topic}.")
-        start, end = spans[topic, partition]
-        if not start <= offset < end:
-            raise Trouble(f"{topic}/{partition} holds offsets {start} to {end - 1}." if end > start
-                          else f"{topic}/{partition} holds nothing.")  # fmt: skip
-        async for record in read_all(consumer, {(topic, partition): (offset, offset + 1)}):
-            return record
-    raise Trouble(f"{topic}/{partition} has no record at offset {offset}.")
+        those.next_offsets = {(topic, partition): max(start, offset)}
+        async for record in those.read_on():
+            if record.offset == offset:
+                return record
+    raise Trouble(f"{topic}/{partition} holds no record at offset {offset}.")
 
 
 async def write(bootstrap: str, records: Sequence[Kept]) -> None:

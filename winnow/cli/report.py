@@ -10,7 +10,7 @@ from rich.table import Table
 
 from winnow.cli.answers import Bill, Candidate, OutputLink, Task
 from winnow.cli.client import Api, ApiTrouble
-from winnow.cli.live import STATES, credits_, percent, usd
+from winnow.cli.live import STATES, amount, credits_, usd
 from winnow.cli.sheet import Measure, Picture, contact_sheet, thumbnail_of
 from winnow.cli.trouble import out
 from winnow.cli.watching import Watched
@@ -55,28 +55,21 @@ def funnel_table(task: Task) -> Table:
 
 
 def route_table(bill: Bill) -> Table:
-    """Show what each offering did and cost."""
-    table = Table(
-        "offering", "provider", "attempts", "failed", "candidates", "passed", "expected", "actual", "per accepted",
-        title="Routes", title_justify="left",
-    )  # fmt: skip
+    """Show what each offering did and cost, in USD."""
+    table = Table(title="Routes, costs in USD", title_justify="left")
+    table.add_column("provider")
+    for name in ("attempts", "passed", "expected", "actual", "per accepted"):
+        table.add_column(name, justify="right")
     for one in bill.routes:
+        failed = f" ({one.failed_attempts_count} failed)" if one.failed_attempts_count else ""
         per_accepted = one.cost_per_accepted_usd_micro
-        share = (
-            f" ({percent(one.passed_count * 1_000_000 // one.candidates_count)})"
-            if one.candidates_count
-            else ""
-        )
         table.add_row(
-            one.offering,
-            one.provider,
-            str(one.attempts_count),
-            str(one.failed_attempts_count),
-            str(one.candidates_count),
-            f"{one.passed_count}{share}",
-            usd(one.expected_cost_usd_micro),
-            usd(one.actual_cost_usd_micro),
-            "none accepted" if per_accepted is None else usd(per_accepted),
+            f"{one.provider}\n[dim]{one.offering}[/]",
+            f"{one.attempts_count}{failed}",
+            f"{one.passed_count} of {one.candidates_count}",
+            amount(one.expected_cost_usd_micro),
+            amount(one.actual_cost_usd_micro),
+            "none accepted" if per_accepted is None else amount(per_accepted),
         )
     return table
 

@@ -59,9 +59,14 @@ def sentence_of(error: BaseException) -> str:
             f"{error.strerror or type(error).__name__}: {error.filename}." if error.filename else f"{error}."
         )
     if isinstance(error, WinnowError):
-        text = error.detail if error.detail.endswith(".") else f"{error.detail}."
-        return text[:1].upper() + text[1:]
+        return as_sentence(error.detail)
     return str(error)
+
+
+def as_sentence(text: str) -> str:
+    """Begin with a capital; end with a stop, unless the text ends with something quoted on a line of its own."""
+    ended = text if text.endswith(".") or "\n" in text else f"{text}."
+    return ended[:1].upper() + ended[1:]
 
 
 def _foreseen(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

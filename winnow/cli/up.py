@@ -20,7 +20,7 @@ from rich.table import Table
 from winnow.cli.demo import ACCOUNT, ensure_account, run_orders
 from winnow.cli.options import DATA_DIR, DataDir
 from winnow.cli.place import PLACE_FILE, Place
-from winnow.cli.trouble import INTERRUPTED, Trouble, command, err, out
+from winnow.cli.trouble import INTERRUPTED, Trouble, as_sentence, command, err, out
 from winnow.local.line import SHARDS, Line, LineOptions, names_of
 from winnow.local.ports import PortTaken, is_free
 from winnow.local.process import ServerDidNotStart, tail
@@ -143,7 +143,7 @@ def running(data_dir: Path, api_port: int, *, interrupted: int = 0) -> Iterator[
     except KeyboardInterrupt:
         raise typer.Exit(interrupted) from None
     except (PortTaken, NoDiskSpace, DataDirectoryInUse, ServerDidNotStart) as error:
-        raise Trouble(str(error)) from error
+        raise Trouble(as_sentence(str(error))) from error
     finally:
         _stop(stack, supervisor)
 

@@ -1,0 +1,171 @@
+"""The commands refuse bad input with one sentence and a non-zero exit, before anything is started."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import stat
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from winnow.cli.dlq import original_of, summary
+from winnow.cli.main import app
+from winnow.cli.place import PLACE_FILE, Place
+from winnow.cli.records import Kept
+from winnow.cli.trouble import Trouble
+
+COMMANDS = [
+    ["up"], ["down"], ["demo"], ["submit"], ["watch"], ["topics", "apply"], ["keys", "create"], ["keys", "list"],
+    ["keys", "revoke"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["audit", "verify"],
+]  # fmt: skip
+LETTER = Kept(
+    topic="winnow.tasks.v1.winnow-router.dlq",
+    partition=3,
+    offset=9,
+    timestamp_ms=0,
+    key=b"task_1",
+    body=b"\xff not json",
+    headers=(
+        ("type", b"task.funded"),
+        ("dlq-topic", b"winnow.tasks.v1"),
+        ("dlq-partition", b"2"),
+        ("dlq-offset", b"41"),
+        ("dlq-reason", b"poison"),
+        ("dlq-error", b"JSONDecodeError"),
+    ),
+)
+
+
+def refusal(*arguments: str, env: dict[str, str] | None = None) -> str:
+    result = CliRunner().invoke(app, list(arguments), env=env, terminal_width=200)
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, [*arguments, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_a_line_that_was_never_started_is_said_with_what_to_do(tmp_path: Path) -> None:
+    said = refusal("watch", "task_1", "--data-dir", str(tmp_path))
+    assert "winnow up" in said
+    assert "WINNOW_API_URL" in said
+
+
+def test_a_missing_key_is_said(tmp_path: Path) -> None:
+    said = refusal("watch", "task_1", "--data-dir", str(tmp_path), "--api-url", "http://127.0.0.1:9")
+    assert "WINNOW_API_KEY" in said
+
+
+def test_the_kept_key_is_not_sent_to_another_api(tmp_path: Path) -> None:
+    Place(api_url="http://127.0.0.1:8", api_key="wk_live_kept").write(tmp_path)
+    said = refusal("watch", "task_1", "--data-dir", str(tmp_path), "--api-url", "http://127.0.0.1:9")
+    assert "No API key" in said
+
+
+def test_an_api_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        said = refusal(
+            "watch", "task_1", "--data-dir", str(tmp_path), "--api-url", url, env={"WINNOW_API_KEY": "k"}
+        )
+    assert url in said
+    assert "cannot be reached" in said
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts(
+    tmp_path: Path, no_processes: list[object]
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        said = refusal("up", "--data-dir", str(tmp_path), "--api-port", str(port))
+    assert f"Port {port}" in said or f"port {port}" in said
+    assert "already taken" in said
+    assert no_processes == []
+
+
+def test_a_full_disk_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_processes: list[object]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10, used=10, free=1024))
+    said = refusal("demo", "--data-dir", str(tmp_path))
+    assert "disk space" in said
+    assert str(tmp_path) in said
+    assert no_processes == []
+
+
+def test_nothing_to_stop_is_no_failure(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["down", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "No line runs" in result.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "--offset", "1"]])
+def test_a_replay_says_which_letter(arguments: list[str], tmp_path: Path) -> None:
+    said = refusal(
+        "dlq", "replay", LETTER.topic, *arguments, "--data-dir", str(tmp_path), "--bootstrap", "127.0.0.1:9"
+    )
+    assert "--partition and --offset, or --all" in said
+
+
+def test_a_topic_that_holds_no_dead_letters_is_refused(tmp_path: Path) -> None:
+    said = refusal(
+        "dlq", "replay", "winnow.tasks.v1", "--all", "--data-dir", str(tmp_path), "--bootstrap", "x:9"
+    )
+    assert "no dead-letter topic" in said
+
+
+def test_a_letter_goes_back_as_it_came() -> None:
+    original = original_of(LETTER)
+    assert (original.topic, original.partition) == ("winnow.tasks.v1", 2)
+    assert (original.key, original.body) == (LETTER.key, LETTER.body)
+    assert original.headers == (("type", b"task.funded"),)
+
+
+def test_a_letter_without_a_source_is_not_sent_anywhere() -> None:
+    with pytest.raises(Trouble, match="source"):
+        original_of(Kept("x.dlq", 0, 0, 0, None, b"", (("dlq-topic", b"elsewhere"), ("dlq-partition", b"0"))))
+
+
+def test_a_list_of_letters_holds_no_payload() -> None:
+    assert "not json" not in str(summary(LETTER))
+    assert summary(LETTER)["source"] == "winnow.tasks.v1/2/41"
+
+
+def test_the_place_is_for_its_owner_only_and_survives_a_round_trip(tmp_path: Path) -> None:
+    place = Place(
+        api_url="http://a", kafka_bootstrap="k", ledger_grpc="l", api_key="wk_live_x", admin_token="t"
+    )
+    place.write(tmp_path)
+    assert Place.read(tmp_path) == place
+    assert stat.S_IMODE((tmp_path / PLACE_FILE).stat().st_mode) == 0o600
+    assert "wk_live_x" not in repr(place)
+
+
+def test_a_broken_place_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / PLACE_FILE).write_text("{")
+    with pytest.raises(Trouble, match="winnow up"):
+        Place.read(tmp_path)
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    started: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        started.append(arguments)
+        raise OSError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    return started
