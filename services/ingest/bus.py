@@ -28,9 +28,7 @@ TABLE: Final[Table] = {
 }
 """The events that the stages before funding act on."""
 
-READS: Final = tuple(
-    name for name, model in MESSAGES.items() if issubclass(model, TaskEvent | EntryRecorded)
-)
+READS: Final = tuple(name for name, model in MESSAGES.items() if issubclass(model, TaskEvent | EntryRecorded))
 """The events that the read model keeps."""
 
 

@@ -31,7 +31,9 @@ CREDIT = 1_000_000
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
     async def Quote(self, request, context):  # noqa: N802
         return ledger_pb2.QuoteResponse(
-            price_per_output_credits_micro=2 * CREDIT, reserve_credits_micro=2 * CREDIT * request.k, price_rule="t@1"
+            price_per_output_credits_micro=2 * CREDIT,
+            reserve_credits_micro=2 * CREDIT * request.k,
+            price_rule="t@1",
         )
 
     async def Balance(self, request, context):  # noqa: N802
@@ -59,7 +61,9 @@ class Scorer(scorer_pb2_grpc.ScorerServiceServicer):
 class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
     async def RenewLinks(self, request, context):  # noqa: N802
         out = derive_id(Prefix.output, request.task_id)
-        return delivery_pb2.RenewLinksResponse(links=[delivery_pb2.Link(output_id=out, url="http://x", expires_in_s=9)])
+        return delivery_pb2.RenewLinksResponse(
+            links=[delivery_pb2.Link(output_id=out, url="http://x", expires_in_s=9)]
+        )
 
     async def RegisterEndpoint(self, request, context):  # noqa: N802
         metadata = (("winnow-code", "url_not_allowed"),)
@@ -141,7 +145,9 @@ class Neighbours:
         match command["type"]:
             case "ReserveCredits":
                 reserved = command["amount_credits_micro"]
-                funded = TaskFunded(**ids, reservation_id=command["reservation_id"], reserved_credits_micro=reserved)
+                funded = TaskFunded(
+                    **ids, reservation_id=command["reservation_id"], reserved_credits_micro=reserved
+                )
                 await self.say("ledger", funded)
             case "GrantCredits":
                 await self.say("ledger", _entry(command))

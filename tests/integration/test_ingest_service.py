@@ -111,7 +111,10 @@ class Place:
             "KEY_PEPPER": "a pepper for the tests",
             "ADMIN_TOKEN": "an-admin-token-for-tests",
             "INSTANCE": name,
-            **{f"{one}_ADDRESS": f"127.0.0.1:{self.grpc_port}" for one in ("LEDGER", "ROUTER", "SCORER", "DELIVERY")},
+            **{
+                f"{one}_ADDRESS": f"127.0.0.1:{self.grpc_port}"
+                for one in ("LEDGER", "ROUTER", "SCORER", "DELIVERY")
+            },
         }
         env = os.environ | {f"WINNOW_INGEST_{key}": value for key, value in settings.items()}
         made = Instance(name, env, ports["http"], ports["ops"], self.folder / f"{name}.log")
@@ -133,7 +136,9 @@ async def place(addresses: Addresses, tmp_path: Path) -> AsyncIterator[Place]:
 
 async def key_of(client: httpx.AsyncClient, account_id: str) -> dict[str, str]:
     scopes = ["tasks:write", "tasks:read", "account:read", "webhooks:write"]
-    answer = await client.post("/v1/admin/keys", json={"account_id": account_id, "scopes": scopes}, headers=ADMIN)
+    answer = await client.post(
+        "/v1/admin/keys", json={"account_id": account_id, "scopes": scopes}, headers=ADMIN
+    )
     assert answer.status_code == 201, answer.text
     return {"Authorization": f"Bearer {answer.json()['key']}"}
 
@@ -183,7 +188,9 @@ async def test_an_order_is_taken_followed_and_billed(place: Place) -> None:
         gone = await client.delete("/v1/webhook-endpoints/whe_x", headers=headers)
         assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
         poor = await client.post(
-            "/v1/tasks", json=BODY, headers=await key_of(client, f"acct_poor{random_bytes(3).hex()}") | {"Idempotency-Key": "a"}
+            "/v1/tasks",
+            json=BODY,
+            headers=await key_of(client, f"acct_poor{random_bytes(3).hex()}") | {"Idempotency-Key": "a"},
         )
         assert (poor.status_code, poor.json()["shortfall_credits_micro"]) == (402, 4 * CREDIT)
 
@@ -213,7 +220,9 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
 
         async def order(number: int) -> None:
             try:
-                answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": str(number)})
+                answer = await client.post(
+                    "/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": str(number)}
+                )
             except httpx.TransportError:
                 return
             if answer.status_code == 202:
@@ -226,7 +235,9 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
     two = await place.instance("two").start().ready()
     async with httpx.AsyncClient(base_url=two.url, timeout=30) as client:
         for number in range(40):
-            answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": str(number)})
+            answer = await client.post(
+                "/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": str(number)}
+            )
             assert answer.status_code == 202, answer.text
             if str(number) in accepted:
                 assert answer.content == accepted[str(number)]
@@ -270,7 +281,9 @@ async def test_two_instances_make_one_task_of_one_request(place: Place) -> None:
         assert replayed.count("true") == 20
         for number in range(20):
             assert pairs[2 * number].content == pairs[2 * number + 1].content
-        clash = await second.post("/v1/tasks", json=BODY | {"k": 3}, headers=headers | {"Idempotency-Key": "0"})
+        clash = await second.post(
+            "/v1/tasks", json=BODY | {"k": 3}, headers=headers | {"Idempotency-Key": "0"}
+        )
         assert clash.json()["code"] == "idempotency_key_reused"
         task_id = pairs[0].json()["id"]
         both = [await client.get(f"/v1/tasks/{task_id}", headers=headers) for client in (first, second)]

@@ -7,17 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from services.ingest.api.answers import (
-    AccountAnswer,
     EntryAnswer,
     EntryList,
+    Versioned,
+)
+from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.other_answers import (
+    AccountAnswer,
     OfferingAnswer,
     OfferingList,
     QuoteAnswer,
     TemplateAnswer,
     TemplateList,
-    Versioned,
 )
-from services.ingest.api.guard import Guard, Visitor, admitted, scoped
 from services.ingest.api.requests import QuoteRequest
 from services.ingest.api.tasks import Cursor, Limit
 from services.ingest.app.accounts import Accounts
@@ -74,9 +76,7 @@ def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Re
         return AccountAnswer.model_validate(await accounts.balance(visitor.account_id))
 
     @router.get("/account/entries", tags=["account"], openapi_extra=scoped(Scope.account_read))
-    async def list_entries(
-        visitor: Visitor = holder, limit: Limit = 50, cursor: Cursor = None
-    ) -> EntryList:
+    async def list_entries(visitor: Visitor = holder, limit: Limit = 50, cursor: Cursor = None) -> EntryList:
         """List the entries of the books, newest first."""
         after = decode_cursor(cursor) if cursor else None
         found = await reading.entries(visitor.account_id, Page(after, limit + 1))

@@ -6,8 +6,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
-from services.ingest.api.answers import GrantAnswer, KeyList, NewKeyAnswer, RefundAnswer
 from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.other_answers import (
+    GrantAnswer,
+    KeyList,
+    NewKeyAnswer,
+    RefundAnswer,
+)
 from services.ingest.api.requests import GrantRequest, KeyRequest, RefundRequest
 from services.ingest.api.showing import key_fields, show_key
 from services.ingest.api.tasks import IDEMPOTENCY_HEADER, TaskPath, idempotency_key_of
@@ -23,8 +28,14 @@ _WITH_KEY: Final[dict[str, Any]] = scoped(Scope.admin, parameters=[IDEMPOTENCY_H
 def admin_routes(guard: Guard, access: Access, accounts: Accounts) -> APIRouter:
     """Build the routes."""
     router = APIRouter(prefix="/v1/admin", tags=["admin"])
-    admin = admitted(guard, Scope.admin)
-    extra = scoped(Scope.admin)
+    _add_keys(router, guard, access)
+    _add_credits(router, guard, accounts)
+    return router
+
+
+def _add_keys(router: APIRouter, guard: Guard, access: Access) -> None:
+    """Add creating, listing and revoking keys."""
+    admin, extra = admitted(guard, Scope.admin), scoped(Scope.admin)
 
     @router.post("/keys", status_code=201, openapi_extra=extra)
     async def create_key(body: KeyRequest, visitor: Visitor = admin) -> NewKeyAnswer:
@@ -47,6 +58,11 @@ def admin_routes(guard: Guard, access: Access, accounts: Accounts) -> APIRouter:
         """Revoke a key; effective everywhere within two seconds."""
         del visitor
         await access.revoke_key(key_id)
+
+
+def _add_credits(router: APIRouter, guard: Guard, accounts: Accounts) -> None:
+    """Add grants and refunds."""
+    admin = admitted(guard, Scope.admin)
 
     @router.post("/accounts/{account_id}/grants", status_code=202, openapi_extra=_WITH_KEY)
     async def grant_credits(
@@ -94,8 +110,6 @@ def admin_routes(guard: Guard, access: Access, accounts: Accounts) -> APIRouter:
             amount_credits_micro=refund.amount_credits_micro,
             refund_id=refund.command_id,
         )
-
-    return router
 
 
 def _reused() -> Refused:

@@ -93,7 +93,9 @@ def openapi_document() -> dict[str, Any]:
 
 def export_openapi(to: Path) -> None:
     """Write the document to a file, the same bytes for the same API."""
-    to.write_text(json.dumps(openapi_document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    to.write_text(
+        json.dumps(openapi_document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8"
+    )
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from services.ingest.app.access import Access
 from services.ingest.domain.keys import Caller, Scope, require
 from winnow.contracts.errors import ErrorCode, Refused
+from winnow.runtime.tracing import trace_from
 
 SCOPE_FIELD: Final = "x-scope"
 """Where a route's operation names its scope in the OpenAPI document."""
@@ -23,7 +24,7 @@ class Visitor:
 
     caller: Caller
     request_id: str
-    traceparent: str | None
+    traceparent: str
 
     @property
     def account_id(self) -> str:
@@ -51,7 +52,8 @@ class Guard:
             raise
         self._limit(request, self._access.admit(caller))
         require(caller, scope)
-        return Visitor(caller, request.state.request_id, request.headers.get("traceparent"))
+        request_id = request.state.request_id
+        return Visitor(caller, request_id, trace_from(request.headers.get("traceparent"), request_id))
 
     def visitor(self, scope: Scope) -> Callable[[Request], Awaitable[Visitor]]:
         """Give the dependency that admits a request with a scope."""

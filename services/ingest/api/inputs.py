@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from services.ingest.api.answers import InputAnswer
 from services.ingest.api.guard import Guard, scoped
 from services.ingest.api.middleware import JSON_BYTES_MAX, UPLOAD_BYTES_MAX
+from services.ingest.api.other_answers import (
+    InputAnswer,
+)
 from services.ingest.api.problems import Problem, validation_problem
 from services.ingest.api.requests import InputUrlRequest
 from services.ingest.api.showing import show_input

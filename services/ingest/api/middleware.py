@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.ingest.api.problems import problem_response
 from services.ingest.domain.limits import Allowance
 from winnow.contracts.errors import ErrorCode, Refused
+from winnow.runtime.log import bind
 
 JSON_BYTES_MAX: Final = 64 * 1024
 UPLOAD_BYTES_MAX: Final = 20 * 1024 * 1024
@@ -38,6 +39,7 @@ class Envelope:
         given = Headers(scope=scope).get("x-request-id", "")
         state = scope.setdefault("state", {})
         state["request_id"] = given if _REQUEST_ID.match(given) else f"req_{self._random_bytes(12).hex()}"
+        bind(correlation_id=state["request_id"])
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -67,7 +69,9 @@ class BodyLimit:
         limit = _limit_of(scope)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
-            await problem_response(Request(scope), ErrorCode.body_too_large, *_said(limit))(scope, receive, send)
+            await problem_response(Request(scope), ErrorCode.body_too_large, *_said(limit))(
+                scope, receive, send
+            )
             return
         read = 0
 

@@ -65,7 +65,9 @@ STATUS: Final[dict[ErrorCode, HTTPStatus]] = {
 class Problem(BaseModel):
     """An error (RFC 9457). ``code`` is stable; further members depend on it."""
 
-    type: str = Field(description="A URI that names the kind of problem.", examples=["urn:winnow:problem:not_found"])
+    type: str = Field(
+        description="A URI that names the kind of problem.", examples=["urn:winnow:problem:not_found"]
+    )
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong, for people.")
@@ -110,7 +112,9 @@ def validation_problem(request: Request, error: ValidationError | RequestValidat
     code = ErrorCode.out_of_bounds if kind in _BOUNDS else ErrorCode.invalid_request
     if kind == "json_invalid":
         return problem_response(request, code, "The body is not JSON.")
-    return problem_response(request, code, f"{place or 'The body'}: {first['msg']}.", {"pointer": place or None})
+    return problem_response(
+        request, code, f"{place or 'The body'}: {first['msg']}.", {"pointer": place or None}
+    )
 
 
 _BOUNDS: Final = frozenset(

@@ -25,10 +25,14 @@ Name = Annotated[str, Field(max_length=100)]
 class TaskRequest(Body):
     """An order for K outputs."""
 
-    template: Name = Field(description="A template's name, see GET /v1/templates.", examples=["studio_headshot"])
+    template: Name = Field(
+        description="A template's name, see GET /v1/templates.", examples=["studio_headshot"]
+    )
     mode: Name = Field(description="stable, fast or low_cost.", examples=["low_cost"])
     k: int = Field(description="How many outputs, 1..60.", examples=[6])
-    prompt: str = Field(description="What to make, at most 2000 characters.", examples=["a friendly engineer"])
+    prompt: str = Field(
+        description="What to make, at most 2000 characters.", examples=["a friendly engineer"]
+    )
     negative_prompt: str | None = Field(None, description="What to avoid, at most 2000 characters.")
     profile: Name | None = Field(None, description="Quality profile; the template's own by default.")
     inputs: list[Name] = Field(
@@ -108,5 +112,3 @@ class RefundRequest(Body):
 
     amount_credits_micro: Annotated[Micro, Field(gt=0)]
     reason: Annotated[str, Field(min_length=1, max_length=200)]
-
-

@@ -13,8 +13,6 @@ from services.ingest.api.answers import (
     CandidateAnswer,
     EndAnswer,
     EntryAnswer,
-    InputAnswer,
-    KeyAnswer,
     MarginAnswer,
     OutputAnswer,
     OutputList,
@@ -24,6 +22,10 @@ from services.ingest.api.answers import (
     SpendAnswer,
     TaskAnswer,
     Versioned,
+)
+from services.ingest.api.other_answers import (
+    InputAnswer,
+    KeyAnswer,
 )
 from services.ingest.domain.answers import EntryView, Link, ScreenedInput
 from services.ingest.domain.bill import Bill

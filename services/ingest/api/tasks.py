@@ -76,9 +76,16 @@ IDEMPOTENCY_HEADER: Final = {
 def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd_micro: int) -> APIRouter:
     """Build the routes."""
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
-    reader, writer = admitted(guard, Scope.tasks_read), admitted(guard, Scope.tasks_write)
-    operator = admitted(guard, Scope.operator)
-    _add_placing(router, guard, orders)
+    _add_changes(router, guard, orders)
+    _add_questions(router, guard, reading)
+    _add_candidates(router, guard, reading)
+    _add_results(router, guard, reading, credit_value_usd_micro)
+    return router
+
+
+def _add_questions(router: APIRouter, guard: Guard, reading: Reading) -> None:
+    """Add the list of tasks, a task, and its stream of events."""
+    reader = admitted(guard, Scope.tasks_read)
 
     @router.get("", openapi_extra=scoped(Scope.tasks_read))
     async def list_tasks(
@@ -89,7 +96,9 @@ def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd
     ) -> TaskList:
         """List the account's tasks, newest first."""
         after = decode_cursor(cursor) if cursor else None
-        views = await reading.tasks(visitor.account_id, Page(after, limit + 1, state.value if state else None))
+        views = await reading.tasks(
+            visitor.account_id, Page(after, limit + 1, state.value if state else None)
+        )
         more = len(views) > limit
         tasks = [show_task(view) for view in views[:limit]]
         last = tasks[-1] if more else None
@@ -101,11 +110,41 @@ def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd
         """Read a task: its funnel, rounds, routes, spend and end."""
         return show_task(await reading.task(visitor.account_id, task_id))
 
+    @router.get(
+        "/{task_id}/events",
+        openapi_extra=scoped(Scope.tasks_read),
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )
+    async def stream_events(
+        task_id: TaskPath,
+        visitor: Visitor = reader,
+        last_event_id: Annotated[
+            int | None, Header(ge=0, le=2**31, description="The last number seen.")
+        ] = None,
+        after: Annotated[int, Query(ge=0, le=2**31, description="As Last-Event-ID, for browsers.")] = 0,
+    ) -> StreamingResponse:
+        """Follow a task as server-sent events; ends when the task has its end and its bill."""
+        await reading.task(visitor.account_id, task_id)
+        events = reading.events(
+            visitor.account_id, task_id, after if last_event_id is None else last_event_id
+        )
+        return StreamingResponse(
+            _as_stream(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+
+def _add_candidates(router: APIRouter, guard: Guard, reading: Reading) -> None:
+    """Add the list of a task's candidates and their pictures."""
+    reader, operator = admitted(guard, Scope.tasks_read), admitted(guard, Scope.operator)
+
     @router.get("/{task_id}/candidates", openapi_extra=scoped(Scope.tasks_read))
     async def list_candidates(
         task_id: TaskPath,
         visitor: Visitor = reader,
-        state: Annotated[str | None, Query(max_length=40, description="Only candidates in this state.")] = None,
+        state: Annotated[
+            str | None, Query(max_length=40, description="Only candidates in this state.")
+        ] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> CandidateList:
@@ -126,6 +165,11 @@ def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd
         body, media_type = await reading.preview(visitor.account_id, task_id, candidate_id)
         return Response(body, media_type=media_type)
 
+
+def _add_results(router: APIRouter, guard: Guard, reading: Reading, credit_value_usd_micro: int) -> None:
+    """Add the outputs and the bill."""
+    reader = admitted(guard, Scope.tasks_read)
+
     @router.get("/{task_id}/outputs", openapi_extra=scoped(Scope.tasks_read))
     async def list_outputs(
         task_id: TaskPath,
@@ -145,37 +189,10 @@ def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd
         value = credit_value_usd_micro if visitor.caller.may(Scope.operator) else None
         return show_bill(view, bill, entries, value)
 
-    @router.get(
-        "/{task_id}/events",
-        openapi_extra=scoped(Scope.tasks_read),
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
-    )
-    async def stream_events(
-        task_id: TaskPath,
-        visitor: Visitor = reader,
-        last_event_id: Annotated[int | None, Header(ge=0, le=2**31, description="The last number seen.")] = None,
-        after: Annotated[int, Query(ge=0, le=2**31, description="As Last-Event-ID, for browsers.")] = 0,
-    ) -> StreamingResponse:
-        """Follow a task as server-sent events; ends when the task has its end and its bill."""
-        await reading.task(visitor.account_id, task_id)
-        events = reading.events(
-            visitor.account_id, task_id, after if last_event_id is None else last_event_id
-        )
-        return StreamingResponse(
-            _as_stream(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )
 
-    @router.post("/{task_id}/cancel", openapi_extra=scoped(Scope.tasks_write))
-    async def cancel_task(task_id: TaskPath, visitor: Visitor = writer) -> CancelAnswer:
-        """Ask a task to stop; waits up to three seconds and says what was released."""
-        return show_cancel(await orders.cancel(asked_by(visitor), task_id))
-
-    return router
-
-
-def _add_placing(router: APIRouter, guard: Guard, orders: Orders) -> None:
-    """Add ``POST /v1/tasks``, the hot path: the body is validated straight from its bytes."""
+def _add_changes(router: APIRouter, guard: Guard, orders: Orders) -> None:
+    """Add placing, the hot path, whose body is validated straight from its bytes, and cancelling."""
+    writer = admitted(guard, Scope.tasks_write)
 
     @router.post(
         "",
@@ -210,6 +227,11 @@ def _add_placing(router: APIRouter, guard: Guard, orders: Orders) -> None:
             headers["Idempotent-Replayed"] = "true"
         return Response(answer.model_dump_json(), 202, headers, _JSON)
 
+    @router.post("/{task_id}/cancel", openapi_extra=scoped(Scope.tasks_write))
+    async def cancel_task(task_id: TaskPath, visitor: Visitor = writer) -> CancelAnswer:
+        """Ask a task to stop; waits up to three seconds and says what was released."""
+        return show_cancel(await orders.cancel(asked_by(visitor), task_id))
+
 
 async def _as_stream(events: AsyncIterator[PublicEvent | None]) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
@@ -219,5 +241,3 @@ async def _as_stream(events: AsyncIterator[PublicEvent | None]) -> AsyncIterator
             continue
         text = json.dumps(show_event(event), separators=(",", ":"), ensure_ascii=False)
         yield f"id: {event.number}\nevent: {event.type}\ndata: {text}\n\n"
-
-

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from services.ingest.api.answers import (
+from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.other_answers import (
     DeliveryAnswer,
     DeliveryList,
     EndpointAnswer,
     EndpointList,
     NewEndpointAnswer,
 )
-from services.ingest.api.guard import Guard, Visitor, admitted, scoped
 from services.ingest.api.requests import EndpointRequest
 from services.ingest.app.webhooks import Webhooks
 from services.ingest.domain.keys import Scope

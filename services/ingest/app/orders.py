@@ -95,9 +95,7 @@ class Orders:
             raise Conflict(
                 ErrorCode.already_ended, f"The task has ended: {view.state}.", state=str(view.state)
             )
-        origin = Origin(
-            f"{task_id}:cancel", f"cancel:{task_id}", "", asked.correlation_id, asked.traceparent
-        )
+        origin = Origin(f"{task_id}:cancel", f"cancel:{task_id}", "", asked.correlation_id, asked.traceparent)
         with self._watch.on(task_id) as waiter:
             outcome = await self._requests.submit(RequestCancel(task_id, asked.account_id), origin)
             if outcome.duplicate or view.cancel_requested_at is not None:
@@ -144,24 +142,18 @@ class Orders:
         found = await self._inputs.find(account_id, input_ids)
         for place, input_id in enumerate(input_ids):
             if input_id not in found:
-                raise Refused(
-                    ErrorCode.invalid_request, "There is no such input.", pointer=f"inputs/{place}"
-                )
+                raise Refused(ErrorCode.invalid_request, "There is no such input.", pointer=f"inputs/{place}")
         return tuple(found[input_id].stored for input_id in input_ids)
 
 
 def _repeated(recorded: RequestState, fingerprint: str) -> Outcome:
     if recorded.accepted is None or recorded.accepted.request_sha256 != fingerprint:
-        raise Conflict(
-            ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
-        )
+        raise Conflict(ErrorCode.idempotency_key_reused, "This idempotency key was used for another request.")
     return Outcome(recorded, duplicate=True)
 
 
 def _accepted(outcome: Outcome) -> tuple[TaskView, bool]:
     state = outcome.state
     if state.accepted is None or state.at is None:
-        raise Conflict(
-            ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
-        )
+        raise Conflict(ErrorCode.idempotency_key_reused, "This idempotency key was used for another request.")
     return accepted_view(state.accepted, state.at), outcome.duplicate

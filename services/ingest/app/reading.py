@@ -71,7 +71,9 @@ class Reading:
         body = await self._files.get(stored["key"], _PREVIEW_BYTES_MAX)
         return body, str(stored["content_type"])
 
-    async def outputs(self, account_id: str, task_id: str, expires_in_s: int) -> tuple[TaskView, dict[str, Link]]:
+    async def outputs(
+        self, account_id: str, task_id: str, expires_in_s: int
+    ) -> tuple[TaskView, dict[str, Link]]:
         """Give a task with fresh links to its outputs, by output id; raises NotFound."""
         view = await self.task(account_id, task_id)
         if not view.outputs:

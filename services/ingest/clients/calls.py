@@ -35,7 +35,9 @@ class Unary(Protocol[RequestT_contra, ResponseT_co]):
         ...
 
 
-async def call(service: str, method: Unary[RequestT_contra, ResponseT_co], request: RequestT_contra, timeout_s: float) -> ResponseT_co:
+async def call(
+    service: str, method: Unary[RequestT_contra, ResponseT_co], request: RequestT_contra, timeout_s: float
+) -> ResponseT_co:
     """Call once; raises Refused, NotFound, or Unavailable naming the service."""
     try:
         return await method(request, timeout=timeout_s)

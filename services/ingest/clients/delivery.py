@@ -37,7 +37,9 @@ class DeliveryClient:
         self, account_id: str, url: str, event_types: Sequence[str]
     ) -> tuple[WebhookEndpoint, str]:
         """Register an endpoint; gives it and its secret."""
-        request = delivery_pb2.RegisterEndpointRequest(account_id=account_id, url=url, event_types=event_types)
+        request = delivery_pb2.RegisterEndpointRequest(
+            account_id=account_id, url=url, event_types=event_types
+        )
         answer: delivery_pb2.RegisterEndpointResponse = await call(
             "delivery", self._stub.RegisterEndpoint, request, self._timeout_s
         )

@@ -28,14 +28,14 @@ class LedgerClient:
             template=template.name, template_version=template.version, mode=mode.value, k=k
         )
         answer: ledger_pb2.QuoteResponse = await call("ledger", self._stub.Quote, request, self._timeout_s)
-        return Price(
-            answer.price_per_output_credits_micro, answer.reserve_credits_micro, answer.price_rule
-        )
+        return Price(answer.price_per_output_credits_micro, answer.reserve_credits_micro, answer.price_rule)
 
     async def balance(self, account_id: str) -> Balance:
         """Give a balance."""
         request = ledger_pb2.BalanceRequest(account_id=account_id)
-        answer: ledger_pb2.BalanceResponse = await call("ledger", self._stub.Balance, request, self._timeout_s)
+        answer: ledger_pb2.BalanceResponse = await call(
+            "ledger", self._stub.Balance, request, self._timeout_s
+        )
         return Balance(
             account_id=account_id,
             available_credits_micro=answer.available_credits_micro,

@@ -115,5 +115,3 @@ def _input(row: dict[str, Any]) -> ScreenedInput:
         advice=tuple(row["advice"]),
         created_at=datetime.fromisoformat(row["created_at"]),
     )
-
-

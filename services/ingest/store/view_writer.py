@@ -94,9 +94,7 @@ def _candidate_write(candidate_id: str, view: TaskView, patch: Mapping[str, Any]
             changes[name] = value
     if "round_index" in patch:
         changes["place"] = patch["round_index"] * _PLACES_PER_ROUND + patch["index"]
-    return UpdateOne(
-        {"_id": candidate_id, "offset": {"$lt": view.offset}}, {"$set": changes}, upsert=True
-    )
+    return UpdateOne({"_id": candidate_id, "offset": {"$lt": view.offset}}, {"$set": changes}, upsert=True)
 
 
 def _view_write(view: TaskView) -> ReplaceOne[dict[str, Any]]:

@@ -66,7 +66,9 @@ def recorded(event: Any, producer: str, sequence: int, at: datetime) -> Recorded
 def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[Projected]:
     """Give what each record of a task changes, one by one."""
     records = [accepted(tale, at)]
-    records += [recorded(event, producer, number, at) for number, (producer, event) in enumerate(tale.whole(), 1)]
+    records += [
+        recorded(event, producer, number, at) for number, (producer, event) in enumerate(tale.whole(), 1)
+    ]
     view: TaskView | None = None
     steps = []
     for offset, record in enumerate(records[:count]):
@@ -108,7 +110,9 @@ class StoreSuite:
             assert await stores.writer.save(step) == {tale.ids["task_id"]}
         assert await stores.views.task(account, tale.ids["task_id"]) == steps[-1].views[tale.ids["task_id"]]
         after = await stores.views.candidates(account, tale.ids["task_id"], page)
-        assert [one["state"] for one in after] == [one["state"] for one in before] == ["delivered", "rejected"]
+        assert (
+            [one["state"] for one in after] == [one["state"] for one in before] == ["delivered", "rejected"]
+        )
         events = await stores.views.events(account, tale.ids["task_id"], 0, 100)
         assert [one.number for one in events] == list(range(1, len(steps) + 1))
 
@@ -216,5 +220,7 @@ class StoreSuite:
         screened = ScreenedInput(derive_id(Prefix.input, account), account, stored, ("no_face",), START)
         await stores.inputs.add(screened)
         await stores.inputs.add(replace(screened, advice=()))
-        assert await stores.inputs.find(account, [screened.input_id, "inp_x"]) == {screened.input_id: screened}
+        assert await stores.inputs.find(account, [screened.input_id, "inp_x"]) == {
+            screened.input_id: screened
+        }
         assert await stores.inputs.find("acct_stranger", [screened.input_id]) == {}

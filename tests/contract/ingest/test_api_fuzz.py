@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 import schemathesis
@@ -45,7 +46,7 @@ class Served:
         world.cases = world._build()
         async with running(world):
             self.headers = await world.key("acct_one", *Scope)
-            app = around(build_app(world.cases, CREDIT), lambda count: bytes(count))
+            app = around(build_app(world.cases, CREDIT), bytes)
             config = uvicorn.Config(app, port=self.port, log_level="critical", lifespan="off", ws="none")
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve())
@@ -54,7 +55,7 @@ class Served:
             self._ready.set()
             await serving
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(20)
         return self
@@ -77,7 +78,9 @@ def served() -> Iterator[Served]:
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 @schema.parametrize()
-@settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 def test_the_api_keeps_its_document(case: schemathesis.Case, served: Served):
     answer = case.call(base_url=f"http://127.0.0.1:{served.port}", headers=served.headers, timeout=10)
     case.validate_response(answer, checks=CHECKS)

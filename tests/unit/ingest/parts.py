@@ -43,6 +43,7 @@ from services.ingest.domain.views import TaskView
 from services.ingest.store.catalogue import load
 from services.ingest.store.machines import RequestMachine, StageMachine
 from services.ingest.store.requests import RequestJournal
+from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.envelope import Envelope, Event, Recorded
 from winnow.contracts.errors import NotFound, Refused, Unavailable, WinnowError
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -50,10 +51,8 @@ from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
 from winnow.runtime.bus import Received
 from winnow.runtime.journal import Journal, Source
 
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-
 SHARDS = 4
-ADMIN_TOKEN = "an-admin-token-for-tests"  # noqa: S105
+ADMIN_TOKEN = "an-admin-token-for-tests"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CREDIT = 1_000_000
 
@@ -166,7 +165,9 @@ class MemoryViews:
         return sorted(mine, key=place, reverse=True)[: page.limit]
 
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
-        mine = [one for one in self.rows.values() if (one["account_id"], one["task_id"]) == (account_id, task_id)]
+        mine = [
+            one for one in self.rows.values() if (one["account_id"], one["task_id"]) == (account_id, task_id)
+        ]
         mine = [one for one in mine if page.state in {None, one["state"]}]
         mine = [one for one in mine if page.after is None or one["place"] > page.after[0]]
         return sorted(mine, key=lambda one: one["place"])[: page.limit]
@@ -184,10 +185,18 @@ class MemoryViews:
         return sorted(mine, key=lambda one: one.offset, reverse=True)[: page.limit]
 
     async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
-        return [one for one in self.kept_entries.values() if (one.account_id, one.task_id) == (account_id, task_id)]
+        return [
+            one
+            for one in self.kept_entries.values()
+            if (one.account_id, one.task_id) == (account_id, task_id)
+        ]
 
     async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
-        mine = [one for one in self.kept_entries.values() if (one.account_id, one.grant_id) == (account_id, grant_id)]
+        mine = [
+            one
+            for one in self.kept_entries.values()
+            if (one.account_id, one.grant_id) == (account_id, grant_id)
+        ]
         return mine[0] if mine else None
 
 
@@ -255,7 +264,9 @@ class FakeDelivery:
     ) -> tuple[WebhookEndpoint, str]:
         if self.refusal is not None:
             raise self.refusal
-        endpoint = WebhookEndpoint(f"whe_{len(self.kept)}", url, tuple(event_types), True, "2026-01-01T00:00:00Z")
+        endpoint = WebhookEndpoint(
+            f"whe_{len(self.kept)}", url, tuple(event_types), True, "2026-01-01T00:00:00Z"
+        )
         self.kept[endpoint.endpoint_id] = (account_id, endpoint)
         return endpoint, "whsec_test"
 

@@ -67,7 +67,15 @@ async def test_a_key_ends_when_it_expires():
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer wk_live_short", "Basic abc", "Bearer " + new_key(b"x" * 40)[2], "Bearer \x7f"],
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer wk_live_short",
+        "Basic abc",
+        "Bearer " + new_key(b"x" * 40)[2],
+        "Bearer \x7f",
+    ],
 )
 async def test_what_is_no_known_key_is_unauthenticated(header: str | None):
     world = World()
@@ -117,7 +125,11 @@ async def test_a_route_needs_its_scope(method: str, path: str, scope: Scope):
     async with running(world) as client:
         others = await world.key("acct_one", *(set(Scope) - {scope}))
         answer = await client.request(method, path, headers=others)
-    assert (answer.status_code, answer.json()["code"], answer.json()["scope"]) == (403, "scope_missing", scope)
+    assert (answer.status_code, answer.json()["code"], answer.json()["scope"]) == (
+        403,
+        "scope_missing",
+        scope,
+    )
 
 
 async def test_the_bootstrap_administrator_has_no_tasks():

@@ -22,7 +22,9 @@ async def test_a_grant_is_a_command_once_and_waits_for_the_books():
     world = World()
     async with running(world) as client:
         headers = ADMIN | {"Idempotency-Key": "grant-1"}
-        waiting = asyncio.create_task(client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers))
+        waiting = asyncio.create_task(
+            client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers)
+        )
         while not world.published("GrantCredits"):
             await asyncio.sleep(0)
         (command,) = world.published("GrantCredits")
@@ -53,7 +55,9 @@ async def test_a_grant_that_the_ledger_has_not_booked_yet_says_so(monkeypatch: p
     assert answer.json()["applied"] is False
 
 
-@pytest.mark.parametrize("change", [{"amount_credits_micro": 0}, {"amount_credits_micro": 1.0}, {"source": "gift"}])
+@pytest.mark.parametrize(
+    "change", [{"amount_credits_micro": 0}, {"amount_credits_micro": 1.0}, {"source": "gift"}]
+)
 async def test_a_grant_is_checked(change: dict):
     world = World()
     async with running(world) as client:
@@ -85,7 +89,9 @@ async def test_a_refund_is_bounded_by_the_charge_and_ordered_once():
         await world.settle()
         again = await client.post(path, json=body, headers=key)
         more = await client.post(
-            path, json={"amount_credits_micro": 1, "reason": "x"}, headers=ADMIN | {"Idempotency-Key": "refund-2"}
+            path,
+            json={"amount_credits_micro": 1, "reason": "x"},
+            headers=ADMIN | {"Idempotency-Key": "refund-2"},
         )
         unknown = await client.post(f"/v1/admin/tasks/{tale.output}/refund", json=body, headers=key)
     assert (much.status_code, much.json()["code"]) == (422, "amount_not_allowed")
@@ -119,14 +125,18 @@ async def test_webhook_endpoints_are_registered_listed_and_deleted_by_their_acco
         headers, stranger = await world.key(), await world.key("acct_two")
         body = {"url": "https://example.com/hook", "event_types": ["task.delivered"]}
         made = await client.post("/v1/webhook-endpoints", json=body, headers=headers)
-        wrong = await client.post("/v1/webhook-endpoints", json=body | {"event_types": ["x"]}, headers=headers)
+        wrong = await client.post(
+            "/v1/webhook-endpoints", json=body | {"event_types": ["x"]}, headers=headers
+        )
         listed = await client.get("/v1/webhook-endpoints", headers=headers)
         path = f"/v1/webhook-endpoints/{made.json()['endpoint_id']}"
         theirs = await client.delete(path, headers=stranger)
         gone = await client.delete(path, headers=headers)
         none = await client.post("/v1/webhook-deliveries/dlv_x/redeliver", headers=headers)
         world.delivery.refusal = Refused(ErrorCode.url_not_allowed, "A private address.")
-        private = await client.post("/v1/webhook-endpoints", json={"url": "https://10.0.0.1/"}, headers=headers)
+        private = await client.post(
+            "/v1/webhook-endpoints", json={"url": "https://10.0.0.1/"}, headers=headers
+        )
     assert made.status_code == 201
     assert made.json()["secret"] == "whsec_test"
     assert "secret" not in listed.text

@@ -53,7 +53,9 @@ async def test_a_cancel_before_funding_is_ingests_and_releases_the_reservation()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
-        told = await cancelling(world, client, tale, headers, ("ledger", tale.funded()), ("ledger", tale.settled()))
+        told = await cancelling(
+            world, client, tale, headers, ("ledger", tale.funded()), ("ledger", tale.settled())
+        )
     (cancelled,) = world.published("task.cancelled")
     (release,) = world.published("ReleaseCredits")
     assert cancelled["stage"] == "ingest"
@@ -67,7 +69,9 @@ async def test_a_cancel_that_the_ledgers_refusal_overtakes_still_ends_once():
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
-        await cancelling(world, client, tale, headers, ("ledger", tale.unfunded()), ("ledger", tale.settled()))
+        await cancelling(
+            world, client, tale, headers, ("ledger", tale.unfunded()), ("ledger", tale.settled())
+        )
     assert len(world.published("task.cancelled")) == 1
     assert world.published("task.rejected") == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,7 +22,13 @@ async def test_an_upload_is_screened_kept_and_can_be_ordered_with():
         raw = await client.post("/v1/inputs", content=PNG, headers=headers | {"Content-Type": "image/png"})
         world.fetcher.body = PNG
         url = await client.post("/v1/inputs", json={"url": "https://example.com/me.png"}, headers=headers)
-        order = {"template": "studio_headshot", "mode": "fast", "k": 1, "prompt": "me", "inputs": [made.json()["input_id"]]}
+        order = {
+            "template": "studio_headshot",
+            "mode": "fast",
+            "k": 1,
+            "prompt": "me",
+            "inputs": [made.json()["input_id"]],
+        }
         placed = await client.post("/v1/tasks", json=order, headers=headers | KEY)
         stolen = await client.post("/v1/tasks", json=order, headers=await world.key("acct_two") | KEY)
         await world.settle()
@@ -40,7 +45,9 @@ async def test_an_upload_is_screened_kept_and_can_be_ordered_with():
 async def test_what_is_no_image_is_refused_and_not_kept(content: bytes):
     world = World()
     async with running(world) as client:
-        answer = await client.post("/v1/inputs", content=content, headers=await world.key() | {"Content-Type": "image/png"})
+        answer = await client.post(
+            "/v1/inputs", content=content, headers=await world.key() | {"Content-Type": "image/png"}
+        )
     assert (answer.status_code, answer.json()["code"]) == (422, "image_not_decodable")
     assert world.files.objects == {}
 
@@ -76,7 +83,7 @@ async def test_a_form_that_cannot_be_read_is_refused(sent: dict, code: str):
 
 
 @pytest.fixture
-def no_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+def no_connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Count the addresses that anything in the process tries to connect to."""
     tried: list[object] = []
 
@@ -86,7 +93,7 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket.socket, "connect_ex", connect)
-    yield tried
+    return tried
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,9 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
         "https:///x", "no url", "https://example.com:99999/x", "gopher://127.0.0.1/", "https://[::1",
     ],
 )  # fmt: skip
-async def test_a_url_into_a_private_network_is_refused_without_a_connection(url: str, no_connections: list[object]):
+async def test_a_url_into_a_private_network_is_refused_without_a_connection(
+    url: str, no_connections: list[object]
+):
     fetcher = GuardedFetcher(timeout_s=5, size_bytes_max=1000, plain_http_allowed=False)
     with pytest.raises(Refused) as refused:
         await fetcher.fetch(url)

@@ -159,7 +159,9 @@ async def test_place_names_the_least_cap_and_the_missing_credits():
         headers = await world.key() | KEY
         low = await client.post("/v1/tasks", json=BODY | {"cost_cap_usd_micro": 5}, headers=headers)
         poor = await client.post("/v1/tasks", json=BODY, headers=headers)
-        enough = await client.post("/v1/tasks", json=BODY | {"cost_cap_usd_micro": 20_000, "k": 1}, headers=headers)
+        enough = await client.post(
+            "/v1/tasks", json=BODY | {"cost_cap_usd_micro": 20_000, "k": 1}, headers=headers
+        )
     assert low.json()["minimum_usd_micro"] == 20_000
     assert (poor.status_code, poor.json()["code"]) == (402, "insufficient_credits")
     assert poor.json()["shortfall_credits_micro"] == 1 * CREDIT

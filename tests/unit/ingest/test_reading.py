@@ -38,7 +38,10 @@ async def test_a_delivered_task_reads_as_what_happened():
         candidates = (await client.get(f"{path}/candidates", headers=headers)).json()["candidates"]
         outputs = (await client.get(f"{path}/outputs?expires_in_s=60", headers=headers)).json()["outputs"]
     assert (task["state"], task["complete"], task["outputs_count"]) == ("delivered", True, 1)
-    assert {state: count for state, count in task["funnel"].items() if count} == {"rejected": 1, "delivered": 1}
+    assert {state: count for state, count in task["funnel"].items() if count} == {
+        "rejected": 1,
+        "delivered": 1,
+    }
     assert task["failure_reasons"] == {"sharpness": 1}
     assert task["rounds"][0]["decision"] == "select"
     (route,) = task["routes"]
@@ -142,8 +145,16 @@ async def test_tasks_are_paged_newest_first_and_only_ones_own():
             made.append((await place(world, client, headers, f"order-{number}")).ids["task_id"])
         await place(world, client, await world.key("acct_two"), "order-other")
         first = (await client.get("/v1/tasks?limit=2", headers=headers)).json()
-        second = (await client.get("/v1/tasks", params={"limit": 2, "cursor": first["next_cursor"]}, headers=headers)).json()
-        third = (await client.get("/v1/tasks", params={"limit": 2, "cursor": second["next_cursor"]}, headers=headers)).json()
+        second = (
+            await client.get(
+                "/v1/tasks", params={"limit": 2, "cursor": first["next_cursor"]}, headers=headers
+            )
+        ).json()
+        third = (
+            await client.get(
+                "/v1/tasks", params={"limit": 2, "cursor": second["next_cursor"]}, headers=headers
+            )
+        ).json()
         none = (await client.get("/v1/tasks?state=delivered", headers=headers)).json()
         bad = await client.get("/v1/tasks?cursor=nonsense", headers=headers)
     pages = [[task["id"] for task in page["tasks"]] for page in (first, second, third)]
