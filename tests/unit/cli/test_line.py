@@ -1,0 +1,92 @@
+"""The line hands every service settings that it knows, on ports that differ and stay."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from winnow.local.line import PROVIDERS, SERVICES, Line, LineOptions, names_of
+from winnow.local.ports import PortTaken
+from winnow.local.process import ServerDidNotStart
+from winnow.local.stack import EmbeddedStack
+from winnow.local.supervisor import ProcessSpec, Supervisor
+
+SETTINGS = {name: f"{name.capitalize()}Settings" for name in SERVICES}
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedStack:
+    for name in [one for one in os.environ if one.startswith("WINNOW_")]:
+        monkeypatch.delenv(name)
+    made = EmbeddedStack(tmp_path)
+    made.ports = {"kafka": 1, "mongo": 2, "s3": 3}
+    made.keep(s3_access_key="a", s3_secret_key="s")
+    return made
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_takes_the_settings_it_is_given(
+    name: str, stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in Line(stack).service(name).env.items():
+        monkeypatch.setenv(variable, value)
+    settings = getattr(importlib.import_module(f"services.{name}.settings"), SETTINGS[name]).load()
+    assert settings.kafka_bootstrap == "127.0.0.1:1"
+    assert settings.shards == 4
+    assert settings.idempotent_producer is False
+
+
+def test_ports_differ_and_come_back_with_the_data(stack: EmbeddedStack) -> None:
+    first = Line(stack)
+    urls = [first.api_url, first.receiver_url, *(first.simulator_url(one) for one in PROVIDERS)]
+    urls += [first.ops_url(one) for one in SERVICES] + [
+        first.grpc_address(one) for one in SERVICES if one != "ingest"
+    ]
+    assert len({one.rpartition(":")[2] for one in urls}) == len(urls)
+    again = Line(stack)
+    assert (again.api_url, again.receiver_url) == (first.api_url, first.receiver_url)
+    assert again.admin_token == first.admin_token
+
+
+def test_secrets_are_long_and_differ_and_stay_out_of_arguments(stack: EmbeddedStack) -> None:
+    line = Line(stack)
+    kept = {stack.state()[name] for name in ("admin_token", "key_pepper", "delivery_secret")}
+    assert len(kept) == 3
+    assert min(map(len, kept)) >= 32
+    arguments = " ".join(part for layer in line.layers() for spec in layer for part in spec.argv)
+    assert not any(one in arguments for one in kept)
+
+
+def test_a_wanted_port_that_is_taken_is_refused(stack: EmbeddedStack) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortTaken):
+            Line(stack, LineOptions(api_port=other.getsockname()[1]))
+
+
+def test_a_provider_with_a_real_key_is_not_simulated(
+    stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "simulator-fal" in names_of(Line(stack).layers())
+    monkeypatch.setenv("WINNOW_ROUTER_FAL_KEY", "real")
+    line = Line(stack)
+    assert "simulator-fal" not in names_of(line.layers())
+    env = line.service("router").env
+    assert "WINNOW_ROUTER_FAL_KEY" not in env
+    assert "WINNOW_ROUTER_FAL_BASE_URL" not in env
+    assert env["WINNOW_ROUTER_OPENAI_BASE_URL"] == f"{line.simulator_url('openai')}/v1"
+
+
+def test_a_process_that_does_not_start_is_named_with_its_last_lines(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    spec = ProcessSpec("fails", ["/bin/sh", "-c", "echo the reason; exit 3"], "http://127.0.0.1:9/readyz")
+    with pytest.raises(ServerDidNotStart) as caught:
+        supervisor.start([[spec]])
+    supervisor.stop()
+    for expected in ("fails did not start", "status 3", "the reason"):
+        assert expected in str(caught.value)
