@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from aiokafka import AIOKafkaProducer
 
 from tests.support.eventually import eventually
 from tests.support.stack import running_stack
+from winnow.contracts.ids import Prefix, derive_id, shard_of
+from winnow.contracts.topics import ACCOUNTS
 from winnow.local.line import SHARDS, Line, LineOptions
 from winnow.local.supervisor import Supervisor
 from winnow.runtime.topics import apply_topics
@@ -24,6 +28,7 @@ PROVIDERS = ("fal", "replicate", "openai")
 ENDS = {"delivered", "partially_delivered", "failed", "cancelled", "rejected"}
 CREDIT = 1_000_000
 _numbers = itertools.count(1)
+_GOLDEN_ENTRY = Path(__file__).resolve().parents[1] / "contract/golden/entry.recorded.v1/demo.json"
 
 
 @dataclass
@@ -89,7 +94,8 @@ class Client:
 class RunningLine:
     """The line, its simulators' levers, and its operator."""
 
-    def __init__(self, line: Line, supervisor: Supervisor, root: Path) -> None:
+    def __init__(self, line: Line, supervisor: Supervisor, root: Path, kafka_bootstrap: str) -> None:
+        self.kafka_bootstrap = kafka_bootstrap
         self.line = line
         self.supervisor = supervisor
         self.root = root
@@ -119,6 +125,26 @@ class RunningLine:
                 hang_next=0,
                 latency_s=0.0,
             )
+
+    async def forge_entry(self, account_id: str) -> None:
+        """Write an entry to the books' topic that no ledger decided."""
+        document = json.loads(_GOLDEN_ENTRY.read_text()) | {
+            "account_id": account_id,
+            "subject": account_id,
+            "event_id": derive_id(Prefix.event, "forged", account_id),
+        }
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka_bootstrap)
+        await producer.start()
+        try:
+            await producer.send_and_wait(
+                ACCOUNTS.name,
+                json.dumps(document).encode(),
+                key=account_id.encode(),
+                partition=shard_of(account_id, SHARDS),
+                headers=[("type", b"entry.recorded")],
+            )
+        finally:
+            await producer.stop()
 
     @contextlib.asynccontextmanager
     async def client(
@@ -162,7 +188,7 @@ def running_line(
         supervisor = Supervisor(Path(logs))
         try:
             supervisor.start(line.layers())
-            yield RunningLine(line, supervisor, stack.root)
+            yield RunningLine(line, supervisor, stack.root, stack.addresses.kafka_bootstrap)
             supervisor.check()
         finally:
             supervisor.stop()
