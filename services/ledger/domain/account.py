@@ -98,6 +98,8 @@ class Refusal:
 class Account:
     """The state of an account. The totals count from the account's first entry, in micro-credits.
 
+    ``held_credits_micro`` is the sum of the open reservations, kept so that an entry need not add them up.
+
     Always: granted + refunded = left + held + settled + expired, where left is the sum over grants.
     """
 
@@ -107,6 +109,7 @@ class Account:
     ended: dict[str, Ended] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
     entries_count: int = 0
+    held_credits_micro: int = 0
     granted_credits_micro: int = 0
     settled_credits_micro: int = 0
     refunded_credits_micro: int = 0
@@ -116,11 +119,6 @@ class Account:
     def left_credits_micro(self) -> int:
         """Sum what is left of every grant, including one that expired and is not swept yet."""
         return sum(grant.left_credits_micro for grant in self.grants.values())
-
-    @property
-    def held_credits_micro(self) -> int:
-        """Sum the open reservations."""
-        return sum(one.held_credits_micro for one in self.open.values())
 
     def available_credits_micro(self, now: datetime) -> int:
         """Sum what can be spent at ``now``: an expired grant counts for nothing even before its entry."""

@@ -92,6 +92,7 @@ def _reserved(account: Account, event: Reserved) -> Account:
         account,
         grants=_moved(account.grants, taken),
         open={**account.open, event.reservation_id: reservation},
+        held_credits_micro=account.held_credits_micro + total(slices),
     )
 
 
@@ -108,6 +109,7 @@ def _ended(account: Account, event: ReservationEnded, at: datetime) -> Account:
         grants=_moved(_with_graces(account.grants, event.graces, returned), returned),
         open={one: kept for one, kept in account.open.items() if one != event.reservation_id},
         ended=_remembered(kept, at),
+        held_credits_micro=account.held_credits_micro - reservation.held_credits_micro,
         settled_credits_micro=account.settled_credits_micro + total(charged),
     )
 

@@ -172,6 +172,9 @@ class Books:
             + account.settled_credits_micro
             + account.expired_credits_micro
         )
+        assert account.held_credits_micro == sum(
+            part.amount_credits_micro for one in account.open.values() for part in one.slices
+        )
         check_postings(self.all(EntryRecorded))
         assert balance_of(self.all(EntryRecorded)) == (account.left_credits_micro, account.held_credits_micro)
         assert account.left_credits_micro == account.available_credits_micro(self.now)

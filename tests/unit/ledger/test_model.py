@@ -149,7 +149,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         return names[pick % len(names)]
 
     @rule(
-        amount=st.integers(1, 300),
+        amount=st.integers(1, 90),
         source=st.sampled_from(SOURCES),
         days=st.one_of(st.none(), st.integers(0, 6)),
     )
