@@ -1,0 +1,249 @@
+"""The books in the journal: redelivery, repeats, restarts and two owners leave one set of entries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.ledger.bus import TABLE
+from services.ledger.domain.account import Account
+from services.ledger.jobs import EntryFeed
+from services.ledger.store import LedgerMachine
+from tests.support.eventually import eventually
+from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.unit.ledger.builders import (
+    ACCOUNT,
+    START,
+    balance_of,
+    check_postings,
+    grant,
+    refund,
+    release,
+    reserve,
+    rsv,
+    settle,
+)
+from winnow.contracts.commands import LEDGER_COMMANDS, LedgerCommand
+from winnow.contracts.envelope import Envelope, Recorded
+from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
+from winnow.contracts.ids import Prefix, derive_id, shard_of
+from winnow.contracts.topics import ACCOUNTS, TASKS
+from winnow.runtime.journal import Cause, CauseConflict, Journal, Source
+from winnow.runtime.journal.shard import fingerprint, verify_chain
+
+SHARDS = 4
+SHARD = str(shard_of(ACCOUNT, SHARDS))
+SOURCE = Source("commands", int(SHARD))
+
+
+class SetClock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def now(self):  # type: ignore[no-untyped-def]
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+
+class Seen:
+    """A view that notes what it was asked to read."""
+
+    def __init__(self) -> None:
+        self.shards: list[str] = []
+        self.fails = 0
+
+    async def catch_up(self, shard: str) -> int:
+        if self.fails:
+            self.fails -= 1
+            raise ConnectionError
+        self.shards.append(shard)
+        return 0
+
+
+def cause_of(command: LedgerCommand) -> Cause:
+    envelope = Envelope(
+        event_id=derive_id(Prefix.event, command.command_id),
+        occurred_at=START,
+        producer="ingest",
+        subject=command.account_id,
+        sequence=0,
+        correlation_id="c",
+        causation_id="c",
+    )
+    recorded = Recorded(envelope, command)
+    cause = TABLE[command.type](recorded, fingerprint(recorded.encode()))
+    assert cause is not None
+    return cause
+
+
+@contextlib.asynccontextmanager
+async def running(
+    store: MemoryJournalStore, bus: MemoryBus, clock: SetClock, feed: EntryFeed | None = None
+) -> AsyncIterator[Journal[Account]]:
+    journal = Journal(LedgerMachine(), store, bus, clock, shards=SHARDS, listener=feed)
+    task = asyncio.create_task(journal.run())
+    try:
+        yield journal
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def feed_all(journal: Journal[Account], commands: Sequence[LedgerCommand], batch: int) -> None:
+    """Consume a log from its start, as after a restart, in batches."""
+    at = 0
+    while at < len(commands):
+        part = [(at + index, cause_of(one)) for index, one in enumerate(commands[at : at + batch])]
+        consumed = await journal.consume(SHARD, SOURCE, part)
+        assert consumed.failed is None
+        at = consumed.next_offset
+    await journal.drain()
+
+
+def published(bus: MemoryBus, topic: str) -> list[dict[str, object]]:
+    """Give each published event of a topic once, in the order of its first appearance."""
+    found: dict[str, dict[str, object]] = {}
+    for to, _, _, body in bus.messages:
+        if to == topic:
+            document = json.loads(body)
+            assert found.setdefault(document["event_id"], document) == document
+    return list(found.values())
+
+
+def entries_of(bus: MemoryBus) -> list[EntryRecorded]:
+    return [EntryRecorded.model_validate(one) for one in published(bus, ACCOUNTS.name)]
+
+
+STORY = [
+    grant("a", 100, source="promo", expires_at=START + timedelta(days=9)),
+    grant("b", 1000),
+    reserve(1, 300),
+    reserve(2, 900),
+    settle(1, 200),
+    refund(1, 50),
+    release(3),
+    reserve(3, 10),
+    reserve(4, 100),
+    release(4, reason="cancelled"),
+    settle(4, 100),
+]
+
+
+def test_every_command_has_its_row() -> None:
+    assert set(TABLE) == {one.type_name() for one in LEDGER_COMMANDS}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(STORY), max_size=25),
+    st.integers(1, 8),
+    st.integers(1, 8),
+)
+def test_any_redelivery_in_any_batches_leaves_the_same_entries(
+    extra: list[LedgerCommand], batch: int, other_batch: int
+) -> None:
+    async def entries(
+        log: Sequence[LedgerCommand], size: int, restarts: int
+    ) -> tuple[list[EntryRecorded], Account]:
+        store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+        for _ in range(restarts):
+            async with running(store, bus, clock) as journal:
+                await feed_all(journal, log, size)
+                account = await journal.read_state(ACCOUNT)
+        assert verify_chain(store.chain(SHARD)) is None
+        assert account is not None
+        return entries_of(bus), account
+
+    once, state = asyncio.run(entries(STORY, batch, 1))
+    again, replayed = asyncio.run(entries([*STORY, *extra], other_batch, 3))
+    assert again == once
+    assert replayed == state
+    check_postings(once)
+    assert balance_of(once) == (state.left_credits_micro, state.held_credits_micro)
+
+
+async def test_two_owners_of_one_shard_write_one_set_of_books() -> None:
+    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+    log = [
+        grant("a", 500),
+        *(reserve(name, 100) for name in range(8)),
+        *(settle(name, 60) for name in range(8)),
+    ]
+
+    async def own(batch: int) -> Account:
+        async with running(store, bus, clock) as journal:
+            await feed_all(journal, log, batch)
+            state = await journal.read_state(ACCOUNT)
+            assert state is not None
+            return state
+
+    await asyncio.gather(own(1), own(2), own(3))
+    final = await own(5)
+    assert verify_chain(store.chain(SHARD)) is None
+    entries = entries_of(bus)
+    assert final.settled_credits_micro == 300
+    assert sorted(one.entry_id for one in entries) == sorted({one.entry_id for one in entries})
+    assert balance_of(entries) == (200, 0)
+    funded = [one for one in published(bus, TASKS.name) if one["type"] == TaskFunded.type_name()]
+    assert len(funded) == 5
+
+
+async def test_command_id_with_another_amount_is_a_conflict_and_the_books_stand() -> None:
+    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+    first = grant("a", 100)
+    async with running(store, bus, clock) as journal:
+        forged = first.model_copy(update={"amount_credits_micro": 900})
+        consumed = await journal.consume(SHARD, SOURCE, [(0, cause_of(first)), (1, cause_of(forged))])
+        await journal.drain()
+        state = journal.state(ACCOUNT) or await journal.read_state(ACCOUNT)
+    assert isinstance(consumed.failed, CauseConflict)
+    assert state is not None
+    assert state.left_credits_micro == 100
+
+
+async def test_time_alone_ends_what_is_due() -> None:
+    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+    async with running(store, bus, clock) as journal:
+        await feed_all(journal, [grant("a", 100), reserve(1, 100, expires_at=START + timedelta(days=1))], 10)
+        clock.at = START + timedelta(days=1)
+        await feed_all_later(journal, [grant("b", 1)])
+
+        def settled() -> list[dict[str, object]]:
+            return [one for one in published(bus, TASKS.name) if one["type"] == TaskSettled.type_name()]
+
+        (bill,) = await eventually(settled)
+    assert (bill["reservation_id"], bill["released_credits_micro"]) == (rsv(1), 100)
+    assert balance_of(entries_of(bus)) == (101, 0)
+
+
+async def feed_all_later(journal: Journal[Account], commands: Sequence[LedgerCommand]) -> None:
+    for command in commands:
+        await journal.submit(cause_of(command), shard=SHARD)
+
+
+async def test_feed_reads_a_shard_after_a_commit_and_again_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.ledger.jobs.RETRY_AFTER_S", 0.0)
+    view = Seen()
+    view.fails = 1
+    feed = EntryFeed(view, shards=SHARDS)
+    reading = asyncio.create_task(feed.run())
+    try:
+        async with running(MemoryJournalStore(), MemoryBus(), SetClock(), feed) as journal:
+            await feed_all(journal, [grant("a", 1)], 1)
+            await eventually(lambda: SHARD in view.shards)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
