@@ -111,6 +111,7 @@ class Bus:
             max_poll_interval_ms=300_000,
             listener=_Listener(joined, revoked),
             parser=_keep_readable_headers,
+            decoder=_undecoded,
         )
         subscriber(self._on_batch)
 
@@ -296,6 +297,11 @@ async def _keep_readable_headers(batch: Any, original: Callable[[Any], Awaitable
             for one in batch
         )
     )
+
+
+async def _undecoded(_message: Any, _original: Callable[[Any], Awaitable[Any]]) -> bytes:
+    """Keep FastStream from decoding: it would drop a whole batch for one body that is not JSON."""
+    return b""
 
 
 def _is_text(value: bytes | None) -> bool:
