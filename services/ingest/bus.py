@@ -71,8 +71,8 @@ class IngestLanes:
             # folded this batch now would take them for repeats.
             return consumed
         known = [one for one in received if one.offset < consumed.next_offset]
-        await self._projection.fold_tasks(source.partition, _records(known, TaskEvent))
-        return consumed
+        fault = await self._projection.fold_tasks(source.partition, _records(known, TaskEvent))
+        return consumed if fault is None else Consumed(fault.offset, failed=fault.error)
 
     def _forget(self, sources: Sequence[Source]) -> None:
         for source in sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from services.ingest.app.ports import ViewStore
@@ -14,6 +15,14 @@ from winnow.contracts.envelope import Recorded
 from winnow.contracts.events import EntryRecorded, TaskEvent
 
 _HELD_MAX: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A record that cannot be folded, and why."""
+
+    offset: int
+    error: Exception
 
 
 class Projection:
@@ -29,22 +38,30 @@ class Projection:
         """Drop what is held of a partition that came or went."""
         self._held.pop(partition, None)
 
-    async def fold_tasks(self, partition: int, records: Sequence[tuple[int, Recorded[TaskEvent]]]) -> None:
-        """Fold the task events of one partition, given with their offsets in order."""
+    async def fold_tasks(
+        self, partition: int, records: Sequence[tuple[int, Recorded[TaskEvent]]]
+    ) -> Fault | None:
+        """Fold the task events of one partition, given with their offsets in order.
+
+        A record that cannot be folded ends the batch: those before it are kept, and its place is given, so that
+        one record cannot stop the partition for ever.
+        """
         if not records:
-            return
+            return None
         held = self._held.setdefault(partition, {})
         try:
-            await self._fold(held, records)
+            fault = await self._fold(held, records)
         except BaseException:
             self.forget(partition)
             raise
-        if len(held) > _HELD_MAX:
+        if fault is not None or len(held) > _HELD_MAX:
             self.forget(partition)
+        return fault
 
     async def _fold(
         self, held: dict[str, TaskView], records: Sequence[tuple[int, Recorded[TaskEvent]]]
-    ) -> None:
+    ) -> Fault | None:
+        fault = None
         task_ids = dict.fromkeys(recorded.message.task_id for _, recorded in records)
         missing = [task_id for task_id in task_ids if task_id not in held]
         views = {task_id: held[task_id] for task_id in task_ids if task_id in held}
@@ -56,7 +73,11 @@ class Projection:
         events: list[PublicEvent] = []
         for offset, recorded in records:
             task_id = recorded.message.task_id
-            folded = fold(views.get(task_id), recorded, offset)
+            try:
+                folded = fold(views.get(task_id), recorded, offset)
+            except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
+                fault = Fault(offset, error)
+                break
             if views.get(task_id) is not folded.view:
                 views[task_id] = changed[task_id] = folded.view
             for candidate_id, patch in folded.patches.items():
@@ -74,6 +95,7 @@ class Projection:
             else:
                 held[task_id] = view
         self._watch.changed(changed)
+        return fault
 
     async def keep_entries(self, records: Sequence[tuple[int, Recorded[EntryRecorded]]]) -> None:
         """Keep the entries of the books."""

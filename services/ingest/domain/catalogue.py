@@ -66,8 +66,10 @@ class WordRule:
     def refuses(self, prompt: str) -> bool:
         """Say whether the prompt holds a listed word or phrase as whole words, in any case."""
         words = "".join(letter if letter.isalnum() else " " for letter in prompt.casefold()).split()
+        present = set(words)
         return any(
             tuple(words[start : start + len(phrase)]) == phrase
             for phrase in self.phrases
+            if present.issuperset(phrase)
             for start in range(len(words) - len(phrase) + 1)
         )

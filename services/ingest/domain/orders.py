@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,10 +44,15 @@ class OrderForm:
 
     def request_object(self) -> bytes:
         """Give the canonical bytes of the request; their sha256 is the fingerprint of the order."""
-        form = asdict(self)
-        text = {field: form.pop(field) for field in ("prompt", "negative_prompt", "inputs")}
-        document = {**text, "parameters": {}, "order": form}
+        # Written out instead of `asdict`, which copies deeply and took a tenth of the whole request.
+        order = {name: getattr(self, name) for name in _ORDER_FIELDS}
+        text = {name: getattr(self, name) for name in _TEXT_FIELDS}
+        document = {**text, "parameters": {}, "order": order}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+_TEXT_FIELDS: Final = ("prompt", "negative_prompt", "inputs")
+_ORDER_FIELDS: Final = tuple(one.name for one in fields(OrderForm) if one.name not in _TEXT_FIELDS)
 
 
 def fingerprint_of(request_object: bytes) -> str:

@@ -59,6 +59,7 @@ class HttpShards:
         self._own: str | None = None
         self._until: datetime | None = None
         self._adopted: set[str] = set()
+        self._leaving = False
 
     def shard(self) -> str | None:
         """Give the shard to write to; None while there is none, or its lease could not be renewed in time."""
@@ -82,6 +83,8 @@ class HttpShards:
         """Renew and adopt until cancelled."""
         while True:
             await asyncio.sleep(_RENEW_S)
+            if self._leaving:
+                continue
             try:
                 await self._renew()
                 await self._adopt()
@@ -91,6 +94,7 @@ class HttpShards:
 
     async def release(self) -> None:
         """Give everything back; call when the journal is drained."""
+        self._leaving = True
         names = [*self._adopted, *([self._own] if self._own else [])]
         self._own = None
         self._journal.revoke(names)

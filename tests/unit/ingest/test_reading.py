@@ -8,7 +8,9 @@ import json
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.events import OFFERING, Tale
 from tests.unit.ingest.parts import CREDIT, World, running
+from winnow.contracts.topics import TASKS
 from winnow.contracts.values import EntryKind
+from winnow.runtime.journal import Source
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 
@@ -190,3 +192,28 @@ async def test_a_candidates_picture_is_shown_to_operators_of_its_account_only():
         refused = await client.get(path, headers=await world.key())
     assert (shown.content, shown.headers["content-type"]) == (b"a picture", "image/png")
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+
+
+async def test_a_record_that_cannot_be_folded_is_named_and_those_before_it_are_kept(monkeypatch):
+    from services.ingest.app import projection
+
+    world = World()
+    async with running(world) as client:
+        tale = await place(world, client, await world.key())
+        tell(world, tale, 4)
+        whole = projection.fold
+
+        def broken(view, recorded, offset):
+            if recorded.message.type == "attempt.submitted":
+                raise KeyError
+            return whole(view, recorded, offset)
+
+        monkeypatch.setattr(projection, "fold", broken)
+        ((lane, records),) = [
+            one for one in world.topic.items() if one[0][0] == TASKS.name and len(one[1]) > 3
+        ]
+        start = world._read[lane]
+        consumed = await world.lanes.handle(Source(*lane), records[start:])
+    at = next(one.offset for one in records if one.recorded.message.type == "attempt.submitted")
+    assert (consumed.next_offset, type(consumed.failed)) == (at, KeyError)
+    assert world.views.views[tale.ids["task_id"]].state == "generating"
