@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from typing import Final
 
 from winnow.contracts.errors import ErrorCode, Refused
+
+_PLACE_MAX: Final = 2**62
+"""A stored integer has 64 bits; a forged cursor must not leave them."""
 
 
 def encode_cursor(place: int, tiebreak: str) -> str:
@@ -21,6 +25,8 @@ def decode_cursor(cursor: str) -> tuple[int, str]:
     except (binascii.Error, ValueError, TypeError):
         raise _unreadable() from None
     if not isinstance(place, int) or isinstance(place, bool) or not isinstance(tiebreak, str):
+        raise _unreadable()
+    if not 0 <= place <= _PLACE_MAX:
         raise _unreadable()
     return place, tiebreak
 
