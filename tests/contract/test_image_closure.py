@@ -72,7 +72,11 @@ def test_the_check_bites() -> None:
     modules = importlib.metadata.packages_distributions()
     hidden = json.dumps([one for one, packages in modules.items() if "aiokafka" in packages])
     done = subprocess.run(
-        [sys.executable, "-c", IN_THE_IMAGE, hidden, "ledger"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", IN_THE_IMAGE, hidden, "ledger"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "aiokafka" in done.stderr

@@ -60,7 +60,7 @@ def test_no_message_carries_text_of_the_client() -> None:
 
 
 def test_every_state_is_reachable_and_every_task_event_has_a_place() -> None:
-    reached = {after for after in TRANSITIONS.values()}
+    reached = set(TRANSITIONS.values())
     assert reached == set(TaskState)
     assert {event for _, event in TRANSITIONS} == {one.type_name() for one in TASK_EVENTS}
 

@@ -52,7 +52,9 @@ def test_every_subscription_says_how_it_acknowledges_and_where_it_starts() -> No
         node
         for path in SOURCES
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "subscriber"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "subscriber"
     ]
     assert calls
     for call in calls:
@@ -72,7 +74,7 @@ def test_nothing_publishes_a_keyed_batch_or_commits_by_itself() -> None:
 
 
 def test_writes_are_acknowledged_by_a_majority_with_journal() -> None:
-    from winnow.runtime.mongo import WRITE_CONCERN, Mongo  # noqa: PLC0415
+    from winnow.runtime.mongo import WRITE_CONCERN, Mongo
 
     assert WRITE_CONCERN.document == {"w": "majority", "j": True}
     database = Mongo("mongodb://127.0.0.1:1", "x").database
