@@ -212,7 +212,7 @@ class MemoryIndex:
     """The index in dictionaries."""
 
     outputs: dict[str, tuple[datetime, tuple[str, ...]]] = field(default_factory=dict)
-    webhooks: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+    webhooks: dict[str, tuple[str, set[str], datetime]] = field(default_factory=dict)
     asked: list[Redelivery] = field(default_factory=list)
 
     async def note_outputs(self, task_id: str, account_id: str, keys: Sequence[str], at: datetime) -> None:
@@ -220,7 +220,7 @@ class MemoryIndex:
 
     async def outputs_before(self, at: datetime, limit: int) -> list[KeptOutputs]:
         old = [KeptOutputs(one, keys) for one, (kept_at, keys) in self.outputs.items() if kept_at < at]
-        return old[:limit]
+        return sorted(old, key=lambda one: self.outputs[one.task_id][0])[:limit]
 
     async def forget_outputs(self, task_ids: Sequence[str]) -> None:
         for one in task_ids:
@@ -229,23 +229,25 @@ class MemoryIndex:
     async def note_webhooks(
         self, task_id: str, account_id: str, delivery_ids: Sequence[str], at: datetime
     ) -> None:
-        self.webhooks[task_id] = (account_id, set(delivery_ids))
+        self.webhooks.setdefault(task_id, (account_id, set(delivery_ids), at))
 
     async def tasks_with_webhooks(self, account_id: str, limit: int) -> list[str]:
-        return [one for one, (account, _) in self.webhooks.items() if account == account_id][:limit]
+        own = [one for one, (account, _, _) in self.webhooks.items() if account == account_id]
+        return sorted(own, key=lambda one: self.webhooks[one][2], reverse=True)[:limit]
 
     async def task_of_delivery(self, account_id: str, delivery_id: str) -> str | None:
         return next(
             (
                 one
-                for one, (account, ids) in self.webhooks.items()
+                for one, (account, ids, _) in self.webhooks.items()
                 if account == account_id and delivery_id in ids
             ),
             None,
         )
 
     async def ask_redelivery(self, wanted: Redelivery, at: datetime) -> None:
-        self.asked.append(wanted)
+        if wanted not in self.asked:
+            self.asked.append(wanted)
 
     async def asked_redeliveries(self, limit: int) -> list[Redelivery]:
         return self.asked[:limit]

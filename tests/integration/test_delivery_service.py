@@ -1,0 +1,326 @@
+"""Delivery as a process of its own: real bus, database and object store, webhooks to the receiver simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import grpc.aio
+import httpx
+import pytest
+import uvicorn
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from PIL import Image
+
+from simulators.receiver import build_receiver
+from tests.support.eventually import eventually
+from tests.unit.delivery.builders import ACCOUNT, PRICE, candidate_id, image_bytes, selection, task_id
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, Recorded
+from winnow.contracts.errors import ErrorCode
+from winnow.contracts.events import TaskFailed, TaskSelected
+from winnow.contracts.ids import Prefix, derive_id, shard_of
+from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, TASKS
+from winnow.contracts.values import SelectedCandidate, StoredObject
+from winnow.local.ports import choose
+from winnow.local.stack import Addresses
+from winnow.rpc.delivery.v1 import delivery_pb2 as pb
+from winnow.rpc.delivery.v1 import delivery_pb2_grpc
+from winnow.runtime.objects import Objects
+from winnow.runtime.topics import apply_topics
+
+SHARDS = 4
+TIMEOUT_S = 15.0
+_NUMBERS = count()
+
+
+class Quiet(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """Leave signals to pytest."""
+
+
+@dataclass
+class Line:
+    """The service under test, and the hands to work it with."""
+
+    addresses: Addresses
+    receiver: str
+    folder: Path
+    objects: Objects
+    http: httpx.AsyncClient
+    ports: dict[str, int] = field(default_factory=lambda: choose(["ops", "grpc"], {}))
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "delivery.log"
+
+    async def start(self) -> None:
+        settings = {
+            "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
+            "IDEMPOTENT_PRODUCER": "false",
+            "FETCH_MAX_WAIT_MS": "5",
+            # A killed consumer is missed after this long; 6 s is the least that brokers allow.
+            "SESSION_TIMEOUT_MS": "6000",
+            "SHARDS": str(SHARDS),
+            "MONGO_URI": self.addresses.mongo_uri,
+            "MONGO_DATABASE": f"test_delivery_{os.getpid()}",
+            "S3_ENDPOINT": self.addresses.s3_endpoint,
+            "S3_ACCESS_KEY": self.addresses.s3_access_key,
+            "S3_SECRET_KEY": self.addresses.s3_secret_key,
+            "OPS_PORT": str(self.ports["ops"]),
+            "GRPC_PORT": str(self.ports["grpc"]),
+            "SECRET_KEY": "a secret of the tests, thirty-two long",
+            "WEBHOOK_SCHEDULE_S": "[0, 1, 1]",
+            "WEBHOOK_ALLOWED_HOSTS": json.dumps([self.receiver]),
+            "WEBHOOK_TIMEOUT_S": "2",
+        }
+        env = os.environ | {f"WINNOW_DELIVERY_{name}": value for name, value in settings.items()}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.delivery.main"], env=env, stdout=log, stderr=log
+            )
+
+        async def is_ready() -> bool:
+            if self.process is None or self.process.poll() is not None:
+                raise RuntimeError(self.log.read_text())
+            try:
+                answer = await self.http.get(f"http://127.0.0.1:{self.ports['ops']}/readyz")
+            except httpx.TransportError:
+                return False
+            return answer.status_code == 200
+
+        await eventually(is_ready, within_s=60)
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        return await asyncio.to_thread(self.process.wait, 40)
+
+    async def order(self, name: str, *contents: bytes) -> TaskSelected:
+        """Store candidates and give the selection of them."""
+        chosen = []
+        for index, content in enumerate(contents):
+            digest = hashlib.sha256(content).hexdigest()
+            stored = StoredObject(
+                bucket="winnow-private",
+                key=f"candidates/test/{digest}",
+                sha256=digest,
+                size_bytes=len(content),
+                content_type="image/jpeg",
+            )
+            await self.objects.put(stored.bucket, stored.key, content, stored.content_type)
+            chosen.append(
+                SelectedCandidate(
+                    candidate_id=candidate_id(index, name), rank=index + 1, score=90.0, stored=stored
+                )
+            )
+        return selection(len(chosen), chosen, task=name)
+
+    async def publish(self, *messages: Message) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.addresses.kafka_bootstrap, acks="all")
+        await producer.start()
+        try:
+            for message in messages:
+                subject = str(getattr(message, "task_id", ""))
+                envelope = Envelope(
+                    event_id=derive_id(Prefix.event, "test", message.type, subject),
+                    occurred_at=datetime.now(UTC),
+                    producer="router",
+                    subject=subject,
+                    sequence=1,
+                    correlation_id="request-1",
+                    causation_id="cause-1",
+                )
+                await producer.send_and_wait(
+                    TASKS.name,
+                    Recorded(envelope, message).encode(),
+                    key=subject.encode(),
+                    partition=shard_of(subject, SHARDS),
+                    headers=[("type", message.type.encode()), ("content-type", CONTENT_TYPE.encode())],
+                )
+        finally:
+            await producer.stop()
+
+    async def published(self, topic: str, task: str) -> list[dict]:
+        """Read everything on a topic about a task, but for what the test itself has sent."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.addresses.kafka_bootstrap, fetch_max_wait_ms=5)
+        await consumer.start()
+        found = []
+        try:
+            lanes = [TopicPartition(topic, one) for one in range(SHARDS)]
+            consumer.assign(lanes)
+            await consumer.seek_to_beginning(*lanes)
+            ends = await consumer.end_offsets(lanes)
+            for lane in lanes:
+                while await consumer.position(lane) < ends[lane]:
+                    record = json.loads((await consumer.getone(lane)).value)
+                    if record.get("task_id") == task and record["producer"] == "delivery":
+                        found.append(record)
+        finally:
+            await consumer.stop()
+        return found
+
+    async def until_published(self, topic: str, task: str) -> list[dict]:
+        return await eventually(lambda: self.published(topic, task), within_s=30, every_s=0.3)
+
+    async def control(self, **wanted: object) -> None:
+        (await self.http.post(f"http://{self.receiver}/_control", json=wanted)).raise_for_status()
+
+    async def received(self, task: str) -> list[dict]:
+        every = (await self.http.get(f"http://{self.receiver}/_deliveries")).json()
+        return [one for one in every if one["body"]["data"]["task_id"] == task]
+
+
+@pytest.fixture
+async def line(servers: Addresses, tmp_path: Path) -> AsyncIterator[Line]:
+    await apply_topics(servers.kafka_bootstrap, shards=SHARDS, replicas=1)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Quiet(uvicorn.Config(build_receiver(), log_level="error", lifespan="off", access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    objects = Objects(servers.s3_endpoint, "us-east-1", servers.s3_access_key, servers.s3_secret_key)
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
+        made = Line(servers, f"127.0.0.1:{listener.getsockname()[1]}", tmp_path, objects, http)
+        try:
+            await made.start()
+            yield made
+        finally:
+            code = await made.stop()
+            server.should_exit = True
+            await serving
+            listener.close()
+            objects.close()
+        assert code == 0, made.log.read_text()
+
+
+def name() -> str:
+    return f"integration-{next(_NUMBERS)}"
+
+
+def photograph() -> bytes:
+    exif = Image.Exif()
+    exif[0x010E] = "secret description"
+    return image_bytes("JPEG", exif=exif, quality=95)
+
+
+async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
+        stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
+        registered = await stub.RegisterEndpoint(
+            pb.RegisterEndpointRequest(account_id=ACCOUNT, url=f"http://{line.receiver}/hook"),
+            timeout=TIMEOUT_S,
+        )
+        await line.control(secrets=[registered.secret], fail_next=1, fail_status=503)
+        one = name()
+        await line.publish(await line.order(one, photograph(), image_bytes("PNG")))
+        (end,) = await line.until_published(TASKS.name, task_id(one))
+        (settle,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(one))
+        assert end["type"] == "task.delivered"
+        assert (settle["type"], settle["amount_credits_micro"]) == ("SettleCredits", 2 * PRICE)
+
+        links = (
+            await stub.RenewLinks(
+                pb.RenewLinksRequest(account_id=ACCOUNT, task_id=task_id(one)), timeout=TIMEOUT_S
+            )
+        ).links
+        assert [link.output_id for link in links] == [output["output_id"] for output in end["outputs"]]
+        for link, output in zip(links, end["outputs"], strict=True):
+            for url, stored in ((link.url, output["stored"]), (link.thumbnail_url, output["thumbnail"])):
+                answer = await line.http.get(url)
+                assert answer.status_code == 200
+                assert answer.headers["content-disposition"].startswith("attachment; filename=")
+                assert answer.headers["content-type"] == stored["content_type"]
+                assert hashlib.sha256(answer.content).hexdigest() == stored["sha256"]
+                assert not Image.open(io.BytesIO(answer.content)).getexif()
+                assert b"secret" not in answer.content
+                unsigned = url.partition("?")[0]
+                assert (await line.http.get(unsigned)).status_code in {401, 403}
+
+        async def twice() -> list[dict]:
+            got = await line.received(task_id(one))
+            return got if len(got) == 2 else []
+
+        first, second = await eventually(twice, within_s=20)
+        assert (first["answered"], second["answered"]) == (503, 200)
+        assert first["verified"]
+        assert second["verified"]
+        assert first["webhook_id"] == second["webhook_id"]
+        assert second["body"]["type"] == "task.delivered"
+
+        async def logged() -> pb.Delivery | None:
+            request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(one))
+            (delivery,) = (await stub.ListDeliveries(request, timeout=TIMEOUT_S)).deliveries
+            return delivery if delivery.state == "delivered" else None
+
+        delivery = await eventually(logged)
+        assert [attempt.status for attempt in delivery.attempts] == [503, 200]
+        await stub.Redeliver(
+            pb.RedeliverRequest(account_id=ACCOUNT, delivery_id=delivery.delivery_id), timeout=TIMEOUT_S
+        )
+
+        async def thrice() -> bool:
+            return len(await line.received(task_id(one))) == 3
+
+        await eventually(thrice)
+    text = line.log.read_text()
+    assert registered.secret not in text
+    assert "X-Amz-Signature" not in text
+
+
+async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
+    one = name()
+    await line.publish(await line.order(one, image_bytes()))
+    await line.until_published(TASKS.name, task_id(one))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
+        stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
+        for asked, request in (
+            (stub.RenewLinks, pb.RenewLinksRequest(account_id="acct_b", task_id=task_id(one))),
+            (stub.RenewLinks, pb.RenewLinksRequest(account_id=ACCOUNT, task_id=task_id("nobody's"))),
+            (stub.Redeliver, pb.RedeliverRequest(account_id="acct_b", delivery_id="dlv_x")),
+            (stub.DeleteEndpoint, pb.DeleteEndpointRequest(account_id="acct_b", endpoint_id="whe_x")),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await asked(request, timeout=TIMEOUT_S)
+            assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+            assert dict(refused.value.trailing_metadata() or ())["winnow-code"] == "not_found"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.RegisterEndpoint(
+                pb.RegisterEndpointRequest(account_id=ACCOUNT, url="http://127.0.0.1:1/"), timeout=TIMEOUT_S
+            )
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert dict(refused.value.trailing_metadata() or ())["winnow-code"] == "url_not_allowed"
+
+
+async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge(line: Line) -> None:
+    names = [name() for _ in range(12)]
+    orders = [await line.order(one, image_bytes(), image_bytes("PNG")) for one in names]
+    failed = TaskFailed(
+        task_id=task_id(name()),
+        account_id=ACCOUNT,
+        code=ErrorCode.not_enough_passed,
+        stage="router",
+        reason="rounds_exhausted",
+    )
+    for start in range(0, len(orders), 4):
+        await line.publish(*orders[start : start + 4], failed)
+        await line.stop(signal.SIGKILL)
+        await line.start()
+    for one in names:
+        ends = await line.until_published(TASKS.name, task_id(one))
+        charges = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(one))
+        assert {end["type"] for end in ends} == {"task.delivered"}
+        assert len({end["event_id"] for end in ends}) == 1
+        assert len({charge["command_id"] for charge in charges}) == 1
+        assert {charge["amount_credits_micro"] for charge in charges} == {2 * PRICE}
