@@ -100,6 +100,7 @@ class Place:
             "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
             "IDEMPOTENT_PRODUCER": "false",
             "FETCH_MAX_WAIT_MS": "5",
+            "SESSION_TIMEOUT_MS": "6000",
             "SHARDS": str(SHARDS),
             "MONGO_URI": self.addresses.mongo_uri,
             "MONGO_DATABASE": self.database,
