@@ -242,7 +242,9 @@ class Journal(Generic[S]):
             if self._due:
                 wait_s = max(0.0, (self._due[0][0] - self._clock.now()).total_seconds())
             try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                # wait_for can lose a cancellation on Python 3.11 when the event is set at the same moment.
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
             except TimeoutError:
                 self._queue_ticks()
         self._queue_ticks()
