@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := .tools/bin/uv
 UV_VERSION := 0.13.8
+# Trust what the system trusts, so that set-up works behind a company's proxy.
+export UV_SYSTEM_CERTS := 1
 SERVICES := ingest router scorer ledger delivery
 COMPILE = $(UV) pip compile pyproject.toml --overrides requirements/overrides.txt --python-version 3.11 \
 	--prerelease=if-necessary-or-explicit --generate-hashes --no-emit-index-url --no-annotate -q --custom-compile-command "make lock"
