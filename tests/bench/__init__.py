@@ -1,0 +1,1 @@
+"""Benchmarks: they print medians and write figures, and assert nothing about time."""

@@ -1,0 +1,167 @@
+"""What the demo's gate finds, against the recorded truth of the simulators' defects.
+
+Pictures are made as the simulated providers make them, with every defect in equal number, and judged by the real scoring
+processes with the built-in profiles. A defect is found when the candidate does not pass. The limits of the profiles were set
+on the same simulators (other seeds) and one portrait: this guards against regressions, it is no accuracy on real traffic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from services.scorer.app import Scorer
+from services.scorer.clients.models import model_versions
+from services.scorer.clients.pool import ScoringPool
+from services.scorer.clients.profiles import BUILT_IN, load_profiles
+from services.scorer.clients.rules import CelRules
+from services.scorer.domain.quality_profile import Profile
+from simulators.darkroom import Darkroom, Print, PrintOrder
+from simulators.defects import CARDS, Defect
+from simulators.photos.studio import Subject
+from tests.bench.report import Report
+
+# Judged over a task's candidates at selection, not for one picture.
+NOT_OF_ONE_PICTURE = {Defect.near_duplicate}
+SIZES = ((1024, 1024), (768, 1024))
+_TIMED = 60
+
+
+class NoObjects:
+    """The benchmark hands pictures over itself."""
+
+    async def get(self, bucket: str, key: str) -> bytes:
+        """Never called."""
+        raise LookupError(bucket + key)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A picture's truth and verdict."""
+
+    subject: Subject
+    defect: Defect | None
+    intended: bool
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+def orders(seed: int, defective: int, good: int) -> list[PrintOrder]:
+    """List the pictures: every defect that fits a subject, and good ones."""
+    found = []
+    for subject in Subject:
+        for defect in (None, *Defect):
+            if defect in NOT_OF_ONE_PICTURE or (defect and not CARDS[defect].applies_to(subject)):
+                continue
+            found += [
+                PrintOrder((seed, index), subject, SIZES[index % 2], "jpeg", defect)
+                for index in range(good if defect is None else defective)
+            ]
+    return found
+
+
+async def judge_all(wanted: list[PrintOrder]) -> tuple[list[Judged], float]:
+    """Make and judge the pictures; gives the verdicts and the median milliseconds a picture on one core."""
+    rules = CelRules()
+    profiles = load_profiles(BUILT_IN, rules)
+    pool = ScoringPool(os.cpu_count() or 1)
+    scorer = Scorer(
+        objects=NoObjects(), measurer=pool, profiles=profiles, rules=rules, models=model_versions()
+    )
+    await pool.start(frozenset[str]().union(*(one.wanted() for one in profiles.all())))
+    darkroom = Darkroom()
+    judged: list[Judged] = []
+
+    async def judge(picture: Print) -> None:
+        verdict = await scorer.score(picture.content, profiles.get(picture.subject.value, None))
+        failed = {one.name for one in verdict.dimensions if not one.passed}
+        intended = bool(failed & set(picture.dimensions))
+        judged.append(Judged(picture.subject, picture.defect, intended, verdict.passed, verdict.reasons))
+
+    try:
+        for start in track(range(0, len(wanted), 8), description="judging"):
+            pictures = [await asyncio.to_thread(darkroom.develop, one) for one in wanted[start : start + 8]]
+            await asyncio.gather(*(judge(one) for one in pictures))
+        return judged, await _one_at_a_time_ms(scorer, profiles.get("headshot", None), darkroom)
+    finally:
+        pool.stop()
+
+
+async def _one_at_a_time_ms(scorer: Scorer, profile: Profile, darkroom: Darkroom) -> float:
+    spent_ms = []
+    for index in range(_TIMED):
+        picture = darkroom.develop(PrintOrder((1, index), Subject.headshot, SIZES[0], "jpeg"))
+        started = time.perf_counter()
+        await scorer.score(picture.content, profile)
+        spent_ms.append((time.perf_counter() - started) * 1000)
+    return statistics.median(spent_ms)
+
+
+def print_defects(judged: list[Judged]) -> None:
+    """Print how each defect fared."""
+    table = Table(title="defects by subject")
+    for column in ("subject", "defect", "made", "found", "on the intended dimension"):
+        table.add_column(column)
+    for subject in Subject:
+        for defect in Defect:
+            ours = [one for one in judged if one.subject is subject and one.defect is defect]
+            if ours:
+                found = sum(not one.passed for one in ours)
+                intended = sum(one.intended for one in ours)
+                table.add_row(subject.value, defect.value, str(len(ours)), str(found), str(intended))
+    Console(width=120).print(table)
+    reasons = Counter(reason for one in judged if one.defect is None for reason in one.reasons)
+    Console(width=120).print(f"reasons of false rejections: {dict(reasons) or 'none'}")
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=20_261)
+    parser.add_argument("--defective", type=int, default=25, help="pictures of each defect and subject")
+    parser.add_argument("--good", type=int, default=300, help="good pictures of each subject")
+    given = parser.parse_args()
+    judged, median_ms = asyncio.run(judge_all(orders(given.seed, given.defective, given.good)))
+    print_defects(judged)
+    report = Report("gate")
+    for subject in (None, *Subject):
+        ours = [one for one in judged if subject in (None, one.subject)]
+        bad = [one for one in ours if one.defect is not None]
+        good = [one for one in ours if one.defect is None]
+        name = subject.value if subject else "all"
+        report.add(
+            f"recall of seeded defects, {name} (n={len(bad)})",
+            sum(not one.passed for one in bad) / len(bad),
+            "share",
+            at_least=0.95,
+        )
+        report.add(
+            f"of them on the intended dimension, {name}", sum(one.intended for one in bad) / len(bad), "share"
+        )
+        report.add(
+            f"false rejections, {name} (n={len(good)})",
+            sum(not one.passed for one in good) / len(good),
+            "share",
+            at_most=0.05,
+        )
+    before = [one for one in judged if one.defect is Defect.truncated]
+    report.add(
+        "truncated pictures among the defects, which the router refuses before scoring",
+        len(before),
+        "pictures",
+    )
+    report.add("time to a headshot verdict, 1024 x 1024 JPEG, one at a time", median_ms, "ms median")
+    report.close()
+
+
+if __name__ == "__main__":
+    main()

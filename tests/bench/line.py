@@ -1,0 +1,189 @@
+"""The whole line: K=1 orders over instant providers, real servers, real scoring of every picture.
+
+An order here plans several candidates, as its template's pass rate asks; each is decoded, scored and stored for real.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import statistics
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.bench.report import Report
+from tests.support.line import Client, RunningLine, running_line
+from winnow.local.line import SERVICES
+
+PROFILES = {one: f"instant-{one}" for one in ("fal", "replicate", "openai")}
+CATALOGUE = Path("services/router/catalogue")
+_SAMPLE = re.compile(r"^(winnow_\w+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+]+)$")
+_COUNTED = ("winnow_bus_sent", "winnow_database_calls", "winnow_object_calls")
+
+
+def widened_catalogue(folder: Path) -> None:
+    """Write the bundled catalogue with concurrency that does not bound the line."""
+    for path in CATALOGUE.glob("*.yaml"):
+        document = yaml.safe_load(path.read_text())
+        for offering in document.get("offerings", []):
+            offering["concurrency_limit"] = 64
+            offering["limits"]["poll_interval_s"] = 0.05
+        (folder / path.name).write_text(yaml.safe_dump(document))
+
+
+async def counters(line: RunningLine) -> Counter[str]:
+    """Sum the services' counters."""
+    found: Counter[str] = Counter()
+    async with httpx.AsyncClient() as http:
+        for service in SERVICES:
+            for text in (await http.get(f"{line.line.ops_url(service)}/metrics")).text.splitlines():
+                match = _SAMPLE.match(text)
+                if match and match[1] in _COUNTED:
+                    found[match[1]] += float(match[2])  # type: ignore[assignment]
+    return found
+
+
+def cpu_s(pids: dict[str, int]) -> dict[str, float]:
+    """Give the CPU seconds of each process and its children."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent = dict.fromkeys(pids, 0.0)
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = (int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks)
+    for name, pid in pids.items():
+        family = {pid} | {child for child, (parent, _) in parents.items() if parent == pid}
+        spent[name] = sum(parents[one][1] for one in family if one in parents)
+    return spent
+
+
+def peak_mib(pid: int) -> float:
+    """Give the peak resident memory of a process with its children, in MiB."""
+    family = [pid]
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                family.append(int(path.parent.name))
+        except OSError:
+            continue
+    total = 0
+    for one in family:
+        match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{one}/status").read_text())
+        total += int(match[1]) if match else 0
+    return total / 1024
+
+
+async def one_order(client: Client, waits_ms: list[float]) -> str:
+    """Submit one order and note how long its acceptance took."""
+    started = time.perf_counter()
+    answer = await client.submit(k=1)
+    waits_ms.append((time.perf_counter() - started) * 1000)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+async def all_complete(client: Client, ids: set[str]) -> Counter[str]:
+    """Wait for the ends by reading pages of the task list; gives the states."""
+    while True:
+        states: Counter[str] = Counter()
+        cursor: dict[str, Any] = {}
+        open_count = 0
+        while True:
+            page = await client.get("/v1/tasks", limit=100, **cursor)
+            for task in page["tasks"]:
+                if task["id"] in ids:
+                    states[task["state"]] += 1
+                    open_count += not task["complete"]
+            if not page["next_cursor"]:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        if open_count == 0 and states.total() == len(ids):
+            return states
+        await asyncio.sleep(0.25)
+
+
+async def measure(line: RunningLine, orders: int, at_once: int, report: Report) -> None:
+    """Run the load and note the figures."""
+    processes = {one.name: one.pid for one in line.supervisor.processes if one.name in SERVICES}
+    async with line.client(credit_count=100_000) as client:
+        idle_ms: list[float] = []
+        ends_ms: list[float] = []
+        for _ in range(30):
+            started = time.perf_counter()
+            task_id = await one_order(client, idle_ms)
+            while not (await client.task(task_id))["complete"]:
+                await asyncio.sleep(0.01)
+            ends_ms.append((time.perf_counter() - started) * 1000)
+        before, cpu_before = await counters(line), cpu_s(processes)
+        waits_ms: list[float] = []
+        gate = asyncio.Semaphore(at_once)
+
+        async def submit() -> str:
+            async with gate:
+                return await one_order(client, waits_ms)
+
+        started = time.perf_counter()
+        ids = set(await asyncio.gather(*(submit() for _ in range(orders))))
+        accepted_s = time.perf_counter() - started
+        states = await all_complete(client, ids)
+        took_s = time.perf_counter() - started
+        after, cpu_after = await counters(line), cpu_s(processes)
+    spent = {name: (cpu_after[name] - cpu_before[name]) * 1000 / orders for name in processes}
+    report.add(f"end-to-end, {orders} orders of K=1 ({dict(states)})", orders / took_s, "tasks/s")
+    report.add(f"acceptance while {at_once} at once", orders / accepted_s, "tasks/s")
+    report.add("messages", (after["winnow_bus_sent"] - before["winnow_bus_sent"]) / orders, "per task")
+    report.add(
+        "database calls",
+        (after["winnow_database_calls"] - before["winnow_database_calls"]) / orders,
+        "per task",
+    )
+    report.add(
+        "object store calls",
+        (after["winnow_object_calls"] - before["winnow_object_calls"]) / orders,
+        "per task",
+    )
+    for name, sample in (
+        (f"acceptance, {at_once} at once", waits_ms),
+        ("acceptance, idle", idle_ms),
+        ("order to bill, idle", ends_ms),
+    ):
+        cuts = statistics.quantiles(sample, n=100)
+        report.add(f"{name}, p50", cuts[49], "ms")
+        report.add(f"{name}, p99", cuts[98], "ms")
+    report.add("CPU of the five services", sum(spent.values()), "ms per task")
+    for name, pid in processes.items():
+        report.add(f"CPU of {name}", spent[name], "ms per task")
+        report.add(f"peak memory of {name}, with its children", peak_mib(pid), "MiB")
+
+
+def main() -> None:
+    """Start the line, measure, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=300)
+    parser.add_argument("--at-once", type=int, default=32)
+    given = parser.parse_args()
+    report = Report("line")
+    with tempfile.TemporaryDirectory() as folder:
+        widened_catalogue(Path(folder))
+        settings = {
+            "ingest": {"RATE_PER_SECOND": "10000", "RATE_BURST_COUNT": "100000"},
+            "router": {"CATALOGUE_FOLDER": folder, "ATTEMPTS_MAX": "256"},
+        }
+        with running_line(profiles=PROFILES, settings=settings) as line:
+            asyncio.run(measure(line, given.orders, given.at_once, report))
+    report.close()
+
+
+if __name__ == "__main__":
+    main()
