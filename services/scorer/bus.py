@@ -77,7 +77,7 @@ class ScorerLane:
         """Score a batch in any order; give the offset before the first record that failed."""
         results = await asyncio.gather(*(self._one(record) for record in received), return_exceptions=True)
         for record, result in zip(received, results, strict=True):
-            if isinstance(result, Unavailable):
+            if isinstance(result, BaseException) and isinstance(_cause(result), Unavailable):
                 # Something outside is missing: wait and read again, without counting it against the record.
                 _log.warning("scorer.chunk.postponed", error=type(result).__name__)
                 return Consumed(record.offset, seek=True)
