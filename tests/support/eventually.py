@@ -15,7 +15,7 @@ async def eventually(
     check: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05
 ) -> T:
     """Give what ``check`` gives once it is truthy and raises nothing; else raise its last failure."""
-    deadline = time.monotonic() + within_s
+    deadline_s = time.monotonic() + within_s
     while True:
         failure: BaseException | None = None
         try:
@@ -25,6 +25,22 @@ async def eventually(
                 return value
         except AssertionError as error:
             failure = error
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline_s:
             raise failure or AssertionError(f"not true within {within_s:g} s")
         await asyncio.sleep(every_s)
+
+
+def eventually_sync(check: Callable[[], T], within_s: float = 10.0, every_s: float = 0.05) -> T:
+    """Do the same without an event loop; ``check`` is a plain function."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        failure: BaseException | None = None
+        try:
+            value = check()
+            if value:
+                return value
+        except AssertionError as error:
+            failure = error
+        if time.monotonic() > deadline_s:
+            raise failure or AssertionError(f"not true within {within_s:g} s")
+        time.sleep(every_s)

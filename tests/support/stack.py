@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.eventually import eventually_sync
+from winnow.local.ports import choose
 from winnow.local.stack import Addresses, EmbeddedStack
 
 EXERCISED: list[str] = []
@@ -63,24 +65,56 @@ def _note_embedded() -> None:
 
 @contextlib.contextmanager
 def _containers() -> Iterator[Addresses]:
-    from testcontainers.kafka import KafkaContainer
-    from testcontainers.minio import MinioContainer
-    from testcontainers.mongodb import MongoDbContainer
+    from testcontainers.community.minio import MinioContainer
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-    with (
-        KafkaContainer("apache/kafka:4.1.0").with_kraft() as kafka,
-        MongoDbContainer("mongo:8") as mongo,
-        MinioContainer("minio/minio:latest") as objects,
-    ):
-        EXERCISED.extend(["Apache Kafka 4.1 (container)", "MongoDB 8 (container)", "MinIO (container)"])
+    port = choose(["kafka"], {})["kafka"]
+    kafka = (
+        DockerContainer("apache/kafka:4.1.0")
+        .with_bind_ports(port, port)
+        .with_envs(**_kafka_settings(port))
+        .waiting_for(LogMessageWaitStrategy("Kafka Server started"))
+    )
+    mongo = (
+        DockerContainer("mongo:8")
+        .with_exposed_ports(27017)
+        .with_command("mongod --replSet rs0 --bind_ip_all")
+        .waiting_for(LogMessageWaitStrategy("Waiting for connections"))
+    )
+    with kafka, mongo, MinioContainer() as objects:
+        initiate = "rs.initiate({_id: 'rs0', members: [{_id: 0, host: '127.0.0.1:27017'}]})"
+        code, said = mongo.exec(["mongosh", "--quiet", "--eval", initiate])
+        assert code == 0, said
+        primary = ["mongosh", "--quiet", "--eval", "db.hello().isWritablePrimary"]
+        eventually_sync(lambda: b"true" in mongo.exec(primary).output, within_s=30, every_s=0.5)
+        EXERCISED.extend(["Apache Kafka 4.1.0 (container)", "MongoDB 8 (container)", "MinIO (container)"])
         client = objects.get_client()
         for bucket in ("winnow-private", "winnow-outputs"):
-            client.make_bucket(bucket)
+            client.make_bucket(bucket_name=bucket)
         config = objects.get_config()
         yield Addresses(
-            kafka.get_bootstrap_server(),
-            mongo.get_connection_url(),
+            f"127.0.0.1:{port}",
+            f"mongodb://127.0.0.1:{mongo.get_exposed_port(27017)}/?directConnection=true",
             f"http://{config['endpoint']}",
             config["access_key"],
             config["secret_key"],
         )
+
+
+def _kafka_settings(port: int) -> dict[str, str]:
+    """One node in KRaft mode that tells its clients the port of this machine."""
+    return {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ SEAWEED_PORTS: Final = (
     "s3-iceberg",
 )
 PORT_NAMES: Final = (*SEAWEED_PORTS, "kafka", "mongo")
+OBJECTS: Final = "SeaweedFS"
+FOREIGN: Final = ("AWS_", "WEED_", "SECANTUS")
+"""Settings of the user's other servers, which these would take for their own."""
 
 
 def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: str) -> Managed:
@@ -34,7 +38,8 @@ def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: s
     data = root / "objects"
     data.mkdir(parents=True, exist_ok=True)
     identities = root / "s3.json"
-    identities.touch(mode=0o600)
+    identities.touch()
+    identities.chmod(0o600)
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     credentials = [{"accessKey": access_key, "secretKey": secret_key}]
     identities.write_text(
@@ -49,10 +54,13 @@ def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: s
         f"-master.port={ports['weed-master']}",
         f"-master.port.grpc={ports['weed-master-grpc']}",
         "-master.volumeSizeLimitMB=1024",
+        "-master.telemetry=false",
         # One master elects itself; its default of 10 s is all that a second start would wait for.
         "-master.electionTimeout=1s",
         "-volume.max=64",
         "-volume.preStopSeconds=0",
+        # Its default is one percent of the disk, below which every volume becomes read-only.
+        "-volume.minFreeSpace=100MiB",
         f"-volume.port={ports['weed-volume']}",
         f"-volume.port.grpc={ports['weed-volume-grpc']}",
         "-filer",
@@ -67,7 +75,17 @@ def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: s
     ]
     # Its gRPC server waits for streams that the process itself holds open, so a longer grace changes nothing:
     # what was acknowledged is in the page cache by then.
-    return Managed("SeaweedFS", argv, log=root / "logs/seaweedfs.log", cwd=data, grace_s=2.0)
+    return Managed(OBJECTS, argv, log=root / "logs/seaweedfs.log", without=FOREIGN, cwd=data, grace_s=2.0)
+
+
+def remove_sockets(ports: Mapping[str, int]) -> None:
+    """Remove the sockets that SeaweedFS makes in /tmp, whatever its settings, and leaves there."""
+    for part in ("master", "volume", "filer", "s3"):
+        grpc = ports.get("s3-grpc" if part == "s3" else f"weed-{part}-grpc", 0)
+        http = ports.get("s3" if part == "s3" else f"weed-{part}", 0)
+        for name in (f"seaweedfs-{part}-grpc-{grpc}.sock", f"seaweedfs-{part}-{http}.sock"):
+            with contextlib.suppress(OSError):
+                (Path("/tmp") / name).unlink()  # noqa: S108 (the server's own choice)
 
 
 def tansu(root: Path, ports: Mapping[str, int], access_key: str, secret_key: str, engine: str) -> Managed:
@@ -90,16 +108,22 @@ def tansu(root: Path, ports: Mapping[str, int], access_key: str, secret_key: str
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
         "RUST_LOG": "warn",
+        "NO_COLOR": "1",
     }
-    return Managed("Tansu", argv, log=root / "logs/tansu.log", env=env, cwd=root)
+    return Managed("Tansu", argv, log=root / "logs/tansu.log", env=env, without=FOREIGN, cwd=root)
 
 
 def secantus(root: Path, ports: Mapping[str, int]) -> Managed:
     """Describe the document store."""
     data = root / "documents"
     data.mkdir(parents=True, exist_ok=True)
+    # A file of its own, so that none of the user's is found and taken.
+    settings = root / "secantusd.toml"
+    settings.touch()
     argv = [
         str(BIN / "secantusd-py"),
+        "--config",
+        str(settings),
         "--host",
         HOST,
         "--port",
@@ -111,4 +135,4 @@ def secantus(root: Path, ports: Mapping[str, int]) -> Managed:
         "--log-level",
         "WARNING",
     ]
-    return Managed("SecantusDB", argv, log=root / "logs/secantusdb.log", cwd=root)
+    return Managed("SecantusDB", argv, log=root / "logs/secantusdb.log", without=FOREIGN, cwd=root)

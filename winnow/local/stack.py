@@ -7,21 +7,23 @@ import json
 import os
 import secrets
 import shutil
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from winnow.local import ports as port_choice
 from winnow.local import servers
-from winnow.local.process import Managed, ServerDidNotStart, started_at
+from winnow.local.process import Managed, started_at
 
 DISK_MIN_BYTES: Final = 500 * 1024 * 1024
 _STATE: Final = "stack.json"
+_WITHIN_S: Final = 60.0
+"""A server on a slow disk is given this long; it takes 1 to 4 s."""
 
 
 class NoDiskSpace(Exception):  # noqa: N818 (the noun of the problem)
@@ -47,11 +49,21 @@ class EmbeddedStack:
     """Starts and stops the three servers; data survives between starts."""
 
     def __init__(
-        self, data_dir: Path, *, bus_engine: str = "s3", disk_min_bytes: int = DISK_MIN_BYTES
+        self,
+        data_dir: Path,
+        *,
+        bus_engine: str = "s3",
+        disk_min_bytes: int = DISK_MIN_BYTES,
+        wanted_ports: Mapping[str, int] | None = None,
     ) -> None:
-        """Use a data directory, which is made if need be."""
+        """Use a data directory, which is made if need be.
+
+        ``bus_engine`` is ``s3``, or ``memory`` for topics that end with the stack; ``wanted_ports`` fixes ports by
+        the names of ``servers.PORT_NAMES``.
+        """
         self.root = data_dir.resolve()
         self._engine = bus_engine
+        self._wanted_ports = dict(wanted_ports or {})
         self._disk_min_bytes = disk_min_bytes
         self._lock: IO[str] | None = None
         self.processes: list[Managed] = []
@@ -93,9 +105,9 @@ class EmbeddedStack:
     def start(self) -> Self:
         """Start the servers and wait for them.
 
-        Raises NoDiskSpace, DataDirectoryInUse or ServerDidNotStart; then nothing is left running.
+        Raises NoDiskSpace, DataDirectoryInUse, PortTaken or ServerDidNotStart; then nothing is left running.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_space()
         self._take_lock()
         try:
@@ -107,11 +119,13 @@ class EmbeddedStack:
 
     def _start(self) -> None:
         state = self.state()
-        self.ports = port_choice.choose(list(servers.PORT_NAMES), state.get("ports", {}))
+        kept = state.get("ports", {})
+        servers.remove_sockets(kept)
+        self.ports = port_choice.choose(servers.PORT_NAMES, kept, self._wanted_ports)
         access_key = state.get("s3_access_key") or secrets.token_hex(8)
         secret_key = state.get("s3_secret_key") or secrets.token_hex(24)
         self.keep(
-            ports=state.get("ports", {}) | self.ports,
+            ports=kept | self.ports,
             s3_access_key=access_key,
             s3_secret_key=secret_key,
             pid=os.getpid(),
@@ -122,60 +136,71 @@ class EmbeddedStack:
         bus = servers.tansu(self.root, self.ports, access_key, secret_key, self._engine)
         for process in (objects, documents):
             self._launch(process)
-        objects.wait_ready(self._objects_ready, 60)
+        objects.wait_ready(lambda: self._listens(objects, "s3"), _WITHIN_S)
+        objects.wait_ready(self._buckets_made, _WITHIN_S)
         self._launch(bus)
-        bus.wait_ready(lambda: port_choice.answers(self.ports["kafka"]), 30)
-        documents.wait_ready(lambda: port_choice.answers(self.ports["mongo"]), 60)
+        bus.wait_ready(lambda: self._listens(bus, "kafka"), _WITHIN_S)
+        documents.wait_ready(lambda: self._listens(documents, "mongo"), _WITHIN_S)
 
     def _launch(self, process: Managed) -> None:
         process.start()
         self.processes.append(process)
 
-    def _objects_ready(self) -> bool:
-        if not port_choice.answers(self.ports["s3"]):
-            return False
-        try:
-            for bucket in servers.BUCKETS:
-                self._make_bucket(bucket)
-        except (BotoCoreError, ClientError):
-            time.sleep(0.1)
-            return False
-        return True
+    def _listens(self, process: Managed, port_name: str) -> bool:
+        return port_choice.listens(process.pid, self.ports[port_name])
 
-    def _make_bucket(self, bucket: str) -> None:
+    def _buckets_made(self) -> bool:
+        """Make what is missing; a first write into each also makes the volumes that it will use."""
         client = self._s3()
-        present = {one["Name"] for one in client.list_buckets()["Buckets"]}
-        if bucket not in present:
-            client.create_bucket(Bucket=bucket)
-        client.put_object(Bucket=bucket, Key=".ready", Body=b"")
+        try:
+            present = {one["Name"] for one in client.list_buckets()["Buckets"]}
+            for bucket in servers.BUCKETS:
+                if bucket not in present:
+                    client.create_bucket(Bucket=bucket)
+                client.put_object(Bucket=bucket, Key=".ready", Body=b"")
+        except (BotoCoreError, ClientError):
+            return False
+        finally:
+            client.close()
+        return True
 
     def _s3(self) -> Any:
         addresses = self.addresses
-        return boto3.client(
+        # The user's own profile, endpoint and proxy are for other stores.
+        unset = (None, None, None, None)
+        nowhere = (None, None, os.devnull, None)
+        session = botocore.session.Session(
+            session_vars={"profile": unset, "config_file": nowhere, "credentials_file": nowhere}
+        )
+        return session.create_client(
             "s3",
             endpoint_url=addresses.s3_endpoint,
             region_name="us-east-1",
             aws_access_key_id=addresses.s3_access_key,
             aws_secret_access_key=addresses.s3_secret_key,
-            config=Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 1}),
+            config=Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 1}, proxies={}),
         )
 
     def stop(self) -> None:
-        """Stop the servers, the bus before the store it writes to."""
+        """Stop the servers, the bus before the store it writes to; the others meanwhile."""
         for process in reversed(self.processes):
+            if process.name != servers.OBJECTS:
+                process.terminate()
+        for process in reversed(self.processes):
+            if process.name != servers.OBJECTS:
+                process.stop()
+        for process in self.processes:
             process.stop()
         self.processes.clear()
+        servers.remove_sockets(self.ports)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def check(self) -> None:
-        """Raise ServerDidNotStart's sibling sentence when a server has ended on its own."""
+        """Raise ServerEnded when a server has ended on its own."""
         for process in self.processes:
-            if process.exit_code is not None:
-                raise ServerDidNotStart(
-                    process.name, f"it ended with status {process.exit_code}", process.log
-                )
+            process.check_running()
 
     def _check_space(self) -> None:
         free = shutil.disk_usage(self.root).free
@@ -185,14 +210,19 @@ class EmbeddedStack:
             raise NoDiskSpace(msg)
 
     def _take_lock(self) -> None:
-        self._lock = (self.root / "lock").open("w")
+        lock = (self.root / "lock").open("a+")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._lock.close()
-            self._lock = None
-            msg = f"a stack already runs on {self.root} (process {self.state().get('pid', 'unknown')}); stop it with `winnow down`"
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            msg = f"a stack already runs on {self.root} (process {holder}); stop it with `winnow down`"
             raise DataDirectoryInUse(msg) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
 
     def __enter__(self) -> Self:
         """Start."""

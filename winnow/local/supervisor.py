@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import select
 import signal
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from winnow.local.process import Managed, ServerDidNotStart, started_at
+from winnow.local.process import Managed, started_at
 
+_LOOK_EVERY_S: Final = 0.05
 Progress = Callable[[str, str], None]
 """Told (process, "starting" | "ready")."""
 
@@ -28,11 +31,15 @@ class ProcessSpec:
     ready_within_s: float = 90.0
 
 
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Loopback is asked without the user's proxy."""
+
+
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 (loopback addresses of our own)
+        with _DIRECT.open(url, timeout=3) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -46,47 +53,69 @@ class Supervisor:
         self.processes: list[Managed] = []
 
     def start(self, layers: Sequence[Sequence[ProcessSpec]]) -> None:
-        """Start layer after layer; raises ServerDidNotStart, then the caller stops the rest."""
+        """Start layer after layer, waiting for all of a layer at once; raises ServerDidNotStart, then the caller stops the rest."""
         for layer in layers:
-            started = [(spec, self._launch(spec)) for spec in layer]
-            for spec, process in started:
-                process.wait_ready(lambda spec=spec: _answers(spec.ready_url), spec.ready_within_s)  # type: ignore[misc]
-                self._progress(spec.name, "ready")
+            waiting = [(spec, self._launch(spec), time.monotonic() + spec.ready_within_s) for spec in layer]
+            while waiting:
+                waiting = [one for one in waiting if not self._is_ready(*one)]
+                if waiting:
+                    time.sleep(_LOOK_EVERY_S)
+
+    def _is_ready(self, spec: ProcessSpec, process: Managed, deadline_s: float) -> bool:
+        if process.ready(lambda: _answers(spec.ready_url)):
+            self._progress(spec.name, "ready")
+            return True
+        if time.monotonic() > deadline_s:
+            raise process.late(spec.ready_within_s)
+        return False
 
     def _launch(self, spec: ProcessSpec) -> Managed:
-        process = Managed(spec.name, spec.argv, log=self._logs / f"{spec.name}.log", env=spec.env)
+        # The user's AWS profile and endpoint are for other stores.
+        log = self._logs / f"{spec.name}.log"
+        process = Managed(spec.name, spec.argv, log=log, env=spec.env, without=("AWS_",))
         self._progress(spec.name, "starting")
         process.start()
         self.processes.append(process)
         return process
 
     def check(self) -> None:
-        """Raise when a process has ended on its own."""
+        """Raise ServerEnded when a process has ended on its own."""
         for process in self.processes:
-            if process.exit_code is not None:
-                raise ServerDidNotStart(
-                    process.name, f"it ended with status {process.exit_code}", process.log
-                )
+            process.check_running()
 
     def stop(self, grace_s: float = 25.0) -> None:
-        """Ask all to end, last started first, and wait for each."""
+        """Ask all to end, last started first, and kill those that still run when ``grace_s`` is over."""
         for process in reversed(self.processes):
             process.terminate()
+        deadline_s = time.monotonic() + grace_s
         for process in reversed(self.processes):
-            process.stop(grace_s)
+            process.stop(max(0.0, deadline_s - time.monotonic()))
         self.processes.clear()
 
 
 def stop_other(state: Mapping[str, object], within_s: float = 60.0) -> bool:
-    """Stop the stack that another terminal started, by its process id; False when none runs."""
+    """Stop the stack that another terminal started, by its process id; False when none runs.
+
+    The process is held by a descriptor before its start time is compared, so a later process that was given the
+    same id is never hit. Its servers end with it, also when it must be killed.
+    """
     pid = state.get("pid")
-    if not isinstance(pid, int) or started_at(pid) is None or started_at(pid) != state.get("pid_started_at"):
+    if not isinstance(pid, int):
         return False
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + within_s
-    while started_at(pid) == state.get("pid_started_at"):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            break
-        time.sleep(0.1)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if started_at(pid) is None or started_at(pid) != state.get("pid_started_at"):
+            return False
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(descriptor, number)
+            # The descriptor becomes readable when the process ends.
+            if select.select([descriptor], [], [], within_s)[0]:
+                break
+    except ProcessLookupError:  # it ended meanwhile
+        pass
+    finally:
+        os.close(descriptor)
     return True
