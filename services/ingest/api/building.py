@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from services.ingest.api.account import account_routes
 from services.ingest.api.admin import admin_routes
+from services.ingest.api.docs_page import add_docs_page
 from services.ingest.api.guard import Guard
 from services.ingest.api.inputs import input_routes
 from services.ingest.api.middleware import BodyLimit, Envelope
@@ -57,7 +58,7 @@ def build_app(cases: UseCases, credit_value_usd_micro: int) -> FastAPI:
         title="Winnow",
         version="1",
         description=_DESCRIPTION,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         responses={"4XX": {"model": Problem}, "5XX": {"model": Problem}},
@@ -70,6 +71,7 @@ def build_app(cases: UseCases, credit_value_usd_micro: int) -> FastAPI:
     app.include_router(input_routes(guard, cases.screening))
     app.include_router(webhook_routes(guard, cases.webhooks))
     app.include_router(admin_routes(guard, cases.access, cases.accounts))
+    add_docs_page(app)
     written = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""The documentation page needs no other host than the API's own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+
+from services.ingest.api.building import UseCases, build_app
+
+
+async def test_the_page_and_everything_it_loads_come_from_here() -> None:
+    nothing: Any = None
+    app = build_app(UseCases(*[nothing] * 7), credit_value_usd_micro=0)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+        page = await http.get("/docs")
+        assert page.status_code == 200
+        assert page.headers["content-security-policy"].startswith("default-src 'self'")
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert len(loaded) == 3
+        for path in [*loaded, "/openapi.json"]:
+            assert path.startswith("/")
+            answer = await http.get(path)
+            assert answer.status_code == 200, path
+            assert answer.content
