@@ -32,8 +32,8 @@ from services.ingest.app.webhooks import Webhooks
 
 _DESCRIPTION: Final = (
     "Order K good outputs: more candidates are generated than needed, every one is scored, and only what"
-    " passes is delivered and charged. Amounts are integers of micro-units (1 credit = 1 USD unit ="
-    " 1,000,000). Every error is a problem document (RFC 9457) with a stable `code`."
+    " passes is delivered and charged. Amounts are integers of micro-units: 1,000,000 make a credit, and"
+    " 1,000,000 make a USD. Every error is a problem document (RFC 9457) with a stable `code`."
 )
 _RAW_MODELS: Final[tuple[type[BaseModel], ...]] = (TaskRequest, InputUrlRequest)
 """Bodies that routes validate from bytes themselves, which FastAPI therefore does not see."""
