@@ -33,6 +33,7 @@ from services.ingest.domain.folding import PublicEvent
 from services.ingest.domain.keys import KeyRecord
 from services.ingest.domain.views import TaskView
 from winnow.contracts.errors import NotFound
+from winnow.contracts.money import format_micro
 
 
 def show_task(view: TaskView) -> TaskAnswer:
@@ -128,8 +129,8 @@ def show_cancel(view: TaskView) -> CancelAnswer:
     settled = view.settlement
     if settled is not None:
         detail = (
-            f"The task is {_state(view)}; {settled.released_credits_micro} micro-credits are released,"
-            f" {settled.settled_credits_micro} are charged."
+            f"The task is {_state(view)}; {format_micro(settled.released_credits_micro, 'credits')} are released,"
+            f" {format_micro(settled.settled_credits_micro, 'credits')} are charged."
         )
     elif view.ended:
         detail = f"The task is {_state(view)}; the ledger has not closed its bill yet."

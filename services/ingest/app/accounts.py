@@ -20,6 +20,7 @@ from services.ingest.domain.requests import (
     refund_id_of,
 )
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
+from winnow.contracts.money import format_micro
 
 APPLIED_WAIT_S: Final = 3.0
 _POLL_S: Final = 0.25
@@ -111,7 +112,7 @@ class Accounts:
         if amount_credits_micro > charged - refunded:
             raise Refused(
                 ErrorCode.amount_not_allowed,
-                f"{charged - refunded} micro-credits of this task can be refunded.",
+                f"{format_micro(charged - refunded, 'credits')} of this task can be refunded.",
                 pointer="amount_credits_micro",
                 refundable_credits_micro=charged - refunded,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.ingest.domain.views import RouteView, TaskView
-from winnow.contracts.money import div_ceil
+from winnow.contracts.money import div_ceil, format_micro
 from winnow.contracts.states import TaskState
 
 
@@ -82,7 +82,7 @@ def _explain(view: TaskView, delivered_count: int, refunded_credits_micro: int) 
         return ()
     passed = sum(1 for mark in view.candidates.values() if mark.state in _PASSED)
     lines = [
-        f"{terms.k} outputs were promised at {terms.price_per_output_credits_micro} micro-credits each.",
+        f"{terms.k} outputs were promised at {_credits(terms.price_per_output_credits_micro)} each.",
         f"{len(view.candidates)} candidates were made, {passed} passed, {delivered_count} were delivered.",
     ]
     if view.state is TaskState.rejected:
@@ -91,13 +91,17 @@ def _explain(view: TaskView, delivered_count: int, refunded_credits_micro: int) 
         lines.append("The bill is open: what is reserved now is settled or released when the task ends.")
     else:
         lines.append(
-            f"Of {settled.reserved_credits_micro} reserved micro-credits {settled.settled_credits_micro} are"
-            f" charged for {settled.delivered_count} delivered outputs and"
-            f" {settled.released_credits_micro} are released."
+            f"{_credits(settled.reserved_credits_micro)} were reserved:"
+            f" {_credits(settled.settled_credits_micro)} are charged for {settled.delivered_count} delivered"
+            f" outputs, {_credits(settled.released_credits_micro)} are released."
         )
     if refunded_credits_micro:
-        lines.append(f"{refunded_credits_micro} micro-credits were refunded later.")
+        lines.append(f"{_credits(refunded_credits_micro)} were refunded later.")
     return tuple(lines)
+
+
+def _credits(amount_micro: int) -> str:
+    return format_micro(amount_micro, "credits")
 
 
 _PASSED = frozenset({"passed", "selected", "set_aside", "delivered"})
