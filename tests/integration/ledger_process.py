@@ -92,7 +92,7 @@ class LedgerProcess:
                     return False
                 return answer.status_code == 200
 
-            await eventually(is_ready, within_s=60)
+            await eventually(is_ready, within_s=150)
 
 
 @asynccontextmanager
@@ -224,4 +224,4 @@ async def balance_becomes(
         ] == wanted
         return answer
 
-    return await eventually(reached, within_s=30)
+    return await eventually(reached, within_s=90)

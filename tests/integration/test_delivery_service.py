@@ -101,7 +101,7 @@ class Line:
                 return False
             return answer.status_code == 200
 
-        await eventually(is_ready, within_s=60)
+        await eventually(is_ready, within_s=150)
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process is None:
@@ -174,7 +174,7 @@ class Line:
         return found
 
     async def until_published(self, topic: str, task: str) -> list[dict]:
-        return await eventually(lambda: self.published(topic, task), within_s=30, every_s=0.3)
+        return await eventually(lambda: self.published(topic, task), within_s=90, every_s=0.3)
 
     async def control(self, **wanted: object) -> None:
         (await self.http.post(f"http://{self.receiver}/_control", json=wanted)).raise_for_status()

@@ -103,7 +103,7 @@ class Processes:
                     return False
                 return all(answer.status_code == 200 for answer in answers)
 
-            await eventually(is_ready, within_s=60)
+            await eventually(is_ready, within_s=150)
 
     async def control(self, **levers: Any) -> None:
         async with httpx.AsyncClient() as client:

@@ -59,7 +59,7 @@ class Running:
                     return False
                 return answer.status_code == 200
 
-            await eventually(is_ready, within_s=60)
+            await eventually(is_ready, within_s=150)
 
 
 @pytest.fixture(scope="module")
