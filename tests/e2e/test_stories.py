@@ -51,14 +51,14 @@ async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLi
 
 async def test_a_second_round_follows_when_too_few_pass(line: RunningLine) -> None:
     for provider in ("fal", "replicate", "openai"):
-        await line.control(provider, forced_defects=["blur"] * 5)
+        await line.control(provider, forced_defects=["blur"] * 7)
     async with line.client() as client:
         task_id = await client.order(k=3, cost_cap_usd_micro=2_000_000)
         task = await client.end(task_id)
         assert len(task["rounds"]) >= 2
         assert task["rounds"][0]["decision"] == "regenerate"
         assert task["state"] == "delivered", task["end"]
-        # How many depends on which providers the round went to; each was told to blur its first five.
+        # How many depends on which providers the round went to; each was told to blur its first seven.
         assert task["failure_reasons"]["sharpness:below_threshold"] >= 3
 
 
