@@ -31,7 +31,11 @@ _PAGE: Final = """<!doctype html>
 """
 _START: Final = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#page", deepLinking: true});\n'
 _POLICY: Final = {
-    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    "content-security-policy": (
+        # Swagger UI's style sheet holds its arrows as data: pictures; nothing else comes from outside its files.
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    )
 }
 
 
