@@ -14,6 +14,7 @@ from winnow.contracts.envelope import Message
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import TaskAccepted
 from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.money import format_micro
 from winnow.contracts.values import Mode, ProfileRef, StoredObject
 
 PROMPT_LENGTH_MAX: Final = 2000
@@ -145,7 +146,7 @@ def cap_of(requested_usd_micro: int | None, quote: CostQuote) -> int:
     if requested_usd_micro < quote.cheapest_cost_usd_micro:
         raise Refused(
             ErrorCode.cost_cap_too_low,
-            f"The least this order can cost at providers is {quote.cheapest_cost_usd_micro} micro-USD.",
+            f"The least this order can cost at providers is {format_micro(quote.cheapest_cost_usd_micro, 'USD')}.",
             pointer="cost_cap_usd_micro",
             minimum_usd_micro=quote.cheapest_cost_usd_micro,
         )
@@ -158,7 +159,8 @@ def check_credits(price: Price, available_credits_micro: int) -> None:
     if shortfall > 0:
         raise Refused(
             ErrorCode.insufficient_credits,
-            f"The order reserves {price.reserve_credits_micro} micro-credits; {shortfall} are missing.",
+            f"The order reserves {format_micro(price.reserve_credits_micro, 'credits')};"
+            f" {format_micro(shortfall, 'credits')} are missing.",
             shortfall_credits_micro=shortfall,
             reserve_credits_micro=price.reserve_credits_micro,
         )
