@@ -50,6 +50,7 @@ class Spend(Value):
 class End(Value):
     """How a task ended."""
 
+    at: Instant | None = None
     code: str | None = None
     reason: str | None = None
     missing_count: int = 0
@@ -81,9 +82,17 @@ class Task(Value):
     routes: list[Route]
     spend: Spend
     outputs_count: int
+    created_at: Instant | None = None
     deadline_at: Instant
     end: End | None = None
     settlement: Settlement | None = None
+
+    @property
+    def took_s(self) -> float | None:
+        """Seconds from the order to its end; None while it has none."""
+        if self.created_at is None or self.end is None or self.end.at is None:
+            return None
+        return (self.end.at - self.created_at).total_seconds()
 
 
 class Dimension(Value):

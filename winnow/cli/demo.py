@@ -152,7 +152,7 @@ async def _broken_promises(api: Api, watched: Watched, bill: Bill) -> list[str]:
         broken.append(f"it ended as {task.state} ({reason}).")
     charge = bill.delivered_count * bill.price_per_output_credits_micro
     if bill.charged_credits_micro != charge:
-        broken.append(f"{bill.charged_credits_micro} micro-credits were charged, {charge} were due.")
+        broken.append(f"{credits_(bill.charged_credits_micro)} were charged, {credits_(charge)} were due.")
     if bill.reserved_credits_micro != bill.charged_credits_micro + bill.released_credits_micro:
         broken.append("what was reserved is not what was charged and released.")
     if bill.actual_cost_usd_micro > task.spend.cap_usd_micro:

@@ -26,6 +26,8 @@ STATES: Final = {
 }
 """The states of a candidate in the order of its way, with their colour."""
 _BAR_WIDTH: Final = 30
+_COUNT_WIDTH: Final = 3
+"""Room for the counts, so that the bars stay where they are when one more digit comes."""
 _PPM_PER_PERCENT: Final = 10_000
 _BREAKERS: Final = {"closed": "green", "half_open": "yellow", "open": "red"}
 
@@ -52,13 +54,16 @@ def heading(task: Task, elapsed_s: float) -> Text:
 def funnel_bars(funnel: dict[str, int]) -> Table:
     """Draw the candidates by state, one bar each."""
     table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=max(map(len, STATES)))
+    table.add_column(min_width=_COUNT_WIDTH, justify="right")
+    table.add_column()
     most = max(funnel.values(), default=0)
     for state, style in STATES.items():
         count = funnel.get(state, 0)
         width = -(-count * _BAR_WIDTH // most) if most else 0
         table.add_row(
             Text(state.replace("_", " "), style="" if count else "dim"),
-            Text(str(count) if count else "·", style=style, justify="right"),
+            Text(str(count) if count else "·", style=style),
             Text("█" * width, style=style),
         )
     return table
@@ -107,6 +112,12 @@ def amount(amount_micro: int) -> str:
 def credits_(amount_credits_micro: int) -> str:
     """Write an amount of credits exactly."""
     return format_micro(amount_credits_micro, "credits")
+
+
+def reason_words(reason: str) -> str:
+    """Write the reason of a verdict for people: its dimension, then what was wrong with it."""
+    dimension, colon, status = reason.partition(":")
+    return f"{dimension}: {status.replace('_', ' ')}" if colon else reason.replace("_", " ")
 
 
 def percent(share_ppm: int) -> str:

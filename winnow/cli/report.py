@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from winnow.cli.answers import Bill, Candidate, OutputLink, Task
 from winnow.cli.client import Api, ApiTrouble
-from winnow.cli.live import STATES, amount, credits_, usd
+from winnow.cli.live import STATES, amount, credits_, reason_words, usd
 from winnow.cli.sheet import Measure, Picture, contact_sheet, thumbnail_of
 from winnow.cli.trouble import out
 from winnow.cli.watching import Watched
@@ -23,18 +25,16 @@ async def report(api: Api, watched: Watched, sheets: Path | None) -> Bill:
     task = watched.task
     bill = Bill.model_validate(await api.get(f"/v1/tasks/{task.id}/bill"))
     links = await api.get(f"/v1/tasks/{task.id}/outputs")
-    out.print(f"\n[bold]{task.state.replace('_', ' ')}[/] after {watched.elapsed_s:.1f} s   {task.id}")
+    took_s = watched.elapsed_s if task.took_s is None else task.took_s
+    out.print(f"\n[bold]{task.state.replace('_', ' ')}[/] after {took_s:.1f} s   {task.id}")
     if task.end is not None and (task.end.code or task.end.reason):
         out.print(f"reason: {task.end.code or task.end.reason}", markup=False)
     out.print(funnel_table(task))
     out.print(route_table(bill))
-    for line in bill_lines(bill):
-        out.print(line, markup=False)
-    for link in [OutputLink.model_validate(one) for one in links["outputs"]]:
-        if link.url:
-            minutes = (link.expires_in_s or 0) // 60
-            out.print(f"[bold]#{link.rank}[/] score {link.score:.1f}, for {minutes} min:", end=" ")
-            out.print(link.url, markup=False, soft_wrap=True)
+    out.print(bill_table(bill))
+    for line in bill.explanation:
+        out.print(Padding(Text(line), (0, 0, 0, 2)))
+    print_links([OutputLink.model_validate(one) for one in links["outputs"]])
     if sheets is not None:
         path = await write_sheet(api, task, sheets)
         out.print(f"contact sheet: {path}", markup=False, soft_wrap=True)
@@ -50,7 +50,7 @@ def funnel_table(task: Task) -> Table:
         if task.funnel.get(state):
             table.add_row(state.replace("_", " "), str(task.funnel[state]))
     for reason, count in task.failure_reasons.items():
-        table.add_row(f"  failed: {reason}", str(count), style="red")
+        table.add_row(f"  {reason_words(reason)}", str(count), style="red")
     return table
 
 
@@ -74,26 +74,38 @@ def route_table(bill: Bill) -> Table:
     return table
 
 
-def bill_lines(bill: Bill) -> list[str]:
-    """Explain the bill in sentences, amounts exact."""
-    still_open = "" if bill.is_final else " (still open)"
-    lines = [
-        (
-            f"Bill{still_open}: promised {bill.promised_count}, delivered {bill.delivered_count},"
-            f" charged {credits_(bill.charged_credits_micro)}"
-            f" ({credits_(bill.price_per_output_credits_micro)} each, rule {bill.price_rule});"
-            f" reserved {credits_(bill.reserved_credits_micro)}, released {credits_(bill.released_credits_micro)}."
-        )
+def bill_table(bill: Bill) -> Table:
+    """Show what was promised, delivered, charged and spent, amounts exact."""
+    table = Table.grid(padding=(0, 2))
+    table.title, table.title_justify = "Bill" if bill.is_final else "Bill, still open", "left"
+    rows = [
+        ("promised", f"{bill.promised_count} at {credits_(bill.price_per_output_credits_micro)} each"),
+        ("price rule", bill.price_rule),
+        ("delivered", str(bill.delivered_count)),
+        ("reserved", credits_(bill.reserved_credits_micro)),
+        ("charged", credits_(bill.charged_credits_micro)),
+        ("released", credits_(bill.released_credits_micro)),
     ]
     if bill.refunded_credits_micro:
-        lines.append(f"Refunded later: {credits_(bill.refunded_credits_micro)}.")
-    cost = f"Providers cost {usd(bill.actual_cost_usd_micro)} (expected {usd(bill.expected_cost_usd_micro)})"
+        rows.append(("refunded", credits_(bill.refunded_credits_micro)))
+    expected = f"expected {usd(bill.expected_cost_usd_micro)}"
+    rows.append(("provider cost", f"{usd(bill.actual_cost_usd_micro)} ({expected})"))
     if bill.cost_per_delivered_usd_micro is not None:
-        cost += f", {usd(bill.cost_per_delivered_usd_micro)} per delivered output"
+        rows.append(("  per output", usd(bill.cost_per_delivered_usd_micro)))
     if bill.margin is not None:
-        cost += f"; margin {usd(bill.margin.margin_usd_micro)}"
-    lines.append(f"{cost}.")
-    return [*lines, *(f"  {one}" for one in bill.explanation)]
+        rows.append(("margin", usd(bill.margin.margin_usd_micro)))
+    for name, value in rows:
+        table.add_row(f"  {name}", Text(value))
+    return table
+
+
+def print_links(links: Sequence[OutputLink]) -> None:
+    """Print each link alone on a line that is never broken, so that a terminal and a script can pick it up."""
+    for link in links:
+        if link.url:
+            minutes = (link.expires_in_s or 0) // 60
+            out.print(f"[bold]#{link.rank}[/] score {link.score:.1f}, link good for {minutes} min")
+            out.print(link.url, markup=False, soft_wrap=True)
 
 
 async def write_sheet(api: Api, task: Task, sheets: Path) -> Path:
@@ -120,7 +132,7 @@ async def write_sheet(api: Api, task: Task, sheets: Path) -> Path:
     lines = [
         f"{task.id}: {task.state.replace('_', ' ')}, {task.outputs_count} of {task.k} outputs",
         (
-            f"{len(found)} candidates in {len(task.rounds)} rounds; quality profile"
+            f"{len(found)} candidates in {len(task.rounds)} round{'' if len(task.rounds) == 1 else 's'}; quality profile"
             f" {task.profile.name} version {task.profile.version}"
         ),
     ]
@@ -136,9 +148,8 @@ async def write_sheet(api: Api, task: Task, sheets: Path) -> Path:
 
 def picture_of(candidate: Candidate, thumbnail: bytes | None) -> Picture:
     """Put a candidate on the sheet."""
-    reasons: Sequence[str] = candidate.reasons
-    if candidate.set_aside_reason:
-        reasons = [candidate.set_aside_reason.replace("_", " ")]
+    set_aside = candidate.set_aside_reason
+    reasons: Sequence[str] = [set_aside] if set_aside else candidate.reasons
     return Picture(
         candidate_id=candidate.candidate_id,
         state=candidate.state,

@@ -11,18 +11,23 @@ from typing import Final
 
 from PIL import Image
 
+from winnow.cli.live import reason_words
+
 THUMBNAIL_PX: Final = 256
 _JPEG_QUALITY: Final = 82
 _STYLE: Final = """
-body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#1c1c1c;background:#fafafa}
+:root{color-scheme:light}
+body{font:14px/1.45 system-ui,sans-serif;margin:clamp(12px,3vw,32px);color:#1c1c1c;background:#fafafa;overflow-wrap:anywhere}
 h1{font-size:1.4rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .6rem}p{margin:.3rem 0;color:#555}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:14px}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(200px,100%),1fr));gap:14px}
 figure{margin:0;background:#fff;border:1px solid #ddd;border-radius:8px;overflow:hidden}
 img,.none{display:block;width:100%;aspect-ratio:1;object-fit:cover;background:#eee}
 .none{display:flex;align-items:center;justify-content:center;color:#888}
 figcaption{padding:.5rem .7rem;font-size:12px}figcaption b{font-size:14px}
 .chosen{border:2px solid #2a8f4f}.failed{border-color:#c9806f}.failed img{filter:saturate(.6)}
-.reason{color:#a33}table{border-collapse:collapse;margin-top:.3rem}td{padding:0 .5rem 0 0}td.no{color:#a33}
+.reason{color:#a33}.spare .reason{color:#666}summary{cursor:pointer}
+@media(max-width:480px){.grid{grid-template-columns:repeat(2,1fr);gap:8px}}
+table{border-collapse:collapse;margin-top:.3rem}td{padding:0 .5rem 0 0}td.no{color:#a33}
 """
 
 
@@ -91,7 +96,8 @@ def contact_sheet(title: str, lines: Sequence[str], pictures: Sequence[Picture])
     """Write the sheet; ``lines`` stand below the title. Everything is escaped and nothing is loaded from outside."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>",
+        "<meta name=viewport content='width=device-width,initial-scale=1'>",
+        f"<title>Contact sheet: {escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>",
         *(f"<p>{escape(line)}</p>" for line in lines),
     ]
     for section in sections_of(pictures):
@@ -114,13 +120,22 @@ def _figure(picture: Picture, style: str) -> str:
     score = "not scored" if picture.score is None else f"score {picture.score:.1f}"
     rank = f"#{picture.rank} " if picture.rank else ""
     where = f"{picture.offering or 'no offering'}, round {picture.round_index + 1}"
-    reasons = "".join(f"<div class=reason>{escape(one)}</div>" for one in picture.reasons)
+    told = [_told(one, picture.measures) for one in picture.reasons]
+    reasons = "".join(f"<div class=reason>{escape(one)}</div>" for one in told)
     rows = "".join(_row(one) for one in picture.measures)
     return (
         f"<figure class={style}>{shown}<figcaption><b>{rank}{score}</b>{reasons}"
         f"<div>{escape(where)}</div><details><summary>{len(picture.measures)} measures</summary>"
         f"<table>{rows}</table></details></figcaption></figure>"
     )
+
+
+def _told(reason: str, measures: Sequence[Measure]) -> str:
+    """Say a reason with the score that was too low, where there is one."""
+    for one in measures:
+        if reason == f"{one.name}:below_threshold" and one.score is not None and one.threshold is not None:
+            return f"{one.name} {one.score:.0f}, needs {one.threshold:.0f}"
+    return reason_words(reason)
 
 
 def _row(measure: Measure) -> str:

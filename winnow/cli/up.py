@@ -89,12 +89,18 @@ class Board:
     def __init__(self) -> None:
         """Start empty."""
         self._steps: dict[str, str] = {}
-        self.live = Live(self._table(), console=out, refresh_per_second=8)
+        self._live = Live(self._table(), console=out, refresh_per_second=8)
 
     def tell(self, name: str, step: str) -> None:
         """Note a process's step."""
         self._steps[name] = step
-        self.live.update(self._table())
+        self._live.update(self._table())
+        if step == "ready" and not out.is_terminal:
+            out.print(f"{name} ready")
+
+    def shown(self) -> contextlib.AbstractContextManager[object]:
+        """Draw the board; where lines cannot be drawn over, each process has its own when it is ready."""
+        return self._live if out.is_terminal else contextlib.nullcontext()
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -122,7 +128,7 @@ def running(data_dir: Path, api_port: int, *, interrupted: int = 0) -> Iterator[
     stack = EmbeddedStack(data_dir)
     supervisor = Supervisor(stack.root / "logs", board.tell)
     try:
-        with board.live:
+        with board.shown():
             line = _start(stack, supervisor, board, api_port)
         place = Place(
             api_url=line.api_url,

@@ -77,4 +77,6 @@ class Watch:
             await asyncio.sleep(_OFFERINGS_EVERY_S)
 
     def _screen(self) -> RenderableType:
-        return screen(self._task, self._offerings, time.monotonic() - self._started_s)
+        took_s = self._task.took_s
+        watched_s = time.monotonic() - self._started_s
+        return screen(self._task, self._offerings, watched_s if took_s is None else took_s)

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from winnow.cli.answers import Bill, Offering, Task
+from winnow.cli import report
+from winnow.cli.answers import Bill, Offering, OutputLink, Task
 from winnow.cli.live import screen
-from winnow.cli.report import bill_lines, funnel_table, route_table
+from winnow.cli.report import bill_table, funnel_table, print_links, route_table
 from winnow.cli.sheet import Measure, Picture, contact_sheet, thumbnail_of
 from winnow.cli.tasks import usd_micro
 from winnow.cli.trouble import Trouble, sentence_of
@@ -67,6 +68,8 @@ BILL = Bill.model_validate(
     }
 )
 
+LINK = OutputLink(output_id="out_1", rank=1, score=97.0, sha256="0" * 64, expires_in_s=300)
+
 
 def printed(what: object) -> str:
     console = Console(record=True, width=120, file=io.StringIO())
@@ -117,19 +120,33 @@ def test_the_screen_shows_funnel_round_spend_and_health() -> None:
 
 
 def test_the_report_names_reasons_costs_and_the_split_of_the_reservation() -> None:
-    assert re.search(r"sharpness:below_threshold\s+│\s+1", printed(funnel_table(TASK)))
+    assert re.search(r"sharpness: below threshold\s+│\s+1", printed(funnel_table(TASK)))
     routes = printed(route_table(BILL))
     for expected in ("3 (1 failed)", "5 of 8", "0.024001", "0.004801"):
         assert expected in routes
-    lines = " ".join(bill_lines(BILL))
+    lines = re.sub(r"\s+", " ", printed(bill_table(BILL)))
     for expected in (
-        "promised 6",
         "delivered 5",
+        "promised 6 at 0.06 credits each",
         "charged 0.30 credits",
         "released 0.06 credits",
-        "Because.",
+        "provider cost 0.024001 USD (expected 0.024 USD)",
     ):
         assert expected in lines
+
+
+def test_a_long_link_is_a_line_of_its_own_that_is_never_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = Console(record=True, width=40, file=io.StringIO())
+    monkeypatch.setattr(report, "out", narrow)
+    url = "http://127.0.0.1/outputs/" + "a" * 300
+    print_links([LINK.model_copy(update={"url": url})])
+    assert url in narrow.export_text().splitlines()
+
+
+def test_how_long_a_task_took_counts_from_its_order_to_its_end() -> None:
+    ended = {"created_at": "2026-01-01T00:00:00Z", "end": {"at": "2026-01-01T00:00:04.5Z"}}
+    assert TASK.took_s is None
+    assert Task.model_validate(TASK.model_dump() | ended).took_s == 4.5
 
 
 def test_the_sheet_has_selected_first_then_spare_then_rejected_with_reasons() -> None:
@@ -149,7 +166,7 @@ def test_the_sheet_has_selected_first_then_spare_then_rejected_with_reasons() ->
     assert places == sorted(places)
     assert html.count("data:image/jpeg;base64,") == 4
     assert "no picture" in html
-    assert "sharpness:below_threshold" in html
+    assert "sharpness 12, needs 40" in html
     assert "#1 score 97.0" in html
     assert "needs 40" in html
     assert "<b>" not in html.split("</h1>")[0]
