@@ -24,6 +24,10 @@ def cause_about(aggregate_id: str, recorded: Recorded[Message], mark: str) -> Ca
     return Cause(aggregate_id, cause_id, message, envelope.correlation_id, mark, envelope.traceparent)
 
 
+class WrongPartition(Exception):  # noqa: N818 (the noun of the problem)
+    """A record lies in another partition than its aggregate's: deciding it here would give the aggregate two owners."""
+
+
 class JournalLanes:
     """Feeds a journal from the partitions of one topic; partition n is shard n."""
 
@@ -46,9 +50,23 @@ class JournalLanes:
         self._journal.revoke(str(source.partition) for source in sources)
 
     async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
-        """Decide a partition's records."""
-        items = [(one.offset, self._cause(one)) for one in received]
+        """Decide a partition's records, up to the first that lies in the wrong partition."""
+        items: list[tuple[int, Cause | None]] = []
+        for one in received:
+            cause = self._cause(one)
+            if cause is not None and self._journal.shard_of(cause.aggregate_id) != str(source.partition):
+                return await self._up_to(source, items, one.offset)
+            items.append((one.offset, cause))
         return await self._journal.consume(str(source.partition), source, items)
+
+    async def _up_to(
+        self, source: Source, items: Sequence[tuple[int, Cause | None]], misplaced_offset: int
+    ) -> Consumed:
+        if items:
+            consumed = await self._journal.consume(str(source.partition), source, items)
+            if consumed.seek or consumed.failed is not None:
+                return consumed
+        return Consumed(misplaced_offset, failed=WrongPartition())
 
     def _cause(self, received: Received) -> Cause | None:
         recorded = received.recorded

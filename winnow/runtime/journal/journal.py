@@ -110,6 +110,10 @@ class Journal(Generic[S]):
             self._owned.discard(shard)
             self._unload(shard)
 
+    def shard_of(self, aggregate_id: str) -> str:
+        """Name the shard that an aggregate belongs to."""
+        return str(shard_of(aggregate_id, self._shards))
+
     def owns(self, shard: str) -> bool:
         """Tell whether this process owns the shard."""
         return shard in self._owned
@@ -145,7 +149,7 @@ class Journal(Generic[S]):
         Raises NotOwner, CauseConflict, or what ``decide`` raised. Submitting the same cause again gives
         the recorded decision.
         """
-        name = shard if shard is not None else str(shard_of(cause.aggregate_id, self._shards))
+        name = shard if shard is not None else self.shard_of(cause.aggregate_id)
         if name not in self._owned:
             raise NotOwner(name)
         work: _Work[S] = _Work(name, ((0, cause),))
