@@ -12,9 +12,10 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from services.scorer.domain.measures import Measured
+from winnow.contracts.values import MeasureStatus
 
 if TYPE_CHECKING:
-    from services.scorer.clients.faces import FaceLandmarker
+    from services.scorer.clients.model_set import Models
 
 _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 
@@ -22,7 +23,7 @@ _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 class _Loaded:
     """The state of the process, set by ``prepare``."""
 
-    landmarker: FaceLandmarker | None = None
+    models: Models | None = None
     picture_timeout_s: float = 0.0
     prepared: bool = False
 
@@ -41,14 +42,10 @@ def prepare(memory_max_bytes: int, picture_timeout_s: float) -> None:
 def _load(picture_timeout_s: float) -> None:
     import cv2
 
-    from services.scorer.clients.faces import FaceLandmarker
-    from services.scorer.clients.models import ModelMissing, load_face_models
+    from services.scorer.clients.model_set import Models
 
     cv2.setNumThreads(1)
-    try:
-        _Loaded.landmarker = FaceLandmarker(load_face_models())
-    except ModelMissing:
-        _Loaded.landmarker = None
+    _Loaded.models = Models()
     _Loaded.picture_timeout_s = picture_timeout_s
     _Loaded.prepared = True
 
@@ -56,16 +53,19 @@ def _load(picture_timeout_s: float) -> None:
 def measure(content: bytes, wanted: frozenset[str]) -> Measured:
     """Measure one encoded picture; the process dies when it takes longer than allowed."""
     from services.scorer.clients.measure import measure_bytes
+    from services.scorer.clients.model_set import Models
 
     # The default action of the alarm ends the process even inside native code; the pool then answers for it.
     signal.setitimer(signal.ITIMER_REAL, _Loaded.picture_timeout_s)
     try:
-        return measure_bytes(content, wanted, _Loaded.landmarker)
+        models = _Loaded.models = _Loaded.models or Models()
+        return measure_bytes(content, wanted, models)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def warm_up(content: bytes, wanted: frozenset[str]) -> tuple[int, bool]:
     """Measure once, so that the first real picture is not the slow one; gives the process id and readiness."""
-    measure(content, wanted)
-    return os.getpid(), _Loaded.prepared and _Loaded.landmarker is not None
+    taken = measure(content, wanted)
+    complete = all(one.status is not MeasureStatus.unavailable for one in taken.measurements)
+    return os.getpid(), _Loaded.prepared and complete

@@ -22,20 +22,19 @@ FACE_FRAMING: Final = "face_framing"
 EYES_OPEN: Final = "eyes_open"
 ISOLATION: Final = "isolation"
 
+_TECHNICAL: Final = (DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, NEAR_DUPLICATE)
+_HEADSHOT: Final = (FACE_COUNT, FACE_FRAMING, EYES_OPEN)
+_PRODUCT: Final = (ISOLATION,)
+
 TIERS: Final[dict[str, int]] = {
-    DECODABLE: 1,
-    RESOLUTION: 1,
-    SHARPNESS: 1,
-    BLOCKINESS: 1,
-    NOISE: 1,
-    EXPOSURE: 1,
-    NEAR_DUPLICATE: 1,
-    FACE_COUNT: 2,
-    FACE_FRAMING: 2,
-    EYES_OPEN: 2,
-    ISOLATION: 2,
+    **dict.fromkeys(_TECHNICAL, 1),
+    **dict.fromkeys(_HEADSHOT, 2),
+    **dict.fromkeys(_PRODUCT, 2),
 }
-"""Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule)."""
+"""Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule).
+
+``clients.dimensions`` holds how each is taken; a test keeps the two in step.
+"""
 
 CUSTOM_TIER: Final = 3
 PERCEPTUAL_HASH: Final = "perceptual_hash"

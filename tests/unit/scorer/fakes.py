@@ -6,9 +6,9 @@ import hashlib
 from datetime import UTC, datetime
 
 from services.scorer.app import Scorer
-from services.scorer.clients.faces import FaceLandmarker
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.models import load_face_models, model_versions
+from services.scorer.clients.model_set import Models
+from services.scorer.clients.models import model_versions
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import Measured
@@ -18,7 +18,7 @@ from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import GeneratedCandidate, ProfileRef, StoredObject
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-LANDMARKER = FaceLandmarker(load_face_models())
+MODELS = Models()
 RULES = CelRules()
 PROFILES = load_profiles(BUILT_IN, RULES)
 
@@ -45,7 +45,7 @@ class InProcess:
     """Measures without a pool."""
 
     async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
-        return measure_bytes(content, wanted, LANDMARKER)
+        return measure_bytes(content, wanted, MODELS)
 
 
 def scorer_on(objects: MemoryObjects) -> Scorer:

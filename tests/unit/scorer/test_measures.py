@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from services.scorer.clients import classic
-from services.scorer.clients.faces import FaceLandmarker
 from services.scorer.clients.measure import measure_bytes
+from services.scorer.clients.model_set import FACE_LANDMARKER, Models
 from services.scorer.clients.models import (
     FACE_LANDMARKER_SHA256,
     ModelMissing,
@@ -40,14 +40,14 @@ from winnow.contracts.values import MeasureStatus
 
 RULES = CelRules()
 PROFILES = load_profiles(BUILT_IN, RULES)
-LANDMARKER = FaceLandmarker(load_face_models())
+MODELS = Models()
 PORTRAIT = portrait()
 GENERAL = ("camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "china.jpg", "flower.jpg")
 
 
 def score(content: bytes, profile_name: str = "headshot") -> CandidateScore:
     profile = PROFILES.get(profile_name)
-    measured = measure_bytes(content, profile.wanted(), LANDMARKER)
+    measured = measure_bytes(content, profile.wanted(), MODELS)
     values = values_of(profile, measured)
     return judge(
         profile, measured, {rule.name: RULES.evaluate(rule.expression, values) for rule in profile.rules}
@@ -122,7 +122,7 @@ def test_eyes_without_a_face_are_failure_to_assess() -> None:
 
 def test_missing_model_makes_its_dimensions_unavailable_and_never_a_pass() -> None:
     profile = PROFILES.get("headshot")
-    measured = measure_bytes(png(PORTRAIT), profile.wanted(), None)
+    measured = measure_bytes(png(PORTRAIT), profile.wanted(), Models(without=frozenset({FACE_LANDMARKER})))
     found = judge(profile, measured)
     assert status(found, "eyes_open") is MeasureStatus.unavailable
     assert "eyes_open:unavailable" in found.reasons
@@ -214,7 +214,7 @@ def test_perceptual_hash_tells_near_duplicates(alter: Callable[[BGR], BGR], near
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (17, 16), (8, 8), (64, 64)])
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_measures_never_fail_on_tiny_or_flat_pictures(size: tuple[int, int], value: int) -> None:
-    measured = measure_bytes(png(np.full((*size, 3), value, np.uint8)), frozenset(TIERS), LANDMARKER)
+    measured = measure_bytes(png(np.full((*size, 3), value, np.uint8)), frozenset(TIERS), MODELS)
     assert {one.name for one in measured.measurements} == set(TIERS)
     assert all(one.status is not MeasureStatus.ok or one.raw == one.raw for one in measured.measurements)
 
@@ -222,7 +222,7 @@ def test_measures_never_fail_on_tiny_or_flat_pictures(size: tuple[int, int], val
 def test_same_bytes_give_the_same_measurements() -> None:
     content = jpeg(PORTRAIT, 90)
     wanted = PROFILES.get("headshot").wanted()
-    assert measure_bytes(content, wanted, LANDMARKER) == measure_bytes(content, wanted, LANDMARKER)
+    assert measure_bytes(content, wanted, MODELS) == measure_bytes(content, wanted, MODELS)
 
 
 def test_model_of_another_content_is_refused(tmp_path) -> None:

@@ -1,0 +1,27 @@
+"""The register of all dimensions: one module and one table per family.
+
+A dimension is added by an entry in its family's table here and its name in the same family of
+``domain.measures`` (a test keeps the two in step). Nothing else has to know of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.scorer.clients.dimensions.dimension import Dimension
+from services.scorer.clients.dimensions.headshot import HEADSHOT
+from services.scorer.clients.dimensions.product import PRODUCT
+from services.scorer.clients.dimensions.technical import TECHNICAL
+
+FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
+    "technical": TECHNICAL,
+    "headshot": HEADSHOT,
+    "product": PRODUCT,
+}
+
+DIMENSIONS: Final[dict[str, Dimension]] = {
+    name: dimension for family in FAMILIES.values() for name, dimension in family.items()
+}
+"""Every dimension by name, in the order in which they are taken: cheap families first."""
+
+__all__ = ["DIMENSIONS", "FAMILIES", "Dimension"]

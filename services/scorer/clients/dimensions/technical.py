@@ -1,0 +1,124 @@
+"""Technical dimensions, asked of any picture: decodable, resolution, sharpness, compression, noise, exposure.
+
+Regions follow the subject: with a face the sharpness and exposure are the face's, with a subject before an even
+ground the exposure is the subject's, else the whole picture's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from services.scorer.clients import classic
+from services.scorer.clients.dimensions.dimension import Dimension, table
+from services.scorer.clients.look import Look, Region
+from services.scorer.domain.measures import (
+    BLOCKINESS,
+    DECODABLE,
+    EXPOSURE,
+    NEAR_DUPLICATE,
+    NOISE,
+    PERCEPTUAL_HASH,
+    RESOLUTION,
+    SHARPNESS,
+    Evidence,
+    Measurement,
+)
+from winnow.contracts.values import MeasureStatus
+
+_FACE_BRIGHT_SHARE_MAX: Final = 0.20
+_FACE_DARK_SHARE_MAX: Final = 0.30
+_SUBJECT_BRIGHT_SHARE_MAX: Final = 0.25
+_FRAME_BRIGHT_SHARE_MAX: Final = 0.60
+_FRAME_DARK_SHARE_MAX: Final = 0.75
+
+
+def _decodable(look: Look) -> Measurement:
+    return Measurement(DECODABLE, MeasureStatus.ok, 1.0, {"content_type": look.picture.content_type})
+
+
+def _resolution(look: Look) -> Measurement:
+    scale = classic.effective_scale(look.picture.grey)
+    short = min(look.picture.width, look.picture.height)
+    evidence: Evidence = {
+        "width": look.picture.width,
+        "height": look.picture.height,
+        "effective_scale": scale,
+    }
+    return Measurement(RESOLUTION, MeasureStatus.ok, round(short / scale, 1), evidence)
+
+
+def _sharpness(look: Look) -> Measurement:
+    face = look.face_sharpness
+    found = face or classic.sharpness(look.picture.grey, look.noise)
+    evidence: Evidence = {
+        "region": "face" if face else "frame",
+        "method": found.method,
+        "lap_ten": round(found.lap_ten, 5),
+        "tenengrad": round(found.tenengrad, 2),
+    }
+    return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
+
+
+def _blockiness(look: Look) -> Measurement:
+    return Measurement(BLOCKINESS, MeasureStatus.ok, round(classic.blockiness(look.picture.grey), 4))
+
+
+def _noise(look: Look) -> Measurement:
+    return Measurement(NOISE, MeasureStatus.ok, round(look.noise, 3))
+
+
+def _exposure(look: Look) -> Measurement:
+    region, found = _exposed_region(look)
+    evidence: Evidence = {
+        "region": region,
+        "highlight": found.highlight,
+        "mean": round(found.mean, 1),
+        "dark_share": round(found.dark_share, 4),
+        "bright_share": round(found.bright_share, 4),
+    }
+    return Measurement(EXPOSURE, MeasureStatus.ok, round(found.overrun, 4), evidence)
+
+
+def _exposed_region(look: Look) -> tuple[str, classic.Exposure]:
+    if look.face_region is not None:
+        found = classic.exposure(
+            look.face_region, bright_share_max=_FACE_BRIGHT_SHARE_MAX, dark_share_max=_FACE_DARK_SHARE_MAX
+        )
+        return "face", found
+    stands_alone = Region.subject in look.regions and look.isolation.margin >= 1
+    subject = look.isolation.subject if stands_alone else None
+    if subject is not None:
+        size = (subject.shape[1], subject.shape[0])
+        small = cv2.resize(look.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        found = classic.exposure(
+            cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False),
+            bright_share_max=_SUBJECT_BRIGHT_SHARE_MAX,
+            dark_share_max=_FRAME_DARK_SHARE_MAX,
+            mask=subject,
+            peak=small.max(axis=2),
+        )
+        return "subject", found
+    found = classic.exposure(
+        look.picture.grey, bright_share_max=_FRAME_BRIGHT_SHARE_MAX, dark_share_max=_FRAME_DARK_SHARE_MAX
+    )
+    return "frame", found
+
+
+def _near_duplicate(look: Look) -> Measurement:
+    # Likeness is between candidates; here only its measure is taken, the selection compares.
+    evidence = {PERCEPTUAL_HASH: classic.perceptual_hash(look.picture.grey)}
+    return Measurement(NEAR_DUPLICATE, MeasureStatus.ok, 1.0, evidence)
+
+
+TECHNICAL: Final = table(
+    Dimension(DECODABLE, 1, "1 decoded whole, 0 not", _decodable),
+    Dimension(RESOLUTION, 1, "pixels of the short side that carry detail", _resolution),
+    Dimension(SHARPNESS, 1, "ratio of fine to coarse structure", _sharpness),
+    Dimension(BLOCKINESS, 1, "ratio of steps on the 8-pixel grid to others", _blockiness),
+    Dimension(NOISE, 1, "grey levels, standard deviation", _noise),
+    Dimension(EXPOSURE, 1, "multiple of the worst limit", _exposure),
+    Dimension(NEAR_DUPLICATE, 1, "1; the hash is evidence", _near_duplicate),
+)

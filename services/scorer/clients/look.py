@@ -1,0 +1,90 @@
+"""One look at a picture: what several dimensions share, each part computed once and only when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scorer.clients import classic
+from services.scorer.clients.decode import Picture
+from services.scorer.clients.faces import FaceBox, FaceMesh, count_faces
+from services.scorer.clients.isolation import Isolation, isolation
+from services.scorer.clients.model_set import FACE_LANDMARKER, Models
+
+_FACE_REGION_SIDE_MIN_PX: Final = 32
+_FACE_DETAIL_WIDTH_PX: Final = 96
+
+
+class Region(StrEnum):
+    """What the profile is about; sharpness and exposure are judged there rather than over the whole frame."""
+
+    frame = "frame"
+    subject = "subject"
+    face = "face"
+
+
+@dataclass
+class Look:
+    """A decoded picture, the models of the process, and what was found so far.
+
+    ``regions`` are those that the wanted dimensions follow; ``reference`` is a look at the picture of the same
+    person or thing that the candidate is compared with, None where there is none.
+    """
+
+    picture: Picture
+    models: Models
+    regions: frozenset[Region] = field(default_factory=frozenset)
+    reference: Look | None = None
+
+    @cached_property
+    def noise(self) -> float:
+        """Give the noise's standard deviation, in grey levels."""
+        return classic.noise(self.picture.grey)
+
+    @cached_property
+    def faces(self) -> list[FaceBox]:
+        """Give all faces, largest first."""
+        return count_faces(self.picture.rgb)
+
+    @cached_property
+    def mesh(self) -> FaceMesh | None:
+        """Give the largest face's landmarks; None without a face, or where no wanted dimension is about faces."""
+        if Region.face not in self.regions or not self.faces or self.models.lacks(FACE_LANDMARKER):
+            return None
+        return self.models.landmarker.locate(self.picture.rgb, self.faces[0])
+
+    @cached_property
+    def isolation(self) -> Isolation:
+        """Tell how the subject stands before its ground, by classical means."""
+        return isolation(self.picture.rgb)
+
+    @cached_property
+    def face_region(self) -> NDArray[np.uint8] | None:
+        """Give the grey face, or None when there is none large enough to be judged by itself."""
+        if self.mesh is None:
+            return None
+        left, top, right, bottom = (int(value) for value in self.mesh.hull())
+        region = self.picture.grey[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+        return region if region.size and min(region.shape) >= _FACE_REGION_SIDE_MIN_PX else None
+
+    @cached_property
+    def face_detail(self) -> float:
+        """Give the face's sharpness at one common size, so that it says what the landmarks could see."""
+        region = self.face_region
+        if region is None:
+            return 0.0
+        scale = min(1.0, _FACE_DETAIL_WIDTH_PX / region.shape[1])
+        size = (max(1, round(region.shape[1] * scale)), max(1, round(region.shape[0] * scale)))
+        small = cv2.resize(region, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return classic.sharpness(small, 0.0).ratio
+
+    @cached_property
+    def face_sharpness(self) -> classic.Sharpness | None:
+        """Give the sharpness of the face at its own size."""
+        return None if self.face_region is None else classic.sharpness(self.face_region, self.noise)

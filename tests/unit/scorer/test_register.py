@@ -1,0 +1,51 @@
+"""The register of dimensions: in step with the domain's names, and each entry says what it is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from services.scorer.clients import dimensions
+from services.scorer.clients.dimensions import DIMENSIONS, FAMILIES
+from services.scorer.clients.measure import measure_bytes
+from services.scorer.clients.model_set import Models
+from services.scorer.domain.measures import TIERS
+from tests.unit.scorer.photographs import png, portrait
+from winnow.contracts.values import MeasureStatus
+
+
+def test_the_register_and_the_domain_name_the_same_dimensions() -> None:
+    assert {name: dimension.tier for name, dimension in DIMENSIONS.items()} == TIERS
+
+
+def test_no_dimension_belongs_to_two_families() -> None:
+    assert sum(len(family) for family in FAMILIES.values()) == len(DIMENSIONS)
+    assert all(name == dimension.name for name, dimension in DIMENSIONS.items())
+
+
+def test_every_module_of_a_family_is_in_the_register() -> None:
+    folder = Path(dimensions.__file__).parent
+    holding = {
+        path.stem
+        for path in folder.glob("*.py")
+        if any(
+            isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call)
+            for node in ast.parse(path.read_text()).body
+        )
+    }
+    assert holding == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", sorted(DIMENSIONS))
+def test_a_dimension_has_a_unit_and_without_its_models_a_remedy(name: str) -> None:
+    dimension = DIMENSIONS[name]
+    assert dimension.unit
+    assert dimension.tier in (1, 2)
+    if dimension.needs:
+        models = Models(without=frozenset(dimension.needs))
+        (taken,) = measure_bytes(png(portrait()), frozenset({name}), models).measurements
+        assert taken.status is MeasureStatus.unavailable
+        assert taken.evidence["model"] in dimension.needs
+        assert taken.evidence["remedy"]
