@@ -1,0 +1,136 @@
+"""What every journal store promises, the one in memory and the real one alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from winnow.runtime.journal import Block, Decision, Source
+from winnow.runtime.journal.model import GENESIS, Entry, Folded
+from winnow.runtime.journal.store import Insert, JournalStore
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def decision(cause_id: str, aggregate_id: str = "a", *, topic: str | None = "tasks") -> Decision:
+    entry = Entry(topic, aggregate_id, "test.added", is_command=False, body=f'{{"cause":"{cause_id}"}}')
+    return Decision(aggregate_id, 1, cause_id, f"print-{cause_id}", (entry,))
+
+
+def block(
+    shard: str, number: int, causes: Sequence[str], previous: Block | None = None, topic: str | None = "tasks"
+) -> Block:
+    decisions = tuple(decision(one, topic=topic) for one in causes)
+    before = previous.hash if previous else GENESIS
+    return Block(shard, number, before, {Source("commands", 0): number * 10}, decisions, AT).sealed()
+
+
+def folded(aggregate_id: str, block_no: int, *, shard: str = "0", is_final: bool = False) -> Folded:
+    return Folded(aggregate_id, shard, block_no, block_no, block_no, f'{{"at":{block_no}}}', is_final)
+
+
+class JournalStoreSuite:
+    """A subclass gives ``store``: causes are unique within a shard; and ``store_everywhere``: over all shards."""
+
+    async def test_an_inserted_block_is_read_back_whole(self, store: JournalStore) -> None:
+        first = block("0", 1, ["c1", "c2"])
+
+        assert await store.insert([first]) == {"0": Insert.committed}
+
+        assert await store.head("0") == first
+        assert await store.head("1") is None
+        assert (await store.blocks_after("0", 0))[0].digest() == first.hash
+
+    async def test_the_same_block_again_is_committed_and_kept_once(self, store: JournalStore) -> None:
+        first = block("0", 1, ["c1"])
+        await store.insert([first])
+
+        assert await store.insert([first]) == {"0": Insert.committed}
+        assert await store.blocks_after("0", 0) == [first]
+
+    async def test_another_block_of_the_same_number_is_fenced(self, store: JournalStore) -> None:
+        winner = block("0", 1, ["c1"])
+        await store.insert([winner])
+
+        assert await store.insert([block("0", 1, ["c2"])]) == {"0": Insert.fenced}
+        assert await store.blocks_after("0", 0) == [winner]
+
+    async def test_a_cause_is_decided_once_in_a_shard(self, store: JournalStore) -> None:
+        first = block("0", 1, ["c1", "c2"])
+        await store.insert([first])
+
+        fate = await store.insert([block("0", 2, ["c3", "c2"], first)])
+
+        assert fate == {"0": Insert.cause_known}
+        assert await store.blocks_after("0", 0) == [first]
+        assert set(await store.known_causes("0", ["c1", "c2", "c3"])) == {"c1", "c2"}
+
+    async def test_a_cause_may_be_decided_in_two_shards(self, store: JournalStore) -> None:
+        fates = await store.insert([block("0", 1, ["c1"])]) | await store.insert([block("1", 1, ["c1"])])
+
+        assert fates == {"0": Insert.committed, "1": Insert.committed}
+
+    async def test_unless_causes_are_unique_everywhere(self, store_everywhere: JournalStore) -> None:
+        await store_everywhere.insert([block("0", 1, ["c1"])])
+
+        assert await store_everywhere.insert([block("1", 1, ["c1"])]) == {"1": Insert.cause_known}
+        assert set(await store_everywhere.known_causes("1", ["c1"])) == {"c1"}
+
+    async def test_each_of_several_blocks_has_its_own_fate(self, store: JournalStore) -> None:
+        await store.insert([block("1", 1, ["taken"])])
+
+        fates = await store.insert(
+            [block("0", 1, ["c1"]), block("1", 1, ["c2"]), block("2", 1, ["c3"]), block("3", 1, ["c4"])]
+        )
+
+        assert fates == {"1": Insert.fenced} | dict.fromkeys(("0", "2", "3"), Insert.committed)
+        assert [await store.head(one) is not None for one in "0123"] == [True] * 4
+
+    async def test_blocks_come_in_order_after_a_number(self, store: JournalStore) -> None:
+        chain: list[Block] = []
+        for number in range(1, 13):
+            chain.append(block("0", number, [f"c{number}"], chain[-1] if chain else None))
+            await store.insert([chain[-1]])
+
+        assert await store.blocks_after("0", 9) == chain[9:]
+        assert await store.head("0") == chain[-1]
+
+    async def test_a_block_with_messages_is_unsent_until_it_is_marked(self, store: JournalStore) -> None:
+        first = block("0", 1, ["c1"])
+        second = block("0", 2, ["c2"], first)
+        await store.insert([first])
+        await store.insert([second])
+        assert await store.unsent("0") == [first, second]
+
+        await store.mark_sent([first.block_id])
+
+        assert await store.unsent("0") == [second]
+        assert await store.unsent("1") == []
+
+    async def test_a_newer_state_is_never_replaced_by_an_older(self, store: JournalStore) -> None:
+        await store.save("0", [folded("a", 5), folded("b", 2)], 5)
+
+        await store.save("0", [folded("a", 4), folded("b", 3)], 4)
+
+        kept = await store.states(["a", "b", "absent"])
+        assert {name: one.block_no for name, one in kept.items()} == {"a": 5, "b": 3}
+        assert await store.folded_to("0") == 5
+        assert await store.folded_to("1") == 0
+
+    async def test_open_states_are_those_of_the_shard_that_are_not_final(self, store: JournalStore) -> None:
+        await store.save("0", [folded("a", 1), folded("b", 1, is_final=True)], 1)
+        await store.save("1", [folded("c", 1, shard="1")], 1)
+
+        assert [one.aggregate_id for one in await store.open_states("0")] == ["a"]
+
+    @pytest.mark.parametrize("count", [0, 1, 40])
+    async def test_known_causes_give_the_whole_decision(self, store: JournalStore, count: int) -> None:
+        causes = [f"c{number}" for number in range(count)]
+        if causes:
+            await store.insert([block("0", 1, causes)])
+
+        known = await store.known_causes("0", [*causes, "absent"])
+
+        assert known == {one: decision(one) for one in causes}

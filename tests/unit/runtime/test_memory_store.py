@@ -1,0 +1,18 @@
+"""The journal store in memory keeps the promises of the real one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.journal_store_suite import JournalStoreSuite
+from tests.support.memory_journal import MemoryJournalStore
+
+
+class TestMemoryJournalStore(JournalStoreSuite):
+    @pytest.fixture
+    def store(self) -> MemoryJournalStore:
+        return MemoryJournalStore()
+
+    @pytest.fixture
+    def store_everywhere(self) -> MemoryJournalStore:
+        return MemoryJournalStore(everywhere=True)
