@@ -85,11 +85,13 @@ test-integration: setup ## one service and real servers
 test-e2e: setup ## all services and the simulators
 	$(BIN)/python -m pytest tests/e2e
 
-bench: bench-gate bench-line ## every benchmark; results in build/bench
+bench: bench-gate bench-line bench-lean ## every benchmark; results in build/bench
 bench-gate: setup ## what the gate finds, against the recorded truth of the defects
 	$(BIN)/python -m tests.bench.gate
 bench-line: setup ## the whole line with an instant provider
 	$(BIN)/python -m tests.bench.line
+bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts
+	$(BIN)/python -m tests.bench.line --lean --orders 1000
 
 up: setup ## start the line and stay
 	$(BIN)/winnow up
@@ -107,4 +109,4 @@ clean: ## remove what was built; keeps the data of `make run` (var/)
 	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: help run demo test setup lock fmt lint types imports proto contracts docs closure check check-static test-unit \
-	test-integration test-e2e bench bench-gate bench-line up down k8s-render images clean
+	test-integration test-e2e bench bench-gate bench-line bench-lean up down k8s-render images clean

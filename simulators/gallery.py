@@ -22,7 +22,6 @@ from simulators.provider_profile import Levers, ProviderProfile
 from winnow.runtime.clock import Clock
 
 _RENDER_THREADS: Final = 2
-_POOL_SIDE_PX: Final = 1024
 # The stream of randomness that decides on defects, apart from the one that draws the picture.
 _DEFECT: Final = 14
 
@@ -120,7 +119,7 @@ class Gallery:
     async def _pool(self, subject: Subject, output_format: OutputFormat) -> list[Print]:
         pool = self._pools.get((subject, output_format))
         if pool is None:
-            size = (_POOL_SIDE_PX, _POOL_SIDE_PX)
+            size = (self._profile.pool_side_px, self._profile.pool_side_px)
             pool = []
             for turn in range(self._profile.pool_size):
                 key = (*self._seed, turn)

@@ -51,6 +51,9 @@ class ProviderProfile(BaseModel):
     pool_size: Count = Field(
         default=0, description="pictures made at start and served in turn; 0 makes each afresh"
     )
+    pool_side_px: Annotated[int, Field(ge=64, le=2048)] = Field(
+        default=1024, description="side of the pool's square pictures"
+    )
     files_kept: Count = Field(default=600, description="pictures held for download, newest first")
     truth_kept: Count = Field(default=20_000, description="truth and ledger lines held, newest first")
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import re
 import statistics
 import tempfile
 import time
@@ -16,17 +14,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
+from tests.bench.lean import lean
+from tests.bench.processes import counters, cpu_s, peak_mib
 from tests.bench.report import Report
 from tests.support.line import Client, RunningLine, running_line
 from winnow.local.line import SERVICES
 
 PROFILES = {one: f"instant-{one}" for one in ("fal", "replicate", "openai")}
 CATALOGUE = Path("services/router/catalogue")
-_SAMPLE = re.compile(r"^(winnow_\w+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+]+)$")
-_COUNTED = ("winnow_bus_sent", "winnow_database_calls", "winnow_object_calls")
 
 
 def widened_catalogue(folder: Path) -> None:
@@ -37,51 +34,6 @@ def widened_catalogue(folder: Path) -> None:
             offering["concurrency_limit"] = 64
             offering["limits"]["poll_interval_s"] = 0.05
         (folder / path.name).write_text(yaml.safe_dump(document))
-
-
-async def counters(line: RunningLine) -> Counter[str]:
-    """Sum the services' counters."""
-    found: Counter[str] = Counter()
-    async with httpx.AsyncClient() as http:
-        for service in SERVICES:
-            for text in (await http.get(f"{line.line.ops_url(service)}/metrics")).text.splitlines():
-                match = _SAMPLE.match(text)
-                if match and match[1] in _COUNTED:
-                    found[match[1]] += float(match[2])  # type: ignore[assignment]
-    return found
-
-
-def cpu_s(pids: dict[str, int]) -> dict[str, float]:
-    """Give the CPU seconds of each process and its children."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    spent = dict.fromkeys(pids, 0.0)
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(path.parent.name)] = (int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks)
-    for name, pid in pids.items():
-        family = {pid} | {child for child, (parent, _) in parents.items() if parent == pid}
-        spent[name] = sum(parents[one][1] for one in family if one in parents)
-    return spent
-
-
-def peak_mib(pid: int) -> float:
-    """Give the peak resident memory of a process with its children, in MiB."""
-    family = [pid]
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
-                family.append(int(path.parent.name))
-        except OSError:
-            continue
-    total = 0
-    for one in family:
-        match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{one}/status").read_text())
-        total += int(match[1]) if match else 0
-    return total / 1024
 
 
 async def one_order(client: Client, waits_ms: list[float]) -> str:
@@ -172,7 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=300)
     parser.add_argument("--at-once", type=int, default=32)
+    parser.add_argument("--lean", action="store_true", help="one tiny picture an order, only decoded")
     given = parser.parse_args()
+    if given.lean:
+        lean(given.orders, given.at_once)
+        return
     report = Report("line")
     with tempfile.TemporaryDirectory() as folder:
         widened_catalogue(Path(folder))

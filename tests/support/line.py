@@ -20,6 +20,7 @@ from tests.support.stack import running_stack
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS
 from winnow.local.line import SHARDS, Line, LineOptions
+from winnow.local.stack import EmbeddedStack
 from winnow.local.supervisor import Supervisor
 from winnow.runtime.topics import apply_topics
 
@@ -94,11 +95,12 @@ class Client:
 class RunningLine:
     """The line, its simulators' levers, and its operator."""
 
-    def __init__(self, line: Line, supervisor: Supervisor, root: Path, kafka_bootstrap: str) -> None:
-        self.kafka_bootstrap = kafka_bootstrap
+    def __init__(self, line: Line, supervisor: Supervisor, stack: EmbeddedStack) -> None:
+        self.kafka_bootstrap = stack.addresses.kafka_bootstrap
         self.line = line
         self.supervisor = supervisor
-        self.root = root
+        self.stack = stack
+        self.root = stack.root
 
     async def control(self, provider: str, **levers: Any) -> None:
         """Change a simulated provider."""
@@ -188,7 +190,7 @@ def running_line(
         supervisor = Supervisor(Path(logs))
         try:
             supervisor.start(line.layers())
-            yield RunningLine(line, supervisor, stack.root, stack.addresses.kafka_bootstrap)
+            yield RunningLine(line, supervisor, stack)
             supervisor.check()
         finally:
             supervisor.stop()

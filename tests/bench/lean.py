@@ -1,0 +1,194 @@
+"""The line with as little work in it as it can have: one tiny picture an order, which is only decoded.
+
+What is left is what Winnow itself costs: acceptance, ledger, routing, verdict, delivery, journals and bus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import yaml
+
+from tests.bench.processes import counters, cpu_s, peak_mib
+from tests.bench.report import Report
+from tests.support.line import Client, RunningLine, running_line
+from winnow.local.line import SERVICES
+
+SIDE_PX: Final = 128
+_CATALOGUE: Final = Path("services/router/catalogue")
+_PROVIDER: Final = "openai"
+"""Answers in one call with the picture inside, which is the least a provider can ask of the router."""
+_ORDER: Final = {"template": "product_shot", "mode": "low_cost", "k": 1, "prompt": "product"}
+_IDLE_ORDERS: Final = 60
+_IDLE_S: Final = 5.0
+_WARM_UP: Final = 50
+CREDITS: Final = 1_000_000
+
+
+def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
+    """Write a catalogue of one certain offering and profiles that only ask for a picture; gives the settings."""
+    catalogue, profiles = folder / "catalogue", folder / "profiles"
+    catalogue.mkdir()
+    profiles.mkdir()
+    document = yaml.safe_load((_CATALOGUE / "offerings.yaml").read_text())
+    offering = next(one for one in document["offerings"] if one["provider"] == _PROVIDER)
+    offering |= {
+        "concurrency_limit": 128,
+        "pass_prior_ppm": {"product_shot": 1_000_000, "studio_headshot": 1_000_000},
+        "success_prior_ppm": 1_000_000,
+    }
+    (catalogue / "offerings.yaml").write_text(yaml.safe_dump({"offerings": [offering]}))
+    templates = yaml.safe_load((_CATALOGUE / "templates.yaml").read_text())
+    for template in templates["templates"]:
+        template["rounds"]["pass_rate_prior_ppm"] = 1_000_000
+        del template["modes"]["stable"]
+    (catalogue / "templates.yaml").write_text(yaml.safe_dump(templates))
+    for name in ("product", "headshot", "general"):
+        profile = {
+            "name": name,
+            "version": 1,
+            "dimensions": [{"name": "decodable", "tier": 1, "mapping": {"exactly": 1}}],
+        }
+        (profiles / f"{name}.yaml").write_text(yaml.safe_dump(profile))
+    return {
+        "ingest": {"RATE_PER_SECOND": "100000", "RATE_BURST_COUNT": "1000000"},
+        "router": {"CATALOGUE_FOLDER": str(catalogue), "ATTEMPTS_MAX": "256"},
+        "scorer": {"PROFILES_DIR": str(profiles), "PROCESSES": "1"},
+    }
+
+
+def lean_profiles(folder: Path) -> dict[str, str]:
+    """Write a profile of a provider that answers at once with tiny pictures."""
+    profile = {
+        "provider": _PROVIDER,
+        "price_usd_micro": 3000,
+        "concurrency": 1024,
+        "pool_size": 32,
+        "pool_side_px": SIDE_PX,
+        "files_kept": 1000,
+        "truth_kept": 1000,
+    }
+    path = folder / "instant-tiny.yaml"
+    path.write_text(yaml.safe_dump(profile))
+    return {_PROVIDER: str(path), "fal": "flawless-fal", "replicate": "flawless-replicate"}
+
+
+async def place(client: Client, count: int, at_once: int) -> list[float]:
+    """Place orders from ``at_once`` connections; gives how long each acceptance took, in ms."""
+    waits_ms: list[float] = []
+    numbers = iter(range(count))
+    authorization = {"authorization": client.http.headers["authorization"]}
+    base_url = str(client.http.base_url).rstrip("/")
+    async with aiohttp.ClientSession(headers=authorization) as http:
+
+        async def connection() -> None:
+            for number in numbers:
+                headers = {"idempotency-key": f"lean-{time.monotonic_ns()}-{number}"}
+                started = time.perf_counter()
+                async with http.post(f"{base_url}/v1/tasks", json=_ORDER, headers=headers) as answer:
+                    assert answer.status == 202, await answer.text()
+                    await answer.read()
+                waits_ms.append((time.perf_counter() - started) * 1000)
+
+        await asyncio.gather(*(connection() for _ in range(at_once)))
+    return waits_ms
+
+
+async def settled(client: Client, orders: int) -> None:
+    """Wait until the account has paid for ``orders`` deliveries, then until the read model shows every end."""
+    price = (await client.get("/v1/tasks", limit=1))["tasks"][0]["price_per_output_credits_micro"]
+    while (account := await client.balance())["settled_credits_micro"] < orders * price:
+        await asyncio.sleep(0.2)
+    assert account["held_credits_micro"] == 0, account
+    while not all(task["complete"] for task in (await client.get("/v1/tasks", limit=100))["tasks"]):
+        await asyncio.sleep(0.2)
+    while (ended := await states(client)) != Counter(delivered=orders):
+        assert ended.total() <= orders, ended
+        await asyncio.sleep(0.5)
+
+
+async def states(client: Client) -> Counter[str]:
+    """Count the account's tasks by state."""
+    found: Counter[str] = Counter()
+    cursor: dict[str, Any] = {}
+    while True:
+        page = await client.get("/v1/tasks", limit=100, **cursor)
+        found.update(task["state"] for task in page["tasks"])
+        if not page["next_cursor"]:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
+async def idle_ms(client: Client) -> tuple[list[float], list[float]]:
+    """Order one by one; gives accepted → delivered by the record's own times, and order → bill as a client sees it."""
+    delivered: list[float] = []
+    billed: list[float] = []
+    for _ in range(_IDLE_ORDERS):
+        started = time.perf_counter()
+        task_id = await client.order(**_ORDER)
+        while not (task := await client.task(task_id))["complete"]:
+            await asyncio.sleep(0.005)
+        billed.append((time.perf_counter() - started) * 1000)
+        from_at, to_at = (datetime.fromisoformat(one) for one in (task["created_at"], task["end"]["at"]))
+        delivered.append((to_at - from_at).total_seconds() * 1000)
+    return delivered, billed
+
+
+async def measure(line: RunningLine, orders: int, at_once: int, report: Report) -> None:
+    """Run the load and note the figures."""
+    services = {one.name: one.pid for one in line.supervisor.processes if one.name in SERVICES}
+    servers = {one.name: one.pid for one in line.stack.processes}
+    processes = services | servers
+    resting = cpu_s(processes)
+    await asyncio.sleep(_IDLE_S)
+    resting = {name: spent - resting[name] for name, spent in cpu_s(processes).items()}
+    async with line.client(credit_count=CREDITS) as client:
+        await place(client, _WARM_UP, 8)
+        await settled(client, _WARM_UP)
+        delivered_ms, billed_ms = await idle_ms(client)
+        placed = _WARM_UP + _IDLE_ORDERS
+        await settled(client, placed)
+        before, cpu_before = await counters(line), cpu_s(processes)
+        started = time.perf_counter()
+        waits_ms = await place(client, orders, at_once)
+        accepted_s = time.perf_counter() - started
+        await settled(client, placed + orders)
+        took_s = time.perf_counter() - started
+        after, cpu_after = await counters(line), cpu_s(processes)
+    spent = {name: (cpu_after[name] - cpu_before[name]) * 1000 / orders for name in processes}
+    report.add(f"end to end, {orders} orders of K=1, N=1", orders / took_s, "tasks/s")
+    report.add(f"accepted, {at_once} at once", orders / accepted_s, "tasks/s")
+    for name in after:
+        report.add(name.removeprefix("winnow_"), (after[name] - before[name]) / orders, "per task")
+    for name, sample in (
+        (f"acceptance, {at_once} at once", waits_ms),
+        ("accepted to delivered, idle", delivered_ms),
+        ("order to bill, idle", billed_ms),
+    ):
+        cuts = statistics.quantiles(sample, n=100)
+        report.add(f"{name}, p50", cuts[49], "ms")
+        report.add(f"{name}, p99", cuts[98], "ms")
+    counted = sum(spent[name] for name in (*services, "Tansu"))
+    report.add("CPU of the five services and the broker", counted, "ms per task", at_most=2.0)
+    for name, pid in processes.items():
+        report.add(f"CPU of {name}", spent[name], "ms per task")
+        report.add(f"CPU of {name} at rest", resting[name] * 100 / _IDLE_S, "% of a core")
+        report.add(f"peak memory of {name}", peak_mib(pid), "MiB")
+
+
+def lean(orders: int, at_once: int) -> None:
+    """Start the line, measure, report."""
+    report = Report("lean")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = lean_settings(Path(folder))
+        with running_line(profiles=lean_profiles(Path(folder)), settings=settings) as line:
+            asyncio.run(measure(line, orders, at_once, report))
+    report.close()

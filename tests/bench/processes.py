@@ -1,0 +1,67 @@
+"""What running processes have spent and counted: CPU, memory, and the services' own counters."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import httpx
+
+from tests.support.line import RunningLine
+from winnow.local.line import SERVICES
+
+_SAMPLE = re.compile(r"^(winnow_\w+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+]+)$")
+COUNTED = (
+    "winnow_bus_sent",
+    "winnow_database_calls",
+    "winnow_object_calls",
+    "winnow_journal_blocks",
+    "winnow_journal_decisions",
+)
+
+
+async def counters(line: RunningLine) -> Counter[str]:
+    """Sum the services' counters."""
+    found: Counter[str] = Counter()
+    async with httpx.AsyncClient() as http:
+        for service in SERVICES:
+            for text in (await http.get(f"{line.line.ops_url(service)}/metrics")).text.splitlines():
+                match = _SAMPLE.match(text)
+                if match and match[1] in COUNTED:
+                    found[match[1]] += float(match[2])  # type: ignore[assignment]
+    return found
+
+
+def cpu_s(pids: dict[str, int]) -> dict[str, float]:
+    """Give the CPU seconds of each process and its children."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    spent = dict.fromkeys(pids, 0.0)
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = (int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks)
+    for name, pid in pids.items():
+        family = {pid} | {child for child, (parent, _) in parents.items() if parent == pid}
+        spent[name] = sum(parents[one][1] for one in family if one in parents)
+    return spent
+
+
+def peak_mib(pid: int) -> float:
+    """Give the peak resident memory of a process with its children, in MiB."""
+    family = [pid]
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                family.append(int(path.parent.name))
+        except OSError:
+            continue
+    total = 0
+    for one in family:
+        match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{one}/status").read_text())
+        total += int(match[1]) if match else 0
+    return total / 1024
