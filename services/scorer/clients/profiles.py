@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from services.scorer.clients.rules import CelRules, RuleInvalid
 from services.scorer.domain.measures import DECODABLE, TIERS
-from services.scorer.domain.quality_profile import CustomRule, DimensionRule, Guard, Mapping, Profile, Ranking
+from services.scorer.domain.quality_profile import (
+    CustomRule,
+    DimensionRule,
+    Guard,
+    Mapping,
+    Profile,
+    Ranking,
+    WordList,
+)
+from services.scorer.domain.rule_types import suggestion
+from services.scorer.domain.vocabulary import Type, reads_text, schema_of
 from winnow.contracts.errors import ErrorCode, Refused
 
 BUILT_IN: Final = Path(__file__).parent.parent / "profiles"
@@ -70,9 +80,17 @@ class DimensionPart(_Part):
 
     @model_validator(mode="after")
     def _known(self) -> DimensionPart:
+        if self.name not in TIERS:
+            msg = f"no dimension {self.name} is measured: {suggestion(self.name, list(TIERS))}"
+            raise ValueError(msg)
         if TIERS.get(self.name) != self.tier:
             msg = f"no dimension {self.name} of tier {self.tier} is measured"
             raise ValueError(msg)
+        numbers = [name for name, type_ in schema_of([self.name])[self.name].items() if type_ is Type.double]
+        for guard in self.guards:
+            if guard.evidence not in numbers:
+                msg = f"{self.name} shows no number {guard.evidence}: {suggestion(guard.evidence, numbers)}"
+                raise ValueError(msg)
         return self
 
 
@@ -84,6 +102,16 @@ class RulePart(_Part):
     required: bool = True
 
 
+class WordListPart(_Part):
+    """Words to look for in the text of a picture; a rule reads ``<name>.words``, those that were found."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    words: Annotated[
+        tuple[Annotated[str, Field(min_length=2, max_length=64)], ...], Field(min_length=1, max_length=200)
+    ]
+    distance_max: Annotated[int, Field(ge=0, le=4)] | None = None
+
+
 class ProfilePart(_Part):
     """A profile file."""
 
@@ -91,16 +119,21 @@ class ProfilePart(_Part):
     version: Annotated[int, Field(ge=1)]
     ranking: Ranking = Ranking.mean
     dimensions: Annotated[tuple[DimensionPart, ...], Field(min_length=1)]
-    rules: tuple[RulePart, ...] = ()
+    word_lists: Annotated[tuple[WordListPart, ...], Field(max_length=20)] = ()
+    rules: Annotated[tuple[RulePart, ...], Field(max_length=100)] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> ProfilePart:
         names = [dimension.name for dimension in self.dimensions] + [rule.name for rule in self.rules]
+        names += [words.name for words in self.word_lists]
         if len(names) != len(set(names)):
             msg = "a name is used twice"
             raise ValueError(msg)
         if not any(part.name == DECODABLE and part.required for part in self.dimensions):
             msg = f"{DECODABLE} is required in every profile"
+            raise ValueError(msg)
+        if self.word_lists and not reads_text(part.name for part in self.dimensions):
+            msg = "a word list needs a dimension that reads text"
             raise ValueError(msg)
         return self
 
@@ -149,10 +182,16 @@ def parse_profile(text: str, rules: CelRules) -> Profile:
     """Parse one profile; raises yaml.YAMLError, ValidationError or RuleInvalid."""
     document: Any = yaml.safe_load(text)
     part = ProfilePart.model_validate(document)
-    measured = [dimension.name for dimension in part.dimensions]
+    schema = schema_of((each.name for each in part.dimensions), (each.name for each in part.word_lists))
     for rule in part.rules:
-        rules.check(rule.expression, measured)
-    canonical = json.dumps(part.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        try:
+            rules.check(rule.expression, schema)
+        except RuleInvalid as error:
+            msg = f"rule {rule.name}: {error}"
+            raise RuleInvalid(msg) from error
+    # What is not used leaves no trace, so that profiles written before it existed keep their hash.
+    content = part.model_dump(mode="json", exclude=None if part.word_lists else {"word_lists"})
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return Profile(
         name=part.name,
         version=part.version,
@@ -160,6 +199,7 @@ def parse_profile(text: str, rules: CelRules) -> Profile:
         dimensions=tuple(_dimension(dimension) for dimension in part.dimensions),
         rules=tuple(CustomRule(rule.name, rule.expression, rule.required) for rule in part.rules),
         sha256=hashlib.sha256(canonical.encode()).hexdigest(),
+        word_lists=tuple(WordList(each.name, each.words, each.distance_max) for each in part.word_lists),
     )
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import cel
 
+from services.scorer.domain.rule_types import check_types
 from services.scorer.domain.verdict import RuleOutcome, Values
+from services.scorer.domain.vocabulary import Schema
 
 _UNDECIDED = (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
 class RuleInvalid(Exception):  # noqa: N818 (the noun of the problem)
-    """An expression does not parse, or reads a dimension that the profile does not measure."""
+    """An expression cannot be a rule of its profile; the text tells its author why."""
 
 
 class CelRules:
@@ -22,17 +22,17 @@ class CelRules:
         """Start with no expression compiled."""
         self._programs: dict[str, cel.Program] = {}
 
-    def check(self, expression: str, names: Iterable[str]) -> None:
-        """Compile an expression; raises RuleInvalid when it does not parse or reads an unknown name."""
+    def check(self, expression: str, schema: Schema) -> None:
+        """Check and compile an expression; raises RuleInvalid with a sentence for its author.
+
+        Refused are what does not parse, reads unknown names, combines types that do not go together, gives
+        anything but true or false, or costs too much.
+        """
         try:
-            program = self._program(expression)
+            check_types(expression, schema)
+            self._program(expression)
         except ValueError as error:
-            msg = "the expression does not parse"
-            raise RuleInvalid(msg) from error
-        unknown = set(program.variables()) - set(names)
-        if unknown:
-            msg = f"the expression reads what is not measured: {', '.join(sorted(unknown))}"
-            raise RuleInvalid(msg)
+            raise RuleInvalid(str(error).partition("\n")[0]) from error
 
     def evaluate(self, expression: str, values: Values) -> RuleOutcome:
         """Decide an expression; anything but true or false, errors included, is undecided."""

@@ -76,6 +76,15 @@ class CustomRule:
 
 
 @dataclass(frozen=True, slots=True)
+class WordList:
+    """Words and phrases to look for in the text of a picture; see ``brand_words`` for ``distance_max``."""
+
+    name: str
+    words: tuple[str, ...]
+    distance_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A version of a quality profile; ``sha256`` is the hash of its content, for the record."""
 
@@ -85,6 +94,7 @@ class Profile:
     dimensions: tuple[DimensionRule, ...]
     rules: tuple[CustomRule, ...]
     sha256: str
+    word_lists: tuple[WordList, ...] = ()
 
     def wanted(self) -> frozenset[str]:
         """Name the dimensions that must be measured."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from services.scorer.domain.brand_words import found_in
 from services.scorer.domain.measures import (
     CUSTOM_TIER,
     NEAR_DUPLICATE,
@@ -22,9 +23,10 @@ from services.scorer.domain.quality_profile import (
     Profile,
     Ranking,
 )
+from services.scorer.domain.vocabulary import typed
 from winnow.contracts.values import MeasureStatus
 
-Values: TypeAlias = dict[str, dict[str, float | int | str]]
+Values: TypeAlias = dict[str, dict[str, float | str | list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +93,39 @@ def guarded(profile: Profile, measured: Measured) -> Measured:
 
 
 def values_of(profile: Profile, measured: Measured) -> Values:
-    """Give what a custom rule may read: per dimension ``status``, evidence, and if taken ``raw`` and ``score``."""
+    """Give what a custom rule may read: per dimension ``status``, evidence, and if taken ``raw`` and ``score``.
+
+    A word list of the profile stands beside the dimensions, with the ``words`` of it that were read; it is absent
+    when no text could be read, so that a rule on it is undecided and does not pass.
+    """
     rules = {rule.name: rule for rule in profile.dimensions}
     values: Values = {}
     for measurement in guarded(profile, measured).measurements:
-        shown: dict[str, float | int | str] = dict(measurement.evidence)
+        name = measurement.name
+        shown = {key: typed(name, key, value) for key, value in measurement.evidence.items()}
         shown["status"] = measurement.status.value
         if measurement.status is MeasureStatus.ok and measurement.raw is not None:
-            shown["raw"] = measurement.raw
-            if measurement.name in rules:
-                shown["score"] = rules[measurement.name].mapping.score(measurement.raw)
-        values[measurement.name] = shown
+            shown["raw"] = float(measurement.raw)
+            if name in rules:
+                shown["score"] = rules[name].mapping.score(measurement.raw)
+        values[name] = shown
+    words = _words_read(values)
+    if words is not None:
+        for listed in profile.word_lists:
+            values[listed.name] = {"words": list(found_in(listed.words, words, listed.distance_max))}
     return values
+
+
+def _words_read(values: Values) -> list[str] | None:
+    """Gather the words of every dimension that reads text; None when none could."""
+    taken = [
+        value
+        for shown in values.values()
+        if shown["status"] == MeasureStatus.ok.value
+        for value in shown.values()
+        if isinstance(value, list)
+    ]
+    return [word for words in taken for word in words] if taken else None
 
 
 def judge(

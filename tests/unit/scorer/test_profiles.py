@@ -74,6 +74,18 @@ def test_profile_with_a_rule_that_cannot_be_decided_is_refused(expression: str) 
         parse_profile(yaml.safe_dump(document), RULES)
 
 
+def test_a_wrong_rule_or_guard_is_refused_by_name_with_a_suggestion() -> None:
+    document = yaml.safe_load(MINIMAL) | {"rules": [{"name": "mine", "expression": "sharpness.rwa > 1"}]}
+    with pytest.raises(RuleInvalid, match=r"rule mine: sharpness\.rwa: did you mean sharpness\.raw\?"):
+        parse_profile(yaml.safe_dump(document), RULES)
+    with pytest.raises(ValidationError, match=r"no dimension sharpnes is measured: did you mean sharpness\?"):
+        parse_profile(MINIMAL.replace("sharpness", "sharpnes"), RULES)
+    for guard, meant in (("tenengrd", "tenengrad"), ("region", "reg|there is")):
+        guarded = MINIMAL.replace("0.2}}", f"0.2}}, guards: [{{evidence: {guard}, minimum: 1}}]}}")
+        with pytest.raises(ValidationError, match=rf"shows no number {guard}: .*({meant})"):
+            parse_profile(guarded, RULES)
+
+
 def test_loading_names_the_file_with_the_fault(tmp_path) -> None:
     (tmp_path / "bad.yaml").write_text(MINIMAL.replace("version: 1", "version: zero"))
     with pytest.raises(ProfileInvalid, match=r"bad\.yaml"):

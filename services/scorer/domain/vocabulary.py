@@ -1,0 +1,70 @@
+"""What custom rules may read: per dimension the names and types of its values.
+
+Every dimension has ``status``, ``reason``, ``raw`` and ``score``; what else it shows is declared here. Evidence that
+is not declared goes into the record of a verdict but cannot be read by a rule or a guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from services.scorer.domain import measures
+
+
+class Type(StrEnum):
+    """What a value is. Every measured number is a ``double``; ``words`` travel as one text, parted by blanks."""
+
+    double = "number"
+    int = "whole number"
+    text = "text"
+    bool = "true or false"
+    words = "list of words"
+    numbers = "list of numbers"
+
+
+Schema: TypeAlias = Mapping[str, Mapping[str, Type]]
+"""Per dimension, the type of each of its values."""
+
+_COMMON: Final = {"status": Type.text, "reason": Type.text, "raw": Type.double, "score": Type.double}
+
+
+def _numbers(*names: str) -> dict[str, Type]:
+    return dict.fromkeys(names, Type.double)
+
+
+_FACE: Final = _numbers("presence", "detection", "inter_eye_px", "face_detail")
+
+EVIDENCE: Final[Schema] = {
+    measures.DECODABLE: {"content_type": Type.text},
+    measures.RESOLUTION: _numbers("width", "height", "effective_scale"),
+    measures.SHARPNESS: _numbers("lap_ten", "tenengrad") | {"region": Type.text, "method": Type.text},
+    measures.EXPOSURE: _numbers("highlight", "mean", "dark_share", "bright_share") | {"region": Type.text},
+    measures.NEAR_DUPLICATE: {measures.PERCEPTUAL_HASH: Type.text},
+    measures.FACE_COUNT: _numbers("confidence"),
+    measures.FACE_FRAMING: _FACE
+    | _numbers("eye_to_side", "eye_to_top", "eye_to_bottom", "face_height_share", "roll_deg"),
+    measures.EYES_OPEN: _FACE | _numbers("eye_aspect_ratio", "blink"),
+    measures.ISOLATION: _numbers("even_share", "main_share", "area_share", "offset"),
+}
+"""What each dimension shows beside the common values."""
+
+
+def schema_of(dimensions: Iterable[str], word_lists: Iterable[str] = ()) -> dict[str, dict[str, Type]]:
+    """Give what rules of a profile with these dimensions and word lists may read."""
+    schema = {name: {**_COMMON, **EVIDENCE.get(name, {})} for name in dimensions}
+    return schema | {name: {"words": Type.words} for name in word_lists}
+
+
+def reads_text(dimensions: Iterable[str]) -> bool:
+    """Tell whether any of these dimensions gives the words it read."""
+    return any(Type.words in EVIDENCE.get(name, {}).values() for name in dimensions)
+
+
+def typed(dimension: str, name: str, value: float | str) -> float | str | list[str]:
+    """Give a measured value as rules see it."""
+    if isinstance(value, int | float):
+        return float(value)
+    is_words = EVIDENCE.get(dimension, {}).get(name) is Type.words
+    return value.split() if is_words else value
