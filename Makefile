@@ -93,6 +93,9 @@ bench-line: setup ## the whole line with an instant provider
 bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts
 	$(BIN)/python -m tests.bench.line --lean --orders 1000
 
+bench-journal: setup ## decisions per second, beside a guarded update and a transaction
+	$(BIN)/python -m tests.bench.journal
+
 up: setup ## start the line and stay
 	$(BIN)/winnow up
 down: setup ## stop it
@@ -108,5 +111,4 @@ images: ## build the images (needs a container engine)
 clean: ## remove what was built; keeps the data of `make run` (var/)
 	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help run demo test setup lock fmt lint types imports proto contracts docs closure check check-static test-unit \
-	test-integration test-e2e bench bench-gate bench-line bench-lean up down k8s-render images clean
+.PHONY: $(shell grep -oE '^[a-z0-9-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d ':')

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +25,8 @@ class Figure:
     aim: str | None
     holds: bool | None
     command: str
+    least: float | None = None
+    most: float | None = None
 
 
 class Report:
@@ -52,16 +56,31 @@ class Report:
         )
         self.figures.append(Figure(figure, round(value, 4), unit, aim, holds, self._command))
 
+    def add_sample(
+        self,
+        figure: str,
+        values: Sequence[float],
+        unit: str,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+    ) -> None:
+        """Note the median of several rounds, with the least and the most."""
+        self.add(figure, statistics.median(values), unit, at_least=at_least, at_most=at_most)
+        spread = replace(self.figures[-1], least=round(min(values), 4), most=round(max(values), 4))
+        self.figures[-1] = spread
+
     def close(self) -> None:
         """Print the table and write the file."""
         table = Table(
             title=f"{self._command}   (load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores)"
         )
-        for column in ("figure", "value", "unit", "aim", "holds"):
+        for column in ("figure", "value", "least to most", "unit", "aim", "holds"):
             table.add_column(column)
         for one in self.figures:
             holds = "" if one.holds is None else "yes" if one.holds else "NO"
-            table.add_row(one.figure, f"{one.value:g}", one.unit, one.aim or "", holds)
+            spread = "" if one.least is None else f"{one.least:,g} to {one.most:,g}"
+            table.add_row(one.figure, f"{one.value:,g}", spread, one.unit, one.aim or "", holds)
         Console(width=120).print(table)
         FOLDER.mkdir(parents=True, exist_ok=True)
         path = FOLDER / f"{self._name}.json"
