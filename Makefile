@@ -24,7 +24,7 @@ demo: setup ## the same, then stop; exit 0 when both orders ended as promised
 	$(BIN)/winnow demo
 
 test: setup check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e -p no:cacheprovider
+	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e -p no:cacheprovider
 
 setup: $(STAMP) ## create the virtual environment
 $(UV):
@@ -84,6 +84,9 @@ test-integration: setup ## one service and real servers
 
 test-e2e: setup ## all services and the simulators
 	$(BIN)/python -m pytest tests/e2e
+
+simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a count, or A..B
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 bench: bench-gate bench-line bench-lean ## every benchmark; results in build/bench
 bench-gate: setup ## what the gate finds, against the recorded truth of the defects

@@ -1,0 +1,120 @@
+"""What must hold when a run is over: everything ended, paid, told, and the same again from the journals."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from tests.simulation.checker import Checker, check
+from tests.simulation.outside import Outside, quality_of
+
+PRICE = 1_500_000
+
+
+def pending(checker: Checker, answered: dict[str, float], storages: dict[str, dict[str, Any]]) -> list[str]:
+    """Say what the run still waits for."""
+    waits = []
+    for task_id in answered:
+        task = checker.tasks[task_id]
+        if task.end is None:
+            waits.append(f"{task_id} has no end")
+        elif task.settled is None and task.funded:
+            waits.append(f"{task_id} is not settled")
+    waits += [
+        f"{service} has not sent {row['_id']}"
+        for service, collections in storages.items()
+        for name, storage in collections.items()
+        if name.endswith("journal")
+        for row in storage.rows.values()
+        if not row["sent"]
+    ]
+    return waits
+
+
+def check_end(checker: Checker, answered: dict[str, float], outside: Outside, cap_usd_micro: int) -> None:
+    """Check the promises that can only be told at the end."""
+    checker.check_numbers()
+    for task_id in answered:
+        task = checker.tasks[task_id]
+        check(task.end is not None, "I1", f"{task_id} was accepted and has no end")
+        _check_money(checker, task_id, task)
+        _check_provider(task_id, task, outside, cap_usd_micro)
+        _check_gate(task_id, task, outside)
+    check(set(checker.tasks) <= set(answered) | _unanswered(checker), "I1", "a task that nobody ordered")
+    held = {name: one.held for name, one in checker.books.accounts.items() if one.held}
+    check(not held, "I3", f"credits are still held: {held}")
+    _check_webhooks(checker, answered, outside)
+
+
+def _unanswered(checker: Checker) -> set[str]:
+    return {task_id for task_id, task in checker.tasks.items() if task.accepted is not None}
+
+
+def _check_money(checker: Checker, task_id: str, task: Any) -> None:
+    if task.accepted is None or not task.funded:
+        return
+    check(task.settled is not None, "I3", f"{task_id} was funded and never settled")
+    bill = task.settled
+    check(
+        bill["reserved_credits_micro"] == bill["settled_credits_micro"] + bill["released_credits_micro"],
+        "I3",
+        f"{task_id}: reserved is not settled and released",
+    )
+    check(
+        bill["reserved_credits_micro"] == task.accepted["reserve_credits_micro"], "I3", f"{task_id}: reserved"
+    )
+    delivered = len(task.end.get("outputs", ()))
+    check(
+        bill["settled_credits_micro"] == delivered * PRICE,
+        "I4",
+        f"{task_id}: {delivered} delivered and {bill['settled_credits_micro']} charged",
+    )
+    hold = task.accepted["reservation_id"]
+    ended = checker.books.accounts[task.accepted["account_id"]].ended.get(hold)
+    check(ended is not None and ended[1] == delivered * PRICE, "I3", f"{task_id}: the books say {ended}")
+
+
+def _check_provider(task_id: str, task: Any, outside: Outside, cap_usd_micro: int) -> None:
+    spent = 0
+    for attempt_id, submitted in task.attempts.items():
+        check(
+            outside.submits[attempt_id] <= 1,
+            "I4",
+            f"{attempt_id} was submitted {outside.submits[attempt_id]} times",
+        )
+        work = outside.works.get(attempt_id)
+        billed = work.billed_usd_micro if work else 0
+        spent += billed
+        returned = task.returned.get(attempt_id)
+        check(returned is not None, "I1", f"{task_id}: {attempt_id} ({submitted['offering']}) never finished")
+        check(
+            returned["actual_cost_usd_micro"] >= billed,
+            "I4",
+            f"{attempt_id}: billed {billed}, recorded {returned['actual_cost_usd_micro']} ({returned['outcome']})",
+        )
+    check(spent <= cap_usd_micro, "P4", f"{task_id} spent {spent} of {cap_usd_micro}")
+
+
+def _check_gate(task_id: str, task: Any, outside: Outside) -> None:
+    for output in task.end.get("outputs", ()):
+        stored = output["stored"]
+        content = outside.objects.get((stored["bucket"], stored["key"]))
+        check(content is not None, "I5", f"{task_id}: a delivered file is not there")
+        quality = quality_of(content.removeprefix(b"finished "))
+        check(quality is not None and quality > 50, "I5", f"{task_id}: delivered quality {quality}")
+
+
+def _check_webhooks(checker: Checker, answered: dict[str, float], outside: Outside) -> None:
+    told: dict[tuple[str, str], list[tuple[str, bytes, bool]]] = defaultdict(list)
+    for url, delivery_id, body, answered_well in outside.received:
+        task_id = json.loads(body)["data"]["task_id"]
+        told[url, task_id].append((delivery_id, body, answered_well))
+    for task_id in answered:
+        task = checker.tasks[task_id]
+        requests = told.get((f"https://receiver/{task.accepted['account_id']}", task_id), [])
+        check(requests, "I6", f"{task_id}: nobody was told of {task.end['type']}")
+        check(len({one[0] for one in requests}) == 1, "I6", f"{task_id}: several webhook ids")
+        check(len({one[1] for one in requests}) == 1, "I6", f"{task_id}: several bodies")
+        said = json.loads(requests[0][1])["type"]
+        check(said == task.end["type"], "I6", f"{task_id}: ended {task.end['type']}, told {said}")

@@ -1,0 +1,335 @@
+"""The five services as their own main modules compose them, on the simulated world."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.delivery import bus as delivery_bus
+from services.delivery.app.finishing import Finishing, FinishingLimits
+from services.delivery.app.machine import DeliveryMachine
+from services.delivery.app.webhooks import Webhooks
+from services.delivery.app.work import performed_by
+from services.delivery.app.workbench import Workbench
+from services.delivery.domain.decide import Policy
+from services.delivery.domain.endpoints import Endpoint
+from services.delivery.store import EndpointStore, IndexStore
+from services.ingest.app.projection import Projection
+from services.ingest.app.watch import Watch
+from services.ingest.bus import IngestLanes
+from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
+from services.ingest.store.requests import RequestJournal
+from services.ingest.store.view_writer import MongoViewWriter
+from services.ledger import bus as ledger_bus
+from services.ledger.store import LedgerMachine
+from services.router import bus as router_bus
+from services.router.app.router import Limits, Router
+from services.router.domain.catalogue import (
+    CallLimits,
+    Catalogue,
+    ModePolicy,
+    Offering,
+    Price,
+    RoundPolicy,
+    SelectionPolicy,
+    Template,
+    Traits,
+)
+from services.router.store import RunMachine, RunRecord
+from services.scorer.app import Scorer
+from services.scorer.bus import ScorerLane
+from services.scorer.domain import Profile
+from services.scorer.domain.quality_profile import DimensionRule, Mapping, Ranking
+from services.scorer.domain.verdict import RuleOutcome
+from tests.simulation.broker import Cluster, SimulatedBroker
+from tests.simulation.database import SimulatedDatabase, Storage
+from tests.simulation.outside import (
+    PRICE_USD_MICRO,
+    Outside,
+    SimulatedImages,
+    SimulatedMeasurer,
+    SimulatedMedia,
+    SimulatedObjects,
+    SimulatedProvider,
+    SimulatedReceiver,
+)
+from tests.simulation.world import Process, World
+from winnow.contracts.errors import ErrorCode, Refused
+from winnow.contracts.events import AttemptFinished
+from winnow.contracts.values import Mode
+from winnow.runtime import bus as runtime_bus
+from winnow.runtime.bus import Bus
+from winnow.runtime.journal import Journal, MongoJournalStore
+from winnow.runtime.journal import shard as shard_module
+
+TEMPLATE, PROFILE = "portrait", "portrait"
+_SETTINGS = SimpleNamespace(
+    kafka_bootstrap="",
+    instance="simulated",
+    idempotent_producer=True,
+    drain_timeout_s=5,
+    batch_records_max=8,
+    fetch_max_wait_ms=5,
+    session_timeout_ms=10_000,
+)
+
+
+def _offering(name: str, price: int, *, is_async: bool) -> Offering:
+    return Offering(
+        name=name,
+        provider=name,
+        model=name,
+        capabilities=("image.portrait",),
+        prices=(Price(price, date(2026, 1, 1)),),
+        max_n=4,
+        concurrency_limit=8,
+        latency_prior_ms=500,
+        pass_prior_ppm={TEMPLATE: 600_000},
+        traits=Traits(is_async=is_async, seed=True, cancel=is_async),
+        limits=CallLimits(total_timeout_s=6, poll_interval_s=0.1, slow_least_s=2),
+    )
+
+
+_RECIPE = Template(
+    TEMPLATE,
+    1,
+    RoundPolicy(
+        capability="image.portrait", selection=SelectionPolicy.first_k, rounds_max=2, candidates_max=8
+    ),
+    {mode: ModePolicy(pinned=mode is Mode.stable) for mode in Mode},
+)
+CATALOGUE = Catalogue(
+    {
+        "polled": _offering("polled", PRICE_USD_MICRO, is_async=True),
+        "direct": _offering("direct", PRICE_USD_MICRO + 1000, is_async=False),
+    },
+    {(TEMPLATE, 1): _RECIPE},
+)
+_PROFILE = Profile(
+    name=PROFILE,
+    version=1,
+    ranking=Ranking.mean,
+    dimensions=(
+        DimensionRule("sharpness", 1, True, 50.0, 1.0, Mapping(x0=50.0, w=10.0)),
+        DimensionRule("near_duplicate", 1, False, 0.0, 0.0, Mapping()),
+    ),
+    rules=(),
+    sha256="5" * 64,
+)
+
+
+class _Profiles:
+    def get(self, name: str, version: int | None = None) -> Profile:
+        if (name, version) != (PROFILE, 1):
+            raise Refused(ErrorCode.unknown_profile, "there is one profile")
+        return _PROFILE
+
+    def all(self) -> list[Profile]:
+        return [_PROFILE]
+
+
+class _NoRules:
+    def evaluate(self, expression: str, values: object) -> RuleOutcome:
+        del expression, values
+        return RuleOutcome(None)
+
+
+@dataclass
+class NoMeter:
+    """Counts what must not happen."""
+
+    crashes: list[str] = field(default_factory=list)
+
+    def attempt_finished(self, event: AttemptFinished) -> None:
+        del event
+
+    def attempt_crashed(self, attempt_id: str, error: Exception) -> None:
+        self.crashes.append(f"{attempt_id}: {type(error).__name__}: {error}")
+
+
+@dataclass
+class Line:
+    """The services of one run and what they stand on."""
+
+    world: World
+    cluster: Cluster
+    outside: Outside
+    storages: dict[str, dict[str, Storage]] = field(default_factory=lambda: defaultdict(dict))
+    committed: Callable[[str, dict[str, Any]], None] = lambda _service, _row: None
+    journals: dict[str, list[Journal[Any]]] = field(default_factory=dict)
+    fronts: dict[str, RequestJournal] = field(default_factory=dict)
+    meter: NoMeter = field(default_factory=NoMeter)
+
+    def build(self, process: Process) -> None:
+        """Compose a process of the service that it is to be."""
+        _BUILDERS[process.service](self, process)
+
+    def database(self, process: Process) -> Any:
+        return SimulatedDatabase(process, self.storages[process.service])
+
+    def bus(self, process: Process) -> Bus:
+        """Make the real bus on a simulated broker."""
+        original = runtime_bus.KafkaBroker
+        runtime_bus.KafkaBroker = lambda *_, **__: SimulatedBroker(process, self.cluster)  # type: ignore[assignment, misc]
+        try:
+            return Bus(_SETTINGS, process.service)  # type: ignore[arg-type]
+        finally:
+            runtime_bus.KafkaBroker = original  # type: ignore[misc]
+
+    def journal(
+        self, process: Process, bus: Bus, machine: Any, *, prefix: str = "", everywhere: bool = False
+    ) -> tuple[Journal[Any], MongoJournalStore]:
+        """Make a real journal with its real store on a simulated database."""
+        service = f"{prefix}{process.service}"
+
+        def inserted(row: dict[str, Any]) -> None:
+            self.committed(service, row)
+
+        _prepare(self.storages[process.service], prefix, inserted, everywhere=everywhere)
+        store = MongoJournalStore(self.database(process), causes_unique_everywhere=everywhere, prefix=prefix)
+        journal = Journal(machine, store, bus, self.world.clock, shards=self.world.script.shards)
+        process.run(journal.run(), vital=True)
+        self.journals.setdefault(process.name, []).append(journal)
+        process.on_death.append(self.journals[process.name].clear)
+        return journal, store
+
+
+def _prepare(
+    storages: dict[str, Storage], prefix: str, inserted: Callable[[dict[str, Any]], None], *, everywhere: bool
+) -> None:
+    """State the unique indexes that ``MongoJournalStore.prepare`` makes."""
+    blocks = storages.setdefault(f"{prefix}journal", Storage(inserted))
+    blocks.unique["chain"] = ("shard", "block_no")
+    blocks.unique["cause_once"] = ("causes",) if everywhere else ("shard", "causes")
+
+
+def _ingest(line: Line, process: Process) -> None:
+    bus = line.bus(process)
+    requests, store = line.journal(
+        process, bus, RequestMachine(), prefix=REQUEST_COLLECTIONS, everywhere=True
+    )
+    shard = f"http-{process.replica}"
+    requests.assign([shard])
+    line.fronts[process.name] = RequestJournal(requests, store, lambda: shard)
+    stages, _ = line.journal(process, bus, StageMachine())
+    IngestLanes(stages, Projection(MongoViewWriter(line.database(process)), Watch())).subscribe(bus)
+    process.run(bus.start(), vital=True)
+
+
+def _ledger(line: Line, process: Process) -> None:
+    bus = line.bus(process)
+    journal, _ = line.journal(process, bus, LedgerMachine())
+    ledger_bus.subscribe(bus, journal)
+    process.run(bus.start(), vital=True)
+
+
+def _router(line: Line, process: Process) -> None:
+    bus = line.bus(process)
+    record = RunRecord()
+    providers = {name: SimulatedProvider(process, line.outside) for name in CATALOGUE.offerings}
+    media = SimulatedMedia(SimulatedObjects(process, line.outside), "private")
+    limits = Limits(line.world.script.shards, attempts_max=16, epoch=f"{process.name}-{process.start}")
+    router = Router(CATALOGUE, providers, media, record, line.world.clock, line.meter, limits)
+    journal, _ = line.journal(process, bus, RunMachine())
+    journal.listen(router)
+    record.bind(journal)
+    router_bus.subscribe(bus, journal, router)
+    process.run(router.run(), vital=True)
+    process.run(bus.start(), vital=True)
+
+
+def _scorer(line: Line, process: Process) -> None:
+    bus = line.bus(process)
+    scorer = Scorer(
+        objects=SimulatedObjects(process, line.outside),
+        measurer=SimulatedMeasurer(process),
+        profiles=_Profiles(),
+        rules=_NoRules(),
+        models={"simulated": "1"},
+    )
+    ScorerLane(scorer, bus, now=line.world.clock.now, shards=line.world.script.shards).subscribe(bus)
+    process.run(bus.start(), vital=True)
+
+
+def _delivery(line: Line, process: Process) -> None:
+    bus, database, clock = line.bus(process), line.database(process), line.world.clock
+    endpoints, index = EndpointStore(database), IndexStore(database)
+    journal, _ = line.journal(
+        process, bus, DeliveryMachine(Policy(finish_deadline_s=120, schedule_s=(0, 2, 5)))
+    )
+    finishing = Finishing(
+        journal,
+        SimulatedObjects(process, line.outside),
+        SimulatedImages(process),
+        index,
+        clock,
+        limits=FinishingLimits(20.0, 1_000_000, 4),
+        outputs_bucket="outputs",
+        name_key=b"n" * 32,
+    )
+    webhooks = Webhooks(
+        journal,
+        endpoints,
+        index,
+        SimulatedReceiver(process, line.outside),
+        clock,
+        signing_key=b"s" * 32,
+        at_once_max=8,
+        per_endpoint_max=2,
+    )
+    workbench = Workbench(performed_by(finishing, webhooks), shards=line.world.script.shards)
+    journal.listen(workbench)
+    delivery_bus.subscribe(bus, journal)
+    process.run(bus.start(), vital=True)
+
+
+def endpoint_row(account_id: str, endpoint_id: str) -> dict[str, Any]:
+    """Give the row of a webhook endpoint that hears of every end."""
+    endpoint = Endpoint(
+        endpoint_id,
+        account_id,
+        f"https://receiver/{account_id}",
+        (),
+        enabled=True,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return {
+        "_id": endpoint.endpoint_id,
+        "account_id": account_id,
+        "slot": 0,
+        "url": endpoint.url,
+        "event_types": [],
+        "enabled": True,
+        "created_at": endpoint.created_at,
+        "failing_since": None,
+    }
+
+
+_BUILDERS: dict[str, Callable[[Line, Process], None]] = {
+    "ingest": _ingest,
+    "ledger": _ledger,
+    "router": _router,
+    "scorer": _scorer,
+    "delivery": _delivery,
+}
+
+
+class _KnownAdapters:
+    """Builds pydantic's adapter of a state type once, where a real process builds it once in its life."""
+
+    def __init__(self) -> None:
+        self._known: dict[type, Any] = {}
+
+    def __call__(self, state_type: type) -> Any:
+        if state_type not in self._known:
+            self._known[state_type] = TypeAdapter(state_type)
+        return self._known[state_type]
+
+
+shard_module.TypeAdapter = _KnownAdapters()  # type: ignore[assignment, misc]

@@ -1,0 +1,186 @@
+"""The simulated world: processes that can be killed at any call, and the calls that faults strike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.script import TIMED, Fault, Kind, Script
+
+T = TypeVar("T")
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+FAULTS_END_S = 12.0
+"""From then on nothing fails any more: what is promised must come true."""
+_PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+class Process:
+    """One start of a service: its tasks die with it, and what it had not written is gone."""
+
+    def __init__(self, world: World, service: str, replica: int, start: int) -> None:
+        self.world = world
+        self.service = service
+        self.replica = replica
+        self.name = f"{service}-{replica}"
+        self.start = start
+        self.dice = random.Random(f"{world.script.seed} {self.name} {start}")
+        self.dead = False
+        self.stalled_until_s = 0.0
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.on_death: list[Callable[[], None]] = []
+
+    def run(self, coroutine: Any, *, vital: bool = False) -> asyncio.Task[Any]:
+        """Run something as this process; when something ``vital`` ends by an error, the process ends."""
+        context = contextvars.copy_context()
+        context.run(_PROCESS.set, self)
+        task = self.world.loop.create_task(coroutine, context=context)
+        if vital:
+            task.add_done_callback(self._vital_ended)
+        return task
+
+    def _vital_ended(self, task: asyncio.Task[Any]) -> None:
+        if not self.dead and (task.cancelled() or task.exception() is not None):
+            error = None if task.cancelled() else task.exception()
+            self.world.note(f"{self.name} ends by {type(error).__name__}: {error}")
+            self.world.ended_by_error[f"{self.service} {type(error).__name__}"] += 1
+            self.kill()
+
+    def kill(self, down_s: float | None = None) -> None:
+        """End at once, as by SIGKILL, and start anew a moment later."""
+        if self.dead:
+            return
+        self.dead = True
+        world = self.world
+        world.note(f"{self.name} dies")
+        for action in self.on_death:
+            action()
+        for task in self.tasks:
+            task.cancel()
+        self.tasks.clear()
+        wait_s = self.dice.uniform(0.05, 2.0) if down_s is None else down_s
+        world.loop.call_later(wait_s, world.restart, self.service, self.replica)
+
+    async def call(
+        self, name: str, effect: Callable[[], T], failure: Callable[[], Exception], *, quick: bool = False
+    ) -> T:
+        """Make a call to the outside: it takes a moment, and faults strike before or after its effect."""
+        kind, seconds = self.world.struck(self.service, name)
+        await self.pause(0.0002 if quick else 0.001, seconds)
+        if kind is Kind.crash_before:
+            self.kill()
+            await asyncio.sleep(0)
+        if kind is Kind.fail:
+            raise failure()
+        result = effect()
+        if kind is Kind.crash_after:
+            self.kill()
+            await asyncio.sleep(0)
+        await self.pause(0.0001, 0)
+        if kind is Kind.lose_reply:
+            raise failure()
+        return result
+
+    async def pause(self, about_s: float, seconds: float) -> None:
+        """Let a seeded time pass; a process that died or stands still does not go on."""
+        if not self.dead:
+            await asyncio.sleep(about_s * (0.2 + 3 * self.dice.random()) + seconds)
+        while not self.dead and self.world.loop.time() < self.stalled_until_s:
+            await asyncio.sleep(self.stalled_until_s - self.world.loop.time())
+        if self.dead:
+            raise asyncio.CancelledError
+
+
+class SimulatedClock:
+    """The machine's clock, on virtual time."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> datetime:
+        return START + timedelta(microseconds=round(self._loop.time() * 1_000_000))
+
+    def monotonic_s(self) -> float:
+        return self._loop.time()
+
+
+class World:
+    """Everything that outlives a process, and the list of faults still to come."""
+
+    def __init__(self, script: Script, *, trace: Callable[[str], None] | None = None) -> None:
+        self.script = script
+        self.loop = VirtualLoop(self._created)
+        self.clock = SimulatedClock(self.loop)
+        self.dice = random.Random(f"{script.seed} world")
+        self.processes: dict[tuple[str, int], Process] = {}
+        self.starts: Counter[tuple[str, int]] = Counter()
+        self.build: Callable[[Process], None] = lambda _: None
+        self.ended_by_error: Counter[str] = Counter()
+        self.struck_count = 0
+        self._trace = trace
+        self._calls: Counter[str] = Counter()
+        self._faults: dict[tuple[str, int], Fault] = {}
+        for one in script.faults:
+            if one.kind not in TIMED:
+                self._faults.setdefault((one.place, one.nth), one)
+
+    def note(self, text: str) -> None:
+        """Write a line of the story of this run, when somebody reads it."""
+        if self._trace is not None:
+            self._trace(f"{self.loop.time():9.4f}  {text}")
+
+    @property
+    def traced(self) -> bool:
+        """Tell whether somebody reads the story."""
+        return self._trace is not None
+
+    def struck(self, service: str, call: str) -> tuple[Kind | None, float]:
+        """Count a call; give the fault that strikes it."""
+        place = f"{service}.{call}"
+        nth = self._calls[place]
+        self._calls[place] = nth + 1
+        fault = self._faults.get((place, nth))
+        if fault is None or self.loop.time() >= FAULTS_END_S:
+            return None, 0.0
+        self.struck_count += 1
+        self.note(f"FAULT {fault}")
+        return fault.kind, fault.seconds
+
+    def start(self, service: str, replica: int) -> None:
+        """Start a process."""
+        number = self.starts[service, replica]
+        self.starts[service, replica] = number + 1
+        process = Process(self, service, replica, number)
+        self.processes[service, replica] = process
+        self.note(f"{process.name} starts ({number})")
+        self.build(process)
+
+    def restart(self, service: str, replica: int) -> None:
+        """Start a process again, unless it runs."""
+        if self.processes[service, replica].dead:
+            self.start(service, replica)
+
+    def close(self) -> None:
+        """End everything that still runs."""
+        for process in self.processes.values():
+            process.kill()
+        self.loop.settle()
+
+    def alive(self, service: str) -> list[Process]:
+        """Give the running processes of a service."""
+        return [one for one in self.processes.values() if one.service == service and not one.dead]
+
+    def _created(self, task: asyncio.Task[Any]) -> None:
+        process = _PROCESS.get()
+        if process is None:
+            return
+        if process.dead:
+            task.cancel()
+            return
+        process.tasks.add(task)
+        task.add_done_callback(process.tasks.discard)
