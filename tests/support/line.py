@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -96,6 +98,7 @@ class RunningLine:
     """The line, its simulators' levers, and its operator."""
 
     def __init__(self, line: Line, supervisor: Supervisor, stack: EmbeddedStack) -> None:
+        self.addresses = stack.addresses
         self.kafka_bootstrap = stack.addresses.kafka_bootstrap
         self.line = line
         self.supervisor = supervisor
@@ -127,6 +130,31 @@ class RunningLine:
                 hang_next=0,
                 latency_s=0.0,
             )
+
+    async def winnow(self, *arguments: str) -> tuple[int, str]:
+        """Run the command against this line; gives its exit status and what it said."""
+        env = os.environ | {
+            "WINNOW_API_URL": self.line.api_url,
+            "WINNOW_ADMIN_TOKEN": self.line.admin_token,
+            "WINNOW_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
+            "WINNOW_LEDGER_GRPC": self.line.grpc_address("ledger"),
+            "WINNOW_MONGO_URI": self.addresses.mongo_uri,
+            "WINNOW_S3_ENDPOINT": self.addresses.s3_endpoint,
+            "WINNOW_S3_ACCESS_KEY": self.addresses.s3_access_key,
+            "WINNOW_S3_SECRET_KEY": self.addresses.s3_secret_key,
+            "COLUMNS": "250",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "winnow.cli.main",
+            *arguments,
+            env=env,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 120)
+        return process.returncode or 0, said.decode()
 
     async def forge_entry(self, account_id: str) -> None:
         """Write an entry to the books' topic that no ledger decided."""

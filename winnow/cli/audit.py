@@ -1,238 +1,176 @@
-"""`winnow audit`: rebuilds everything from the record and compares it with the live stores."""
+"""`winnow audit`: proves the record, from each of its sources alone or against the live stores."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
 
-import grpc
-import grpc.aio
 import typer
-from pydantic import ValidationError
 from rich.table import Table
 
-from winnow.cli.answers import Task
-from winnow.cli.audit_fold import AccountFold, Finding, RecordFold, TaskFold
+from winnow.audit.anchors import Anchor, anchor_of, read_anchor, write_anchor
+from winnow.audit.chains import Head
+from winnow.audit.verify import Result, Verification
+from winnow.cli.audit_live import LiveLine, compare_with_live, print_findings
+from winnow.cli.audit_sources import read_journals, read_topics
 from winnow.cli.client import Api
-from winnow.cli.options import DATA_DIR, AdminToken, ApiUrl, Bootstrap, DataDir, LedgerGrpc
+from winnow.cli.options import (
+    DATA_DIR,
+    AdminToken,
+    ApiUrl,
+    Bootstrap,
+    DataDir,
+    Json,
+    LedgerGrpc,
+    MongoUri,
+)
 from winnow.cli.place import Place, address, secret
-from winnow.cli.records import Kept, Reading, reading
 from winnow.cli.trouble import Trouble, command, out
-from winnow.contracts.envelope import Recorded
-from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
-from winnow.rpc.ledger.v1.ledger_pb2 import BalanceRequest
-from winnow.rpc.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+from winnow.contracts.errors import WinnowError
 
-app = typer.Typer(no_args_is_help=True, help="The record against the live state.")
-_TOPICS: Final = (TASKS.name, ACCOUNTS.name)
-_LOOKS_MAX: Final = 10
-_PAUSE_S: Final = 1.0
-_GRPC_TIMEOUT_S: Final = 10.0
-_SHOWN_MAX: Final = 50
-_PASSED: Final = ("passed", "selected", "set_aside", "delivered")
+app = typer.Typer(no_args_is_help=True, help="Proof of the record.")
+NOT_CHECKED: Final = 2
+"""The exit status of an audit that could not look."""
+
+
+class Source(StrEnum):
+    """What is read."""
+
+    live = "live"
+    topics = "topics"
+    journals = "journals"
+
+
+AnchorFile = Annotated[
+    Path | None,
+    typer.Option("--anchor", help="An anchor made earlier by `winnow audit anchor`.", show_default=False),
+]
 
 
 @app.callback()
 def audit() -> None:
-    """The record against the live state."""
+    """Proof of the record."""
 
 
 @app.command("verify")
 @command
-async def verify(
+async def verify(  # noqa: PLR0913 (the options of a command)
     *,
+    source: Annotated[
+        Source, typer.Option("--from", help="Read this alone; `live` compares the topics with the services.")
+    ] = Source.live,
+    anchor: AnchorFile = None,
     api_url: ApiUrl = "",
     admin_token: AdminToken = "",
     bootstrap: Bootstrap = "",
     ledger_grpc: LedgerGrpc = "",
+    mongo_uri: MongoUri = "",
     data_dir: DataDir = DATA_DIR,
+    as_json: Json = False,
 ) -> None:
-    """Rebuild every task and every balance from the topics, check them, and compare them with the live ones.
+    """Check every chain, derive every task, verdict, route and balance again, and compare.
 
-    Reads the topics to the ends found at the beginning. While a difference remains that may be work in
-    progress, it reads what has come since and looks again, ten times at most.
+    From `live` (the default) the topics are folded and compared with what the services answer; while a
+    difference remains that may be work in progress, it looks again, ten times at most. From `topics` or
+    `journals` that source alone is read, without asking any service.
+
+    Leaves with 0 when all is sound, 1 when something is wrong, 2 when it could not look.
     """
     kept = Place.read(data_dir)
-    url = address(api_url, kept.api_url, "the API", "WINNOW_API_URL", data_dir)
-    mine = kept.admin_token if url == kept.api_url else ""
-    api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
-    kafka = address(bootstrap, kept.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
-    ledger = address(ledger_grpc, kept.ledger_grpc, "the ledger", "WINNOW_LEDGER_GRPC", data_dir)
-    live_tasks = LiveTasks(api)
-    try:
-        async with reading(kafka) as consumer, grpc.aio.insecure_channel(ledger) as channel:
-            those = Reading(consumer, _TOPICS)
-            await those.begin()
-            record = Record(those)
-            await record.read_on()
-            differences = await _settled_differences(record, live_tasks, Balances(channel, ledger))
-    finally:
-        await live_tasks.close()
-        await api.close()
-    findings = [*record.findings, *record.fold.findings(datetime.now(UTC)), *differences]
-    _print(record, findings)
-    if findings:
-        raise Trouble(f"The audit found {len(findings)} faults.")
-
-
-class Record:
-    """The two topics as far as they were read, folded."""
-
-    def __init__(self, topics: Reading) -> None:
-        """Start with nothing; the topics were begun."""
-        self._topics = topics
-        self.fold = RecordFold()
-        self.findings: list[Finding] = []
-        self.records_count = 0
-
-    async def read_on(self) -> None:
-        """Fold what lies between the last reading and the ends as they are now."""
-        async for kept in self._topics.read_on():
-            self.records_count += 1
-            self.take(kept)
-
-    def take(self, kept: Kept) -> None:
-        """Fold one record; a type that is not known is none of the audit's business, a broken one is a fault."""
-        model = MESSAGES.get(kept.header("type"))
-        if model is None:
-            return
-        try:
-            self.fold.take(Recorded.from_document(json.loads(kept.body), model))
-        except (ValueError, ValidationError) as error:
-            place = f"{kept.topic}/{kept.partition}/{kept.offset}"
-            self.findings.append(Finding("readable", place, f"it cannot be read ({type(error).__name__})"))
-
-
-async def _settled_differences(record: Record, live_tasks: LiveTasks, balances: Balances) -> list[Finding]:
-    """Compare until nothing differs; a difference that stays while nothing new is recorded is one."""
-    differences: list[Finding] = []
-    for _ in range(_LOOKS_MAX):
-        accounts = {task.account_id for task in record.fold.tasks.values()} | record.fold.accounts.keys()
-        tasks = {task.id: task for one in sorted(accounts) for task in await live_tasks.of(one)}
-        live_balances = {one: await balances.of(one) for one in record.fold.accounts}
-        await record.read_on()
-        differences = [
-            *task_differences(record.fold.tasks, tasks),
-            *balance_differences(record.fold.accounts, live_balances),
-        ]
-        if not differences:
-            break
-        await asyncio.sleep(_PAUSE_S)
-    return differences
-
-
-def task_differences(folded: Mapping[str, TaskFold], live: Mapping[str, Task]) -> Iterable[Finding]:
-    """Compare every task of the record with the live one, and the other way round."""
-    for task_id in sorted(live.keys() - folded.keys()):
-        yield Finding("live task", task_id, "it is in the API and not in the record")
-    for task_id, task in folded.items():
-        shown = live.get(task_id)
-        if shown is None:
-            yield Finding("live task", task_id, "it is in the record and not in the API")
-            continue
-        pairs: list[tuple[str, object, object]] = [
-            ("state", task.state.value if task.state else None, shown.state),
-            ("outputs", len(task.delivered), shown.outputs_count),
-            ("passed candidates", len(task.passed), sum(shown.funnel.get(state, 0) for state in _PASSED)),
-        ]
-        if task.settled and shown.settlement:
-            bill, live_bill = task.settled[0], shown.settlement
-            pairs += [
-                (name, getattr(bill, f"{name}_credits_micro"), getattr(live_bill, f"{name}_credits_micro"))
-                for name in ("reserved", "settled", "released")
-            ]
-        elif bool(task.settled) != bool(shown.settlement):
-            pairs.append(("settled", bool(task.settled), bool(shown.settlement)))
-        for name, recorded, shown_value in pairs:
-            if recorded != shown_value:
-                yield Finding(
-                    "live task", task_id, f"{name}: the record gives {recorded}, the API {shown_value}"
-                )
-
-
-def balance_differences(
-    folded: Mapping[str, AccountFold], live: Mapping[str, tuple[int, int]]
-) -> Iterable[Finding]:
-    """Compare every balance, as (available, held) in micro-credits."""
-    for account_id, account in folded.items():
-        recorded = account.available_credits_micro(), account.held_credits_micro()
-        if recorded != live[account_id]:
-            text = f"available and held: the record gives {recorded}, the ledger {live[account_id]}"
-            yield Finding("live balance", account_id, text)
-
-
-class LiveTasks:
-    """The API's live answers, read with a key per account that is made for the audit and revoked after it."""
-
-    def __init__(self, admin: Api) -> None:
-        """Make keys as an administrator."""
-        self._admin = admin
-        self._readers: dict[str, Api] = {}
-        self._key_ids: list[str] = []
-
-    async def of(self, account_id: str) -> list[Task]:
-        """Read all tasks of an account."""
-        reader = self._readers.get(account_id)
-        if reader is None:
-            body = {"account_id": account_id, "scopes": ["tasks:read"], "label": "audit"}
-            made = await self._admin.post("/v1/admin/keys", body)
-            self._key_ids.append(made["key_id"])
-            reader = self._readers[account_id] = Api(self._admin.url, made["key"])
-        return [Task.model_validate(one) async for one in reader.pages("/v1/tasks", "tasks")]
-
-    async def close(self) -> None:
-        """Revoke the keys."""
-        for reader in self._readers.values():
-            await reader.close()
-        for key_id in self._key_ids:
-            await self._admin.delete(f"/v1/admin/keys/{key_id}")
-
-
-class Balances:
-    """The ledger's live answers."""
-
-    def __init__(self, channel: grpc.aio.Channel, ledger_address: str) -> None:
-        """Ask over a channel; the address is what a refusal names."""
-        self._ledger = LedgerServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-        self._address = ledger_address
-
-    async def of(self, account_id: str) -> tuple[int, int]:
-        """Give what is available and what is held, in micro-credits."""
-        try:
-            answer = await self._ledger.Balance(
-                BalanceRequest(account_id=account_id), timeout=_GRPC_TIMEOUT_S
-            )
-        except grpc.aio.AioRpcError as error:
-            raise Trouble(f"The ledger at {self._address} gave no balance ({error.code().name}).") from error
-        return answer.available_credits_micro, answer.held_credits_micro
-
-
-def _print(record: Record, findings: list[Finding]) -> None:
-    fold = record.fold
-    states = Counter(task.state.value if task.state else "never accepted" for task in fold.tasks.values())
-    table = Table("what", "count", title="Audit", title_justify="left")
-    for name, count in (
-        ("records read", record.records_count),
-        ("events", fold.events_count),
-        ("repeats", fold.repeats_count),
-        ("tasks", len(fold.tasks)),
-        *((f"  {state}", count) for state, count in sorted(states.items())),
-        ("accounts", len(fold.accounts)),
-        ("entries", sum(len(account.entries) for account in fold.accounts.values())),
-        ("faults and differences", len(findings)),
-    ):
-        table.add_row(name, str(count))
-    out.print(table)
-    if not findings:
-        out.print("[bold green]The record is sound, and every task and balance equals it.[/]")
+    if source is Source.live:
+        if as_json or anchor is not None:
+            raise Trouble("--json and --anchor need --from topics or journals.", exit_status=NOT_CHECKED)
+        url = address(api_url, kept.api_url, "the API", "WINNOW_API_URL", data_dir)
+        mine = kept.admin_token if url == kept.api_url else ""
+        api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
+        kafka = address(bootstrap, kept.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+        ledger = address(ledger_grpc, kept.ledger_grpc, "the ledger", "WINNOW_LEDGER_GRPC", data_dir)
+        await compare_with_live(LiveLine(api, kafka, ledger))
         return
-    faults = Table("check", "about", "what is wrong")
-    for one in findings[:_SHOWN_MAX]:
-        faults.add_row(one.check, one.subject, one.text)
-    out.print(faults)
-    if len(findings) > _SHOWN_MAX:
-        out.print(f"... and {len(findings) - _SHOWN_MAX} more.")
+    result = await _verified(source, _anchor(anchor), bootstrap, mongo_uri, data_dir)
+    if as_json:
+        out.print_json(json.dumps(result.to_document()))
+    else:
+        _print(result)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command("anchor")
+@command
+async def anchor_heads(
+    file: Annotated[
+        Path, typer.Argument(help="Where to keep it: out of reach of those who keep the stores.")
+    ],
+    *,
+    bootstrap: Bootstrap = "",
+    mongo_uri: MongoUri = "",
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Write down the heads of every chain, so that a later rewriting shows.
+
+    Only what is sound is anchored. A file that is there is not replaced.
+    """
+    heads: dict[str, Head] = {}
+    for source in (Source.journals, Source.topics):
+        result = await _verified(source, None, bootstrap, mongo_uri, data_dir)
+        if result.findings:
+            _print(result)
+            raise Trouble(f"The {source.value} have faults, and what has faults is not anchored.")
+        heads |= {one.lane: one.head for one in result.lanes}
+    anchor = anchor_of(heads, datetime.now(UTC))
+    with file.open("xb") as text:
+        text.write(write_anchor(anchor))
+    out.print(f"{len(anchor.heads)} heads are anchored in {file}.", markup=False, soft_wrap=True)
+
+
+async def _verified(
+    source: Source, anchor: Anchor | None, bootstrap: str, mongo_uri: str, data_dir: Path
+) -> Result:
+    """Read a source and verify it; raises Trouble with status 2 when it cannot be read."""
+    kept = Place.read(data_dir)
+    heads = anchor.by_lane() if anchor is not None else {}
+    verification = Verification(
+        source.value, heads, kinds=["topic"] if source is Source.topics else ["journal"]
+    )
+    try:
+        if source is Source.topics:
+            kafka = address(bootstrap, kept.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+            await read_topics(kafka, verification)
+        else:
+            uri = address(mongo_uri, kept.mongo_uri, "the database", "WINNOW_MONGO_URI", data_dir)
+            await read_journals(uri, verification)
+    except Trouble as trouble:
+        raise Trouble(str(trouble), exit_status=NOT_CHECKED) from trouble
+    except WinnowError as error:
+        raise Trouble(f"{error.detail[:1].upper()}{error.detail[1:]}.", exit_status=NOT_CHECKED) from error
+    return verification.close(datetime.now(UTC))
+
+
+def _anchor(file: Path | None) -> Anchor | None:
+    if file is None:
+        return None
+    try:
+        return read_anchor(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Trouble(f"{file} cannot be used: {error}.", exit_status=NOT_CHECKED) from error
+
+
+def _print(result: Result) -> None:
+    table = Table("lane", "items", "events", "first", "last", "head", title=f"Audit from {result.source}")
+    for one in result.lanes:
+        numbers = (one.items_count, one.events_count, one.head.first, one.head.last)
+        table.add_row(one.lane, *map(str, numbers), one.head.hash[:16])
+    out.print(table)
+    out.print(", ".join(f"{count} {name}" for name, count in result.counts.items()))
+    for note in result.notes:
+        out.print(f"[yellow]Not checked:[/] {note}.")
+    if result.findings:
+        print_findings(result.findings)
+        out.print(f"The audit found {len(result.findings)} faults.")
+    elif result.exit_code == 0:
+        out.print("[bold green]It is sound.[/]")
+    elif not result.lanes:
+        out.print("There is nothing to check.")

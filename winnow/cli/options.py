@@ -54,4 +54,13 @@ LedgerGrpc = Annotated[
         show_default=False,
     ),
 ]
+MongoUri = Annotated[
+    str,
+    typer.Option(
+        "--mongo-uri",
+        envvar="WINNOW_MONGO_URI",
+        help="The database server of the services; empty for the embedded one.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

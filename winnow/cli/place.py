@@ -22,8 +22,12 @@ class Place:
     kafka_bootstrap: str = ""
     ledger_grpc: str = ""
     receiver_url: str = ""
+    mongo_uri: str = ""
+    s3_endpoint: str = ""
     api_key: str = field(default="", repr=False)
     admin_token: str = field(default="", repr=False)
+    s3_access_key: str = field(default="", repr=False)
+    s3_secret_key: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, data_dir: Path) -> Self:

@@ -24,6 +24,11 @@ err: Final = Console(stderr=True, highlight=False)
 class Trouble(Exception):  # noqa: N818 (the noun of the problem)
     """Something went wrong that a person can act on; the text is one sentence or a few, ready to print."""
 
+    def __init__(self, sentence: str, *, exit_status: int = 1) -> None:
+        """Leave with ``exit_status``."""
+        super().__init__(sentence)
+        self.exit_status = exit_status
+
 
 def command(function: Callable[P, Coroutine[Any, Any, None] | None]) -> Callable[P, None]:
     """Turn a plain or async function into a command: trouble is printed and exits with 1."""
@@ -37,17 +42,17 @@ def command(function: Callable[P, Coroutine[Any, Any, None] | None]) -> Callable
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise typer.Exit(INTERRUPTED) from None
         except (Trouble, WinnowError, OSError) as error:
-            fail(sentence_of(error))
+            fail(sentence_of(error), status=getattr(error, "exit_status", 1))
         except BaseExceptionGroup as group:
             fail(" ".join(dict.fromkeys(sentence_of(one) for one in _foreseen(group))))
 
     return run
 
 
-def fail(sentence: str) -> None:
-    """Print the sentence on standard error and leave with status 1."""
+def fail(sentence: str, *, status: int = 1) -> None:
+    """Print the sentence on standard error and leave with a status."""
     err.print(f"[bold red]winnow:[/] {_plain(sentence)}", soft_wrap=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 def sentence_of(error: BaseException) -> str:

@@ -135,6 +135,10 @@ def running(data_dir: Path, api_port: int, *, interrupted: int = 0) -> Iterator[
             kafka_bootstrap=stack.addresses.kafka_bootstrap,
             ledger_grpc=line.grpc_address("ledger"),
             receiver_url=line.receiver_url,
+            mongo_uri=stack.addresses.mongo_uri,
+            s3_endpoint=stack.addresses.s3_endpoint,
+            s3_access_key=stack.addresses.s3_access_key,
+            s3_secret_key=stack.addresses.s3_secret_key,
             api_key=Place.read(data_dir).api_key,
             admin_token=line.admin_token,
         )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow.cli.audit_fold import RecordFold
+from winnow.audit.fold import RecordFold
 from winnow.contracts.envelope import Envelope, Event, Message, Recorded
 from winnow.contracts.events import (
     CandidatesScored,
@@ -26,7 +26,9 @@ from winnow.contracts.events import (
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.states import TaskState
 from winnow.contracts.values import (
+    Dimension,
     EntryKind,
+    MeasureStatus,
     Mode,
     Output,
     PlannedCandidate,
@@ -70,6 +72,18 @@ def entry(
     )
 
 
+def sharpness(score: float) -> Dimension:
+    return Dimension(
+        name="sharpness",
+        tier=1,
+        status=MeasureStatus.ok,
+        score=score,
+        threshold=50,
+        required=True,
+        passed=score >= 50,
+    )
+
+
 def task_messages() -> list[tuple[str, str, Event]]:
     about: dict[str, Any] = {"task_id": TASK, "account_id": ACCOUNT}
     output = Output(
@@ -81,8 +95,14 @@ def task_messages() -> list[tuple[str, str, Event]]:
         thumbnail=STORED,
     )
     scored = [
-        ScoredCandidate(candidate_id=GOOD, passed=True, score=90, dimensions=[]),
-        ScoredCandidate(candidate_id=BAD, passed=False, score=10, dimensions=[]),
+        ScoredCandidate(candidate_id=GOOD, passed=True, score=90, dimensions=[sharpness(90)]),
+        ScoredCandidate(
+            candidate_id=BAD,
+            passed=False,
+            score=10,
+            dimensions=[sharpness(10)],
+            reasons=["sharpness:below_threshold"],
+        ),
     ]
     accepted = TaskAccepted(
         **about,
@@ -235,7 +255,7 @@ def test_a_sound_record_has_no_fault_and_folds_into_what_happened() -> None:
     fold = folded([*tasks, *accounts])
     assert fold.findings(NOW) == []
     task = fold.tasks[TASK]
-    assert (task.state, task.passed, task.delivered) == (TaskState.delivered, {GOOD}, {GOOD})
+    assert (task.state, task.passed, task.delivered) == (TaskState.delivered, {GOOD: 90}, {GOOD})
     account = fold.accounts[ACCOUNT]
     assert (account.available_credits_micro(), account.held_credits_micro()) == (900, 0)
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from winnow.audit.finding import Finding
+from winnow.audit.routes import RouteFold
+from winnow.audit.verdicts import selection_findings, verdict_findings
 from winnow.contracts.envelope import Event, Message, Recorded
 from winnow.contracts.events import (
     CandidatesScored,
@@ -22,6 +25,7 @@ from winnow.contracts.events import (
     TaskDelivered,
     TaskEvent,
     TaskPartiallyDelivered,
+    TaskSelected,
     TaskSettled,
 )
 from winnow.contracts.states import ENDS, TaskState, next_state
@@ -31,15 +35,6 @@ OVERDUE_SLACK: Final = timedelta(seconds=60)
 """How long after its deadline a task may still be without an end: the slack of the promise, plus one round of
 polling by the owner of its timer."""
 END_EVENTS: Final = frozenset(f"task.{end.value}" for end in ENDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A fault in the record, or a difference to the live state: which check, about what, and the sentence."""
-
-    check: str
-    subject: str
-    text: str
 
 
 @dataclass(slots=True)
@@ -53,7 +48,12 @@ class TaskFold:
     waiting: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     chunks: set[str] = field(default_factory=set)
-    passed: set[str] = field(default_factory=set)
+    passed: dict[str, float] = field(default_factory=dict)
+    """The rank score of every candidate that passed."""
+    verdicts_count: int = 0
+    routes: RouteFold = field(default_factory=RouteFold)
+    selected: TaskSelected | None = None
+    faults: list[Finding] = field(default_factory=list)
     delivered: set[str] = field(default_factory=set)
     settled: list[TaskSettled] = field(default_factory=list)
 
@@ -66,14 +66,23 @@ class TaskFold:
                 self.deadline_at = event.deadline_at
             case CandidatesScored() if event.chunk_id not in self.chunks:
                 self.chunks.add(event.chunk_id)
-                self.passed.update(one.candidate_id for one in event.candidates if one.passed)
+                self.faults.extend(verdict_findings(event))
+                self.note_verdicts({one.candidate_id: one.score for one in event.candidates if one.passed})
+                self.verdicts_count += len(event.candidates)
+            case TaskSelected():
+                self.selected = event
             case TaskDelivered() | TaskPartiallyDelivered():
                 self.delivered.update(one.candidate_id for one in event.outputs)
             case TaskSettled():
                 self.settled.append(event)
             case _:
                 pass
+        self.routes.take(event)
         self._move(event.type)
+
+    def note_verdicts(self, passed: Mapping[str, float]) -> None:
+        """Take candidates that passed, with their rank scores."""
+        self.passed.update(passed)
 
     def _move(self, event_type: str) -> None:
         """Change the state; an event that came before the one it rests on waits for it.
@@ -86,10 +95,9 @@ class TaskFold:
             self.waiting.append(event_type)
             return
         self.state = state
-        for one in list(self.waiting):
-            if (after := next_state(self.state, one)) is not None:
-                self.waiting.remove(one)
-                self.state = after
+        while (one := next((one for one in self.waiting if next_state(self.state, one)), None)) is not None:
+            self.waiting.remove(one)
+            self.state = next_state(self.state, one)
 
 
 @dataclass(slots=True)
@@ -141,6 +149,7 @@ class RecordFold:
         self.repeats_count = 0
         self._seen: dict[str, bytes] = {}
         self._sequences: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+        self._noted: dict[str, dict[str, float]] = defaultdict(dict)
         self._faults: list[Finding] = []
 
     @property
@@ -175,6 +184,23 @@ class RecordFold:
             case _:
                 pass
 
+    def note_verdicts(self, task_id: str, passed: Mapping[str, float]) -> None:
+        """Take the rank scores of a task's passed candidates from a record that lacks the scorer's events."""
+        self._noted[task_id].update(passed)
+
+    def counts(self) -> dict[str, int]:
+        """Count what was folded, by its word in the report."""
+        tasks = self.tasks.values()
+        return {
+            "events": self.events_count,
+            "repeats": self.repeats_count,
+            "tasks": len(self.tasks),
+            "accounts": len(self.accounts),
+            "entries": sum(len(account.entries) for account in self.accounts.values()),
+            "verdicts": sum(task.verdicts_count for task in tasks),
+            "routing choices": sum(task.routes.attempts_count for task in tasks),
+        }
+
     def findings(self, now: datetime) -> list[Finding]:
         """Give every fault of the record as it stands at ``now``."""
         found = list(self._faults)
@@ -183,6 +209,8 @@ class RecordFold:
             if missing:
                 found.append(Finding("sequences", subject, f"{missing} events of {producer} are missing"))
         for task in self.tasks.values():
+            if not task.chunks:
+                task.note_verdicts(self._noted[task.task_id])
             found.extend(_task_findings(task, now))
         for account in self.accounts.values():
             found.extend(_account_findings(account))
@@ -228,14 +256,22 @@ def _task_findings(task: TaskFold, now: datetime) -> Iterator[Finding]:
         return
     for one in task.waiting:
         yield Finding("state machine", task.task_id, f"{one} is not allowed in state {task.state.value}")
+    yield from task.faults
+    yield from task.routes.faults
+    if task.selected is not None:
+        yield from selection_findings(task.selected, task.passed)
     if len(task.ends) > 1:
         yield Finding("one end", task.task_id, f"it has {len(task.ends)} ends: {', '.join(task.ends)}")
     overdue = task.deadline_at is not None and now > task.deadline_at + OVERDUE_SLACK
     if not task.ends and overdue:
         yield Finding("one end", task.task_id, f"its deadline has passed and it is still {task.state.value}")
-    ungated = task.delivered - task.passed
+    ungated = task.delivered - task.passed.keys()
     if ungated:
         yield Finding("gate", task.task_id, f"{len(ungated)} outputs were delivered that did not pass")
+    yield from _bill_findings(task)
+
+
+def _bill_findings(task: TaskFold) -> Iterator[Finding]:
     if len(task.settled) > 1:
         yield Finding("money", task.task_id, f"it was settled {len(task.settled)} times")
     for bill in task.settled:

@@ -1,0 +1,42 @@
+"""Blocks and records as they are stored, for tests of the audit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from winnow.audit.chains import digest_of
+from winnow.runtime.journal import Block, Decision, Source
+from winnow.runtime.journal.model import GENESIS
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def blocks(count: int, shard: str = "0") -> list[dict[str, Any]]:
+    """Seal a chain and give it as it is stored."""
+    previous, documents = GENESIS, []
+    for number in range(1, count + 1):
+        decision = Decision(f"account_{number}", 1, f"cause_{number}", "f", ())
+        block = Block(shard, number, previous, {Source("commands", 0): number}, (decision,), AT).sealed()
+        previous = block.hash
+        documents.append({**block.to_document(), "sent": True})
+    return documents
+
+
+def rewritten(documents: list[dict[str, Any]], from_no: int) -> list[dict[str, Any]]:
+    """Change a block and give all that follow new hashes, as someone who holds the store could."""
+    changed = [dict(one) for one in documents]
+    changed[from_no - 1] |= {"offsets": []}
+    for index in range(from_no - 1, len(changed)):
+        previous = changed[index - 1]["hash"] if index else GENESIS
+        changed[index] |= {"prev_hash": previous}
+        changed[index]["hash"] = digest_of(changed[index])
+    return changed
+
+
+def records(count: int) -> list[dict[str, Any]]:
+    """Give records of a partition that hold nothing the audit knows."""
+    return [
+        {"offset": one, "timestamp_ms": one, "key": "k", "headers": [], "body": f"{one}"}
+        for one in range(count)
+    ]

@@ -1,0 +1,82 @@
+"""The names of what is audited: a lane is one shard of a journal or one partition of a topic."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Final
+
+from winnow.contracts.topics import ACCOUNTS, TASKS
+
+RECORD_TOPICS: Final = (TASKS.name, ACCOUNTS.name)
+"""The topics that are the record: everything else on the bus is a request, and dies when it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """Where a journal lies: the service's database, and the prefix of its collections."""
+
+    database: str
+    prefix: str = ""
+
+
+JOURNALS: Final = {
+    "ledger": JournalPlace("winnow_ledger"),
+    "router": JournalPlace("winnow_router"),
+    "delivery": JournalPlace("winnow_delivery"),
+    "ingest": JournalPlace("winnow_ingest"),
+    "ingest-api": JournalPlace("winnow_ingest", "http_"),
+}
+"""Journal → its place, by the name of its producer; in the order in which a running line can be read.
+
+What a service answers to is read after its answer, so that no answer is found without its question.
+"""
+
+
+KINDS: Final = ("journal", "topic")
+"""How a lane's name begins."""
+
+
+def journal_lane(producer: str, shard: str) -> str:
+    """Name the chain of a shard."""
+    return f"journal/{producer}/{shard}"
+
+
+def topic_lane(topic: str, partition: int) -> str:
+    """Name the chain of a partition."""
+    return f"topic/{topic}/{partition}"
+
+
+def is_journal(lane: str) -> bool:
+    """Tell a journal's lane from a topic's."""
+    return lane.startswith("journal/")
+
+
+def part_of(lane: str) -> str:
+    """Give the journal or the topic that a lane is of."""
+    return lane.split("/")[1]
+
+
+def record_document(
+    *,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    headers: tuple[tuple[str, bytes], ...],
+    body: bytes,
+) -> dict[str, Any]:
+    """Give a topic's record in the form that is chained and archived: text where it is text, else base64."""
+    return {
+        "offset": offset,
+        "timestamp_ms": timestamp_ms,
+        "key": None if key is None else _text(key),
+        "headers": [[name, _text(value)] for name, value in headers],
+        "body": _text(body),
+    }
+
+
+def _text(value: bytes) -> str | dict[str, str]:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}

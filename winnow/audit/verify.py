@@ -1,0 +1,167 @@
+"""Verifies one source alone: every chain, and everything that its events say, derived again. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from winnow.audit.chains import UNREADABLE, BlockChain, Head, RecordChain
+from winnow.audit.finding import Finding
+from winnow.audit.fold import RecordFold
+from winnow.audit.lanes import KINDS, RECORD_TOPICS, is_journal
+from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.topics import MESSAGES
+
+_SCORES_NOTED: Final = "router.scores_noted"
+"""The router's own note of the verdicts, which stands in for the scorer's events: the scorer keeps no journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReport:
+    """What was read of one lane: blocks or records, events of the record in them, and the head of its chain."""
+
+    lane: str
+    items_count: int
+    events_count: int
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a verification found. ``notes`` say what could not be checked; then it is not sound, nor at fault."""
+
+    source: str
+    lanes: tuple[LaneReport, ...]
+    counts: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Give 0 for a sound source, 1 for one with faults, 2 for one that could not be checked as asked."""
+        if self.findings:
+            return 1
+        return 2 if self.notes or not self.lanes else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """Give the JSON form."""
+        return {
+            "source": self.source,
+            "exit_code": self.exit_code,
+            "lanes": [
+                {
+                    "lane": one.lane,
+                    "items": one.items_count,
+                    "events": one.events_count,
+                    "first": one.head.first,
+                    "last": one.head.last,
+                    "head": one.head.hash,
+                }
+                for one in self.lanes
+            ],
+            "counts": dict(self.counts),
+            "findings": [
+                {"check": one.check, "about": one.subject, "what": one.text} for one in self.findings
+            ],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(slots=True)
+class _Lane:
+    chain: BlockChain | RecordChain
+    events_count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def items_count(self) -> int:
+        chain = self.chain
+        return chain.blocks_count if isinstance(chain, BlockChain) else chain.records_count
+
+
+class Verification:
+    """Takes the items of every lane, each lane in order, the lanes in any; ``close`` gives what was found."""
+
+    def __init__(
+        self, source: str, anchored: Mapping[str, Head] | None = None, *, kinds: Sequence[str] = KINDS
+    ) -> None:
+        """Compare with anchored heads where there are some; ``kinds`` are those that the source holds."""
+        self._source = source
+        self._anchored = {
+            lane: head for lane, head in (anchored or {}).items() if lane.partition("/")[0] in kinds
+        }
+        self._lanes: dict[str, _Lane] = {}
+        self.fold = RecordFold()
+
+    def open(self, lane: str) -> None:
+        """Begin a lane, so that one without an item is reported too."""
+        if lane not in self._lanes:
+            chain = BlockChain if is_journal(lane) else RecordChain
+            self._lanes[lane] = _Lane(chain(lane, self._anchored.get(lane)))
+
+    def take_block(self, lane: str, document: Mapping[str, Any]) -> None:
+        """Take the next stored block of a journal's shard."""
+        self.open(lane)
+        kept = self._lanes[lane]
+        kept.chain.take(document)
+        try:
+            entries = [entry for one in document["decisions"] for entry in one["entries"]]
+            for entry in entries:
+                if entry["topic"] in RECORD_TOPICS:
+                    self._take_event(kept, f"block {document['block_no']}", entry["type"], entry["body"])
+                elif entry["type"] == _SCORES_NOTED:
+                    self._note_verdicts(json.loads(entry["body"]))
+        except UNREADABLE as error:
+            text = f"block {kept.chain.last} holds what is no decision ({type(error).__name__})"
+            kept.findings.append(Finding("readable", lane, text))
+
+    def take_record(self, lane: str, document: Mapping[str, Any]) -> None:
+        """Take the next record of a topic's partition."""
+        self.open(lane)
+        kept = self._lanes[lane]
+        kept.chain.take(document)
+        try:
+            kind = next((value for name, value in document["headers"] if name == "type"), "")
+            self._take_event(kept, f"offset {document['offset']}", kind, document["body"])
+        except UNREADABLE as error:
+            text = f"the record after offset {kept.chain.last} is none ({type(error).__name__})"
+            kept.findings.append(Finding("readable", lane, text))
+
+    def close(self, now: datetime) -> Result:
+        """Derive what is left to derive, and give everything found."""
+        for lane in self._anchored:
+            self.open(lane)
+        findings: list[Finding] = []
+        notes: list[str] = []
+        for kept in self._lanes.values():
+            kept.chain.close()
+            findings += [*kept.chain.findings, *kept.findings]
+            notes += kept.chain.notes if isinstance(kept.chain, RecordChain) else []
+        findings += self.fold.findings(now)
+        lanes = tuple(
+            LaneReport(lane, kept.items_count, kept.events_count, kept.chain.head)
+            for lane, kept in sorted(self._lanes.items())
+        )
+        return Result(self._source, lanes, self.fold.counts(), tuple(findings), tuple(notes))
+
+    def _take_event(self, lane: _Lane, place: str, kind: str, body: str) -> None:
+        model = MESSAGES.get(kind)
+        if model is None:
+            return
+        try:
+            recorded: Recorded[Message] = Recorded.from_document(json.loads(body), model)
+        except (*UNREADABLE, ValidationError) as error:
+            text = f"the {kind} in {place} cannot be read ({type(error).__name__})"
+            lane.findings.append(Finding("readable", lane.chain.lane, text))
+            return
+        lane.events_count += 1
+        self.fold.take(recorded)
+
+    def _note_verdicts(self, noted: Mapping[str, Any]) -> None:
+        passed = {one["candidate_id"]: float(one["score"]) for one in noted["candidates"] if one["passed"]}
+        self.fold.note_verdicts(str(noted["subject"]), passed)

@@ -1,0 +1,56 @@
+"""Reads a journal as an outsider: the stored blocks of every shard as they lie there, unchecked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pymongo.errors import PyMongoError
+
+from winnow.contracts.errors import Unavailable
+from winnow.runtime.mongo import Mongo
+
+_BLOCKS_AT_ONCE: Final = 200
+
+
+class JournalReader:
+    """The journal of one database; ``prefix`` names its collections. Every method raises Unavailable."""
+
+    def __init__(self, uri: str, database: str, prefix: str = "") -> None:
+        """Prepare; it connects on first use."""
+        self._mongo = Mongo(uri, database)
+        self._blocks = self._mongo.database[f"{prefix}journal"]
+
+    async def __aenter__(self) -> Self:
+        """Use it."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._mongo.close()
+
+    async def shards(self) -> list[str]:
+        """Name the shards that have blocks."""
+        try:
+            return sorted(str(one) for one in await self._blocks.distinct("shard"))
+        except PyMongoError as error:
+            raise Unavailable("the database of the journal does not answer") from error
+
+    async def documents(self, shard: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """Give the stored blocks of a shard after a block number, in the order of their numbers."""
+        while True:
+            query = {"shard": shard, "block_no": {"$gt": after}}
+            try:
+                rows = await self._blocks.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE).to_list(
+                    length=None
+                )
+            except PyMongoError as error:
+                raise Unavailable("the database of the journal does not answer") from error
+            for row in rows:
+                yield row
+            if len(rows) < _BLOCKS_AT_ONCE:
+                return
+            after = rows[-1]["block_no"]
