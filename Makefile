@@ -41,6 +41,7 @@ $(STAMP): requirements/dev.lock pyproject.toml | $(UV)
 
 lock: $(UV) ## pin every dependency again
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
+	$(subst pyproject.toml,requirements/task_queues.in,$(COMPILE)) -o requirements/task_queues.lock
 	for service in $(SERVICES); do $(COMPILE) --extra $$service -o requirements/$$service.lock; done
 
 fmt: setup ## format
@@ -98,6 +99,13 @@ bench-lean: setup ## what an order costs without pictures: CPU of every process,
 
 bench-journal: setup ## decisions per second, beside a guarded update and a transaction
 	$(BIN)/python -m tests.bench.journal
+
+bench-beside: setup build/task-queues-venv/.installed ## the line beside Celery, Dramatiq (needs redis-server) and Temporal
+	$(BIN)/python -m tests.bench.beside
+build/task-queues-venv/.installed: requirements/task_queues.lock | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	touch $@
 
 up: setup ## start the line and stay
 	$(BIN)/winnow up
