@@ -24,7 +24,7 @@ demo: setup ## the same, then stop; exit 0 when both orders ended as promised
 	$(BIN)/winnow demo
 
 test: setup check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e -p no:cacheprovider
+	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e --bus both -p no:cacheprovider
 
 setup: $(STAMP) ## create the virtual environment
 $(UV):
@@ -82,6 +82,9 @@ test-unit: setup ## unit and contract tests
 
 test-integration: setup ## one service and real servers
 	$(BIN)/python -m pytest tests/integration
+
+test-kafka: setup ## the tests that need a bus, on Apache Kafka (needs Java 17 and Maven)
+	$(BIN)/python -m pytest tests/integration tests/e2e --bus kafka
 
 test-e2e: setup ## all services and the simulators
 	$(BIN)/python -m pytest tests/e2e

@@ -1,38 +1,98 @@
-"""Marks by folder, fixtures for real servers, and a summary of which servers were exercised."""
+"""Marks by folder, buses, fixtures for real servers, and a summary of which servers were exercised."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import buses
+from tests.support.kafka.classpath import KafkaUnavailable
 from tests.support.stack import EXERCISED, running_servers
 from winnow.local.stack import Addresses
 
 FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
 # A broker may hold a killed consumer's partitions for 30 to 50 s, and some stories kill three times.
 _TIMEOUTS_S = {"integration": 500, "e2e": 180, "chaos": 600}
+_CHOSEN = pytest.StashKey[buses.Chosen]()
+_LOSSES = ("integration", "kafka")
+"""The folder of the tests that need Apache Kafka itself."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the marker and the time limit of its folder."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the caller choose the bus."""
+    parser.addoption(
+        "--bus",
+        choices=list(buses.CHOICES),
+        default=os.environ.get("WINNOW_TEST_BUS", buses.TANSU),
+        help="bus of the tests that need one (default: WINNOW_TEST_BUS, else tansu)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out what can be run; in CI nothing may be missing."""
+    config.addinivalue_line("markers", "one_bus: needs servers but no bus, so one round is enough")
+    try:
+        config.stash[_CHOSEN] = buses.choose(config.getoption("bus"))
+    except KafkaUnavailable as error:
+        raise pytest.UsageError(f"Apache Kafka is required here: {error}") from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that needs a bus once on each."""
+    if "bus" in metafunc.fixturenames:
+        names = metafunc.config.stash[_CHOSEN].buses
+        alone = metafunc.definition.get_closest_marker("one_bus") is not None
+        metafunc.parametrize("bus", names[:1] if alone else names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test the marker and the time limit of its folder; one bus after the other."""
+    chosen = config.stash[_CHOSEN]
     for item in items:
-        folder = Path(str(item.path)).relative_to(Path(__file__).parent).parts[0]
+        folder = _folders(item)[0]
         if folder in FOLDERS:
             item.add_marker(getattr(pytest.mark, folder))
         if folder in _TIMEOUTS_S:
             item.add_marker(pytest.mark.timeout(_TIMEOUTS_S[folder]))
+        if chosen.kafka_missing and _folders(item)[:2] == _LOSSES:
+            item.add_marker(pytest.mark.skip(reason=chosen.kafka_missing))
+    if not chosen.kafka_asked:
+        unasked = [item for item in items if _folders(item)[:2] == _LOSSES]
+        config.hook.pytest_deselected(items=unasked)
+        items[:] = [item for item in items if item not in unasked]
+    items.sort(key=_round)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def _folders(item: pytest.Item) -> tuple[str, ...]:
+    return Path(str(item.path)).relative_to(Path(__file__).parent).parts
+
+
+def _round(item: pytest.Item) -> int:
+    if _folders(item)[:2] == _LOSSES:
+        return 2
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return int(parameters.get("bus") == buses.KAFKA)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which servers the tests ran against."""
     servers = ", ".join(EXERCISED) if EXERCISED else "none"
     terminalreporter.write_line(f"servers exercised: {servers}")
+    if EXERCISED and config.stash[_CHOSEN].notice:
+        terminalreporter.write_line(config.stash[_CHOSEN].notice)
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Addresses]:
+def bus(request: pytest.FixtureRequest) -> str:
+    """Give the name of the bus of this round."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def servers(bus: str) -> Iterator[Addresses]:
     """Give real servers, shared by the session."""
-    with running_servers() as addresses:
+    with running_servers(bus) as addresses:
         yield addresses

@@ -19,8 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def whole_line() -> Iterator[RunningLine]:
-    with running_line(settings=SETTINGS) as line:
+def whole_line(bus: str) -> Iterator[RunningLine]:
+    with running_line(settings=SETTINGS, bus=bus) as line:
         yield line
 
 

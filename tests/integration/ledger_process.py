@@ -50,9 +50,7 @@ class LedgerProcess:
         self.ports = choose(["ops", "grpc"], {})
         settings = {
             "KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
-            "IDEMPOTENT_PRODUCER": "false",
-            "FETCH_MAX_WAIT_MS": "5",
-            "SESSION_TIMEOUT_MS": "6000",
+            **addresses.bus_settings,
             "SHARDS": str(SHARDS),
             "MONGO_URI": addresses.mongo_uri,
             "MONGO_DATABASE": database,

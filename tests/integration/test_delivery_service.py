@@ -69,10 +69,7 @@ class Line:
     async def start(self) -> None:
         settings = {
             "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
-            "IDEMPOTENT_PRODUCER": "false",
-            "FETCH_MAX_WAIT_MS": "5",
-            # A killed consumer is missed after this long; 6 s is the least that brokers allow.
-            "SESSION_TIMEOUT_MS": "6000",
+            **self.addresses.bus_settings,
             "SHARDS": str(SHARDS),
             "MONGO_URI": self.addresses.mongo_uri,
             "MONGO_DATABASE": f"test_delivery_{os.getpid()}",

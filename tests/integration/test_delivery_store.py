@@ -14,6 +14,8 @@ from winnow.runtime.mongo import Mongo
 
 _NUMBERS = count()
 
+pytestmark = pytest.mark.one_bus
+
 
 @pytest.fixture
 async def mongo(servers: Addresses) -> AsyncIterator[Mongo]:

@@ -30,9 +30,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"rest of a picture"
 
 
 @pytest.fixture(scope="module")
-def addresses() -> Iterator[Addresses]:
+def addresses(bus: str) -> Iterator[Addresses]:
     # A bus of its own: another ingest in the same consumer group would take partitions away.
-    with running_stack() as stack:
+    with running_stack(bus) as stack:
         asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
         yield stack.addresses
 
@@ -98,9 +98,7 @@ class Place:
         ports = choose(["http", "ops", "grpc"], {})
         settings = {
             "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
-            "IDEMPOTENT_PRODUCER": "false",
-            "FETCH_MAX_WAIT_MS": "5",
-            "SESSION_TIMEOUT_MS": "6000",
+            **self.addresses.bus_settings,
             "SHARDS": str(SHARDS),
             "MONGO_URI": self.addresses.mongo_uri,
             "MONGO_DATABASE": self.database,

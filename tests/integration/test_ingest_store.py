@@ -16,6 +16,8 @@ from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.mongo import Mongo
 
+pytestmark = pytest.mark.one_bus
+
 
 @pytest.fixture
 async def mongo(servers: Addresses) -> AsyncIterator[Mongo]:

@@ -68,9 +68,7 @@ class Processes:
     def start_router(self) -> None:
         settings = {
             "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
-            "IDEMPOTENT_PRODUCER": "false",
-            "FETCH_MAX_WAIT_MS": "5",
-            "SESSION_TIMEOUT_MS": "6000",
+            **self.addresses.bus_settings,
             "SHARDS": str(SHARDS),
             "MONGO_URI": self.addresses.mongo_uri,
             "MONGO_DATABASE": DATABASE,

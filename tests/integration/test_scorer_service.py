@@ -68,8 +68,7 @@ def running(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> I
     ports = choose(["ops", "grpc"], {})
     settings = {
         "KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
-        "IDEMPOTENT_PRODUCER": "false",
-        "FETCH_MAX_WAIT_MS": "5",
+        **addresses.bus_settings,
         "SHARDS": str(SHARDS),
         "S3_ENDPOINT": addresses.s3_endpoint,
         "S3_ACCESS_KEY": addresses.s3_access_key,

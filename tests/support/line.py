@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaProducer
 
+from tests.support import buses
 from tests.support.eventually import eventually
 from tests.support.stack import running_stack
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -208,10 +209,12 @@ class RunningLine:
 
 @contextlib.contextmanager
 def running_line(
-    profiles: Mapping[str, str] | None = None, settings: Mapping[str, Mapping[str, str]] | None = None
+    profiles: Mapping[str, str] | None = None,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+    bus: str = buses.TANSU,
 ) -> Iterator[RunningLine]:
     """Run the line with simulators that do nothing wrong unless asked."""
-    with running_stack() as stack, tempfile.TemporaryDirectory(prefix="winnow-logs-") as logs:
+    with running_stack(bus) as stack, tempfile.TemporaryDirectory(prefix="winnow-logs-") as logs:
         asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
         chosen = profiles or {one: f"flawless-{one}" for one in PROVIDERS}
         line = Line(stack, LineOptions(profiles=chosen, settings=settings or {}))

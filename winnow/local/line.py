@@ -113,11 +113,6 @@ class Line:
         stack = self._stack.addresses
         settings = {
             "KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
-            # Tansu refuses aiokafka's InitProducerId and polls its fetches.
-            "IDEMPOTENT_PRODUCER": "false",
-            "FETCH_MAX_WAIT_MS": "5",
-            # Tansu gives a group its partitions after half the session time.
-            "SESSION_TIMEOUT_MS": "6000",
             "SHARDS": str(SHARDS),
             "MONGO_URI": stack.mongo_uri,
             "S3_ENDPOINT": stack.s3_endpoint,
@@ -125,7 +120,11 @@ class Line:
             "S3_SECRET_KEY": stack.s3_secret_key,
             "OPS_PORT": str(self._ports[f"{name}-ops"]),
         }
-        return settings | ({"GRPC_PORT": str(self._ports[f"{name}-grpc"])} if name in _GRPC else {})
+        return (
+            settings
+            | dict(stack.bus_settings)
+            | ({"GRPC_PORT": str(self._ports[f"{name}-grpc"])} if name in _GRPC else {})
+        )
 
     def _own(self, name: str) -> dict[str, str]:
         match name:

@@ -28,6 +28,19 @@ SEAWEED_PORTS: Final = (
 )
 PORT_NAMES: Final = (*SEAWEED_PORTS, "kafka", "mongo")
 OBJECTS: Final = "SeaweedFS"
+TANSU_SETTINGS: Final[Mapping[str, str]] = {
+    # It refuses aiokafka's InitProducerId and polls its fetches.
+    "IDEMPOTENT_PRODUCER": "false",
+    "FETCH_MAX_WAIT_MS": "5",
+    # It gives a group its partitions after half the session time.
+    "SESSION_TIMEOUT_MS": "6000",
+}
+KAFKA_SETTINGS: Final[Mapping[str, str]] = {
+    "IDEMPOTENT_PRODUCER": "true",
+    "FETCH_MAX_WAIT_MS": "500",
+    # The least that Apache Kafka allows: one machine has no network to be patient with.
+    "SESSION_TIMEOUT_MS": "6000",
+}
 FOREIGN: Final = ("AWS_", "WEED_", "SECANTUS")
 """Settings of the user's other servers, which these would take for their own."""
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -43,6 +43,8 @@ class Addresses:
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key: str
+    bus_settings: Mapping[str, str] = field(default_factory=lambda: dict(servers.TANSU_SETTINGS))
+    """Settings that every service needs on this bus, each name without its prefix."""
 
 
 class EmbeddedStack:
@@ -55,14 +57,16 @@ class EmbeddedStack:
         bus_engine: str = "s3",
         disk_min_bytes: int = DISK_MIN_BYTES,
         wanted_ports: Mapping[str, int] | None = None,
+        kafka_bootstrap: str = "",
     ) -> None:
         """Use a data directory, which is made if need be.
 
         ``bus_engine`` is ``s3``, or ``memory`` for topics that end with the stack; ``wanted_ports`` fixes ports by
-        the names of ``servers.PORT_NAMES``.
+        the names of ``servers.PORT_NAMES``. ``kafka_bootstrap`` is a running Apache Kafka, which then is the bus.
         """
         self.root = data_dir.resolve()
         self._engine = bus_engine
+        self._kafka_bootstrap = kafka_bootstrap
         self._wanted_ports = dict(wanted_ports or {})
         self._disk_min_bytes = disk_min_bytes
         self._lock: IO[str] | None = None
@@ -79,11 +83,12 @@ class EmbeddedStack:
         """Give the addresses of the running stack."""
         state = self.state()
         return Addresses(
-            kafka_bootstrap=f"{port_choice.HOST}:{self.ports['kafka']}",
+            kafka_bootstrap=self._kafka_bootstrap or f"{port_choice.HOST}:{self.ports['kafka']}",
             mongo_uri=f"mongodb://{port_choice.HOST}:{self.ports['mongo']}/?directConnection=true",
             s3_endpoint=f"http://{port_choice.HOST}:{self.ports['s3']}",
             s3_access_key=state["s3_access_key"],
             s3_secret_key=state["s3_secret_key"],
+            bus_settings=servers.KAFKA_SETTINGS if self._kafka_bootstrap else servers.TANSU_SETTINGS,
         )
 
     def state(self) -> dict[str, Any]:
@@ -133,13 +138,14 @@ class EmbeddedStack:
         )
         objects = servers.seaweed(self.root, self.ports, access_key, secret_key)
         documents = servers.secantus(self.root, self.ports)
-        bus = servers.tansu(self.root, self.ports, access_key, secret_key, self._engine)
         for process in (objects, documents):
             self._launch(process)
         objects.wait_ready(lambda: self._listens(objects, "s3"), _WITHIN_S)
         objects.wait_ready(self._buckets_made, _WITHIN_S)
-        self._launch(bus)
-        bus.wait_ready(lambda: self._listens(bus, "kafka"), _WITHIN_S)
+        if not self._kafka_bootstrap:
+            bus = servers.tansu(self.root, self.ports, access_key, secret_key, self._engine)
+            self._launch(bus)
+            bus.wait_ready(lambda: self._listens(bus, "kafka"), _WITHIN_S)
         documents.wait_ready(lambda: self._listens(documents, "mongo"), _WITHIN_S)
 
     def _launch(self, process: Managed) -> None:
