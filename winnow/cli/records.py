@@ -68,14 +68,17 @@ class Reading:
     async def begin(self) -> None:
         """Find the partitions and their first records; raises Trouble when none of the topics exists."""
         present = await self._consumer.topics()
-        lanes = [
-            TopicPartition(topic, partition)
-            for topic in self._topics
-            if topic in present
-            for partition in sorted(self._consumer.partitions_for_topic(topic) or ())
-        ]
-        if not lanes:
+        firsts = [TopicPartition(topic, 0) for topic in self._topics if topic in present]
+        if not firsts:
             raise Trouble(f"There is no topic {' or '.join(self._topics)}; run `winnow topics apply`.")
+        # The partitions of a topic are known once the consumer reads one of them; a question brings the answer.
+        self._consumer.assign(firsts)
+        await self._consumer.beginning_offsets(firsts)
+        lanes = [
+            TopicPartition(first.topic, partition)
+            for first in firsts
+            for partition in sorted(self._consumer.partitions_for_topic(first.topic) or ())
+        ]
         starts = await self._consumer.beginning_offsets(lanes)
         self.next_offsets = {(lane.topic, lane.partition): starts[lane] for lane in lanes}
 
