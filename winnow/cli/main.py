@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from winnow.cli import audit, dlq, keys, tasks, topics, up
+from winnow.cli import audit, dlq, keys, profiles, score, tasks, topics, up
 
 app = typer.Typer(
     name="winnow",
@@ -27,6 +27,8 @@ app.command("down")(up.down)
 app.command("demo")(up.demo)
 app.command("submit")(tasks.submit)
 app.command("watch")(tasks.watch)
+app.command("score")(score.score)
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(topics.app, name="topics")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dlq.app, name="dlq")

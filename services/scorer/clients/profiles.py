@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from services.scorer.clients.rules import CelRules, RuleInvalid
 from services.scorer.domain.measures import DECODABLE, TIERS
@@ -163,11 +164,7 @@ def load_profiles(directory: Path, rules: CelRules) -> ProfileCatalog:
     """Read every ``*.yaml`` of a directory; raises ProfileInvalid, naming the file."""
     profiles: dict[tuple[str, int], Profile] = {}
     for path in sorted(directory.glob("*.yaml")):
-        try:
-            profile = parse_profile(path.read_text(encoding="utf-8"), rules)
-        except (OSError, yaml.YAMLError, ValidationError, RuleInvalid) as error:
-            msg = f"{path.name}: {error}"
-            raise ProfileInvalid(msg) from error
+        profile = read_profile(path, rules)
         if (profile.name, profile.version) in profiles:
             msg = f"{path.name}: version {profile.version} of {profile.name} exists already"
             raise ProfileInvalid(msg)
@@ -176,6 +173,25 @@ def load_profiles(directory: Path, rules: CelRules) -> ProfileCatalog:
         msg = "there is no profile"
         raise ProfileInvalid(msg)
     return ProfileCatalog(list(profiles.values()))
+
+
+def read_profile(path: Path, rules: CelRules) -> Profile:
+    """Read one file; raises ProfileInvalid, naming the file and each fault."""
+    try:
+        return parse_profile(path.read_text(encoding="utf-8"), rules)
+    except ValidationError as error:
+        faults = "; ".join(_fault(one) for one in error.errors())
+        msg = f"{path.name}: {faults}"
+        raise ProfileInvalid(msg) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RuleInvalid) as error:
+        msg = f"{path.name}: {error}"
+        raise ProfileInvalid(msg) from error
+
+
+def _fault(error: ErrorDetails) -> str:
+    place = ".".join(str(step) for step in error["loc"])
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
 
 
 def parse_profile(text: str, rules: CelRules) -> Profile:

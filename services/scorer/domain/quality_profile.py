@@ -44,6 +44,18 @@ class Mapping:
         scaled = self.h * (self.a + self.s / (1.0 + math.exp(exponent)))
         return round(max(0.0, min(SCORE_MAX, scaled)), 2)
 
+    @property
+    def rises(self) -> bool:
+        """Tell whether a larger raw value is the better one."""
+        return self.s > 0
+
+    def raw_at(self, score: float) -> float | None:
+        """Give the raw value that has this score; None where no raw value has it."""
+        if self.exactly is not None:
+            return self.exactly
+        share = (score / self.h - self.a) / self.s
+        return self.x0 + self.w * math.log(share / (1.0 - share)) if 0.0 < share < 1.0 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:

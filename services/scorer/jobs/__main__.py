@@ -1,0 +1,83 @@
+"""``python -m services.scorer.jobs``: reads the arguments, prints one JSON line per result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from services.scorer.clients.profiles import BUILT_IN, ProfileInvalid, load_profiles, read_profile
+from services.scorer.clients.rules import CelRules
+from services.scorer.jobs.desk import Desk, find_profile
+from services.scorer.jobs.picture_report import report
+from winnow.contracts.errors import Refused
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do one job; 0 even when a picture or profile is found wrong, 2 when the job itself cannot be done."""
+    given = _parser().parse_args(argv)
+    try:
+        for line in given.job(given):
+            _write(line)
+    except (Refused, ProfileInvalid, OSError) as error:
+        _write({"error": str(error)})
+        return 2
+    return 0
+
+
+def score(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure and judge every picture."""
+    desk = Desk()
+    profile = find_profile(given.profile, given.profiles_dir)
+    for path in given.images:
+        yield report(desk, profile, path, shapes=given.shapes)
+
+
+def check(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Read every profile file and say what is wrong with it."""
+    for path in given.files:
+        line: dict[str, Any] = {"file": str(path), "valid": True}
+        try:
+            profile = read_profile(path, CelRules())
+        except ProfileInvalid as error:
+            yield line | {"valid": False, "problem": str(error)}
+        else:
+            rules = len(profile.rules)
+            counts = {"dimensions": len(profile.dimensions), "rules": rules}
+            yield line | {"name": profile.name, "version": profile.version, "sha256": profile.sha256} | counts
+
+
+def listed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Name every profile version there is."""
+    for profile in load_profiles(given.profiles_dir, CelRules()).all():
+        yield {"name": profile.name, "version": profile.version, "sha256": profile.sha256}
+
+
+def _write(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.scorer.jobs", description=__doc__)
+    jobs = parser.add_subparsers(required=True)
+    scoring = jobs.add_parser("score", help=score.__doc__)
+    scoring.add_argument("images", nargs="+", type=Path)
+    scoring.add_argument("--profile", required=True, help="a name, name@version or a YAML file")
+    scoring.add_argument("--shapes", action="store_true", help="add what was found where, for drawing")
+    scoring.set_defaults(job=score)
+    checking = jobs.add_parser("check", help=check.__doc__)
+    checking.add_argument("files", nargs="+", type=Path)
+    checking.set_defaults(job=check)
+    listing = jobs.add_parser("profiles", help=listed.__doc__)
+    listing.set_defaults(job=listed)
+    for each in (scoring, listing):
+        each.add_argument("--profiles-dir", type=Path, default=BUILT_IN)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""`winnow score` and `winnow profiles`: the real jobs on real pictures; the table, the JSON and the drawing say the same."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from services.scorer.clients.profiles import BUILT_IN
+from tests.unit.scorer.photographs import blurred, png, portrait
+from winnow.cli.main import app
+from winnow.cli.score import REJECTED
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments), terminal_width=200)
+    assert "Traceback" not in result.output
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "clean.png").write_bytes(png(portrait()))
+    (folder / "soft.png").write_bytes(png(blurred(portrait(), 2)))
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    return folder
+
+
+def test_scores_as_json_name_units_limits_and_reasons(pictures: Path) -> None:
+    names = [str(pictures / name) for name in ("clean.png", "soft.png", "broken.jpg")]
+    code, text = run("score", "--profile", "headshot", "--json", *names)
+    assert code == REJECTED
+    clean, soft, broken = (json.loads(line) for line in text.splitlines())
+    assert [one["passed"] for one in (clean, soft, broken)] == [True, False, False]
+    sharpness = {one["name"]: one for one in soft["dimensions"]}["sharpness"]
+    assert sharpness["raw"] < sharpness["limit"] == 0.6
+    assert (sharpness["limit_is"], sharpness["tier"], sharpness["passed"]) == ("at least", 1, False)
+    assert sharpness["unit"]
+    assert {one["tier"] for one in soft["dimensions"]} == {1, 2, 3}
+    assert "shapes" not in soft
+    assert broken["width"] == 0
+    assert all(not one["passed"] for one in broken["dimensions"])
+
+
+def test_table_says_why_and_the_drawing_shows_face_and_verdict(pictures: Path, tmp_path: Path) -> None:
+    target = tmp_path / "drawn" / "soft.png"
+    code, text = run("score", str(pictures / "soft.png"), "--profile", "headshot", "--annotated", str(target))
+    assert code == REJECTED
+    assert "does not pass headshot@" in text
+    assert "at least 0.6 is needed" in text
+    drawn = Image.open(io.BytesIO(target.read_bytes())).convert("RGB")
+    original = Image.open(pictures / "soft.png").convert("RGB").resize((1024, 1024))
+    assert drawn.width > drawn.height == 1024
+    # The yellow box round the face, and nothing drawn in the corner furthest from it.
+    colours = {colour for _, colour in drawn.getcolors(1 << 24)}
+    assert (255, 205, 60) in colours
+    corner = (900, 900, 1000, 1000)
+    assert (
+        sum(
+            abs(a - b)
+            for a, b in zip(drawn.crop(corner).tobytes(), original.crop(corner).tobytes(), strict=True)
+        )
+        < 30_000
+    )
+
+
+def test_several_pictures_are_drawn_into_a_directory_broken_ones_too(pictures: Path, tmp_path: Path) -> None:
+    names = [str(pictures / name) for name in ("clean.png", "broken.jpg")]
+    code, text = run("score", "--profile", "headshot", "--annotated", str(tmp_path / "all"), *names)
+    assert code == REJECTED
+    assert {file.name for file in (tmp_path / "all").iterdir()} == {
+        "clean.annotated.png",
+        "broken.annotated.png",
+    }
+    assert text.count("not assessed:") == 0
+    assert "decodable" in text
+
+
+def test_what_cannot_be_scored_is_said_in_a_sentence(pictures: Path) -> None:
+    for arguments, said in (
+        (["score", str(pictures / "absent.png")], "There is no file"),
+        (
+            ["score", str(pictures / "clean.png"), "--profile", "nobody"],
+            "This quality profile version does not exist.",
+        ),
+        (["score", str(pictures / "clean.png"), "--profile", "absent.yaml"], "absent.yaml"),
+    ):
+        result = CliRunner().invoke(app, arguments, terminal_width=200)
+        assert result.exit_code == 1
+        assert said in result.output
+
+
+def test_profile_files_are_checked_as_the_scorer_does(tmp_path: Path) -> None:
+    built_in = BUILT_IN / "headshot.yaml"
+    assert run("profiles", "check", str(built_in))[0] == 0
+    wrong = tmp_path / "mine.yaml"
+    wrong.write_text(built_in.read_text().replace("noise.raw < 4.0", "nois.raw < 4.0"))
+    code, text = run("profiles", "check", str(wrong), str(built_in))
+    assert code == 1
+    assert "wrong mine.yaml: rule soft_and_noisy: nois.raw: did you mean noise.raw?" in text
+    assert "valid" in text
+    assert "1 of 2 profiles cannot be used." in text
+
+
+def test_profiles_are_listed_with_their_versions() -> None:
+    code, text = run("profiles", "list", "--json")
+    assert code == 0
+    assert {"headshot", "product", "general"} <= {one["name"] for one in json.loads(text)}

@@ -1,0 +1,123 @@
+"""`winnow score`: what the scorer finds in pictures on this machine, as a table and as an annotated picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from winnow.cli.annotate import annotate
+from winnow.cli.desk import run_job
+from winnow.cli.options import Json
+from winnow.cli.trouble import Trouble, command, out
+
+REJECTED: Final = 3
+"""Exit status when every picture was scored and at least one did not pass."""
+_STATUSES: Final = {
+    "failure_to_assess": "not assessed",
+    "not_applicable": "not asked",
+    "unavailable": "unavailable",
+}
+_LIMIT_SIGNS: Final = {"at least": "≥", "at most": "≤", "exactly": "="}
+
+
+@command
+def score(
+    images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG or WebP.")],
+    *,
+    profile: Annotated[
+        str, typer.Option(help="A profile's name, name@version, or a profile file (.yaml).")
+    ] = "general",
+    annotated: Annotated[
+        Path | None,
+        typer.Option(help="Write the annotated picture here (PNG); with several pictures, a directory."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score pictures with the scorer's own measures; exits with 3 when one does not pass."""
+    missing = [image for image in images if not image.is_file()]
+    if missing:
+        raise Trouble(f"There is no file {missing[0]}.")
+    rejected = 0
+    shapes = ["--shapes"] if annotated else []
+    for line in run_job("score", "--profile", profile, *shapes, "--", *(str(image) for image in images)):
+        rejected += not line["passed"]
+        if annotated:
+            target = _target(annotated, line["image"], several=len(images) > 1)
+            drawn = annotate(Path(line["image"]).read_bytes(), line)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(drawn)
+            line["annotated"] = str(target)
+        if as_json:
+            out.print(json.dumps(line), soft_wrap=True, markup=False)
+        else:
+            _print(line)
+    if rejected:
+        raise typer.Exit(REJECTED)
+
+
+def _target(annotated: Path, image: str, *, several: bool) -> Path:
+    return annotated / f"{Path(image).stem}.annotated.png" if several or annotated.is_dir() else annotated
+
+
+def _print(line: dict[str, Any]) -> None:
+    verdict = "[bold green]passes[/]" if line["passed"] else "[bold red]does not pass[/]"
+    size = f"{line['width']} x {line['height']}" if line["width"] else "not decoded"
+    out.print(
+        f"\n[bold]{escape(line['image'])}[/] ({size}) {verdict} {line['profile']}, score {line['score']:.1f}"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("tier", "dimension", "value", "limit", "score", "at least", "verdict"):
+        justify: Any = "right" if column in ("value", "score", "at least") else "left"
+        table.add_column(column, justify=justify, no_wrap=True)
+    table.add_column("unit", style="dim", no_wrap=True, overflow="ellipsis")
+    for one in line["dimensions"]:
+        table.add_row(
+            str(one["tier"]),
+            one["name"],
+            number(one["raw"]),
+            limit_of(one),
+            "-" if one["score"] is None else f"{one['score']:.0f}",
+            f"{one['threshold']:.0f}",
+            _verdict(one),
+            escape(one["unit"]),
+        )
+    out.print(table)
+    missed = [one for one in line["dimensions"] if not one["passed"]]
+    # What does not decode fails everywhere; once is enough to say it.
+    for one in missed if line["width"] else missed[:1]:
+        colour = "red" if one["required"] else "yellow"
+        out.print(f"[{colour}]{one['name']}[/]: {escape(sentence(one))}", soft_wrap=True)
+    if "annotated" in line:
+        out.print(f"annotated: {line['annotated']}", soft_wrap=True)
+
+
+def number(raw: float | None) -> str:
+    """Write a measured value with four significant digits; a dash for none."""
+    return "-" if raw is None else f"{raw:.4g}"
+
+
+def limit_of(one: dict[str, Any]) -> str:
+    """Write the limit of a dimension, as in ``≥ 0.6``; nothing for a rule."""
+    return "" if one["limit"] is None else f"{_LIMIT_SIGNS[one['limit_is']]} {number(one['limit'])}"
+
+
+def sentence(one: dict[str, Any]) -> str:
+    """Say why a dimension did not pass."""
+    if one["status"] != "ok":
+        return f"{_STATUSES[one['status']]}: {one['reason']}"
+    if one["limit"] is None or "reason" in one["evidence"]:
+        return str(one["reason"])
+    return f"{number(one['raw'])} {one['unit']}, {one['limit_is']} {number(one['limit'])} is needed"
+
+
+def _verdict(one: dict[str, Any]) -> str:
+    if one["passed"]:
+        return "[green]pass[/]"
+    if one["status"] != "ok":
+        return f"[yellow]{_STATUSES[one['status']]}[/]"
+    return "[red]fail[/]" if one["required"] else "[yellow]fail, optional[/]"
