@@ -17,6 +17,7 @@ from winnow.cli.trouble import Trouble, command, out
 
 REJECTED: Final = 3
 """Exit status when every picture was scored and at least one did not pass."""
+_WIDTH_FOR_UNITS: Final = 120
 _STATUSES: Final = {
     "failure_to_assess": "not assessed",
     "not_applicable": "not asked",
@@ -67,14 +68,16 @@ def _target(annotated: Path, image: str, *, several: bool) -> Path:
 def _print(line: dict[str, Any]) -> None:
     verdict = "[bold green]passes[/]" if line["passed"] else "[bold red]does not pass[/]"
     size = f"{line['width']} x {line['height']}" if line["width"] else "not decoded"
-    out.print(
-        f"\n[bold]{escape(line['image'])}[/] ({size}) {verdict} {line['profile']}, score {line['score']:.1f}"
+    title = (
+        f"[bold]{escape(line['image'])}[/] ({size}) {verdict} {line['profile']}, score {line['score']:.1f}"
     )
+    out.print(f"\n{title}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("tier", "dimension", "value", "limit", "score", "at least", "verdict"):
         justify: Any = "right" if column in ("value", "score", "at least") else "left"
         table.add_column(column, justify=justify, no_wrap=True)
-    table.add_column("unit", style="dim", no_wrap=True, overflow="ellipsis")
+    if out.width >= _WIDTH_FOR_UNITS:
+        table.add_column("unit", style="dim", no_wrap=True)
     for one in line["dimensions"]:
         table.add_row(
             str(one["tier"]),
@@ -84,7 +87,7 @@ def _print(line: dict[str, Any]) -> None:
             "-" if one["score"] is None else f"{one['score']:.0f}",
             f"{one['threshold']:.0f}",
             _verdict(one),
-            escape(one["unit"]),
+            *([escape(one["unit"])] if out.width >= _WIDTH_FOR_UNITS else []),
         )
     out.print(table)
     missed = [one for one in line["dimensions"] if not one["passed"]]
