@@ -19,13 +19,13 @@ def measure_bytes(content: bytes, wanted: frozenset[str], models: Models) -> Mea
 
     What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
     """
+    known = [name for name in DIMENSIONS if name in wanted]
     try:
-        picture = decode(content)
+        picture = decode(content, luminance_only=not any(DIMENSIONS[name].sees_colour for name in known))
     except NotDecodable as error:
         return _not_decodable(wanted, error.reason)
     except (cv2.error, MemoryError):
         return _not_decodable(wanted, "decoder_failed")
-    known = [name for name in DIMENSIONS if name in wanted]
     look = Look(picture, models, frozenset(DIMENSIONS[name].follows for name in known))
     taken = [_take(name, look) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
@@ -46,5 +46,5 @@ def _take(name: str, look: Look) -> Measurement:
             return unavailable(name, "model_missing", {"model": model, "remedy": remedy})
     try:
         return DIMENSIONS[name].take(look)
-    except (cv2.error, ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
+    except (NotDecodable, cv2.error, ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
         return failed(name, "measure_failed", {"error": type(error).__name__})

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from services.scorer.clients.model_set import Models
 
 _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_KEPT_BLOCK_BYTES: Final = 32 * 1024**2
 
 
 class _Loaded:
@@ -36,7 +39,16 @@ def prepare(memory_max_bytes: int, picture_timeout_s: float) -> None:
     os.putenv("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (memory_max_bytes, memory_max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _keep_freed_memory()
     _load(picture_timeout_s)
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator keep the pixels' memory for the next picture: faulting it in anew costs 0.3 ms a megapixel."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, 4 * _KEPT_BLOCK_BYTES)
 
 
 def _load(picture_timeout_s: float) -> None:

@@ -17,7 +17,8 @@ class Dimension:
     """A dimension that can be measured.
 
     ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
-    ``take`` is then not called. ``follows`` makes the regional measures look where this dimension looks.
+    ``take`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
+    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Dimension:
     take: Take
     needs: tuple[str, ...] = ()
     follows: Region = Region.frame
+    sees_colour: bool = True
 
 
 def ok(name: str, raw: float, evidence: Evidence | None = None) -> Measurement:

@@ -56,9 +56,9 @@ def _sharpness(look: Look) -> Measurement:
     evidence: Evidence = {
         "region": "face" if face else "frame",
         "method": found.method,
-        "lap_ten": round(found.lap_ten, 5),
-        "tenengrad": round(found.tenengrad, 2),
     }
+    if found.tenengrad is not None:
+        evidence = {**evidence, "tenengrad": round(found.tenengrad, 2)}
     return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
 
 
@@ -114,11 +114,11 @@ def _near_duplicate(look: Look) -> Measurement:
 
 
 TECHNICAL: Final = table(
-    Dimension(DECODABLE, 1, "1 decoded whole, 0 not", _decodable),
-    Dimension(RESOLUTION, 1, "pixels of the short side that carry detail", _resolution),
-    Dimension(SHARPNESS, 1, "ratio of fine to coarse structure", _sharpness),
-    Dimension(BLOCKINESS, 1, "ratio of steps on the 8-pixel grid to others", _blockiness),
-    Dimension(NOISE, 1, "grey levels, standard deviation", _noise),
-    Dimension(EXPOSURE, 1, "multiple of the worst limit", _exposure),
-    Dimension(NEAR_DUPLICATE, 1, "1; the hash is evidence", _near_duplicate),
+    Dimension(DECODABLE, 1, "1 decoded whole, 0 not", _decodable, sees_colour=False),
+    Dimension(RESOLUTION, 1, "pixels of the short side that carry detail", _resolution, sees_colour=False),
+    Dimension(SHARPNESS, 1, "ratio of fine to coarse structure", _sharpness, sees_colour=False),
+    Dimension(BLOCKINESS, 1, "ratio of steps on the 8-pixel grid to others", _blockiness, sees_colour=False),
+    Dimension(NOISE, 1, "grey levels, standard deviation", _noise, sees_colour=False),
+    Dimension(EXPOSURE, 1, "multiple of the worst limit", _exposure, sees_colour=False),
+    Dimension(NEAR_DUPLICATE, 1, "1; the hash is evidence", _near_duplicate, sees_colour=False),
 )
