@@ -53,7 +53,9 @@ class Picture:
     Of a JPEG that was decoded for its luminance alone, the colours are decoded when they are first asked for.
     """
 
-    def __init__(self, grey: NDArray[np.uint8], bgr: Callable[[], NDArray[np.uint8]], content_type: str) -> None:
+    def __init__(
+        self, grey: NDArray[np.uint8], bgr: Callable[[], NDArray[np.uint8]], content_type: str
+    ) -> None:
         """Take the grey pixels, and what gives the coloured ones (BGR)."""
         self.grey = grey
         self.content_type = content_type
@@ -98,7 +100,9 @@ def decode(content: bytes, *, luminance_only: bool = False) -> Picture:
         _check_png(content)
     if luminance_only and header.has_luminance:
         grey = _pixels(content, header, cv2.IMREAD_GRAYSCALE)
-        return Picture(grey, lambda: _opaque_bgr(_pixels(content, header, cv2.IMREAD_COLOR)), header.content_type)
+        return Picture(
+            grey, lambda: _opaque_bgr(_pixels(content, header, cv2.IMREAD_COLOR)), header.content_type
+        )
     flags = cv2.IMREAD_UNCHANGED if header.has_alpha else cv2.IMREAD_COLOR
     bgr = _opaque_bgr(_pixels(content, header, flags))
     grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)

@@ -46,5 +46,12 @@ def _take(name: str, look: Look) -> Measurement:
             return unavailable(name, "model_missing", {"model": model, "remedy": remedy})
     try:
         return DIMENSIONS[name].take(look)
-    except (NotDecodable, cv2.error, ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
+    except (
+        NotDecodable,
+        cv2.error,
+        ValueError,
+        ArithmeticError,
+        MemoryError,
+        np.linalg.LinAlgError,
+    ) as error:
         return failed(name, "measure_failed", {"error": type(error).__name__})
