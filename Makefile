@@ -43,6 +43,8 @@ lock: $(UV) ## pin every dependency again
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
 	$(subst pyproject.toml,requirements/task_queues.in,$(COMPILE)) -o requirements/task_queues.lock
 	for service in $(SERVICES); do $(COMPILE) --extra $$service -o requirements/$$service.lock; done
+	$(UV) pip compile requirements/bench.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
+		--custom-compile-command "make lock" -o requirements/bench.lock
 
 fmt: setup ## format
 	$(BIN)/ruff format .
@@ -95,6 +97,12 @@ simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a 
 bench: bench-gate bench-line bench-lean ## every benchmark; results in build/bench
 bench-gate: setup ## what the gate finds, against the recorded truth of the defects
 	$(BIN)/python -m tests.bench.gate
+bench-scorer: setup build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.scorer
+build/bench-venv/.installed: requirements/bench.lock | $(STAMP)
+	test -x build/bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) build/bench-venv
+	$(UV) pip sync --quiet --python build/bench-venv/bin/python --require-hashes requirements/bench.lock
+	touch $@
 bench-line: setup ## the whole line with an instant provider
 	$(BIN)/python -m tests.bench.line
 bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts

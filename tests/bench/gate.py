@@ -151,7 +151,7 @@ def main() -> None:
             f"false rejections, {name} (n={len(good)})",
             sum(not one.passed for one in good) / len(good),
             "share",
-            at_most=0.05,
+            at_most=0.02,
         )
     before = [one for one in judged if one.defect is Defect.truncated]
     report.add(

@@ -39,11 +39,11 @@ def prepare(memory_max_bytes: int, picture_timeout_s: float) -> None:
     os.putenv("OMP_NUM_THREADS", "1")
     resource.setrlimit(resource.RLIMIT_AS, (memory_max_bytes, memory_max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _keep_freed_memory()
+    keep_freed_memory()
     _load(picture_timeout_s)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the allocator keep the pixels' memory for the next picture: faulting it in anew costs 0.3 ms a megapixel."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
