@@ -117,7 +117,7 @@ def noise(grey: Grey) -> float:
     # Rows of tiles that were no neighbours meet at these lines.
     inner = residual.reshape(-1, _TILE, width)
     inner[:, 0], inner[:, -1] = inner[:, 1], inner[:, -2]
-    strength = _tile_means(residual).reshape(-1)
+    strength = _tile_means(residual.astype(np.uint8, copy=False)).reshape(-1)
     level = _tile_means(seen).reshape(-1)
     # Tiles near black or white lose half of their noise to clipping.
     usable = (level > 12) & (level < 243)
@@ -206,7 +206,7 @@ def _loss(tile: Grey, factor: int) -> float:
     small_size = (max(1, width // factor), max(1, height // factor))
     small = cv2.resize(tile, small_size, interpolation=cv2.INTER_AREA).astype(np.float32)
     again = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return float(cv2.norm(again, tile.astype(np.float32), cv2.NORM_L2SQR)) / (width * height)
+    return float(cv2.norm(again, tile.astype(np.float32), cv2.NORM_L2SQR)) / float(width * height)
 
 
 def _at_most(grey: Grey, side_max: int) -> Grey:
