@@ -46,12 +46,11 @@ class Sharpness:
     ``ratio`` is the smallest over four directions of the energy of second to first differences, so that motion
     blur shows in its own direction. Clean photographs 0.99..5.9 (median 2.8); Gaussian sigma 1.5 at most 0.39,
     11 px motion median 0.32, 3x upscaled at most 0.50. Where noise drowns the fine structure, ``method`` is
-    ``tenengrad`` and the ratio follows ``tenengrad``, the mean Sobel magnitude (None where it was not needed).
+    ``tenengrad`` and the ratio follows the mean Sobel magnitude.
     """
 
     ratio: float
     method: str
-    tenengrad: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def sharpness(grey: Grey, noise_sigma: float) -> Sharpness:
         # Noise drowns the fine structure: only the strength of edges still tells sharp from blurred.
         tenengrad = _tenengrad(grey)
         ratio = _DIRECTION_AT_LIMIT * max(0.0, tenengrad - 5 * noise_sigma) / _TENENGRAD_AT_LIMIT
-        return Sharpness(ratio, "tenengrad", tenengrad)
+        return Sharpness(ratio, "tenengrad")
     return Sharpness(ratio, "direction_ratio")
 
 

@@ -53,12 +53,7 @@ def _resolution(look: Look) -> Measurement:
 def _sharpness(look: Look) -> Measurement:
     face = look.face_sharpness
     found = face or classic.sharpness(look.picture.grey, look.noise)
-    evidence: Evidence = {
-        "region": "face" if face else "frame",
-        "method": found.method,
-    }
-    if found.tenengrad is not None:
-        evidence = {**evidence, "tenengrad": round(found.tenengrad, 2)}
+    evidence: Evidence = {"region": "face" if face else "frame", "method": found.method}
     return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
 
 
