@@ -94,7 +94,7 @@ test-e2e: setup ## all services and the simulators
 simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a count, or A..B
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
-bench: bench-gate bench-line bench-lean ## every benchmark; results in build/bench
+bench: bench-gate bench-line bench-lean bench-scorer ## every benchmark; results in build/bench
 bench-gate: setup ## what the gate finds, against the recorded truth of the defects
 	$(BIN)/python -m tests.bench.gate
 bench-scorer: setup build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers

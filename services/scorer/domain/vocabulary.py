@@ -39,7 +39,7 @@ _FACE: Final = _numbers("presence", "detection", "inter_eye_px", "face_detail")
 EVIDENCE: Final[Schema] = {
     measures.DECODABLE: {"content_type": Type.text},
     measures.RESOLUTION: _numbers("width", "height", "effective_scale"),
-    measures.SHARPNESS: {"region": Type.text, "method": Type.text},
+    measures.SHARPNESS: _numbers("noise_taken_off") | {"region": Type.text, "method": Type.text},
     measures.EXPOSURE: _numbers("highlight", "mean", "dark_share", "bright_share") | {"region": Type.text},
     measures.NEAR_DUPLICATE: {measures.PERCEPTUAL_HASH: Type.text},
     measures.FACE_COUNT: _numbers("confidence"),

@@ -80,7 +80,7 @@ def test_a_wrong_rule_or_guard_is_refused_by_name_with_a_suggestion() -> None:
         parse_profile(yaml.safe_dump(document), RULES)
     with pytest.raises(ValidationError, match=r"no dimension sharpnes is measured: did you mean sharpness\?"):
         parse_profile(MINIMAL.replace("sharpness", "sharpnes"), RULES)
-    for guard, meant in (("tenengrd", "tenengrad"), ("region", "reg|there is")):
+    for guard, meant in (("noise_takn_off", "noise_taken_off"), ("region", "reg|there is")):
         guarded = MINIMAL.replace("0.2}}", f"0.2}}, guards: [{{evidence: {guard}, minimum: 1}}]}}")
         with pytest.raises(ValidationError, match=rf"shows no number {guard}: .*({meant})"):
             parse_profile(guarded, RULES)

@@ -53,7 +53,11 @@ def _resolution(look: Look) -> Measurement:
 def _sharpness(look: Look) -> Measurement:
     face = look.face_sharpness
     found = face or classic.sharpness(look.picture.grey, look.noise)
-    evidence: Evidence = {"region": "face" if face else "frame", "method": found.method}
+    evidence: Evidence = {
+        "region": "face" if face else "frame",
+        "method": found.method,
+        "noise_taken_off": round(look.noise, 3),
+    }
     return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
 
 
