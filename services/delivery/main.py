@@ -132,7 +132,7 @@ def _links(service: Service, settings: DeliverySettings, parts: Parts) -> Object
     )
 
     async def close() -> None:
-        links.close()
+        await links.close()
 
     service.add_close(close)
     return links

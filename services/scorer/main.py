@@ -82,7 +82,7 @@ def build(settings: ScorerSettings) -> Service:
 
     async def close() -> None:
         pool.stop()
-        objects.close()
+        await objects.close()
 
     service.add_start(start_pool)
     service.add_start(objects_ready)

@@ -198,7 +198,7 @@ async def line(servers: Addresses, tmp_path: Path) -> AsyncIterator[Line]:
             server.should_exit = True
             await serving
             listener.close()
-            objects.close()
+            await objects.close()
         assert code == 0, made.log.read_text()
 
 

@@ -56,7 +56,7 @@ async def write(stack: EmbeddedStack) -> None:
     mongo.close()
     objects = objects_of(stack)
     await objects.put("winnow-outputs", "kept.txt", b"kept", "text/plain")
-    objects.close()
+    await objects.close()
 
 
 async def read(stack: EmbeddedStack) -> None:
@@ -74,7 +74,7 @@ async def read(stack: EmbeddedStack) -> None:
     mongo.close()
     objects = objects_of(stack)
     assert await objects.get("winnow-outputs", "kept.txt", 100) == b"kept"
-    objects.close()
+    await objects.close()
 
 
 def sockets_of(ports: Mapping[str, int]) -> Iterator[Path]:
@@ -138,7 +138,7 @@ def test_an_expired_link_is_refused_also_where_a_proxy_and_other_stores_are_set(
                 return (await http.get(link)).status_code == 403
 
             await eventually(refused, within_s=15, every_s=0.2)
-        objects.close()
+        await objects.close()
 
     stack = EmbeddedStack(tmp_path, bus_engine="memory")
     with monkeypatch.context() as surroundings:

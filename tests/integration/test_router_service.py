@@ -269,7 +269,7 @@ async def others(addresses: Addresses) -> AsyncIterator[Others]:
     finally:
         await consumer.stop()
         await producer.stop()
-        objects.close()
+        await objects.close()
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ async def test_a_funded_task_is_selected_and_its_candidates_lie_in_the_private_b
     for one in selected["selected"]:
         body = await objects.get(BUCKET, one["stored"]["key"], 50_000_000)
         assert hashlib.sha256(body).hexdigest() == one["stored"]["sha256"]
-    objects.close()
+    await objects.close()
     sequences = [one["sequence"] for one in others.of(order.task_id)]
     assert sequences == list(range(1, len(sequences) + 1))
 

@@ -93,7 +93,7 @@ def running(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> I
 async def objects(addresses: Addresses) -> AsyncIterator[Objects]:
     store = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
     yield store
-    store.close()
+    await store.close()
 
 
 async def upload(objects: Objects, index: int, content: bytes) -> GeneratedCandidate:

@@ -53,7 +53,7 @@ def connect(service: Service, settings: ServiceSettings) -> Parts:
 
     async def close() -> None:
         mongo.close()
-        objects.close()
+        await objects.close()
 
     service.add_start(mongo_ready)
     service.add_start(objects_ready)
