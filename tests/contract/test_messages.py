@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.check_breaking import schema_breaks
-from winnow.contracts.envelope import Recorded
+from winnow.contracts.envelope import Event, Recorded
 from winnow.contracts.events import TASK_EVENTS
 from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS, TaskState, next_state
 from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, route
@@ -103,3 +103,23 @@ def test_the_schema_check_lets_additions_pass() -> None:
     schema["$defs"]["TaskSettled"]["properties"]["note"] = {"type": "string", "default": ""}
     schema["$defs"]["TaskArchived"] = {"type": "object", "properties": {}}
     assert schema_breaks(SCHEMA, schema) == []
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)
+def test_the_text_of_a_message_is_its_document(path: Path) -> None:
+    model = MESSAGES[path.parent.name.rpartition(".v")[0]]
+    recorded = Recorded.from_document(json.loads(path.read_text()), model)
+    assert json.loads(recorded.text()) == recorded.to_document()
+    assert Recorded.from_text(recorded.text(), model) == recorded
+
+
+def test_a_field_that_envelope_and_message_share_is_the_message_s() -> None:
+    class Opened(Event):
+        type: str = "opened"
+        version: int = 1
+        correlation_id: str
+
+    envelope = Recorded.from_document(json.loads(GOLDEN[0].read_text()), Event).envelope
+    recorded = Recorded(envelope, Opened(correlation_id="its own"))
+    assert recorded.text().count('"correlation_id"') == 1
+    assert json.loads(recorded.text()) == recorded.to_document()

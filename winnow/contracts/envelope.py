@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -79,6 +79,12 @@ class Envelope(Value):
     traceparent: str | None = None
 
 
+@cache
+def _shared_with(model: type[Message]) -> set[str] | None:
+    """Name the envelope's fields that a message has too; in the flat form the message's win."""
+    return set(Envelope.model_fields) & set(model.model_fields) or None
+
+
 M = TypeVar("M", bound=Message)
 
 
@@ -98,6 +104,16 @@ class Recorded(Generic[M]):
         """Read the flat form; raises pydantic's ValidationError when it does not fit ``model``."""
         return cls(Envelope.model_validate(document), model.model_validate(document))
 
+    def text(self) -> str:
+        """Give the JSON text of the flat form."""
+        envelope = self.envelope.model_dump_json(exclude=_shared_with(type(self.message)))
+        return f"{envelope[:-1]},{self.message.model_dump_json()[1:]}"
+
+    @classmethod
+    def from_text(cls, text: bytes | str, model: type[M]) -> Self:
+        """Read JSON text; raises pydantic's ValidationError when it is not JSON or does not fit ``model``."""
+        return cls(Envelope.model_validate_json(text), model.model_validate_json(text))
+
     def encode(self) -> bytes:
         """Give the bytes that go on the bus."""
-        return json.dumps(self.to_document(), separators=(",", ":"), ensure_ascii=False).encode()
+        return self.text().encode()

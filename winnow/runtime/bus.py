@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,9 +220,8 @@ class Bus:
         if model is None:
             return Received(record.offset, None, body)
         try:
-            document = json.loads(body)
-            recorded = Recorded.from_document(document, model)
-        except (ValueError, ValidationError) as error:
+            recorded = Recorded.from_text(body, model)
+        except ValidationError as error:
             await self._dead_letter(record, "poison", type(error).__name__)
             return Received(record.offset, None, body)
         return Received(record.offset, recorded, body)

@@ -61,9 +61,7 @@ class RequestJournal:
         return self._fold(aggregate_id, self._recorded(decision)) if decision else None
 
     def _recorded(self, decision: Decision) -> list[Recorded[Message]]:
-        return [
-            Recorded.from_document(entry.document(), self._models[entry.type]) for entry in decision.entries
-        ]
+        return [Recorded.from_text(entry.body, self._models[entry.type]) for entry in decision.entries]
 
     def _fold(self, aggregate_id: str, recorded: Iterable[Recorded[Message]]) -> RequestState:
         state = self._machine.initial(aggregate_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -60,12 +59,12 @@ class Codec(Generic[S]):
             key=to[1] if to else recorded.envelope.subject,
             type=message.type,
             is_command=message.is_command,
-            body=json.dumps(recorded.to_document(), separators=(",", ":"), ensure_ascii=False),
+            body=recorded.text(),
         )
 
     def recorded(self, entry: Entry) -> Recorded[Message]:
         """Read a message of the journal."""
-        return Recorded.from_document(entry.document(), self._models[entry.type])
+        return Recorded.from_text(entry.body, self._models[entry.type])
 
     def fold(self, held: Held[S], decision: Decision, block_no: int) -> Held[S]:
         """Fold a stored decision."""
