@@ -275,8 +275,22 @@ async def test_a_bus_that_fails_only_delays_and_keeps_the_order() -> None:
     store, bus = MemoryJournalStore(), MemoryBus(fail_next=2)
     async with running(store, bus) as journal:
         await journal.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2))])
-    assert [json.loads(body)["causation_id"] for *_, body in bus.messages] == ["a", "b"]
-    assert store.sent == {"0:1"}
+        assert [json.loads(body)["causation_id"] for *_, body in bus.messages] == ["a", "b"]
+        await journal.drain()
+        assert store.sent == {"0:1"}
+
+
+async def test_blocks_are_marked_together_and_at_once_when_a_shard_is_given_up() -> None:
+    store, bus = MemoryJournalStore(), MemoryBus()
+    async with running(store, bus) as journal:
+        for offset in range(5):
+            await journal.consume("0", SOURCE, [(offset, cause(f"c{offset}", 1))])
+        assert len(bus.messages) == 5
+        assert store.sent == set()
+        journal.revoke(["0"])
+        async with asyncio.timeout(0.4):
+            while len(store.sent) < 5:
+                await asyncio.sleep(0.001)
 
 
 async def test_a_due_aggregate_gets_its_tick_once() -> None:

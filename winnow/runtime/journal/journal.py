@@ -109,6 +109,7 @@ class Journal(Generic[S]):
         for shard in shards:
             self._owned.discard(shard)
             self._unload(shard)
+        self._outbox.mark_soon()
 
     def shard_of(self, aggregate_id: str) -> str:
         """Name the shard that an aggregate belongs to."""
@@ -191,6 +192,7 @@ class Journal(Generic[S]):
         # Three conditions, once, at the stop: looking again is simpler than three events.
         while self._queue or self._writing.locked() or not self._outbox.is_empty:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+        await self._outbox.mark()
         await self.save()
 
     async def save(self) -> None:

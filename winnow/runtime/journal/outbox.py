@@ -1,4 +1,4 @@
-"""Publishes committed blocks in order, and marks them sent."""
+"""Publishes committed blocks in order, and marks them sent, many at a time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
 _BACKOFF_MAX_S: Final = 10.0
+_MARK_EVERY_S: Final = 0.5
+"""A mark saves the next owner from sending a block again, which is harmless; so marks are few and late."""
 
 
 class Publisher(Protocol):
@@ -36,9 +38,11 @@ class Outbox:
         self._shards = shards
         self._waiting: list[tuple[Block, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
+        self._unmarked: list[str] = []
+        self._mark_now = asyncio.Event()
 
     def put(self, block: Block) -> asyncio.Future[None]:
-        """Queue a block; the future ends when it is on the bus and marked so."""
+        """Queue a block; the future ends when it is on the bus."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if any(entry.topic for decision in block.decisions for entry in decision.entries):
             self._waiting.append((block, future))
@@ -54,7 +58,40 @@ class Outbox:
         return not self._waiting
 
     async def run(self) -> None:
-        """Publish until cancelled; the bus being away only delays."""
+        """Publish and mark until cancelled; the bus being away only delays."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publish_on(), name="outbox-publish")
+            tasks.create_task(self._mark_often(), name="outbox-mark")
+
+    def mark_soon(self) -> None:
+        """Mark what is on the bus now, because another owner may be about to ask."""
+        self._mark_now.set()
+
+    async def mark(self) -> None:
+        """Mark what is on the bus; raises what the store raises, and then it is marked later."""
+        marking, self._unmarked = self._unmarked, []
+        if not marking:
+            return
+        try:
+            await self._store.mark_sent(marking)
+        except BaseException:
+            self._unmarked = marking + self._unmarked
+            raise
+
+    async def _mark_often(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_MARK_EVERY_S):
+                    await self._mark_now.wait()
+            except TimeoutError:
+                pass
+            self._mark_now.clear()
+            try:
+                await self.mark()
+            except Exception as error:  # noqa: BLE001 (an unmarked block is sent again after a crash, no more)
+                _log.warning("journal.mark.retried", error=type(error).__name__)
+
+    async def _publish_on(self) -> None:
         wait_s = 0.1
         while True:
             await self._wake.wait()
@@ -83,7 +120,7 @@ class Outbox:
             if entry.topic
         ]
         await asyncio.gather(*acknowledged)
-        await self._store.mark_sent([block.block_id for block in blocks])
+        self._unmarked += [block.block_id for block in blocks]
 
     async def _send(self, entry: Entry) -> asyncio.Future[object]:
         topic = entry.topic or ""
