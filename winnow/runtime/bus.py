@@ -68,7 +68,8 @@ class Bus:
         self._models: Mapping[str, type[Message]] = {}
         self._handler: Handler | None = None
         self.broker = KafkaBroker(
-            settings.kafka_bootstrap,
+            # FastStream takes a text for one address, commas and all.
+            settings.kafka_bootstrap.split(","),
             client_id=f"winnow-{service}-{settings.instance}",
             acks="all",
             enable_idempotence=settings.idempotent_producer,
