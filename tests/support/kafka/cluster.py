@@ -79,6 +79,16 @@ class KafkaCluster:
         """Let a frozen node go on."""
         os.kill(self._nodes[number].pid, signal.SIGCONT)
 
+    def restore(self) -> None:
+        """Let every node run again, and wait for it."""
+        for number, node in list(self._nodes.items()):
+            if node.exit_code is None:
+                self.thaw(number)
+            else:
+                self.launch(number)
+        for number in self._numbers:
+            self.wait_listening(number)
+
     def stop(self) -> None:
         """End every node, one after another asked, then waited for."""
         for node in self._nodes.values():
