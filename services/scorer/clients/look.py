@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from services.scorer.clients import classic
 from services.scorer.clients.decode import Picture
-from services.scorer.clients.faces import FaceBox, FaceMesh, count_faces
+from services.scorer.clients.faces import FaceBox, FaceMesh, Floats, count_faces
+from services.scorer.clients.identity import embed, face_chip
 from services.scorer.clients.isolation import Isolation, isolation
-from services.scorer.clients.model_set import FACE_LANDMARKER, Models
+from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY, Models
 
 _FACE_REGION_SIDE_MIN_PX: Final = 32
 _FACE_DETAIL_WIDTH_PX: Final = 96
+_MODERATION_SIDE_PX: Final = 256
+_MODERATION_CROP_PX: Final = 224
 
 
 class Region(StrEnum):
@@ -88,3 +91,26 @@ class Look:
     def face_sharpness(self) -> classic.Sharpness | None:
         """Give the sharpness of the face at its own size."""
         return None if self.face_region is None else classic.sharpness(self.face_region, self.noise)
+
+    @cached_property
+    def matte(self) -> Floats:
+        """Give where the person is, ``(256, 256) float32`` in 0..1; raises ModelMissing."""
+        return self.models.matte.of(self.picture.rgb)
+
+    @cached_property
+    def chip(self) -> NDArray[np.uint8] | None:
+        """Give the largest face upright, ``(150, 150, 3) uint8 RGB``."""
+        return None if self.mesh is None else face_chip(self.picture.rgb, self.mesh.points)
+
+    @cached_property
+    def embedding(self) -> Floats | None:
+        """Give the 128 values that tell whose face it is; raises ModelMissing."""
+        return None if self.chip is None else embed(self.models.network(IDENTITY), self.chip)
+
+    @cached_property
+    def moderation_crop(self) -> NDArray[np.uint8]:
+        """Give the middle 224 px of the picture at 256 px, as open_nsfw was trained."""
+        side = (_MODERATION_SIDE_PX, _MODERATION_SIDE_PX)
+        small = cv2.resize(self.picture.rgb, side, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        edge = (_MODERATION_SIDE_PX - _MODERATION_CROP_PX) // 2
+        return np.ascontiguousarray(small[edge:-edge, edge:-edge])

@@ -5,19 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from services.scorer.clients.decode import NotDecodable, decode
+from services.scorer.clients.decode import NotDecodable, Picture, decode
 from services.scorer.clients.dimensions import DIMENSIONS
 from services.scorer.clients.dimensions.dimension import failed, unavailable
-from services.scorer.clients.look import Look
+from services.scorer.clients.look import Look, Region
 from services.scorer.clients.model_set import Models
 from services.scorer.domain.measures import DECODABLE, Measured, Measurement, could_not_measure
 from winnow.contracts.values import MeasureStatus
 
 
-def measure_bytes(content: bytes, wanted: frozenset[str], models: Models) -> Measured:
+def measure_bytes(
+    content: bytes, wanted: frozenset[str], models: Models, reference: bytes | None = None
+) -> Measured:
     """Measure an encoded picture; never raises for any content.
 
-    What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
+    ``reference`` is the picture of the same person that likeness is measured against. What cannot be decoded scores
+    0 as ``decodable`` and ``failure_to_assess`` everywhere else.
     """
     known = [name for name in DIMENSIONS if name in wanted]
     try:
@@ -26,10 +29,22 @@ def measure_bytes(content: bytes, wanted: frozenset[str], models: Models) -> Mea
         return _not_decodable(wanted, error.reason)
     except (cv2.error, MemoryError):
         return _not_decodable(wanted, "decoder_failed")
-    look = Look(picture, models, frozenset(DIMENSIONS[name].follows for name in known))
+    regions = frozenset(DIMENSIONS[name].follows for name in known)
+    look = Look(picture, models, regions, _reference(reference, models, regions))
     taken = [_take(name, look) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
     return Measured(tuple(taken), picture.width, picture.height)
+
+
+def _reference(content: bytes | None, models: Models, regions: frozenset[Region]) -> Look | None:
+    """Look at the reference; one that does not decode shows no face and so fails what needs it."""
+    if content is None:
+        return None
+    try:
+        return Look(decode(content), models, regions)
+    except (NotDecodable, cv2.error, MemoryError):
+        nothing = np.zeros((1, 1, 3), np.uint8)
+        return Look(Picture(nothing[:, :, 0], lambda: nothing, ""), models, regions)
 
 
 def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from services.scorer.clients.rules import CelRules, RuleInvalid
 from services.scorer.domain.measures import DECODABLE, TIERS
+from services.scorer.domain.published import PUBLISHED
 from services.scorer.domain.quality_profile import (
     CustomRule,
     DimensionRule,
@@ -25,8 +26,12 @@ from services.scorer.domain.quality_profile import (
 from services.scorer.domain.rule_types import suggestion
 from services.scorer.domain.vocabulary import Type, reads_text, schema_of
 from winnow.contracts.errors import ErrorCode, Refused
+from winnow.contracts.values import MeasureStatus
 
 BUILT_IN: Final = Path(__file__).parent.parent / "profiles"
+
+
+Excuse = Literal["unavailable", "not_applicable"]
 
 
 class ProfileInvalid(Exception):  # noqa: N818 (the noun of the problem)
@@ -76,8 +81,10 @@ class DimensionPart(_Part):
     required: bool = True
     threshold: Annotated[float, Field(gt=0, le=100)] = 50.0
     weight: Annotated[float, Field(ge=0, le=100)] = 1.0
-    mapping: MappingPart
+    # Without one, the published map of this dimension.
+    mapping: MappingPart | None = None
     guards: tuple[GuardPart, ...] = ()
+    excuses: tuple[Excuse, ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> DimensionPart:
@@ -92,6 +99,9 @@ class DimensionPart(_Part):
             if guard.evidence not in numbers:
                 msg = f"{self.name} shows no number {guard.evidence}: {suggestion(guard.evidence, numbers)}"
                 raise ValueError(msg)
+        if self.mapping is None and self.name not in PUBLISHED:
+            msg = f"{self.name} needs a mapping: there is no published one"
+            raise ValueError(msg)
         return self
 
 
@@ -226,6 +236,7 @@ def _dimension(part: DimensionPart) -> DimensionRule:
         required=part.required,
         threshold=part.threshold,
         weight=part.weight,
-        mapping=part.mapping.to_domain(),
+        mapping=part.mapping.to_domain() if part.mapping is not None else PUBLISHED[part.name],
         guards=tuple(Guard(guard.evidence, guard.minimum) for guard in part.guards),
+        excuses=frozenset(MeasureStatus(excuse) for excuse in part.excuses),
     )

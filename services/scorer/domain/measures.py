@@ -21,15 +21,36 @@ FACE_COUNT: Final = "face_count"
 FACE_FRAMING: Final = "face_framing"
 EYES_OPEN: Final = "eyes_open"
 ISOLATION: Final = "isolation"
+NSFW: Final = "nsfw"
 
 _TECHNICAL: Final = (DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, NEAR_DUPLICATE)
 _HEADSHOT: Final = (FACE_COUNT, FACE_FRAMING, EYES_OPEN)
+POSE: Final = (
+    "inter_eye_distance",
+    "head_size",
+    "margin_left",
+    "margin_right",
+    "margin_above",
+    "margin_below",
+    "head_yaw",
+    "head_pitch",
+    "head_roll",
+    "gaze",
+    "mouth_closed",
+    "expression_neutral",
+)
+_SKIN: Final = ("lighting_evenness", "natural_colour", "skin_tone_shift", "face_sharpness")
+_LIKENESS: Final = ("identity_distance", "face_occlusion")
+_BACKDROP: Final = ("background_uniformity",)
 _PRODUCT: Final = (ISOLATION,)
+_MODERATION: Final = (NSFW,)
 
 TIERS: Final[dict[str, int]] = {
     **dict.fromkeys(_TECHNICAL, 1),
     **dict.fromkeys(_HEADSHOT, 2),
+    **dict.fromkeys((*POSE, *_SKIN, *_LIKENESS, *_BACKDROP), 2),
     **dict.fromkeys(_PRODUCT, 2),
+    **dict.fromkeys(_MODERATION, 1),
 }
 """Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule).
 

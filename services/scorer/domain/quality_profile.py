@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from winnow.contracts.values import MeasureStatus
+
 SCORE_MAX = 100.0
 _EXPONENT_MAX = 700.0
 
@@ -67,7 +69,11 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class DimensionRule:
-    """What a profile asks of one dimension: it passes when its score reaches ``threshold`` (0..100)."""
+    """What a profile asks of one dimension: it passes when its score reaches ``threshold`` (0..100).
+
+    ``excuses`` are the statuses under which it is not required after all: ``unavailable`` where an installation may
+    do without the model, ``not_applicable`` where there may be nothing to compare with.
+    """
 
     name: str
     tier: int
@@ -76,6 +82,7 @@ class DimensionRule:
     weight: float
     mapping: Mapping
     guards: tuple[Guard, ...] = ()
+    excuses: frozenset[MeasureStatus] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

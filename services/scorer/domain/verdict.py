@@ -31,7 +31,10 @@ Values: TypeAlias = dict[str, dict[str, float | str | list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class DimensionVerdict:
-    """A dimension with its verdict. ``score`` (0..100) is null unless ``status`` is ``ok``."""
+    """A dimension with its verdict. ``score`` (0..100) is null unless ``status`` is ``ok``.
+
+    ``required`` is what it came to for this picture: a dimension with an excused status is not required.
+    """
 
     name: str
     tier: int
@@ -165,7 +168,7 @@ def _dimension(rule: DimensionRule, measurement: Measurement | None) -> Dimensio
         raw=measurement.raw if status is MeasureStatus.ok else None,
         score=score,
         threshold=rule.threshold,
-        required=rule.required,
+        required=rule.required and status not in rule.excuses,
         passed=score is not None and score >= rule.threshold,
         evidence=measurement.evidence,
     )
@@ -189,8 +192,9 @@ def _custom(rule: CustomRule, outcome: RuleOutcome | None) -> DimensionVerdict:
 
 
 def _overall(profile: Profile, verdicts: list[DimensionVerdict]) -> float:
-    """Combine the scores by weight; a dimension that could not be taken counts 0."""
-    weights = {rule.name: rule.weight for rule in profile.dimensions}
+    """Combine the scores by weight; a dimension that could not be taken counts 0, one that was excused nothing."""
+    status = {verdict.name: verdict.status for verdict in verdicts}
+    weights = {rule.name: rule.weight for rule in profile.dimensions if status[rule.name] not in rule.excuses}
     weighed = [(weights.get(verdict.name, 0.0), verdict.score or 0.0) for verdict in verdicts]
     weighed = [(weight, score) for weight, score in weighed if weight > 0]
     if not weighed:

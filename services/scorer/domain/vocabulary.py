@@ -35,6 +35,7 @@ def _numbers(*names: str) -> dict[str, Type]:
 
 
 _FACE: Final = _numbers("presence", "detection", "inter_eye_px", "face_detail")
+_CHEEKS: Final = _numbers("presence")
 
 EVIDENCE: Final[Schema] = {
     measures.DECODABLE: {"content_type": Type.text},
@@ -46,6 +47,14 @@ EVIDENCE: Final[Schema] = {
     measures.FACE_FRAMING: _FACE
     | _numbers("eye_to_side", "eye_to_top", "eye_to_bottom", "face_height_share", "roll_deg"),
     measures.EYES_OPEN: _FACE | _numbers("eye_aspect_ratio", "blink"),
+    **dict.fromkeys(measures.POSE, _numbers("presence", "inter_eye_px", "face_detail")),
+    "lighting_evenness": _CHEEKS,
+    "natural_colour": _CHEEKS | _numbers("a", "b"),
+    "skin_tone_shift": _CHEEKS | _numbers("clipped_share", "shift_stops"),
+    "face_sharpness": _CHEEKS | {"method": Type.text},
+    "identity_distance": _numbers("presence", "face_detail"),
+    "face_occlusion": _numbers("eye_structure", "detection", "inter_eye_px", "presence"),
+    "background_uniformity": _numbers("ground_share", "person_share"),
     measures.ISOLATION: _numbers("even_share", "main_share", "area_share", "offset"),
 }
 """What each dimension shows beside the common values."""

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.scorer.clients.dimensions.backdrop import BACKDROP
 from services.scorer.clients.dimensions.dimension import Dimension
 from services.scorer.clients.dimensions.headshot import HEADSHOT
+from services.scorer.clients.dimensions.likeness import LIKENESS
+from services.scorer.clients.dimensions.moderation import MODERATION
+from services.scorer.clients.dimensions.pose import POSE
 from services.scorer.clients.dimensions.product import PRODUCT
+from services.scorer.clients.dimensions.skin import SKIN
 from services.scorer.clients.dimensions.technical import TECHNICAL
 
 FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "technical": TECHNICAL,
     "headshot": HEADSHOT,
+    "pose": POSE,
+    "skin": SKIN,
+    "likeness": LIKENESS,
+    "backdrop": BACKDROP,
     "product": PRODUCT,
+    "moderation": MODERATION,
 }
 
 DIMENSIONS: Final[dict[str, Dimension]] = {

