@@ -94,6 +94,9 @@ test-integration: setup ## one service and real servers
 test-kafka: setup ## the tests that need a bus, on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest tests/integration tests/e2e --bus kafka
 
+test-kafka-long: setup ## lost brokers and rebalances on Apache Kafka, at length
+	WINNOW_TEST_STORM_S=60 WINNOW_TEST_OUTAGE_S=45 $(BIN)/python -m pytest tests/integration/kafka --bus kafka
+
 test-e2e: setup ## all services and the simulators
 	$(BIN)/python -m pytest tests/e2e
 

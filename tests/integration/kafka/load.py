@@ -14,13 +14,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr
 
+from tests.support import bus as support
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryJournalStore
 from winnow.contracts.ids import shard_of
@@ -28,7 +27,6 @@ from winnow.local.servers import KAFKA_SETTINGS
 from winnow.runtime.bus import Bus, Received
 from winnow.runtime.journal import Block, Consumed, Decision, Entry, Source
 from winnow.runtime.journal.outbox import Outbox
-from winnow.runtime.settings import ServiceSettings
 
 PARTITIONS = 4
 KEYS = [f"key-{number}" for number in range(12)]
@@ -37,19 +35,7 @@ _AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def bus_of(bootstrap: str, name: str) -> Bus:
     """Give a bus with the settings that services have on Apache Kafka."""
-    given: dict[str, Any] = {name.lower(): value for name, value in KAFKA_SETTINGS.items()}
-    nowhere = SecretStr("unused")
-    settings = ServiceSettings(
-        kafka_bootstrap=bootstrap,
-        instance=name,
-        shards=PARTITIONS,
-        mongo_uri=nowhere,
-        s3_endpoint="unused",
-        s3_access_key=nowhere,
-        s3_secret_key=nowhere,
-        **given,
-    )
-    return Bus(settings, "test")
+    return support.bus_of(bootstrap, name, KAFKA_SETTINGS, PARTITIONS)
 
 
 @dataclass
