@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from winnow.contracts.envelope import Message, Recorded
 from winnow.contracts.topics import dead_letter_topic
-from winnow.runtime import metrics
+from winnow.runtime import crash_points, metrics
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
 from winnow.runtime.settings import ServiceSettings
@@ -183,7 +183,9 @@ class Bus:
                 _seek(consumer, lane, next_offset)
         if commits:
             try:
+                crash_points.reach("before_commit")
                 await consumer.commit(commits)
+                crash_points.reach("after_commit")
             except KafkaError as error:
                 _log.warning("bus.commit.failed", error=type(error).__name__)
         if failed:

@@ -20,6 +20,7 @@ from services.delivery.domain.notice import webhook_body
 from services.delivery.domain.schedule import disables_endpoint
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.domain.work import SendWebhook
+from winnow.runtime import crash_points
 from winnow.runtime.clock import Clock
 from winnow.runtime.journal import Cause
 from winnow.runtime.log import get_logger
@@ -83,6 +84,7 @@ class Webhooks:
         if endpoint is None or not endpoint.enabled or endpoint.account_id != state.account_id:
             answer = WebhookAnswer(0, AttemptReason.endpoint_disabled)
         else:
+            crash_points.reach("before_webhook")
             answer = await self._sender.send(
                 WebhookRequest(
                     url=endpoint.url,
@@ -92,6 +94,7 @@ class Webhooks:
                     body=webhook_body(state),
                 )
             )
+            crash_points.reach("after_webhook")
             await self._note(endpoint, answer)
         seconds = self._clock.monotonic_s() - started_s
         metrics.WEBHOOK_SECONDS.observe(seconds)

@@ -34,6 +34,7 @@ from services.router.domain.run import (
 )
 from winnow.contracts.errors import NotFound, Unavailable
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, Mode, OutcomeClass
+from winnow.runtime import crash_points
 
 _SLOW_FACTOR: Final = {Mode.fast: 2.0, Mode.low_cost: 4.0}
 POLL_INTERVAL_GROWTH: Final = 1.3
@@ -152,7 +153,9 @@ class AttemptRunner:
         await self._record.tell(work.run, f"slow:{attempt_id}", AttemptSlow(attempt_id))
 
     async def _submit_and_poll(self, provider: Provider, work: Work, generation: Generation) -> Ending:
+        crash_points.reach("before_provider_call")
         reply: SubmitReply = await provider.submit(work.offering, generation)
+        crash_points.reach("after_provider_call")
         if not isinstance(reply, Accepted):
             return self._ending(work, reply)
         work.reference, work.handle = reply.reference, reply.handle
@@ -239,7 +242,9 @@ class AttemptRunner:
         generated: Sequence[GeneratedCandidate] = ()
         failed: Sequence[FailedCandidate] = ()
         if ending.outcome is OutcomeClass.succeeded and not work.unwanted.is_set():
+            crash_points.reach("before_candidates_kept")
             generated, failed = await self._keeper.keep_all(work, ending.images)
+            crash_points.reach("after_candidates_kept")
         self._learn(work, ending, latency_ms, has_images=bool(generated))
         return AttemptReturned(
             attempt_id=work.attempt.attempt_id,

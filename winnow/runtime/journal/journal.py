@@ -12,7 +12,7 @@ from typing import Final, Generic
 from winnow.contracts.envelope import Message, Recorded
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
-from winnow.runtime import metrics
+from winnow.runtime import crash_points, metrics
 from winnow.runtime.clock import Clock
 from winnow.runtime.journal.model import Block, Cause, Listener, Machine, S, Source, Tick
 from winnow.runtime.journal.outbox import Outbox, Publisher
@@ -306,7 +306,11 @@ class Journal(Generic[S]):
             outcomes.append((work, *_decide_work(work, draft, memory)))
         blocks = {shard: draft.block() for shard, draft in drafts.items() if draft.decisions}
         started_s = self._clock.monotonic_s()
+        if blocks:
+            crash_points.reach("before_insert")
         fates = await self._store.insert(list(blocks.values())) if blocks else {}
+        if blocks:
+            crash_points.reach("after_insert")
         metrics.JOURNAL_COMMIT.observe(self._clock.monotonic_s() - started_s)
         sent: dict[str, asyncio.Future[None]] = {}
         for shard, draft in drafts.items():

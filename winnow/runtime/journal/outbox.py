@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from winnow.contracts.envelope import CONTENT_TYPE
 from winnow.contracts.ids import shard_of
-from winnow.runtime import metrics
+from winnow.runtime import crash_points, metrics
 from winnow.runtime.journal.model import Block, Entry
 from winnow.runtime.journal.store import JournalStore
 from winnow.runtime.log import get_logger
@@ -120,6 +120,7 @@ class Outbox:
             if entry.topic
         ]
         await asyncio.gather(*acknowledged)
+        crash_points.reach("after_publish")
         self._unmarked += [block.block_id for block in blocks]
 
     async def _send(self, entry: Entry) -> asyncio.Future[object]:
