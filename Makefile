@@ -127,6 +127,9 @@ build/task-queues-venv/.installed: requirements/task_queues.lock | $(UV)
 	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	touch $@
 
+bench-backlog: setup ## a router with 100,000 queued tasks: memory, reading, the first start after a kill
+	$(BIN)/python -m tests.bench.backlog
+
 up: setup ## start the line and stay
 	$(BIN)/winnow up
 down: setup ## stop it

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Final
 
 from services.router.app.ports import Clock, Record
 from services.router.app.supply import Supply
+from services.router.domain.backlog import Backlog, Call, Kind, Terms, TermsOf
 from services.router.domain.catalogue import Template
-from services.router.domain.fair_order import FairOrder, Waiting, position_of
+from services.router.domain.fair_order import FairOrder, position_of
 from services.router.domain.health import Sign
 from services.router.domain.planning import affordable_count
-from services.router.domain.run import Batch, Candidate, DispatchAttempts, Run
+from services.router.domain.run import Batch, DispatchAttempts, Run
 from winnow.contracts.events import AttemptSubmitted
+from winnow.contracts.values import Mode
 
 _IDLE_S: Final = 0.5
 """How often waiting work is looked at again without a sign: Retry-After and breakers end by time."""
-
-
-_Kind: TypeAlias = tuple[str, int, int, int, str, frozenset[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Candidates of one run that could share a call: the same offerings were tried for them."""
-
-    run: Run
-    template: Template
-    candidates: tuple[Candidate, ...]
-    tried: frozenset[str]
-
-    @property
-    def kind(self) -> _Kind:
-        """Give what the choice of an offering depends on."""
-        order = self.run.order
-        size = (order.width, order.height, order.mode.value) if order is not None else (0, 0, "")
-        return (self.template.name, self.template.version, *size, self.tried)
 
 
 class Dispatcher:
@@ -51,7 +31,6 @@ class Dispatcher:
         supply: Supply,
         clock: Clock,
         *,
-        waiting_runs: Callable[[], Iterable[Run]],
         attempts_max: int,
         epoch: str,
     ) -> None:
@@ -59,7 +38,7 @@ class Dispatcher:
         self._record = record
         self._supply = supply
         self._clock = clock
-        self._waiting_runs = waiting_runs
+        self._backlog = Backlog()
         self._attempts_max = attempts_max
         self._epoch = epoch
         self._serial = count()
@@ -91,51 +70,78 @@ class Dispatcher:
                 finally:
                     self._wake.clear()
 
+    def hold(self, run: Run) -> None:
+        """Keep a run's waiting candidates in view, as they are now."""
+        order = run.order
+        template = (
+            self._supply.catalogue.template(order.template.name, order.template.version) if order else None
+        )
+        if template is None:
+            self._backlog.drop(run.task_id)
+        else:
+            self._backlog.put(run, template, self._clock.now())
+
+    def release(self, task_id: str) -> None:
+        """Forget a run."""
+        self._backlog.drop(task_id)
+
     def position(self, task_id: str) -> tuple[int, int]:
-        """Give a task's place in the fair order (0: nothing of it waits) and how many wait."""
-        waiting = [one for one, _ in self._waiting()]
-        return position_of(task_id, waiting, self._order), len(waiting)
+        """Give a task's place in the fair order (0: nothing of it waits) and how many calls wait."""
+        terms_of = self._terms()
+        if task_id not in self._backlog:
+            return 0, self._backlog.count(terms_of)
+        turns = self._order.copy().turns(self._backlog.tiers(terms_of))
+        return position_of(task_id, turns), self._backlog.count(terms_of)
 
     def waiting_count(self) -> int:
         """Give how many calls wait for a turn."""
-        return len(self._waiting())
+        return self._backlog.count(self._terms())
 
     def _turns(self) -> list[tuple[Run, list[tuple[Batch, Template]]]]:
         if self._is_stopped or self._supply.in_flight >= self._attempts_max:
             return []
-        waiting = self._waiting()
-        if not waiting:
-            return []
-        wanted = {one.tag: calls for one, calls in waiting}
+        self._backlog.rise(self._clock.now())
         turns: dict[str, list[tuple[Batch, Template]]] = defaultdict(list)
         runs: dict[str, Run] = {}
         spent: dict[str, int] = defaultdict(int)
         # Nothing becomes free within a pass: what found no offering once need not ask again.
-        closed: set[_Kind] = set()
-        for one in self._order.take([pair[0] for pair in waiting]):
+        closed: set[Kind] = set()
+        for call in self._order.turns(self._backlog.tiers(self._terms(), closed=closed, without=self._told)):
             if self._supply.in_flight >= self._attempts_max:
-                self._order.give_back(one)
+                self._order.give_back(call)
                 break
-            calls = wanted[one.tag]
-            batch = None
-            if calls.kind not in closed:
-                batch = self._batch(calls, spent[one.task_id], closed)
+            batch = self._batch(call, spent[call.task_id], closed)
             if batch is None:
-                self._order.give_back(one)
+                self._order.give_back(call)
                 continue
-            spent[one.task_id] += batch.expected_cost_usd_micro
-            self._supply.started(batch.offering, calls.template)
-            runs[one.task_id] = calls.run
-            turns[one.task_id].append((batch, calls.template))
+            spent[call.task_id] += batch.expected_cost_usd_micro
+            self._supply.started(batch.offering, call.template)
+            runs[call.task_id] = call.run
+            turns[call.task_id].append((batch, call.template))
         return [(runs[task_id], batches) for task_id, batches in turns.items()]
 
-    def _batch(self, wanted: _Wanted, spent_usd_micro: int, closed: set[_Kind]) -> Batch | None:
+    def _terms(self) -> TermsOf:
+        """Give the terms of each kind as the market stands, looked up once."""
+        market = self._supply.market()
+        known: dict[Kind, Terms | None] = {}
+
+        def terms_of(kind: Kind) -> Terms | None:
+            if kind not in known:
+                template, version, width, height, mode, _ = kind
+                outlook = market.outlook(template, version, Mode(mode), width=width, height=height)
+                size = self._supply.catalogue.offerings[outlook.offering].max_n if outlook else 0
+                known[kind] = Terms(size, outlook.price_usd_micro) if outlook else None
+            return known[kind]
+
+        return terms_of
+
+    def _batch(self, wanted: Call, spent_usd_micro: int, closed: set[Kind]) -> Batch | None:
         """Choose the offering for a call and cut the call to what it takes and the cap allows."""
         run, order = wanted.run, wanted.run.order
         if order is None:
             return None
         choice = self._supply.choose(
-            wanted.template, order.mode, width=order.width, height=order.height, tried=wanted.tried
+            wanted.template, order.mode, width=order.width, height=order.height, tried=wanted.kind[-1]
         )
         if choice.offering is None:
             closed.add(wanted.kind)
@@ -157,37 +163,6 @@ class Dispatcher:
             alternatives=choice.alternatives,
         )
 
-    def _waiting(self) -> list[tuple[Waiting, _Wanted]]:
-        now = self._clock.now()
-        waiting: list[tuple[Waiting, _Wanted]] = []
-        market = self._supply.market()
-        for run in self._waiting_runs():
-            order = run.order
-            if order is None or run.task_id in self._told:
-                continue
-            pending = run.pending
-            template = self._supply.catalogue.template(order.template.name, order.template.version)
-            if not pending or template is None:
-                continue
-            outlook = market.outlook(
-                template.name, template.version, order.mode, width=order.width, height=order.height
-            )
-            if outlook is None:
-                continue
-            size = self._supply.catalogue.offerings[outlook.offering].max_n
-            waited_s = (now - run.funded_at).total_seconds() if run.funded_at else 0.0
-            for calls in _calls(run, template, pending, size):
-                one = Waiting(
-                    task_id=run.task_id,
-                    account_id=order.account_id,
-                    priority=order.priority,
-                    cost_usd_micro=outlook.price_usd_micro * len(calls.candidates),
-                    waited_s=waited_s,
-                    tag=len(waiting),
-                )
-                waiting.append((one, calls))
-        return waiting
-
     async def _tell(self, run: Run, batches: list[tuple[Batch, Template]]) -> None:
         """Ask the run to submit; slots of batches that it did not submit are given back."""
         started: set[str] = set()
@@ -208,12 +183,3 @@ class Dispatcher:
                     self._supply.ended(batch.offering, Sign.neutral)
                     self._supply.release_canary(batch.offering, template.name, template.version)
             self.wake()
-
-
-def _calls(run: Run, template: Template, pending: Iterable[Candidate], size: int) -> Iterable[_Wanted]:
-    alike: dict[frozenset[str], list[Candidate]] = defaultdict(list)
-    for candidate in pending:
-        alike[frozenset(candidate.tried)].append(candidate)
-    for tried, candidates in alike.items():
-        for start in range(0, len(candidates), size):
-            yield _Wanted(run, template, tuple(candidates[start : start + size]), tried)

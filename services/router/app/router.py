@@ -91,7 +91,6 @@ class Router:
         self._meter = meter
         self._shards = limits.shards
         self._runs: dict[str, Run] = {}
-        self._waiting: dict[str, Run] = {}
         self._works: dict[str, Work] = {}
         self._starting: list[tuple[Work, bool]] = []
         self._start = asyncio.Event()
@@ -100,7 +99,6 @@ class Router:
             record,
             self.supply,
             clock,
-            waiting_runs=lambda: list(self._waiting.values()),
             attempts_max=limits.attempts_max,
             epoch=limits.epoch,
         )
@@ -144,17 +142,14 @@ class Router:
         lost = [one for one in self._runs if str(shard_of(one, self._shards)) == shard]
         for task_id in lost:
             self._runs.pop(task_id, None)
-            self._waiting.pop(task_id, None)
+            self.dispatcher.release(task_id)
 
     def _hold(self, run: Run) -> None:
         if is_final(run):
             self._runs.pop(run.task_id, None)
         else:
             self._runs[run.task_id] = run
-        if run.pending:
-            self._waiting[run.task_id] = run
-        else:
-            self._waiting.pop(run.task_id, None)
+        self.dispatcher.hold(run)
 
     def _begin(self, run: Run, attempt_id: str, *, is_new: bool) -> None:
         if attempt_id in self._works:

@@ -7,14 +7,36 @@ place of bytes (facts/performance.md §4.5).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 AGEING_S: Final = 30.0
 """After each such wait an attempt rises one tier, so that no tier starves."""
 TIER_MAX: Final = 9
 QUANTUM_USD_MICRO: Final = 50_000
+
+
+class Costed(Protocol):
+    """What turns are given to."""
+
+    @property
+    def task_id(self) -> str:
+        """Name the task."""
+        ...
+
+    @property
+    def account_id(self) -> str:
+        """Name the account that is charged."""
+        ...
+
+    @property
+    def cost_usd_micro(self) -> int:
+        """Give what the turn is charged."""
+        ...
+
+
+C = TypeVar("C", bound=Costed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +48,6 @@ class Waiting:
     priority: int
     cost_usd_micro: int
     waited_s: float
-    tag: int = 0
 
     @property
     def tier(self) -> int:
@@ -43,42 +64,53 @@ class FairOrder:
     last_account: str | None = None
 
     def take(self, waiting: Sequence[Waiting]) -> Iterator[Waiting]:
-        """Yield the waiting attempts in order; a caller stops when its slots are used up.
-
-        What was yielded counts as taken and is charged to its account. Inside an account the order
-        is that of the argument.
-        """
-        tiers: dict[int, dict[str, deque[Waiting]]] = {}
+        """Yield the waiting attempts in order; see ``turns``. Inside an account the order is that of the argument."""
+        tiers: dict[int, dict[str, list[Waiting]]] = {}
         for one in waiting:
-            tiers.setdefault(one.tier, {}).setdefault(one.account_id, deque()).append(one)
-        active = {one.account_id for one in waiting}
+            tiers.setdefault(one.tier, {}).setdefault(one.account_id, []).append(one)
+        yield from self.turns(
+            [{a: iter(queue) for a, queue in tiers[tier].items()} for tier in sorted(tiers, reverse=True)]
+        )
+
+    def turns(self, tiers: Iterable[Mapping[str, Iterator[C]]]) -> Iterator[C]:
+        """Yield from the accounts' queues in fair order, tier after tier; a caller stops when its slots are used up.
+
+        What was yielded counts as taken and is charged to its account. A queue is read only as far as its turns go.
+        """
+        tiers = list(tiers)
+        active = {account for accounts in tiers for account in accounts}
         # An account with nothing waiting keeps no credit, or it could save up a burst.
         self.deficits = {a: d for a, d in self.deficits.items() if a in active}
-        for tier in sorted(tiers, reverse=True):
-            yield from self._robin(tiers[tier])
+        for accounts in tiers:
+            yield from self._robin(accounts)
 
-    def give_back(self, one: Waiting) -> None:
+    def give_back(self, one: Costed) -> None:
         """Return the charge of a turn that could not be used."""
-        cost = max(1, one.cost_usd_micro)
-        self.deficits[one.account_id] = self.deficits.get(one.account_id, 0) + cost
+        self.deficits[one.account_id] = self.deficits.get(one.account_id, 0) + max(1, one.cost_usd_micro)
 
-    def _robin(self, queues: dict[str, deque[Waiting]]) -> Iterator[Waiting]:
+    def copy(self) -> FairOrder:
+        """Give an order that stands where this one stands."""
+        return FairOrder(self.quantum_usd_micro, dict(self.deficits), self.last_account)
+
+    def _robin(self, queues: Mapping[str, Iterator[C]]) -> Iterator[C]:
         ring = deque(sorted(queues))
         self._turn_to_last(ring)
+        heads: dict[str, C] = {}
         while ring:
             account = ring[0]
-            queue = queues[account]
-            cost = max(1, queue[0].cost_usd_micro)
+            one = heads.pop(account, None) or next(queues[account], None)
+            if one is None:
+                ring.popleft()
+                self.deficits.pop(account, None)
+                continue
+            cost = max(1, one.cost_usd_micro)
             if self.deficits.get(account, 0) < cost:
+                heads[account] = one
                 self.deficits[account] = self.deficits.get(account, 0) + self.quantum_usd_micro
                 ring.rotate(-1)
                 continue
             self.deficits[account] -= cost
             self.last_account = account
-            one = queue.popleft()
-            if not queue:
-                ring.popleft()
-                self.deficits.pop(account, None)
             yield one
 
     def _turn_to_last(self, ring: deque[str]) -> None:
@@ -89,10 +121,6 @@ class FairOrder:
             ring.rotate(-1)
 
 
-def position_of(task_id: str, waiting: Sequence[Waiting], order: FairOrder) -> int:
-    """Give the place (from 1) of a task's next attempt, without taking a turn; 0 when none waits."""
-    trial = FairOrder(order.quantum_usd_micro, dict(order.deficits), order.last_account)
-    for place, one in enumerate(trial.take(waiting), start=1):
-        if one.task_id == task_id:
-            return place
-    return 0
+def position_of(task_id: str, turns: Iterable[Costed]) -> int:
+    """Give the place (from 1) of a task's next attempt in an order of turns; 0 when none waits."""
+    return next((place for place, one in enumerate(turns, start=1) if one.task_id == task_id), 0)

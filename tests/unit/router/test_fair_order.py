@@ -78,10 +78,10 @@ def test_a_position_takes_no_turn() -> None:
     order = FairOrder()
     queue = [waiting("acct_a", 1), waiting("acct_a", 2), waiting("acct_b", 1)]
     before = (dict(order.deficits), order.last_account)
-    places = {one.task_id: position_of(one.task_id, queue, order) for one in queue}
+    places = {one.task_id: position_of(one.task_id, order.copy().take(queue)) for one in queue}
     assert sorted(places.values()) == [1, 2, 3]
     assert (order.deficits, order.last_account) == before
-    assert position_of("nobody", queue, order) == 0
+    assert position_of("nobody", order.copy().take(queue)) == 0
 
 
 def test_a_turn_that_was_given_back_costs_nothing() -> None:
