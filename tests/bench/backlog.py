@@ -140,7 +140,7 @@ async def _request(at: Addresses) -> StoredObject:
     try:
         await objects.put(BUCKET, "requests/bench.json", body, "application/json")
     finally:
-        objects.close()
+        await objects.close()
     sha256 = hashlib.sha256(body).hexdigest()
     return StoredObject(
         bucket=BUCKET,
