@@ -16,7 +16,8 @@ from services.scorer.clients.decode import Picture
 from services.scorer.clients.faces import FaceBox, FaceMesh, Floats, count_faces
 from services.scorer.clients.identity import embed, face_chip
 from services.scorer.clients.isolation import Isolation, isolation
-from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY, Models
+from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY, TEXT_DETECTOR, TEXT_READER, Models
+from services.scorer.clients.ocr import Line, read_lines
 
 _FACE_REGION_SIDE_MIN_PX: Final = 32
 _FACE_DETAIL_WIDTH_PX: Final = 96
@@ -106,6 +107,12 @@ class Look:
     def embedding(self) -> Floats | None:
         """Give the 128 values that tell whose face it is; raises ModelMissing."""
         return None if self.chip is None else embed(self.models.network(IDENTITY), self.chip)
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Give all lines of text, sure or not; raises ModelMissing."""
+        networks = self.models.network(TEXT_DETECTOR), self.models.network(TEXT_READER)
+        return read_lines(self.picture.rgb, *networks)
 
     @cached_property
     def moderation_crop(self) -> NDArray[np.uint8]:

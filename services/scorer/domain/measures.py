@@ -22,6 +22,7 @@ FACE_FRAMING: Final = "face_framing"
 EYES_OPEN: Final = "eyes_open"
 ISOLATION: Final = "isolation"
 NSFW: Final = "nsfw"
+TEXT: Final = "text"
 
 _TECHNICAL: Final = (DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, NEAR_DUPLICATE)
 _HEADSHOT: Final = (FACE_COUNT, FACE_FRAMING, EYES_OPEN)
@@ -51,6 +52,7 @@ TIERS: Final[dict[str, int]] = {
     **dict.fromkeys((*POSE, *_SKIN, *_LIKENESS, *_BACKDROP), 2),
     **dict.fromkeys(_PRODUCT, 2),
     **dict.fromkeys(_MODERATION, 1),
+    TEXT: 2,
 }
 """Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule).
 

@@ -55,6 +55,7 @@ EVIDENCE: Final[Schema] = {
     "identity_distance": _numbers("presence", "face_detail"),
     "face_occlusion": _numbers("eye_structure", "detection", "inter_eye_px", "presence"),
     "background_uniformity": _numbers("ground_share", "person_share"),
+    measures.TEXT: _numbers("area_share", "lines", "confidence") | {"words": Type.words},
     measures.ISOLATION: _numbers("even_share", "main_share", "area_share", "offset"),
 }
 """What each dimension shows beside the common values."""

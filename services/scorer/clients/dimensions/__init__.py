@@ -17,6 +17,7 @@ from services.scorer.clients.dimensions.pose import POSE
 from services.scorer.clients.dimensions.product import PRODUCT
 from services.scorer.clients.dimensions.skin import SKIN
 from services.scorer.clients.dimensions.technical import TECHNICAL
+from services.scorer.clients.dimensions.text import TEXT_FAMILY
 
 FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "technical": TECHNICAL,
@@ -27,6 +28,7 @@ FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "backdrop": BACKDROP,
     "product": PRODUCT,
     "moderation": MODERATION,
+    "text": TEXT_FAMILY,
 }
 
 DIMENSIONS: Final[dict[str, Dimension]] = {
