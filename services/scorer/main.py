@@ -39,8 +39,10 @@ def build(settings: ScorerSettings) -> Service:
         memory_max_bytes=settings.process_memory_max_bytes,
         picture_timeout_s=settings.picture_timeout_s,
         models_dir=settings.models_dir,
+        mounted_models_dir=settings.mounted_models_dir,
     )
     models_dir = Path(settings.models_dir) if settings.models_dir else BUILT
+    mounted = manifest_versions(Path(settings.mounted_models_dir)) if settings.mounted_models_dir else {}
     objects = Objects(
         settings.s3_endpoint,
         settings.s3_region,
@@ -53,7 +55,7 @@ def build(settings: ScorerSettings) -> Service:
         measurer=pool,
         profiles=profiles,
         rules=rules,
-        models=model_versions() | manifest_versions(models_dir),
+        models=model_versions() | manifest_versions(models_dir) | mounted,
         reads_max=4 * processes,
     )
     ScorerLane(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)

@@ -29,6 +29,9 @@ class ScorerSettings(ServiceSettings):
         20.0, description="Longest time for one picture; the process that exceeds it is ended."
     )
     profiles_dir: str = Field("", description="Directory of quality profiles; empty for the built-in ones.")
+    mounted_models_dir: str = Field(
+        "", description="Directory of an operator's own towers and heads with their manifest; empty for none."
+    )
     models_dir: str = Field(
         "", description="Directory of model weights with their manifest; empty for what `make models` built."
     )

@@ -38,13 +38,14 @@ class Look:
     """A decoded picture, the models of the process, and what was found so far.
 
     ``regions`` are those that the wanted dimensions follow; ``reference`` is a look at the picture of the same
-    person or thing that the candidate is compared with, None where there is none.
+    person or thing that the candidate is compared with, None where there is none; ``prompt`` what was asked for.
     """
 
     picture: Picture
     models: Models
     regions: frozenset[Region] = field(default_factory=frozenset)
     reference: Look | None = None
+    prompt: str = ""
 
     @cached_property
     def noise(self) -> float:
@@ -113,6 +114,12 @@ class Look:
         """Give all lines of text, sure or not; raises ModelMissing."""
         networks = self.models.network(TEXT_DETECTOR), self.models.network(TEXT_READER)
         return read_lines(self.picture.rgb, *networks)
+
+    @cached_property
+    def tower_embedding(self) -> Floats:
+        """Give the picture in the space of the mounted towers, a unit vector; raises ModelMissing."""
+        embedding: Floats = self.models.towers.of_pictures([self.picture.rgb])[0]
+        return embedding
 
     @cached_property
     def moderation_crop(self) -> NDArray[np.uint8]:

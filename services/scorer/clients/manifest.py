@@ -50,6 +50,12 @@ class ModelEntry(_Part):
     runtime: Literal["onnx", "opencv", "text"] = "onnx"
     input: InputSpec = InputSpec()
     calibration: str = ""
+    # Of mounted models: the part in a pair of towers, the space they share, and how the text tower reads.
+    role: Literal["image_tower", "text_tower", "head"] | None = None
+    space: str = ""
+    tokenizer: Literal["wordpiece", "clip_bpe"] | None = None
+    tokenizer_file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    tokens: Annotated[int, Field(ge=4, le=4096)] = 77
 
 
 class _Manifest(_Part):

@@ -15,12 +15,12 @@ from winnow.contracts.values import MeasureStatus
 
 
 def measure_bytes(
-    content: bytes, wanted: frozenset[str], models: Models, reference: bytes | None = None
+    content: bytes, wanted: frozenset[str], models: Models, reference: bytes | None = None, prompt: str = ""
 ) -> Measured:
     """Measure an encoded picture; never raises for any content.
 
-    ``reference`` is the picture of the same person that likeness is measured against. What cannot be decoded scores
-    0 as ``decodable`` and ``failure_to_assess`` everywhere else.
+    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for.
+    What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
     """
     known = [name for name in DIMENSIONS if name in wanted]
     try:
@@ -30,7 +30,7 @@ def measure_bytes(
     except (cv2.error, MemoryError):
         return _not_decodable(wanted, "decoder_failed")
     regions = frozenset(DIMENSIONS[name].follows for name in known)
-    look = Look(picture, models, regions, _reference(reference, models, regions))
+    look = Look(picture, models, regions, _reference(reference, models, regions), prompt)
     taken = [_take(name, look) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
     return Measured(tuple(taken), picture.width, picture.height)

@@ -11,6 +11,8 @@ from services.scorer.clients.manifest import BUILT, ModelEntry, read_manifest, r
 from services.scorer.clients.matte import PortraitMatte
 from services.scorer.clients.models import ModelMissing, load_face_models
 from services.scorer.clients.network import Network
+from services.scorer.clients.tokens import load_tokenizer
+from services.scorer.clients.towers import Towers
 
 FACE_LANDMARKER: Final = "face_landmarker"
 PORTRAIT_MATTE: Final = "portrait_matte"
@@ -19,15 +21,29 @@ NSFW: Final = "nsfw"
 TEXT_DETECTOR: Final = "text_detector"
 TEXT_READER: Final = "text_reader"
 SALIENCY: Final = "saliency"
+TOWERS: Final = "towers"
+
+_NO_TOWERS: Final = (
+    "no image and text towers are mounted; put their ONNX files and a manifest.yaml with the roles image_tower and"
+    " text_tower into the directory named by WINNOW_SCORER_MOUNTED_MODELS_DIR"
+)
 
 
 class Models:
     """The models of this process; not safe for threads. ``without`` names models to treat as missing."""
 
-    def __init__(self, directory: Path = BUILT, *, without: frozenset[str] = frozenset()) -> None:
-        """Read the manifest and load nothing yet; raises ManifestInvalid."""
+    def __init__(
+        self,
+        directory: Path = BUILT,
+        mounted: Path | None = None,
+        *,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """Read the manifests and load nothing yet; ``mounted`` is an operator's own. Raises ManifestInvalid."""
         self._directory = directory
         self._entries = read_manifest(directory)
+        self._mounted = mounted
+        self._towers = list(read_manifest(mounted).values()) if mounted is not None else []
         self._lacking: dict[str, str | None] = {name: f"{name} was left out on purpose" for name in without}
         self._networks: dict[str, Network] = {}
 
@@ -59,11 +75,18 @@ class Models:
         """Give the portrait matte; raises ModelMissing."""
         return PortraitMatte(read_model(self._directory, self._entry(PORTRAIT_MATTE)))
 
+    @cached_property
+    def towers(self) -> Towers:
+        """Give the mounted pair of towers with the heads of its space; raises ModelMissing."""
+        return load_towers(self._mounted, self._towers)
+
     def _load(self, name: str) -> None:
         if name == FACE_LANDMARKER:
             _ = self.landmarker
         elif name == PORTRAIT_MATTE:
             _ = self.matte
+        elif name == TOWERS:
+            _ = self.towers
         else:
             self.network(name)
 
@@ -71,3 +94,27 @@ class Models:
         if name not in self._entries:
             raise ModelMissing(remedy(name))
         return self._entries[name]
+
+
+def load_towers(directory: Path | None, entries: list[ModelEntry]) -> Towers:
+    """Load the one pair of towers of a mounted directory; raises ModelMissing with what is wrong."""
+    image = next((one for one in entries if one.role == "image_tower"), None)
+    text = next((one for one in entries if one.role == "text_tower"), None)
+    if directory is None or image is None or text is None:
+        raise ModelMissing(_NO_TOWERS)
+    if image.space != text.space or text.tokenizer is None or text.tokenizer_file is None:
+        msg = (
+            "the mounted towers are not of one space, or the text tower names no tokenizer and tokenizer_file"
+        )
+        raise ModelMissing(msg)
+    try:
+        tokenizer = load_tokenizer(text.tokenizer, directory / text.tokenizer_file)
+    except (OSError, KeyError, ValueError) as error:
+        msg = f"the tokenizer of the text tower cannot be read: {type(error).__name__}"
+        raise ModelMissing(msg) from error
+
+    def load(entry: ModelEntry) -> Network:
+        return Network(entry.name, read_model(directory, entry), entry.input)
+
+    heads = [one for one in entries if one.role == "head" and one.space == image.space]
+    return Towers(load(image), load(text), tokenizer, text.tokens, {one.name: load(one) for one in heads})

@@ -38,11 +38,12 @@ class ScoringPool:
         memory_max_bytes: int = MEMORY_MAX_BYTES,
         picture_timeout_s: float = PICTURE_TIMEOUT_S,
         models_dir: str = "",
+        mounted_models_dir: str = "",
         measure: Measure = worker.measure,
     ) -> None:
         """Prepare the pool; no process starts before ``start``."""
         self._processes = processes
-        self._arguments = (memory_max_bytes, picture_timeout_s, models_dir)
+        self._arguments = (memory_max_bytes, picture_timeout_s, models_dir, mounted_models_dir)
         self._measure = measure
         self._slots = asyncio.Semaphore(processes * _QUEUED_PER_WORKER)
         self._executor: ProcessPoolExecutor | None = None

@@ -32,7 +32,9 @@ class _Loaded:
     prepared: bool = False
 
 
-def prepare(memory_max_bytes: int, picture_timeout_s: float, models_dir: str = "") -> None:
+def prepare(
+    memory_max_bytes: int, picture_timeout_s: float, models_dir: str = "", mounted_dir: str = ""
+) -> None:
     """Set the limits of this process and load the models; a missing model leaves its dimensions unavailable."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,7 +43,7 @@ def prepare(memory_max_bytes: int, picture_timeout_s: float, models_dir: str = "
     resource.setrlimit(resource.RLIMIT_AS, (memory_max_bytes, memory_max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     keep_freed_memory()
-    _load(picture_timeout_s, models_dir)
+    _load(picture_timeout_s, models_dir, mounted_dir)
 
 
 def keep_freed_memory() -> None:
@@ -52,13 +54,15 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * _KEPT_BLOCK_BYTES)
 
 
-def _load(picture_timeout_s: float, models_dir: str) -> None:
+def _load(picture_timeout_s: float, models_dir: str, mounted_dir: str) -> None:
     import cv2
 
+    from services.scorer.clients.manifest import BUILT
     from services.scorer.clients.model_set import Models
 
     cv2.setNumThreads(1)
-    _Loaded.models = Models(Path(models_dir)) if models_dir else Models()
+    mounted = Path(mounted_dir) if mounted_dir else None
+    _Loaded.models = Models(Path(models_dir) if models_dir else BUILT, mounted)
     _Loaded.picture_timeout_s = picture_timeout_s
     _Loaded.prepared = True
 

@@ -53,6 +53,8 @@ TIERS: Final[dict[str, int]] = {
     **dict.fromkeys(_PRODUCT, 2),
     **dict.fromkeys(_MODERATION, 1),
     TEXT: 2,
+    "prompt_alignment": 1,
+    "aesthetic": 1,
 }
 """Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule).
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.scorer.clients.dimensions.alignment import ALIGNMENT
 from services.scorer.clients.dimensions.backdrop import BACKDROP
 from services.scorer.clients.dimensions.dimension import Dimension
 from services.scorer.clients.dimensions.headshot import HEADSHOT
@@ -29,6 +30,7 @@ FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "product": PRODUCT,
     "moderation": MODERATION,
     "text": TEXT_FAMILY,
+    "alignment": ALIGNMENT,
 }
 
 DIMENSIONS: Final[dict[str, Dimension]] = {

@@ -1,0 +1,183 @@
+"""Mounted towers, with a pair made here: one sees a picture's mean colour, one reads the colours' names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from services.scorer.clients.measure import measure_bytes
+from services.scorer.clients.model_set import TOWERS, Models
+from services.scorer.clients.tokens import BytePairs, WordPiece
+from services.scorer.domain.measures import Measurement
+from tests.unit.scorer.photographs import png
+from winnow.contracts.values import MeasureStatus
+
+VOCABULARY = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nred\ngreen\nblue\na\npicture\n##ish\n"
+MEANING = np.zeros((10, 3), np.float32)
+MEANING[4:7] = np.eye(3)
+
+
+def onnx_file(
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, tuple[int, list[int | str]]],
+    weights: dict[str, NDArray[np.generic]],
+    width: int,
+) -> bytes:
+    given = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
+    out = [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", width])]
+    held = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "tiny", given, out, held), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 9
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def image_tower() -> bytes:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["out"]),
+    ]
+    return onnx_file(nodes, {"pixels": (TensorProto.FLOAT, ["n", 3, 8, 8])}, {}, 3)
+
+
+def text_tower() -> bytes:
+    nodes = [
+        helper.make_node("Gather", ["meaning", "input_ids"], ["each"]),
+        helper.make_node("Cast", ["attention_mask"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["real", "last"], ["real3"]),
+        helper.make_node("Mul", ["each", "real3"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "middle"], ["out"], keepdims=0),
+    ]
+    inputs = {name: (TensorProto.INT64, ["n", "t"]) for name in ("input_ids", "attention_mask")}
+    weights = {"meaning": MEANING, "last": np.array([2]), "middle": np.array([1])}
+    return onnx_file(nodes, inputs, weights, 3)
+
+
+def head() -> bytes:
+    nodes = [helper.make_node("MatMul", ["embedding", "taste"], ["out"])]
+    taste = np.array([[3.0], [2.0], [1.0]], np.float32)
+    return onnx_file(nodes, {"embedding": (TensorProto.FLOAT, ["n", 3])}, {"taste": taste}, 1)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Path:
+    files = {"image.onnx": image_tower(), "text.onnx": text_tower(), "head.onnx": head()}
+    common = {"licence": "made by the test", "space": "colours"}
+    entries = [
+        {"name": "tiny_image", "file": "image.onnx", "role": "image_tower"}
+        | {"input": {"name": "pixels", "height": 8, "width": 8, "scale": 255}},
+        {"name": "tiny_text", "file": "text.onnx", "role": "text_tower", "tokens": 8}
+        | {"tokenizer": "wordpiece", "tokenizer_file": "vocabulary.txt"},
+        {"name": "aesthetic", "file": "head.onnx", "role": "head"},
+    ]
+    for entry in entries:
+        content = files[str(entry["file"])]
+        (tmp_path / str(entry["file"])).write_bytes(content)
+        entry |= {"sha256": hashlib.sha256(content).hexdigest(), **common}
+    (tmp_path / "vocabulary.txt").write_text(VOCABULARY)
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump({"models": entries}))
+    return tmp_path
+
+
+def plain(red: int, green: int, blue: int, side: int = 40) -> NDArray[np.uint8]:
+    return np.full((side, side, 3), (red, green, blue), np.uint8)
+
+
+def take(models: Models, name: str, rgb: NDArray[np.uint8], prompt: str = "a red picture") -> Measurement:
+    content = png(np.ascontiguousarray(rgb[:, :, ::-1]))
+    (taken,) = measure_bytes(content, frozenset({name}), models, prompt=prompt).measurements
+    return taken
+
+
+def test_a_picture_is_nearest_to_the_prompt_that_names_it(mounted: Path) -> None:
+    models = Models(mounted=mounted)
+    pictures = {"red": plain(255, 0, 0), "green": plain(0, 255, 0), "blue": plain(0, 0, 255)}
+    for name, picture in pictures.items():
+        found = {
+            word: take(models, "prompt_alignment", picture, f"a {word} picture").raw for word in pictures
+        }
+        assert found == {word: pytest.approx(float(word == name), abs=1e-4) for word in pictures}
+
+
+def test_a_batch_larger_than_allowed_gives_what_single_pictures_give(mounted: Path) -> None:
+    towers = Models(mounted=mounted).towers
+    towers._batch_max = 4
+    rng = np.random.default_rng(1)
+    pictures = [plain(*rng.integers(1, 255, 3), side=int(rng.integers(8, 90))) for _ in range(11)]
+    together = towers.of_pictures(pictures)
+    assert together.shape == (11, 3)
+    alone = np.concatenate([towers.of_pictures([one]) for one in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+
+
+def test_the_mounted_head_judges_the_embedding(mounted: Path) -> None:
+    models = Models(mounted=mounted)
+    assert take(models, "aesthetic", plain(255, 0, 0)).raw == pytest.approx(3)
+    assert take(models, "aesthetic", plain(0, 0, 255)).raw == pytest.approx(1)
+
+
+def test_a_prompt_is_embedded_once_and_forgotten_as_words(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    towers = Models(mounted=mounted).towers
+    calls: list[str] = []
+    ids = towers._tokenizer.ids
+
+    def counted(text: str, length: int) -> list[int]:
+        calls.append(text)
+        return ids(text, length)
+
+    monkeypatch.setattr(towers._tokenizer, "ids", counted)
+    for _ in range(3):
+        towers.of_prompt("red")
+    assert calls == ["red"]
+    assert all(isinstance(key, bytes) for key in towers._prompts)
+    for index in range(300):
+        towers.of_prompt(f"red {index}")
+    assert len(towers._prompts) == 256
+
+
+def test_without_towers_alignment_is_unavailable_and_without_a_prompt_not_asked(mounted: Path) -> None:
+    bare = take(Models(), "prompt_alignment", plain(255, 0, 0))
+    assert bare.status is MeasureStatus.unavailable
+    assert "mounted" in str(bare.evidence["remedy"])
+    asked = take(Models(mounted=mounted), "prompt_alignment", plain(255, 0, 0), "")
+    assert asked.status is MeasureStatus.not_applicable
+
+
+def test_towers_of_two_spaces_or_a_changed_file_are_refused(mounted: Path) -> None:
+    manifest = yaml.safe_load((mounted / "manifest.yaml").read_text())
+    manifest["models"][0]["space"] = "other"
+    (mounted / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    assert "one space" in (Models(mounted=mounted).lacks(TOWERS) or "")
+    manifest["models"][0] |= {"space": "colours", "sha256": "0" * 64}
+    (mounted / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    assert "not the one of the manifest" in (Models(mounted=mounted).lacks(TOWERS) or "")
+
+
+def test_word_pieces_take_the_longest_match_and_cut_what_is_too_long() -> None:
+    pieces = WordPiece(VOCABULARY)
+    assert pieces.ids("Reddish", 8) == [2, 1, 3]
+    assert pieces.ids("a redish, blue", 9) == [2, 7, 4, 9, 1, 6, 3]
+    assert pieces.ids("red green blue red", 4) == [2, 4, 5, 3]
+    assert pieces.ids("Réd", 5) == [2, 4, 3]
+
+
+def test_byte_pairs_are_joined_in_the_order_of_the_merges() -> None:
+    vocabulary = {"c": 0, "a": 1, "t</w>": 2, "ca": 3, "cat</w>": 4, "at</w>": 5, "s</w>": 6}
+    vocabulary |= {"<|startoftext|>": 7, "<|endoftext|>": 8}
+    pairs = BytePairs(json.dumps({"vocab": vocabulary, "merges": ["c a", "ca t</w>", "a t</w>"]}))
+    assert pairs.ids("Cat", 8) == [7, 4, 8]
+    assert pairs.ids("  cat   at", 8) == [7, 4, 5, 8]
+    assert pairs.padding == 8
