@@ -21,6 +21,7 @@ from winnow.contracts.topics import dead_letter_topic
 from winnow.runtime import crash_points, metrics
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
+from winnow.runtime.sender import Sender
 from winnow.runtime.settings import ServiceSettings
 
 _log = get_logger(__name__)
@@ -67,10 +68,16 @@ class Bus:
         self._backoff_s = 0.1
         self._models: Mapping[str, type[Message]] = {}
         self._handler: Handler | None = None
-        self.broker = KafkaBroker(
+        self._client_id = f"winnow-{service}-{settings.instance}"
+        self.broker = self._new_broker()
+        self._sender = Sender(self.broker, self._new_broker)
+
+    def _new_broker(self) -> KafkaBroker:
+        settings = self._settings
+        return KafkaBroker(
             # FastStream takes a text for one address, commas and all.
             settings.kafka_bootstrap.split(","),
-            client_id=f"winnow-{service}-{settings.instance}",
+            client_id=self._client_id,
             acks="all",
             enable_idempotence=settings.idempotent_producer,
             allow_auto_create_topics=False,
@@ -135,6 +142,7 @@ class Bus:
     async def stop(self) -> None:
         """Let the running batch end, then leave the group."""
         await self.broker.stop()
+        await self._sender.stop()
 
     async def ping(self) -> bool:
         """Tell whether the broker answers."""
@@ -144,16 +152,7 @@ class Bus:
         self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
     ) -> asyncio.Future[object]:
         """Hand a message over; the future ends when every replica in sync has it. A failed one is unknown."""
-        future: Any = await self.broker.publish(
-            body, topic=topic, key=key.encode(), partition=partition, headers=headers, no_confirm=True
-        )
-
-        def count(done: asyncio.Future[object]) -> None:
-            failed = done.cancelled() or done.exception() is not None
-            (metrics.BUS_SEND_FAILURES if failed else metrics.BUS_SENT).labels(topic).inc()
-
-        future.add_done_callback(count)
-        return future  # type: ignore[no-any-return]
+        return await self._sender.send(topic, partition, key.encode(), body, headers)
 
     async def _on_batch(self, msg: KafkaMessage) -> None:
         # FastStream passes over a batch whose handler raised, so nothing may leave this method.
@@ -261,13 +260,14 @@ class Bus:
             "dlq-reason": reason,
             "dlq-error": error,
         }
-        await self.broker.publish(
+        sent = await self._sender.send(
+            dead_letter_topic(record.topic, self._group),
+            record.partition,
+            record.key,
             record.value or b"",
-            topic=dead_letter_topic(record.topic, self._group),
-            key=record.key,
-            partition=record.partition,
-            headers=headers,
+            headers,
         )
+        await sent
         _log.error(
             "bus.record.dead_lettered",
             topic=record.topic,
