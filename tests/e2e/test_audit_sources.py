@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,9 +14,12 @@ import pymongo
 import pytest
 from pymongo.collection import Collection
 
+from tests.support.forged_archive import Lanes, read_lanes, rehashed, write_lanes
 from tests.support.line import RunningLine
 from winnow.audit.anchors import read_anchor
+from winnow.audit.archive_verify import verify_archive
 from winnow.audit.chains import digest_of
+from winnow.audit.shelves import Place
 from winnow.audit.verify import Result, Verification
 from winnow.cli.audit_sources import read_journals
 
@@ -148,6 +153,129 @@ async def test_tampering_with_a_journal_is_named(
         assert against.exit_code == 1
         assert alone.exit_code == (0 if tamper is rewrite_the_end else 1), alone.findings
     assert (await audit(line, "--from", "journals", "--anchor", str(anchor)))[0] == 0
+
+
+def edit_body(document: dict[str, Any], edit: Callable[[dict[str, Any]], None]) -> None:
+    body = json.loads(document["body"])
+    edit(body)
+    document["body"] = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+
+def lose_a_block(lanes: Lanes) -> str:
+    del lanes[fullest(lanes)][2]
+    return "block 3 is missing before block 4"
+
+
+def swap_blocks(lanes: Lanes) -> str:
+    blocks = lanes[fullest(lanes)]
+    blocks[2], blocks[3] = blocks[3], blocks[2]
+    return "block 3 stands where block 5 should"
+
+
+def lose_an_event_of_a_block(lanes: Lanes) -> str:
+    lane = fullest(lanes)
+    decision = next(
+        one for one in lanes[lane][1]["decisions"] if any(entry["topic"] for entry in one["entries"])
+    )
+    decision["entries"].remove(next(one for one in decision["entries"] if one["topic"]))
+    lanes[lane] = rehashed(lanes[lane])
+    return "number 3 of the ledger's events follows number 1: 1 events of ledger are missing"
+
+
+def lose_a_record(lanes: Lanes) -> str:
+    lane = next(one for one in lanes if one.startswith("topic/winnow.accounts") and len(lanes[one]) > 2)
+    gone = lanes[lane].pop(1)
+    return f"entry.recorded {json.loads(gone['body'])['event_id']} of block"
+
+
+def change_a_verdict(lanes: Lanes) -> str:
+    records = [
+        one
+        for lane in lanes.values()
+        for one in lane
+        if ["type", "candidates.scored"] in one.get("headers", ())
+    ]
+    candidate = json.loads(records[0]["body"])["candidates"][0]
+
+    def turn(body: dict[str, Any]) -> None:
+        body["candidates"][0]["passed"] = not candidate["passed"]
+
+    edit_body(records[0], turn)
+    words = ("not passed", "passed") if candidate["passed"] else ("passed", "not passed")
+    return (
+        f"{candidate['candidate_id']} is recorded as {words[0]}, but its required dimensions give {words[1]}"
+    )
+
+
+def change_a_balance(lanes: Lanes) -> str:
+    lane = fullest(lanes)
+    entry = next(
+        entry
+        for block in lanes[lane]
+        for decision in block["decisions"]
+        for entry in decision["entries"]
+        if entry["type"] == "entry.recorded"
+    )
+
+    def add(body: dict[str, Any]) -> None:
+        body["available_credits_micro"] += 1
+
+    edit_body(entry, add)
+    lanes[lane] = rehashed(lanes[lane])
+    return f"{json.loads(entry['body'])['entry_id']} says available"
+
+
+def rewrite_the_past(lanes: Lanes) -> str:
+    lane = fullest(lanes)
+    lanes[lane][1]["offsets"] = []
+    lanes[lane] = rehashed(lanes[lane])
+    return f"block {len(lanes[lane])} is not the one that was anchored"
+
+
+def fullest(lanes: Lanes) -> str:
+    return max((one for one in lanes if one.startswith("journal/ledger/")), key=lambda one: len(lanes[one]))
+
+
+@pytest.mark.timeout(120)
+async def test_an_archive_is_sound_and_tampering_with_it_is_named(line: RunningLine, tmp_path: Path) -> None:
+    """The forger writes the archive again so that all its own hashes fit; only the anchor is out of reach."""
+    anchor, folder, forged = tmp_path / "anchor.json", tmp_path / "archive", tmp_path / "forged"
+    code, said = await line.winnow("audit", "archive", "--archive", str(folder))
+    assert code == 0, said
+    code, said = await line.winnow("audit", "anchor", str(anchor))
+    assert code == 0, said
+    heads = read_anchor(anchor.read_bytes()).by_lane()
+    lanes = await asyncio.to_thread(read_lanes, folder)
+    sound = await verify_archive(Place(str(folder)), heads, datetime.now(UTC), processes=2)
+    assert (sound.exit_code, sound.findings) == (0, ())
+    assert all(sound.counts[name] for name in ("tasks", "verdicts", "routing choices", "entries", "bills"))
+    tampers: list[Callable[[Lanes], str]] = [
+        lose_a_block,
+        swap_blocks,
+        lose_an_event_of_a_block,
+        lose_a_record,
+    ]
+    for tamper in [*tampers, change_a_verdict, change_a_balance, rewrite_the_past]:
+        edited = copy.deepcopy(lanes)
+        expected = tamper(edited)
+        await asyncio.to_thread(write_lanes, forged, edited)
+        alone = await verify_archive(Place(str(forged)), {}, datetime.now(UTC), processes=1)
+        against = await verify_archive(Place(str(forged)), heads, datetime.now(UTC), processes=1)
+        texts = [one.text for one in against.findings]
+        assert any(one.startswith(expected) for one in texts), (tamper.__name__, texts)
+        assert against.exit_code == 1
+        assert alone.exit_code == (0 if tamper is rewrite_the_past else 1), alone.findings
+
+
+@pytest.mark.timeout(90)
+async def test_an_archive_in_the_object_store_grows_by_what_is_new(line: RunningLine) -> None:
+    address = "s3://winnow-private/archive-of-a-test"
+    code, said = await line.winnow("audit", "archive", "--archive", address)
+    assert code == 0, said
+    code, said = await line.winnow("audit", "archive", "--archive", address)
+    assert (code, said[:7]) == (0, "0 items"), said
+    code, found = await audit(line, "--from", "archive", "--archive", address)
+    assert (code, found["findings"]) == (0, [])
 
 
 async def test_a_source_that_does_not_answer_is_not_called_sound(line: RunningLine) -> None:

@@ -102,11 +102,13 @@ class BlockChain:
             return False
         return True
 
-    def close(self) -> None:
-        """Note what only shows at the end: a chain that is shorter than its anchor says."""
-        if self.anchored is not None and self.last < self.anchored.last:
-            gone = f"{self.last + 1} to {self.anchored.last}"
-            self._fault(f"it ends at block {self.last}; blocks {gone} were anchored and are gone")
+    def faults(self) -> list[Finding]:
+        """Give every fault so far, with what only shows at the end: a chain that is shorter than its anchor says."""
+        if self.anchored is None or self.last >= self.anchored.last:
+            return list(self.findings)
+        gone = f"{self.last + 1} to {self.anchored.last}"
+        text = f"it ends at block {self.last}; blocks {gone} were anchored and are gone"
+        return [*self.findings, Finding(_CHECK, self.lane, text)]
 
     def _fault(self, text: str) -> None:
         self.findings.append(Finding(_CHECK, self.lane, text))
@@ -156,12 +158,12 @@ class RecordChain:
             self._fault(f"the records up to offset {offset} are not those that were anchored")
         return True
 
-    def close(self) -> None:
-        """Note what only shows at the end: a partition that is shorter than its anchor says."""
-        if self.anchored is not None and self.last < self.anchored.last:
-            self._fault(
-                f"it ends at offset {self.last}; the records up to {self.anchored.last} were anchored and are gone"
-            )
+    def faults(self) -> list[Finding]:
+        """Give every fault so far, with what only shows at the end: a partition shorter than its anchor says."""
+        if self.anchored is None or self.last >= self.anchored.last:
+            return list(self.findings)
+        text = f"it ends at offset {self.last}; the records up to {self.anchored.last} were anchored and are gone"
+        return [*self.findings, Finding(_CHECK, self.lane, text)]
 
     def _compare_start(self) -> None:
         """Give the anchor up for a partition whose oldest records the broker has deleted since."""

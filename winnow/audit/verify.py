@@ -85,7 +85,7 @@ class _Lane:
 
 
 class Verification:
-    """Takes the items of every lane, each lane in order, the lanes in any; ``close`` gives what was found."""
+    """Takes the items of every lane, each lane in order, the lanes in any; ``close`` gives what was found so far."""
 
     def __init__(
         self, source: str, anchored: Mapping[str, Head] | None = None, *, kinds: Sequence[str] = KINDS
@@ -139,8 +139,7 @@ class Verification:
         findings: list[Finding] = []
         notes: list[str] = []
         for kept in self._lanes.values():
-            kept.chain.close()
-            findings += [*kept.chain.findings, *kept.findings]
+            findings += [*kept.chain.faults(), *kept.findings]
             notes += kept.chain.notes if isinstance(kept.chain, RecordChain) else []
         findings += self.fold.findings(now)
         lanes = tuple(

@@ -63,4 +63,21 @@ MongoUri = Annotated[
         show_default=False,
     ),
 ]
+S3Endpoint = Annotated[
+    str,
+    typer.Option(
+        "--s3-endpoint",
+        envvar="WINNOW_S3_ENDPOINT",
+        help="The object store, as a URL; empty for the embedded one.",
+        show_default=False,
+    ),
+]
+S3AccessKey = Annotated[
+    str,
+    typer.Option(envvar="WINNOW_S3_ACCESS_KEY", help="Its access key.", show_default=False),
+]
+S3SecretKey = Annotated[
+    str,
+    typer.Option(envvar="WINNOW_S3_SECRET_KEY", help="Its secret key.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -20,8 +20,7 @@ def faults(documents: Documents, anchored: Head | None = None) -> list[str]:
     chain = BlockChain(LANE, anchored)
     for one in documents:
         chain.take(one)
-    chain.close()
-    return [one.text for one in chain.findings]
+    return [one.text for one in chain.faults()]
 
 
 def test_the_hash_is_the_one_that_services_write() -> None:
@@ -119,30 +118,29 @@ def record_chain(documents: Documents, anchored: Head | None = None) -> RecordCh
     chain = RecordChain("topic/winnow.tasks.v1/0", anchored)
     for one in documents:
         chain.take(one)
-    chain.close()
     return chain
 
 
 def test_records_are_compared_with_their_anchor() -> None:
     head = record_chain(records(8)).head
-    assert record_chain(records(9), head).findings == []
+    assert record_chain(records(9), head).faults() == []
     changed = records(9)
     changed[2]["body"] = "another"
-    said = [one.text for one in record_chain(changed, head).findings]
+    said = [one.text for one in record_chain(changed, head).faults()]
     assert said == ["the records up to offset 7 are not those that were anchored"]
-    gone = [one.text for one in record_chain(records(6), head).findings]
+    gone = [one.text for one in record_chain(records(6), head).faults()]
     assert gone == ["it ends at offset 5; the records up to 7 were anchored and are gone"]
 
 
 def test_records_deleted_since_the_anchor_are_a_note_and_no_fault() -> None:
     head = record_chain(records(8)).head
     chain = record_chain(records(9)[2:], head)
-    assert chain.findings == []
+    assert chain.faults() == []
     assert "only the archive" in chain.notes[0]
 
 
 def test_records_out_of_order_are_named() -> None:
     swapped_records = records(4)
     swapped_records[1], swapped_records[2] = swapped_records[2], swapped_records[1]
-    said = [one.text for one in record_chain(swapped_records).findings]
+    said = [one.text for one in record_chain(swapped_records).faults()]
     assert said == ["the record of offset 1 stands after that of 2: records were swapped"]

@@ -1,0 +1,74 @@
+"""Archives in a folder, read whole and written again with every hash in order, as someone who holds them could."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from winnow.audit.chains import BlockChain, RecordChain, digest_of
+from winnow.audit.lanes import is_journal
+from winnow.audit.manifests import Manifest, Segment, read_catalogue, sha256_of, write_manifest
+from winnow.audit.segments import line_of, pack, unpack
+from winnow.audit.shelves import Folder
+from winnow.runtime.journal.model import GENESIS
+
+Lanes = dict[str, list[dict[str, Any]]]
+
+
+def read_lanes(folder: Path) -> Lanes:
+    """Give the items of every lane."""
+    shelf = Folder(folder)
+
+    async def read() -> Lanes:
+        segments = (await read_catalogue(shelf)).segments()
+        return {
+            lane: [document for one in kept for document in unpack(await shelf.get(one.name))]
+            for lane, kept in segments.items()
+        }
+
+    return asyncio.run(read())
+
+
+def write_lanes(folder: Path, lanes: Lanes) -> None:
+    """Write an archive of one manifest whose hashes all fit, whatever the items say."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shelf = Folder(folder)
+    segments = []
+    for lane, documents in lanes.items():
+        chain = BlockChain(lane) if is_journal(lane) else RecordChain(lane)
+        for one in documents:
+            chain.take(one)
+        body = pack([line_of(one) for one in documents])
+        name = f"segments/{lane}/0.ndjson.zst"
+        asyncio.run(shelf.put(name, body))
+        segments.append(
+            Segment(
+                lane=lane,
+                name=name,
+                first=chain.head.first,
+                last=chain.head.last,
+                items_count=len(documents),
+                size_bytes=len(body),
+                sha256=sha256_of(body),
+                chain_first=chain.head.first,
+                head=chain.head.hash,
+            )
+        )
+    manifest = Manifest(
+        number=1, previous_sha256=GENESIS, made_at=datetime(2026, 1, 1, tzinfo=UTC), segments=segments
+    )
+    asyncio.run(shelf.put(manifest.name, write_manifest(manifest)))
+
+
+def rehashed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give blocks new hashes, each over its contents and its predecessor's."""
+    previous = GENESIS
+    fresh = []
+    for one in blocks:
+        block = {**one, "prev_hash": previous}
+        previous = block["hash"] = digest_of(block)
+        fresh.append(block)
+    return fresh

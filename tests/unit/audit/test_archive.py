@@ -1,0 +1,123 @@
+"""An archive takes only what is new and sound, survives an interruption, and shows every change of its files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.audit.chain_parts import AT, blocks, records, rewritten
+from winnow.audit.archive_verify import verify_archive
+from winnow.audit.archiving import ArchiveWriter, NotArchived
+from winnow.audit.manifests import BrokenArchive, read_catalogue
+from winnow.audit.shelves import Folder, Place
+from winnow.audit.verify import Result
+
+SHARD, PARTITION = "journal/router/0", "topic/winnow.accounts.v1/0"
+SMALL = 1_000
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+class Clock:
+    def now(self) -> datetime:
+        return AT
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+
+async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | None = None) -> ArchiveWriter:
+    """Archive so many blocks and records, from where the archive ends."""
+    writer = await ArchiveWriter.on(Folder(folder), Clock(), segment_raw_bytes=SMALL)
+    for lane, items, number in (
+        (SHARD, documents or blocks(count), "block_no"),
+        (PARTITION, records(count), "offset"),
+    ):
+        head = writer.head(lane)
+        for one in items:
+            if head is None or one[number] > head.last:
+                await writer.add(lane, {name: value for name, value in one.items() if name != "sent"})
+    await writer.finish()
+    return writer
+
+
+async def verified(folder: Path) -> Result:
+    return await verify_archive(Place(str(folder)), {}, NOW, processes=1)
+
+
+def said(result: Result) -> list[str]:
+    return [one.text for one in result.findings]
+
+
+async def test_a_second_run_adds_only_what_is_new(tmp_path: Path) -> None:
+    first = await archived(tmp_path, 10)
+    assert (first.items_count, first.manifests_count) == (20, 1)
+    again = await archived(tmp_path, 10)
+    assert (again.items_count, again.manifests_count) == (0, 1)
+    more = await archived(tmp_path, 14)
+    assert (more.items_count, more.manifests_count) == (8, 2)
+    result = await verified(tmp_path)
+    assert (result.exit_code, result.findings) == (0, ())
+    assert {one.lane: (one.items_count, one.head.last) for one in result.lanes} == {
+        SHARD: (14, 14),
+        PARTITION: (14, 13),
+    }
+    assert result.lanes[0].head.hash == blocks(14)[-1]["hash"]
+
+
+async def test_an_interrupted_run_is_done_again_to_the_same_archive(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    await archived(whole, 10)
+    writer = await ArchiveWriter.on(Folder(broken), Clock(), segment_raw_bytes=SMALL)
+    for one in blocks(7):
+        await writer.add(SHARD, {name: value for name, value in one.items() if name != "sent"})
+    # It ends here: segments lie there that no manifest names.
+    assert await Folder(broken).names("segments/")
+    assert (await read_catalogue(Folder(broken))).manifests == []
+    await archived(broken, 10)
+    names = await Folder(whole).names("")
+    assert await Folder(broken).names("") == names
+    for name in names:
+        assert await Folder(broken).get(name) == await Folder(whole).get(name)
+
+
+async def test_what_does_not_continue_the_archived_chain_is_not_archived(tmp_path: Path) -> None:
+    await archived(tmp_path, 6)
+    with pytest.raises(NotArchived, match="block 7 does not follow block 6"):
+        await archived(tmp_path, 10, rewritten(blocks(10), 4))
+    assert said(await verified(tmp_path)) == []
+
+
+async def test_a_flipped_byte_in_any_file_is_named(tmp_path: Path) -> None:
+    await archived(tmp_path, 14)
+    await archived(tmp_path, 20)
+    folder = Folder(tmp_path)
+    for name in await folder.names(""):
+        body = await folder.get(name)
+        place = len(body) // 2
+        await folder.put(name, body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+        result = await verified(tmp_path)
+        assert result.exit_code == 1, name
+        if name.startswith("segments/"):
+            assert any(name in one and "was changed" in one for one in said(result)), said(result)
+        await folder.put(name, body)
+    assert (await verified(tmp_path)).exit_code == 0
+
+
+async def test_a_lost_file_is_named(tmp_path: Path) -> None:
+    await archived(tmp_path, 14)
+    await archived(tmp_path, 20)
+    names = await Folder(tmp_path).names("")
+    segment = next(one for one in names if one.startswith(f"segments/{SHARD}"))
+    (tmp_path / segment).unlink()
+    assert f"{segment} is in the manifest and not there" in said(await verified(tmp_path))
+    (tmp_path / names[0]).unlink()
+    with pytest.raises(BrokenArchive, match="manifest 1 is missing"):
+        await read_catalogue(Folder(tmp_path))
+    assert (await verified(tmp_path)).exit_code == 1
+
+
+async def test_an_empty_place_is_not_called_sound(tmp_path: Path) -> None:
+    assert (await verified(tmp_path)).exit_code == 2

@@ -1,0 +1,117 @@
+"""Verifies an archive: its manifests, every lane in a process of its own, and the journals against the topics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from array import array
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from multiprocessing import get_context
+from typing import Final
+
+from winnow.audit.archive_lane import LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
+from winnow.audit.chains import Head
+from winnow.audit.finding import Finding
+from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
+from winnow.audit.manifests import BrokenArchive, Segment, read_catalogue
+from winnow.audit.segments import BrokenSegment, unpack
+from winnow.audit.shelves import Place
+from winnow.audit.verify import LaneReport, Result
+from winnow.contracts.errors import NotFound
+
+SOURCE: Final = "archive"
+_NAMED_MAX: Final = 20
+
+
+async def verify_archive(
+    place: Place, anchored: Mapping[str, Head], now: datetime, *, processes: int
+) -> Result:
+    """Verify an archive with so many processes; raises Unavailable when its shelf does not answer."""
+    try:
+        catalogue = await read_catalogue(place.open())
+    except BrokenArchive as error:
+        return Result(SOURCE, (), {}, (Finding("archive", place.address, str(error)),), ())
+    lanes = catalogue.segments()
+    tasks = [
+        LaneTask(place, lane, tuple(segments), anchored.get(lane), now)
+        for lane, segments in sorted(lanes.items(), key=lambda pair: -_size_bytes(pair[1]))
+    ]
+    outcomes = await _verified(tasks, processes)
+    findings = [one for outcome in outcomes for one in outcome.findings]
+    findings += [
+        Finding("archive", lane, f"it was anchored to {head.last} and is not in the archive")
+        for lane, head in anchored.items()
+        if lane not in lanes
+    ]
+    for topic in RECORD_TOPICS:
+        findings += [one async for one in _not_published(place, lanes, outcomes, topic)]
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        counts.update(outcome.counts)
+    reports: list[LaneReport] = sorted((one.report for one in outcomes), key=lambda one: one.lane)
+    counts["manifests"] = len(catalogue.manifests)
+    notes = [note for outcome in outcomes for note in outcome.notes]
+    return Result(SOURCE, tuple(reports), dict(counts), tuple(findings), tuple(notes))
+
+
+def _size_bytes(segments: Sequence[Segment]) -> int:
+    return sum(one.size_bytes for one in segments)
+
+
+async def _verified(tasks: Sequence[LaneTask], processes: int) -> list[LaneOutcome]:
+    """Verify lanes, the largest first; one process does it without starting another."""
+    if processes <= 1 or len(tasks) <= 1:
+        return [await lane_outcome(one) for one in tasks]
+    with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
+        return await asyncio.to_thread(lambda: list(pool.map(verify_lane, tasks)))
+
+
+async def _not_published(
+    place: Place, lanes: Mapping[str, Sequence[Segment]], outcomes: Sequence[LaneOutcome], topic: str
+) -> AsyncIterator[Finding]:
+    """Find what a journal committed and its topic does not have, to the byte; only where both are archived."""
+    from_journals: dict[str, array[int]] = {}
+    published: set[int] = set()
+    has_topic = False
+    for outcome in outcomes:
+        lane = outcome.report.lane
+        if is_journal(lane):
+            from_journals[lane] = outcome.marks.get(topic, array("Q"))
+        elif part_of(lane) == topic:
+            has_topic = True
+            published.update(outcome.marks.get(topic, array("Q")))
+    if not has_topic:
+        return
+    for lane, marks in from_journals.items():
+        lost = {one for one in marks if one not in published}
+        if lost:
+            async for finding in _named(place, lane, lanes[lane], topic, lost):
+                yield finding
+
+
+async def _named(
+    place: Place, lane: str, segments: Sequence[Segment], topic: str, lost: set[int]
+) -> AsyncIterator[Finding]:
+    """Name the events of these marks by reading the lane once more; the first twenty of them."""
+    named = 0
+    shelf = place.open()
+    for segment in segments:
+        try:
+            documents = list(unpack(await shelf.get(segment.name)))
+        except (NotFound, BrokenSegment):
+            continue
+        for document in documents:
+            for decision in document.get("decisions", ()):
+                for entry in decision["entries"]:
+                    if entry["topic"] == topic and mark_of(entry["body"]) in lost and named < _NAMED_MAX:
+                        named += 1
+                        text = (
+                            f"{entry['type']} {json.loads(entry['body']).get('event_id')} of block"
+                            f" {document['block_no']} in {lane} is not in {topic}, or another text is"
+                        )
+                        yield Finding("published", str(entry["key"]), text)
+    if len(lost) > named:
+        yield Finding("published", lane, f"{len(lost) - named} more events are not in {topic}")

@@ -1,0 +1,151 @@
+"""Writes an archive: only what is new, only what is sound, and a manifest as the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from winnow.audit.chains import BlockChain, Head, RecordChain
+from winnow.audit.lanes import is_journal
+from winnow.audit.manifests import Catalogue, Manifest, Segment, read_catalogue, sha256_of, write_manifest
+from winnow.audit.segments import SEGMENT_RAW_BYTES, line_of, pack
+from winnow.audit.shelves import Shelf
+from winnow.contracts.errors import NotFound
+from winnow.runtime.clock import Clock
+
+SEGMENTS_PER_MANIFEST: Final = 64
+"""What an interrupted run has to do again at most."""
+
+
+class NotArchived(ValueError):  # noqa: N818 (what became of it)
+    """An item has a fault and was not archived; the text names it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A lane that is being written."""
+
+    chain: BlockChain | RecordChain
+    lines: list[bytes] = field(default_factory=list)
+    raw_bytes: int = 0
+    first: int = 0
+
+
+class ArchiveWriter:
+    """Adds items to an archive. Segments lie unused until ``commit`` names them in a manifest."""
+
+    def __init__(
+        self, shelf: Shelf, clock: Clock, catalogue: Catalogue, *, segment_raw_bytes: int = SEGMENT_RAW_BYTES
+    ) -> None:
+        """Go on after what the catalogue says."""
+        self._shelf = shelf
+        self._clock = clock
+        self._catalogue = catalogue
+        self._segment_raw_bytes = segment_raw_bytes
+        self._heads = catalogue.heads()
+        self._open: dict[str, _Open] = {}
+        self._waiting: list[Segment] = []
+        self.items_count = 0
+        self.segments_count = 0
+
+    @classmethod
+    async def on(
+        cls, shelf: Shelf, clock: Clock, *, segment_raw_bytes: int = SEGMENT_RAW_BYTES
+    ) -> ArchiveWriter:
+        """Open an archive, which may be empty; raises BrokenArchive."""
+        return cls(shelf, clock, await read_catalogue(shelf), segment_raw_bytes=segment_raw_bytes)
+
+    @property
+    def manifests_count(self) -> int:
+        """Count the manifests of the archive."""
+        return len(self._catalogue.manifests)
+
+    def head(self, lane: str) -> Head | None:
+        """Give how far a lane is archived."""
+        return self._heads.get(lane)
+
+    async def add(self, lane: str, document: Mapping[str, Any]) -> None:
+        """Add the next item of a lane; raises NotArchived for one that does not continue its chain."""
+        kept = self._open.get(lane)
+        if kept is None:
+            kept = self._open[lane] = _Open(self._chain(lane))
+        sound = kept.chain.take(document)
+        if not sound or kept.chain.findings:
+            msg = f"{lane}: {kept.chain.findings[0].text}"
+            raise NotArchived(msg)
+        line = line_of(document)
+        kept.first = kept.first if kept.lines else kept.chain.last
+        kept.lines.append(line)
+        kept.raw_bytes += len(line)
+        self.items_count += 1
+        if kept.raw_bytes >= self._segment_raw_bytes:
+            await self._close_segment(lane, kept)
+            if len(self._waiting) >= SEGMENTS_PER_MANIFEST:
+                await self.commit()
+
+    async def finish(self) -> None:
+        """Write what is open, and commit."""
+        for lane, kept in self._open.items():
+            if kept.lines:
+                await self._close_segment(lane, kept)
+        await self.commit()
+
+    async def commit(self) -> None:
+        """Name the segments written since in a manifest; without any there is none."""
+        if not self._waiting:
+            return
+        manifest = Manifest(
+            number=len(self._catalogue.manifests) + 1,
+            previous_sha256=self._catalogue.head_sha256,
+            made_at=self._clock.now(),
+            segments=self._waiting,
+        )
+        await self._check_absent(manifest.name)
+        body = write_manifest(manifest)
+        await self._shelf.put(manifest.name, body)
+        self._catalogue.manifests.append(manifest)
+        self._catalogue.head_sha256 = sha256_of(body)
+        self._waiting = []
+
+    def _chain(self, lane: str) -> BlockChain | RecordChain:
+        chain = BlockChain(lane) if is_journal(lane) else RecordChain(lane)
+        if (head := self._heads.get(lane)) is not None:
+            chain.start_at(head)
+        return chain
+
+    async def _close_segment(self, lane: str, kept: _Open) -> None:
+        body = pack(kept.lines)
+        digest = sha256_of(body)
+        name = f"segments/{lane}/{kept.first:012d}-{digest[:16]}.ndjson.zst"
+        await self._shelf.put(name, body)
+        head = kept.chain.head
+        self._waiting.append(
+            Segment(
+                lane=lane,
+                name=name,
+                first=kept.first,
+                last=head.last,
+                items_count=len(kept.lines),
+                size_bytes=len(body),
+                sha256=digest,
+                chain_first=head.first,
+                head=head.hash,
+            )
+        )
+        self._heads[lane] = head
+        self.segments_count += 1
+        kept.lines, kept.raw_bytes = [], 0
+
+    async def _check_absent(self, name: str) -> None:
+        try:
+            await self._shelf.get(name)
+        except NotFound:
+            return
+        msg = f"{name} is there already: another run writes this archive"
+        raise NotArchived(msg)
+
+
+def stored_block(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a stored block as it is archived: without the mark that its messages are on the bus."""
+    return {name: value for name, value in document.items() if name != "sent"}

@@ -1,0 +1,122 @@
+"""Where archives and anchors lie: a folder, or a prefix in a bucket; both as names and bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from winnow.contracts.errors import NotFound
+from winnow.runtime.objects import Objects
+
+OBJECT_BYTES_MAX: Final = 512 * 1024 * 1024
+"""No segment and no manifest comes near this."""
+_TYPE: Final = "application/octet-stream"
+
+
+class Shelf(Protocol):
+    """Holds bytes by name. Raises NotFound for a name that is not there, Unavailable when it does not answer."""
+
+    async def put(self, name: str, body: bytes) -> None:
+        """Keep bytes whole or not at all; what was there under the name is replaced."""
+        ...
+
+    async def get(self, name: str) -> bytes:
+        """Give the bytes."""
+        ...
+
+    async def names(self, prefix: str) -> list[str]:
+        """Give the names that begin with a prefix, in order."""
+        ...
+
+
+class Folder:
+    """A shelf in a folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        """Use a folder, which is made when something is put."""
+        self._root = root
+
+    async def put(self, name: str, body: bytes) -> None:
+        """Write a file beside its place and move it there."""
+
+        def write() -> None:
+            path = self._root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{path.name}.partial")
+            with partial.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+
+        await asyncio.to_thread(write)
+
+    async def get(self, name: str) -> bytes:
+        """Read a file."""
+        try:
+            return await asyncio.to_thread((self._root / name).read_bytes)
+        except FileNotFoundError:
+            raise NotFound(f"there is no {name} in {self._root}") from None
+
+    async def names(self, prefix: str) -> list[str]:
+        """Give the files below."""
+
+        def found() -> list[str]:
+            paths = (one for one in self._root.rglob("*") if one.is_file() and not one.name.startswith("."))
+            return sorted(
+                name for one in paths if (name := one.relative_to(self._root).as_posix()).startswith(prefix)
+            )
+
+        return await asyncio.to_thread(found)
+
+
+class Bucket:
+    """A shelf below a prefix of a bucket."""
+
+    def __init__(self, objects: Objects, bucket: str, prefix: str) -> None:
+        """Use an object store."""
+        self._objects = objects
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    async def put(self, name: str, body: bytes) -> None:
+        """Store an object."""
+        await self._objects.put(self._bucket, self._prefix + name, body, _TYPE)
+
+    async def get(self, name: str) -> bytes:
+        """Read an object."""
+        return await self._objects.get(self._bucket, self._prefix + name, OBJECT_BYTES_MAX)
+
+    async def names(self, prefix: str) -> list[str]:
+        """List objects, page by page."""
+        found: list[str] = []
+        after = ""
+        while page := await self._objects.list(self._bucket, self._prefix + prefix, after):
+            found += [str(one["key"])[len(self._prefix) :] for one in page]
+            after = str(page[-1]["key"])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A shelf by its address, which can be handed to another process: a folder, or ``s3://bucket/prefix``."""
+
+    address: str
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_access_key: str = field(default="", repr=False)
+    s3_secret_key: str = field(default="", repr=False)
+
+    def open(self) -> Shelf:
+        """Open the shelf; raises ValueError for an address that names none."""
+        if not self.address.startswith("s3://"):
+            return Folder(Path(self.address))
+        bucket, _, prefix = self.address.removeprefix("s3://").partition("/")
+        if not bucket or not self.s3_endpoint:
+            msg = f"{self.address} needs a bucket and the address of an object store"
+            raise ValueError(msg)
+        objects = Objects(self.s3_endpoint, self.s3_region, self.s3_access_key, self.s3_secret_key)
+        return Bucket(objects, bucket, prefix)
