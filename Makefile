@@ -117,6 +117,9 @@ bench-line: setup ## the whole line with an instant provider
 bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts
 	$(BIN)/python -m tests.bench.line --lean --orders 1000
 
+bench-replay: setup ## a million ledger entries verified, and folded into the states that live services keep
+	$(BIN)/python -m tests.bench.replay
+
 bench-journal: setup ## decisions per second, beside a guarded update and a transaction
 	$(BIN)/python -m tests.bench.journal
 

@@ -72,3 +72,18 @@ def rehashed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         previous = block["hash"] = digest_of(block)
         fresh.append(block)
     return fresh
+
+
+def merge(parts: list[Path], folder: Path) -> None:
+    """Join archives of different lanes into one with a single manifest."""
+    segments: list[Segment] = []
+    for part in parts:
+        for kept in asyncio.run(read_catalogue(Folder(part))).segments().values():
+            for one in kept:
+                (folder / one.name).parent.mkdir(parents=True, exist_ok=True)
+                (part / one.name).rename(folder / one.name)
+                segments.append(one)
+    manifest = Manifest(
+        number=1, previous_sha256=GENESIS, made_at=datetime(2026, 1, 1, tzinfo=UTC), segments=segments
+    )
+    asyncio.run(Folder(folder).put(manifest.name, write_manifest(manifest)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import zstandard
+from pydantic_core import from_json
 
 from winnow.runtime.journal.model import canonical
 
@@ -44,7 +44,7 @@ def unpack(body: bytes) -> Iterator[dict[str, Any]]:
         raise BrokenSegment(msg) from error
     for line in raw.split(b"\n")[:-1]:
         try:
-            document = json.loads(line)
+            document = from_json(line)
         except ValueError:
             msg = "a line is no JSON"
             raise BrokenSegment(msg) from None

@@ -1,0 +1,85 @@
+"""Folds a shard of a journal into the states that its service would have, and checks its chain on the way.
+
+What comes out is what the service itself keeps, to the byte: the same rules, the same text of every state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, Generic
+
+from winnow.audit.chains import BlockChain
+from winnow.contracts.envelope import Event, Message
+from winnow.contracts.topics import MESSAGES, route
+from winnow.runtime.journal.model import Folded, Machine, S
+from winnow.runtime.journal.shard import Codec, Held
+
+_OCCURRED_AT: Final = '"occurred_at":"'
+
+
+class BrokenChain(ValueError):  # noqa: N818 (what it is)
+    """The journal has a fault, and a state folded from it would have one too; the text names it."""
+
+
+class ShardFold(Generic[S]):
+    """The states of one shard; takes its stored blocks in order, from the first."""
+
+    def __init__(self, machine: Machine[S], lane: str) -> None:
+        """Fold by the rules of a machine."""
+        self._machine = machine
+        self._codec = Codec(machine, route)
+        self._models: dict[str, type[Message]] = {
+            **MESSAGES,
+            **{one.type_name(): one for one in machine.private_events},
+        }
+        self._held: dict[str, Held[S]] = {}
+        self._moment: tuple[str, datetime] | None = None
+        self.shard = lane.rpartition("/")[2]
+        self.chain = BlockChain(lane)
+        self.events_count = 0
+
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Check and fold a block; raises BrokenChain."""
+        self.chain.take(document)
+        if self.chain.findings:
+            msg = f"{self.chain.lane}: {self.chain.findings[0].text}"
+            raise BrokenChain(msg)
+        block_no = self.chain.last
+        for decision in document["decisions"]:
+            aggregate_id = decision["aggregate_id"]
+            held = self._held.get(aggregate_id)
+            if held is None:
+                held = Held(self._machine.initial(aggregate_id))
+            if decision["seq"] != held.seq + 1:
+                msg = (
+                    f"{self.chain.lane}: block {block_no} decides {aggregate_id} as number {decision['seq']}"
+                )
+                msg += f" after number {held.seq}"
+                raise BrokenChain(msg)
+            self._held[aggregate_id] = self._folded(held, decision, block_no)
+
+    def folded(self) -> list[Folded]:
+        """Give every state as the service keeps it."""
+        return [self._codec.keep(one, self.shard, held) for one, held in self._held.items()]
+
+    def _folded(self, held: Held[S], decision: Mapping[str, Any], block_no: int) -> Held[S]:
+        state, published = held.state, held.published
+        for entry in decision["entries"]:
+            if entry["is_command"]:
+                continue
+            body = entry["body"]
+            event = self._models[entry["type"]].model_validate_json(body)
+            if isinstance(event, Event):
+                state = self._machine.evolve(state, event, self._occurred_at(body))
+                published += entry["topic"] is not None
+                self.events_count += 1
+        return Held(state, decision["seq"], published, block_no)
+
+    def _occurred_at(self, body: str) -> datetime:
+        """Read when an event occurred; the events of a block share one moment, so it is parsed once."""
+        start = body.index(_OCCURRED_AT) + len(_OCCURRED_AT)
+        text = body[start : body.index('"', start)]
+        if self._moment is None or text != self._moment[0]:
+            self._moment = (text, datetime.fromisoformat(text))
+        return self._moment[1]
