@@ -20,6 +20,7 @@ from services.router.domain.run import (
     Batch,
     CandidateState,
     DispatchAttempts,
+    EarlyCancelNoted,
     NotedScore,
     Observed,
     Phase,
@@ -94,10 +95,11 @@ def _observe(draft: Draft, message: Observed) -> None:
                         traceparent=message.traceparent,
                     )
                 )
+                _start(draft, message.market)
         case TaskFunded():
-            if run.phase is Phase.accepted:
+            if run.phase in {Phase.unseen, Phase.accepted} and run.funded_at is None:
                 draft.add(RunFunded(reserved_credits_micro=message.event.reserved_credits_micro))
-                plan_first(draft, message.market)
+                _start(draft, message.market)
         case TaskCancelRequested():
             _cancel(draft)
         case TaskUnfunded() | TaskRejected() | TaskCancelled():
@@ -109,9 +111,22 @@ def _observe(draft: Draft, message: Observed) -> None:
             assert_never(message.event)
 
 
+def _start(draft: Draft, market: Market) -> None:
+    """Begin once the order and its funding are both known: they may stand in the record in either order."""
+    run = draft.run
+    if run.phase is Phase.running and not run.cancel_seen:
+        plan_first(draft, market)
+    elif run.cancel_seen and run.order is not None:
+        _cancel(draft)
+
+
 def _cancel(draft: Draft) -> None:
     run = draft.run
-    if run.phase in {Phase.unseen, Phase.accepted}:
+    if run.phase is Phase.unseen:
+        # Whose end it is depends on whether the funding stands before the acceptance, which is still to come.
+        if not run.cancel_seen:
+            draft.add(EarlyCancelNoted())
+    elif run.phase is Phase.accepted:
         # Asked before the money was reserved: the end is ingest's, by its place in the record.
         draft.add(RunDismissed(reason="cancelled_before_funding"))
     elif run.phase is Phase.running and run.order is not None:

@@ -13,6 +13,7 @@ from services.router.domain.run import (
     Candidate,
     CandidateState,
     ChunkSent,
+    EarlyCancelNoted,
     Phase,
     Run,
     RunDismissed,
@@ -40,7 +41,7 @@ def evolve(run: Run, event: Event, at: datetime) -> Run:  # noqa: PLR0911 (one r
         case RunOpened():
             return replace(
                 run,
-                phase=Phase.accepted,
+                phase=Phase.running if run.funded_at is not None else Phase.accepted,
                 order=event.accepted,
                 policy=event.policy,
                 correlation_id=event.correlation_id,
@@ -49,10 +50,12 @@ def evolve(run: Run, event: Event, at: datetime) -> Run:  # noqa: PLR0911 (one r
         case RunFunded():
             return replace(
                 run,
-                phase=Phase.running,
+                phase=Phase.running if run.order is not None else run.phase,
                 reserved_credits_micro=event.reserved_credits_micro,
                 funded_at=at,
             )
+        case EarlyCancelNoted():
+            return replace(run, cancel_seen=True)
         case RunDismissed():
             return replace(run, phase=Phase.dismissed)
         case RoundPlanned():

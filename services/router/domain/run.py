@@ -115,6 +115,7 @@ class Run:
     traceparent: str | None = None
     reserved_credits_micro: int = 0
     funded_at: datetime | None = None
+    cancel_seen: bool = False
     round_index: int = 0
     round_open: bool = False
     candidates: Mapping[str, Candidate] = field(default_factory=dict)
@@ -177,6 +178,13 @@ class RunFunded(Event):
     reserved_credits_micro: Micro
 
 
+class EarlyCancelNoted(Event):
+    """A cancel stands in the record before the acceptance: it is decided when that comes."""
+
+    type: Literal["router.early_cancel_noted"] = "router.early_cancel_noted"
+    version: Literal[1] = 1
+
+
 class RunDismissed(Event):
     """The task ends, or ended, by ingest: the run never starts."""
 
@@ -235,6 +243,7 @@ class ChunkSent(Event):
 PRIVATE_EVENTS: tuple[type[Event], ...] = (
     RunOpened,
     RunFunded,
+    EarlyCancelNoted,
     RunDismissed,
     AttemptTaken,
     AttemptOverdue,

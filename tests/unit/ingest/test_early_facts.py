@@ -1,0 +1,39 @@
+"""Who ends a task when a cancel and a funding stand in the record before the acceptance."""
+
+from __future__ import annotations
+
+from services.ingest.domain.stages import StageState, decide_stage, evolve_stage
+from tests.unit.ingest.events import Tale
+from tests.unit.router.builders import accepted
+from winnow.contracts.envelope import Event, Message
+from winnow.contracts.events import TaskCancelled, TaskCancelRequested
+from winnow.contracts.ids import Prefix, derive_id
+
+TASK = derive_id(Prefix.task, 1)
+
+
+def told(*messages: Message) -> list[Message]:
+    """Play messages to a task's stage; give what it publishes and asks for."""
+    state, said = StageState(TASK), []
+    for message in messages:
+        for one in decide_stage(state, message):
+            said.append(one)
+            if isinstance(one, Event):
+                state = evolve_stage(state, one)
+    return said
+
+
+def cancel(tale: Tale) -> TaskCancelRequested:
+    return TaskCancelRequested(**tale.ids)
+
+
+def ends(*messages: Message) -> int:
+    return sum(isinstance(one, TaskCancelled) for one in told(*messages))
+
+
+def test_a_cancel_is_ingests_unless_the_funding_stands_before_cancel_or_acceptance():
+    tale = Tale(TASK)
+    asked, paid, taken = cancel(tale), tale.funded(), accepted()
+    assert ends(asked, taken, paid) == ends(taken, asked, paid) == 1
+    assert ends(asked, paid, taken) == ends(paid, asked, taken) == 0
+    assert ends(paid, taken, asked) == ends(taken, paid, asked) == 0
