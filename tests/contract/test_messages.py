@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from scripts.check_breaking import schema_breaks
-from winnow.contracts.envelope import Event, Recorded
+from services.delivery.domain.messages import PRIVATE_EVENTS as DELIVERY_EVENTS
+from services.ingest.domain.requests import GrantOrdered, RefundOrdered
+from services.ingest.domain.stages import STAGE_EVENTS
+from services.ledger.domain.records import PRIVATE_EVENTS as LEDGER_EVENTS
+from services.router.domain.run import PRIVATE_EVENTS as ROUTER_EVENTS
+from winnow.contracts.envelope import Event, Message, Recorded
 from winnow.contracts.events import TASK_EVENTS
 from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS, TaskState, next_state
 from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, route
@@ -123,3 +128,22 @@ def test_a_field_that_envelope_and_message_share_is_the_message_s() -> None:
     recorded = Recorded(envelope, Opened(correlation_id="its own"))
     assert recorded.text().count('"correlation_id"') == 1
     assert json.loads(recorded.text()) == recorded.to_document()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *MESSAGES.values(),
+        *LEDGER_EVENTS,
+        *ROUTER_EVENTS,
+        *DELIVERY_EVENTS,
+        *STAGE_EVENTS,
+        GrantOrdered,
+        RefundOrdered,
+    ],
+    ids=lambda model: model.type_name(),
+)
+def test_no_message_has_a_field_that_would_hide_its_envelopes(model: type[Message]) -> None:
+    """The written form is flat: a payload's ``event_id`` would replace the event's own."""
+    own = {"event_id", "occurred_at", "producer", "subject", "sequence", "causation_id"}
+    assert not own & set(model.model_fields)

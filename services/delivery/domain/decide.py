@@ -202,7 +202,7 @@ def _note_end(state: TaskDelivery, message: EndReceived) -> list[Message]:
         account_id=event.account_id,
         correlation_id=message.correlation_id,
         traceparent=message.traceparent,
-        event_id=message.event_id,
+        end_event_id=message.event_id,
         end_type=event.type,
         ended_at=message.occurred_at,
         code=event.code if isinstance(event, TaskFailed | TaskRejected) else None,

@@ -186,7 +186,7 @@ class EndNoted(PrivateEvent):
     account_id: AccountId
     correlation_id: str
     traceparent: str | None = None
-    event_id: EventId
+    end_event_id: EventId
     end_type: str
     ended_at: Instant
     code: ErrorCode | None = None

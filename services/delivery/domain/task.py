@@ -174,7 +174,7 @@ def _ended(state: TaskDelivery, event: EndNoted) -> TaskDelivery:
         end=End(
             event.end_type,
             event.ended_at,
-            event.event_id,
+            event.end_event_id,
             event.code,
             event.reason,
             event.missing_count,
