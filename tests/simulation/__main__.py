@@ -6,8 +6,9 @@ import argparse
 import sys
 import time
 
-from tests.simulation.run import play
+from tests.simulation.run import Outcome, play
 from tests.simulation.script import script_of
+from tests.simulation.shrink import describe, shrink
 
 
 def main() -> int:
@@ -29,15 +30,20 @@ def main() -> int:
         tasks += outcome.tasks
         struck += outcome.struck
         if outcome.broken is not None:
-            print(f"seed {seed} fails: {outcome.text}")
-            for fault in outcome.script.faults:
-                print(f"  {fault}")
+            _report(seed, outcome)
             return 1
         if (seed - first) % 50 == 49 or seed == last - 1:
             spent_s = time.process_time() - started_s
             rate = f"{tasks / spent_s:.0f} tasks per CPU second"
             print(f"{seed - first + 1} seeds, {tasks} tasks, {struck} faults struck, {rate}", flush=True)
     return 0
+
+
+def _report(seed: int, outcome: Outcome) -> None:
+    print(f"seed {seed} fails: {outcome.text}")
+    print(f"its story: python -m tests.simulation --seed {seed} --trace")
+    print("shrinking ...", flush=True)
+    print(f"the least that still fails:\n{describe(shrink(outcome))}")
 
 
 def _range(text: str, first: int) -> tuple[int, int]:

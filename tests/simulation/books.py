@@ -36,7 +36,7 @@ class Books:
         self.house: dict[str, int] = defaultdict(int)
         self.costs: dict[str, int] = defaultdict(int)
         self.commands: dict[str, dict[str, Any]] = {}
-        self._entries: set[str] = set()
+        self.entries: set[str] = set()
 
     def command(self, command: dict[str, Any]) -> None:
         """Keep what was asked, so that an entry can be held against it."""
@@ -44,8 +44,8 @@ class Books:
 
     def entry(self, entry: dict[str, Any]) -> None:
         """Fold an entry and check every balance after it."""
-        expect(entry["entry_id"] not in self._entries, f"entry {entry['entry_id']} was written twice")
-        self._entries.add(entry["entry_id"])
+        expect(entry["entry_id"] not in self.entries, f"entry {entry['entry_id']} was written twice")
+        self.entries.add(entry["entry_id"])
         account = self.accounts[entry["account_id"]]
         units: dict[str, int] = defaultdict(int)
         for posting in entry["postings"]:

@@ -11,12 +11,14 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID, uuid5
 
 from tests.simulation.books import Books
 
 ENDS = {"task.delivered", "task.partially_delivered", "task.failed", "task.cancelled", "task.rejected"}
 TASKS, ACCOUNTS = "winnow.tasks.v1", "winnow.accounts.v1"
-COMMANDS = "winnow.ledger.commands.v1"
+COMMANDS, SCORER_COMMANDS = "winnow.ledger.commands.v1", "winnow.scorer.commands.v1"
+_IDS = UUID("6f1d1f0e-7c43-5b7e-9f57-1d6f0b8a2c11")
 
 
 class Broken(Exception):  # noqa: N818
@@ -62,6 +64,8 @@ class Checker:
         self._seen_causes: set[tuple[str, str, str]] = set()
         self.committed_events: dict[str, bytes] = {}
         self.records = 0
+        self.chunks: set[str] = set()
+        """Chunks that were sent to be scored and have no verdict."""
 
     # Blocks.
 
@@ -79,9 +83,16 @@ class Checker:
             place = (service, "" if everywhere else row["shard"], decision["cause_id"])
             check(place not in self._seen_causes, "I7", f"{service} decided {decision['cause_id']} twice")
             self._seen_causes.add(place)
-            for entry in decision["entries"]:
+            for ordinal, entry in enumerate(decision["entries"]):
+                document = json.loads(entry["body"])
+                event_id = document["event_id"]
+                name = "\x1f".join(("evt", document["producer"], decision["cause_id"], str(ordinal)))
+                check(
+                    event_id == f"evt_{uuid5(_IDS, name)}",
+                    "I7",
+                    f"{document['type']} {event_id} does not follow from {decision['cause_id']}, {ordinal}",
+                )
                 if entry["topic"]:
-                    event_id = json.loads(entry["body"])["event_id"]
                     check(event_id not in self.committed_events, "I7", f"event id {event_id} decided twice")
                     self.committed_events[event_id] = entry["body"].encode()
 
@@ -108,6 +119,8 @@ class Checker:
             self.books.entry(document)
         elif topic == COMMANDS:
             self.books.command(document)
+        elif topic == SCORER_COMMANDS:
+            self.chunks.add(document["chunk_id"])
 
     def _in_order(self, topic: str, key: str, document: dict[str, Any]) -> None:
         if document["sequence"] == 0:
@@ -140,6 +153,7 @@ class Checker:
         elif kind == "task.selected":
             self._selected(task_id, task, event)
         elif kind == "candidates.scored":
+            self.chunks.discard(event["chunk_id"])
             task.passed |= {one["candidate_id"] for one in event["candidates"] if one["passed"]}
         elif kind == "attempt.submitted":
             check(task.funded, "P2", f"{task_id} buys before it is funded")

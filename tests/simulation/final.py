@@ -14,9 +14,10 @@ PRICE = 1_500_000
 
 def pending(checker: Checker, answered: dict[str, float], storages: dict[str, dict[str, Any]]) -> list[str]:
     """Say what the run still waits for."""
-    waits = []
+    waits = [f"{chunk_id} has no verdict" for chunk_id in checker.chunks]
     for task_id in answered:
         task = checker.tasks[task_id]
+        waits += [f"{one} has not finished" for one in task.attempts if one not in task.returned]
         if task.end is None:
             waits.append(f"{task_id} has no end")
         elif task.settled is None and task.funded:
@@ -30,6 +31,32 @@ def pending(checker: Checker, answered: dict[str, float], storages: dict[str, di
         if not row["sent"]
     ]
     return waits
+
+
+def told_of_all(checker: Checker, answered: dict[str, float], outside: Outside) -> bool:
+    """Say whether a receiver has heard, and answered well, about every end."""
+    told = {json.loads(body)["data"]["task_id"] for _, _, body, well in outside.received if well}
+    return set(answered) <= told
+
+
+def check_views(checker: Checker, storages: dict[str, dict[str, Any]]) -> None:
+    """Check that the read model says what the record says: every task's end, every entry of the books."""
+    rows = storages["ingest"]
+    views = {one: json.loads(row["view"]) for one, row in rows["tasks"].rows.items()}
+    for task_id, task in checker.tasks.items():
+        if task.accepted is not None and task.end is not None:
+            shown = views[task_id]["state"] if task_id in views else None
+            check(
+                f"task.{shown}" == task.end["type"],
+                "I7",
+                f"{task_id} is shown {shown}, it is {task.end['type']}",
+            )
+    entries = set(rows["entries"].rows) if "entries" in rows else set()
+    check(
+        entries == checker.books.entries,
+        "I7",
+        f"{len(checker.books.entries ^ entries)} entries are not shown",
+    )
 
 
 def check_end(checker: Checker, answered: dict[str, float], outside: Outside, cap_usd_micro: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
-STEPS_MAX = 5_000_000
+STEPS_MAX = 500_000
 """Callbacks in one run; more means that something spins."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ from tests.simulation.broker import Cluster, Record
 from tests.simulation.checker import Broken, Checker
 from tests.simulation.client import COST_CAP_USD_MICRO, Clients
 from tests.simulation.database import Storage
-from tests.simulation.final import check_end, pending
+from tests.simulation.final import check_end, check_views, pending, told_of_all
 from tests.simulation.loop import Spinning
 from tests.simulation.outside import Outside
+from tests.simulation.replay import check_replay
 from tests.simulation.script import SERVICES, TIMED, Fault, Kind, Script
 from tests.simulation.services import Line, endpoint_row
 from tests.simulation.world import FAULTS_END_S, World
@@ -53,6 +53,7 @@ class Run:
         self.outside = Outside(self.world)
         self.violation: Broken | None = None
         self._finished = False
+        self._quiet_since_s = 0.0
         self.cluster = Cluster(self.world, self._appended)
         self.line = Line(self.world, self.cluster, self.outside)
         self.line.committed = self._committed
@@ -95,6 +96,8 @@ class Run:
         if self.violation is None:
             try:
                 check_end(self.checker, self.clients.answered, self.outside, COST_CAP_USD_MICRO)
+                check_views(self.checker, self.line.storages)
+                check_replay(self.line)
                 self._check_faults_of_ours()
             except Broken as error:
                 self._break(error)
@@ -108,15 +111,18 @@ class Run:
         if self.clients.busy or now_s < 2:
             return False
         waits = pending(self.checker, self.clients.answered, self.line.storages)
-        if not waits and self._webhooks_done():
+        if not waits and not self._quiet_since_s:
+            # Everything stands in the record; who reads it still gets a moment.
+            self._quiet_since_s = now_s
+        if (
+            not waits
+            and now_s > self._quiet_since_s + 3
+            and told_of_all(self.checker, self.clients.answered, self.outside)
+        ):
             return True
         if now_s > FAULTS_END_S + SLACK_S + max(self.clients.answered.values(), default=0):
             self._break(Broken("I1", f"after {now_s:.0f} s: {waits[:3] or 'webhooks not told'}"))
         return False
-
-    def _webhooks_done(self) -> bool:
-        told = {body_task(body) for _, _, body, _ in self.outside.received}
-        return set(self.clients.answered) <= told
 
     def _endpoints(self) -> None:
         storage = self.line.storages["delivery"].setdefault("webhook_endpoints", Storage())
@@ -163,11 +169,6 @@ class Run:
     def _break(self, error: Broken) -> None:
         self.world.note(f"BROKEN {error}")
         self.violation = self.violation or error
-
-
-def body_task(body: bytes) -> str:
-    """Give the task that a webhook body is about."""
-    return str(json.loads(body)["data"]["task_id"])
 
 
 def play(script: Script, trace: Callable[[str], None] | None = None) -> Outcome:

@@ -1,0 +1,72 @@
+"""Replay: the journals alone give the states again that the processes hold and the stores keep."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from services.delivery.app.machine import DeliveryMachine
+from services.delivery.domain.decide import Policy
+from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
+from services.ledger.store import LedgerMachine
+from services.router.store import RunMachine
+from tests.simulation.checker import check
+from tests.simulation.database import Storage
+from tests.simulation.services import Line
+from winnow.contracts.topics import route
+from winnow.runtime.journal import Block
+from winnow.runtime.journal.shard import Codec, Held
+
+_MACHINES: dict[tuple[str, str], Any] = {
+    ("ingest", REQUEST_COLLECTIONS): RequestMachine(),
+    ("ingest", ""): StageMachine(),
+    ("ledger", ""): LedgerMachine(),
+    ("router", ""): RunMachine(),
+    ("delivery", ""): DeliveryMachine(Policy()),
+}
+
+
+def check_replay(line: Line) -> None:
+    """Fold every journal from its first block; compare with what was kept at that block and what is held now."""
+    for (service, prefix), machine in _MACHINES.items():
+        codec = Codec(machine, route)
+        held, at_block = _folded(codec, line.storages[service][f"{prefix}journal"].rows.values())
+        for row in line.storages[service].get(f"{prefix}state", Storage()).rows.values():
+            place = (row["_id"], row["block_no"])
+            check(
+                at_block.get(place) == row["state"],
+                "I7",
+                f"{service} keeps a state of {place} that replay does not give",
+            )
+        for journals in (line.journals[one] for one in line.journals if one.startswith(service)):
+            for journal in journals:
+                if type(journal._machine) is type(machine):
+                    _compare(codec, journal, held, service)
+
+
+def _folded(codec: Codec[Any], rows: Any) -> tuple[dict[str, Held[Any]], dict[tuple[str, int], str]]:
+    held: dict[str, Held[Any]] = {}
+    at_block: dict[tuple[str, int], str] = {}
+    chains: dict[str, list[Block]] = defaultdict(list)
+    for row in rows:
+        chains[row["shard"]].append(Block.from_document(row))
+    for chain in chains.values():
+        for block in sorted(chain, key=lambda one: one.block_no):
+            for decision in block.decisions:
+                one = decision.aggregate_id
+                before = held.get(one) or Held(codec.machine.initial(one))
+                held[one] = codec.fold(before, decision, block.block_no)
+            for one in {decision.aggregate_id for decision in block.decisions}:
+                at_block[one, block.block_no] = codec.keep(one, block.shard, held[one]).state
+    return held, at_block
+
+
+def _compare(codec: Codec[Any], journal: Any, held: dict[str, Held[Any]], service: str) -> None:
+    for memory in journal._loaded.values():
+        for aggregate_id, one in memory.held.items():
+            folded = held.get(aggregate_id)
+            check(
+                folded is not None and folded.state == one.state and folded.seq == one.seq,
+                "I7",
+                f"{service} holds a state of {aggregate_id} that replay does not give",
+            )

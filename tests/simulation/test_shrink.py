@@ -1,0 +1,23 @@
+"""A failing run shrinks to one that still fails, by less."""
+
+from __future__ import annotations
+
+import contextlib
+
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.run import play
+from tests.simulation.script import script_of
+from tests.simulation.shrink import describe, shrink
+
+
+def test_a_failing_seed_shrinks_and_plays_again() -> None:
+    mutation = next(one for one in MUTATIONS if one.name == "lost outbox on restart")
+    with contextlib.ExitStack() as patched:
+        for one in mutation.apply():
+            patched.enter_context(one)
+        outcome = next(one for seed in range(100) if (one := play(script_of(seed))).broken)
+        smallest = shrink(outcome, tries_max=60)
+        assert play(smallest.script) == smallest
+    assert smallest.broken == outcome.broken
+    assert len(smallest.script.faults) < len(outcome.script.faults)
+    assert str(smallest.script.faults[0]) in describe(smallest)
