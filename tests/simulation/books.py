@@ -6,14 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class Unbalanced(Exception):  # noqa: N818
-    """The books are wrong."""
-
-
-def expect(holds: object, text: str) -> None:
-    if not holds:
-        raise Unbalanced(text)
+from tests.simulation.lots import Lots, expect
 
 
 @dataclass
@@ -26,6 +19,7 @@ class Account:
     """Reservation → how it ended and what it was charged."""
     refunded: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     grants: dict[str, int] = field(default_factory=dict)
+    lots: Lots = field(default_factory=Lots)
 
 
 class Books:
@@ -36,11 +30,14 @@ class Books:
         self.house: dict[str, int] = defaultdict(int)
         self.costs: dict[str, int] = defaultdict(int)
         self.commands: dict[str, dict[str, Any]] = {}
+        self.grants: dict[str, dict[str, Any]] = {}
         self.entries: set[str] = set()
 
     def command(self, command: dict[str, Any]) -> None:
         """Keep what was asked, so that an entry can be held against it."""
         self.commands[command["command_id"]] = command
+        if command["type"] == "GrantCredits":
+            self.grants.setdefault(command["grant_id"], command)
 
     def entry(self, entry: dict[str, Any]) -> None:
         """Fold an entry and check every balance after it."""
@@ -53,6 +50,7 @@ class Books:
             self._post(account, entry["account_id"], posting)
         expect(not any(units.values()), f"entry {entry['entry_id']} does not sum to zero: {dict(units)}")
         self._by_kind(account, entry)
+        account.lots.entry(entry, self.grants)
         available, held = account.balances["available"], account.balances["held"]
         expect(available >= 0 and held >= 0, f"{entry['account_id']}: {available} available, {held} held")
         expect(held == sum(account.held.values()), f"{entry['account_id']}: holds do not sum to what is held")

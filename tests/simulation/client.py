@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from services.ingest.domain.catalogue import Bounds
@@ -25,6 +26,7 @@ from services.ingest.domain.requests import (
 from services.ingest.store.requests import RequestJournal
 from tests.simulation.script import Order
 from tests.simulation.services import PROFILE, TEMPLATE, Line
+from tests.simulation.world import START
 from winnow.contracts.errors import Conflict, Unavailable
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import Mode, ProfileRef, StoredObject
@@ -75,6 +77,7 @@ class Clients:
         """Begin the day."""
         script, loop = self.line.world.script, self.line.world.loop
         stories = [self._grant(number, given) for number, given in enumerate(script.grants)]
+        stories += [self._promo(number, one) for number, one in enumerate(script.promos) if one is not None]
         stories += [self._order(one) for one in script.orders]
         self.busy = len(stories)
         for story in stories:
@@ -91,6 +94,13 @@ class Clients:
         self.granted[grant_id] = (account_id, amount)
         order = OrderGrant(grant_id, account_id, amount, "topup", None)
         await self._submit(order, Origin(grant_id, f"grant:{grant_id}", str(amount), "grant"), repeats=1)
+
+    async def _promo(self, number: int, expires_after_s: float) -> None:
+        account_id, amount = self.account_of(number), 3 * CREDIT
+        grant_id = grant_id_of(account_id, "promo")
+        expires_at = START + timedelta(seconds=expires_after_s)
+        order = OrderGrant(grant_id, account_id, amount, "promo", expires_at)
+        await self._submit(order, Origin(grant_id, f"grant:{grant_id}", str(amount), "grant"))
 
     async def _order(self, order: Order) -> None:
         await asyncio.sleep(0.3 + order.at_s)

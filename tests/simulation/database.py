@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
 
+from tests.simulation.script import Kind
 from tests.simulation.world import Process
 
 _DUPLICATE = 11000
@@ -166,7 +167,13 @@ class SimulatedCollection:
 
     async def insert_many(self, rows: Sequence[dict[str, Any]], *, ordered: bool) -> None:
         del ordered
-        await self._write("insert", lambda: self._all([InsertOne(dict(row)) for row in rows]))
+        writes = [InsertOne(dict(row)) for row in rows]
+        kind, _ = self._process.world.struck(self._process.service, "insert_many")
+        if kind is Kind.half:
+            # Some of the documents are in when the connection breaks.
+            await self._write("insert", lambda: self._all(writes[: len(writes) // 2]))
+            raise _away()
+        await self._write("insert", lambda: self._all(writes))
 
     async def bulk_write(self, writes: Sequence[Any], *, ordered: bool = True) -> None:
         del ordered

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from tests.simulation.books import Unbalanced
 from tests.simulation.broker import Cluster, Record
 from tests.simulation.checker import Broken, Checker
 from tests.simulation.client import COST_CAP_USD_MICRO, Clients
 from tests.simulation.database import Storage
 from tests.simulation.final import check_end, check_views, pending, told_of_all
 from tests.simulation.loop import Spinning
+from tests.simulation.lots import Unbalanced
 from tests.simulation.outside import Outside
 from tests.simulation.replay import check_replay
 from tests.simulation.script import SERVICES, TIMED, Fault, Kind, Script

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     lose_reply = "lose_reply"
     slow = "slow"
     rewind = "rewind"
+    half = "half"
     kill = "kill"
     rebalance = "rebalance"
     stall = "stall"
@@ -66,6 +67,8 @@ class Script:
     faults: tuple[Fault, ...]
     shards: int = 2
     replicas: int = 1
+    promos: tuple[float | None, ...] = ()
+    """For each account, after how many seconds a promo grant of 3 credits expires; None: it has none."""
 
     def without(self, *, orders: set[int] | None = None, faults: set[int] | None = None) -> Script:
         """Leave orders (by number) or faults (by place in the list) out."""
@@ -76,6 +79,7 @@ class Script:
 
 CALLS: dict[str, tuple[Kind, ...]] = {
     "insert": (Kind.crash_before, Kind.crash_after, Kind.fail, Kind.lose_reply, Kind.slow),
+    "insert_many": (Kind.half,),
     "mark_sent": (Kind.crash_before, Kind.crash_after, Kind.fail, Kind.lose_reply),
     "save": (Kind.crash_before, Kind.crash_after, Kind.fail, Kind.lose_reply),
     "read": (Kind.crash_before, Kind.fail, Kind.slow),
@@ -111,8 +115,15 @@ def script_of(seed: int) -> Script:
     grants = tuple(dice.choice((2, 5, 20, 200)) for _ in range(accounts))
     count = dice.choice((0, 1, 2, 3, 4, 6, 9, 14))
     faults = tuple(_fault(dice) for _ in range(count))
+    promos = tuple(dice.choice((None, 1.5, 3.0, 6.0, 40.0)) for _ in range(accounts))
     return Script(
-        seed, orders, grants, faults, shards=dice.choice((1, 2, 2, 4)), replicas=dice.choice((1, 1, 2))
+        seed,
+        orders,
+        grants,
+        faults,
+        promos=promos,
+        shards=dice.choice((1, 2, 2, 4)),
+        replicas=dice.choice((1, 1, 2)),
     )
 
 
@@ -141,4 +152,6 @@ def _fault(dice: random.Random) -> Fault:
     call = dice.choice(sorted(calls))
     kind = dice.choice(calls[call])
     seconds = round(dice.uniform(0.05, 8), 3) if kind is Kind.slow else 0.0
+    if kind is Kind.half:
+        return Fault(f"{service}.{call}", dice.randrange(4), kind)
     return Fault(f"{service}.{call}", min(dice.randrange(4, 40), dice.randrange(40)), kind, seconds)

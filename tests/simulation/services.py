@@ -193,7 +193,7 @@ class Line:
 
         _prepare(self.storages[process.service], prefix, inserted, everywhere=everywhere)
         store = MongoJournalStore(self.database(process), causes_unique_everywhere=everywhere, prefix=prefix)
-        journal = Journal(machine, store, bus, self.world.clock, shards=self.world.script.shards)
+        journal = Journal(machine, store, bus, process.clock, shards=self.world.script.shards)
         process.run(journal.run(), vital=True)
         self.journals.setdefault(process.name, []).append(journal)
         process.on_death.append(self.journals[process.name].clear)
@@ -235,7 +235,7 @@ def _router(line: Line, process: Process) -> None:
     providers = {name: SimulatedProvider(process, line.outside) for name in CATALOGUE.offerings}
     media = SimulatedMedia(SimulatedObjects(process, line.outside), "private")
     limits = Limits(line.world.script.shards, attempts_max=16, epoch=f"{process.name}-{process.start}")
-    router = Router(CATALOGUE, providers, media, record, line.world.clock, line.meter, limits)
+    router = Router(CATALOGUE, providers, media, record, process.clock, line.meter, limits)
     journal, _ = line.journal(process, bus, RunMachine())
     journal.listen(router)
     record.bind(journal)
@@ -253,12 +253,12 @@ def _scorer(line: Line, process: Process) -> None:
         rules=_NoRules(),
         models={"simulated": "1"},
     )
-    ScorerLane(scorer, bus, now=line.world.clock.now, shards=line.world.script.shards).subscribe(bus)
+    ScorerLane(scorer, bus, now=process.clock.now, shards=line.world.script.shards).subscribe(bus)
     process.run(bus.start(), vital=True)
 
 
 def _delivery(line: Line, process: Process) -> None:
-    bus, database, clock = line.bus(process), line.database(process), line.world.clock
+    bus, database, clock = line.bus(process), line.database(process), process.clock
     endpoints, index = EndpointStore(database), IndexStore(database)
     journal, _ = line.journal(
         process, bus, DeliveryMachine(Policy(finish_deadline_s=120, schedule_s=(0, 2, 5)))

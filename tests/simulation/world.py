@@ -30,6 +30,8 @@ class Process:
         self.name = f"{service}-{replica}"
         self.start = start
         self.dice = random.Random(f"{world.script.seed} {self.name} {start}")
+        skews = random.Random(f"{world.script.seed} {self.name} clock")
+        self.clock = SimulatedClock(world.loop, skews.choice((0.0, 0.0, 0.05, -0.05, 1.0, -1.0)))
         self.dead = False
         self.stalled_until_s = 0.0
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -97,13 +99,14 @@ class Process:
 
 
 class SimulatedClock:
-    """The machine's clock, on virtual time."""
+    """A machine's clock, on virtual time; no two machines need agree."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, skew_s: float = 0.0) -> None:
         self._loop = loop
+        self._skew_s = skew_s
 
     def now(self) -> datetime:
-        return START + timedelta(microseconds=round(self._loop.time() * 1_000_000))
+        return START + timedelta(microseconds=round((self._loop.time() + self._skew_s) * 1_000_000))
 
     def monotonic_s(self) -> float:
         return self._loop.time()
