@@ -26,7 +26,7 @@ demo: setup ## the same, then stop; exit 0 when both orders ended as promised
 	$(BIN)/winnow demo
 
 test: setup models check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e --bus both -p no:cacheprovider
+	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
 
 setup: $(STAMP) ## create the virtual environment
 $(UV):
@@ -102,6 +102,9 @@ test-e2e: setup ## all services and the simulators
 
 simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a count, or A..B
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
+
+chaos: setup ## every fault of the matrix on the running line: BUS=tansu|kafka, ONLY=pattern; results in build/chaos
+	$(BIN)/python -m tests.chaos --bus $(or $(BUS),tansu) --only "$(ONLY)"
 
 bench: bench-gate bench-line bench-lean bench-scorer ## every benchmark; results in build/bench
 bench-gate: setup models ## what the gate finds, against the recorded truth of the defects

@@ -1,0 +1,74 @@
+"""The proxies do what a row says they do: else a row would prove nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.chaos import front
+from tests.chaos.front import Answer, Front
+from tests.chaos.proxy import CLEAR, Proxy, Weather
+
+_BODY = b"x" * 5000
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {len(_BODY)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + _BODY)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def _get(port: int, timeout_s: float = 5.0) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as http:
+        return await http.get(f"http://127.0.0.1:{port}/files/one")
+
+
+async def test_weather(origin: int) -> None:
+    proxy = await Proxy("127.0.0.1", origin).start()
+    assert (await _get(proxy.port)).content == _BODY
+    proxy.set(Weather(delay_s=0.2))
+    started_s = time.monotonic()
+    assert (await _get(proxy.port)).content == _BODY
+    assert time.monotonic() - started_s >= 0.4
+    proxy.set(Weather(delay_s=0.01, drip_bytes=500))
+    assert (await _get(proxy.port)).content == _BODY
+    for weather in (Weather(refuses=True), Weather(cut_after_bytes=100)):
+        proxy.set(weather)
+        with pytest.raises(httpx.TransportError):
+            await _get(proxy.port)
+    proxy.set(Weather(swallows=True))
+    with pytest.raises(httpx.TimeoutException):
+        await _get(proxy.port, 0.3)
+    proxy.set(CLEAR)
+    assert (await _get(proxy.port)).content == _BODY
+    await proxy.stop()
+
+
+async def test_answers_are_spoilt_as_asked(origin: int) -> None:
+    one = await Front("127.0.0.1", origin).start()
+    assert (await _get(one.port)).content == _BODY
+    one.spoil = front.on_files(front.halved)
+    assert (await _get(one.port)).content == _BODY[:2500]
+    one.spoil = front.on_files(front.with_body(b""))
+    assert (await _get(one.port)).content == b""
+    one.spoil = front.on_files(front.short)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await _get(one.port)
+    one.spoil = front.on_answers(front.halved)
+    assert (await _get(one.port)).content == _BODY
+    one.spoil = lambda _method, _path, _answer: Answer(200, "text/plain", b"ab", drip_s=0.1)
+    assert (await _get(one.port)).content == b"ab"
+    assert one.spoilt_count == 4
+    await one.stop()

@@ -1,0 +1,208 @@
+"""The running line behind proxies, with processes that can be killed, frozen, armed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import resource
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from tests.chaos.front import Front, untouched
+from tests.chaos.proxy import CLEAR, Proxy
+from tests.support import buses
+from tests.support.eventually import eventually
+from tests.support.kafka.cluster import KafkaCluster
+from tests.support.line import PROVIDERS, RunningLine
+from winnow.local.line import SERVICES, SHARDS, Line, LineOptions
+from winnow.local.process import Managed
+from winnow.local.stack import Addresses, EmbeddedStack
+from winnow.local.supervisor import ProcessSpec, Supervisor
+from winnow.runtime.topics import apply_topics
+
+BUS, DOCUMENTS, OBJECTS = "bus", "SecantusDB", "SeaweedFS"
+_CATALOGUE = Path(__file__).resolve().parents[2] / "services/router/catalogue"
+
+
+class ProxiedStack(EmbeddedStack):
+    """The embedded stack as the services are told of it: the stores behind proxies."""
+
+    proxied: Mapping[str, str] = {}
+
+    @property
+    def addresses(self) -> Addresses:
+        """Give the proxies' addresses once there are any."""
+        return dataclasses.replace(super().addresses, **self.proxied)
+
+
+class World(RunningLine):
+    """What faults act on."""
+
+    def __init__(
+        self,
+        line: Line,
+        supervisor: Supervisor,
+        stack: ProxiedStack,
+        kafka: KafkaCluster | None,
+        proxies: Mapping[str, Proxy],
+        fronts: Mapping[str, Front],
+        logs: Path,
+    ) -> None:
+        super().__init__(line, supervisor, stack)
+        self.kafka = kafka
+        self.proxies = proxies
+        self.fronts = fronts
+        self.logs = logs
+        self.notes: dict[str, Any] = {}
+
+    def process(self, name: str) -> Managed:
+        """Give the process of a service, a simulator or a server."""
+        wanted = "Tansu" if name == BUS else name
+        everyone = [*self.supervisor.processes, *self.stack.processes]
+        return next(one for one in everyone if one.name == wanted)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL."""
+        if name == BUS and self.kafka is not None:
+            await asyncio.to_thread(self.kafka.kill, 1)
+        else:
+            await asyncio.to_thread(self.process(name).kill)
+
+    async def start_service(self, name: str, crash_at: str = "") -> None:
+        """End a service as an orchestrator does, if it runs, and start it anew; ``crash_at`` arms a crash point."""
+        old = self.process(name)
+        await asyncio.to_thread(old.stop)
+        self.supervisor.processes.remove(old)
+        spec = _patient(self.line.service(name))
+        if crash_at:
+            spec = dataclasses.replace(spec, env={**spec.env, "WINNOW_CRASH_AT": crash_at})
+        await asyncio.to_thread(self.supervisor.start, [[spec]])
+
+    async def start_server(self, name: str) -> None:
+        """Start a server again on its own data."""
+        if name == BUS and self.kafka is not None:
+            await asyncio.to_thread(self.kafka.launch, 1)
+            await asyncio.to_thread(self.kafka.wait_listening, 1)
+        else:
+            await asyncio.to_thread(self.process(name).start)
+
+    async def stop_server(self, name: str) -> None:
+        """SIGTERM, and wait."""
+        if name == BUS and self.kafka is not None:
+            await asyncio.to_thread(self.kafka.terminate, 1)
+        else:
+            await asyncio.to_thread(self.process(name).stop)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        if name == BUS and self.kafka is not None:
+            self.kafka.freeze(1)
+        else:
+            os.kill(self.process(name).pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        if name == BUS and self.kafka is not None:
+            self.kafka.thaw(1)
+        else:
+            os.kill(self.process(name).pid, signal.SIGCONT)
+
+    async def died(self, name: str, within_s: float = 90) -> None:
+        """Wait for a process to end by SIGKILL."""
+        process = self.process(name)
+        await eventually(lambda: process.exit_code == -signal.SIGKILL, within_s=within_s)
+
+    def limit_files(self, name: str, bytes_max: int | None) -> None:
+        """Let a running server write no file beyond a size, as a full disk would; None takes the limit back."""
+        pid = self.process(name).pid
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if bytes_max is None else bytes_max, hard))
+
+    async def clear(self) -> None:
+        """End every fault: clear weather, honest providers, a willing receiver."""
+        for proxy in self.proxies.values():
+            proxy.set(CLEAR)
+        for front in self.fronts.values():
+            front.spoil = untouched
+        await self.calm()
+        await self.control("receiver", fail_next=0, hang_next=0, drop_next=0, redirect_next=0)
+
+    def not_running(self) -> list[str]:
+        """Name the processes that have ended."""
+        everyone = [*self.supervisor.processes, *self.stack.processes]
+        return [one.name for one in everyone if one.exit_code is not None]
+
+
+def _patient(spec: ProcessSpec) -> ProcessSpec:
+    """Give a start five minutes: what a row measures begins later."""
+    return dataclasses.replace(spec, ready_within_s=300.0)
+
+
+def short_limits(folder: Path) -> None:
+    """Write the bundled catalogue with deadlines of seconds, so that a hanging provider costs seconds."""
+    for path in _CATALOGUE.glob("*.yaml"):
+        document = yaml.safe_load(path.read_text())
+        for offering in document.get("offerings", []):
+            offering["limits"] |= {"connect_timeout_s": 2, "read_timeout_s": 4, "total_timeout_s": 15}
+        (folder / path.name).write_text(yaml.safe_dump(document))
+
+
+@contextlib.asynccontextmanager
+async def running_world(bus: str) -> AsyncIterator[World]:
+    """Run the line; the bus keeps its topics over a restart."""
+    async with contextlib.AsyncExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="winnow-chaos-")))
+        logs = folder / "logs-of-services"
+        logs.mkdir()
+        kafka = KafkaCluster(folder / "kafka") if bus == buses.KAFKA else None
+        if kafka is not None:
+            await asyncio.to_thread(kafka.start)
+            running.callback(kafka.stop)
+        stack = ProxiedStack(folder, bus_engine="s3", kafka_bootstrap=kafka.bootstrap if kafka else "")
+        await asyncio.to_thread(stack.start)
+        running.callback(stack.stop)
+        direct = stack.addresses
+        proxies = {
+            "documents": await Proxy("127.0.0.1", urlsplit(direct.mongo_uri).port or 0).start(),
+            "objects": await Proxy("127.0.0.1", urlsplit(direct.s3_endpoint).port or 0).start(),
+        }
+        stack.proxied = {
+            "mongo_uri": f"mongodb://127.0.0.1:{proxies['documents'].port}/?directConnection=true",
+            "s3_endpoint": f"http://127.0.0.1:{proxies['objects'].port}",
+        }
+        await apply_topics(direct.kafka_bootstrap, shards=SHARDS, replicas=1)
+        short_limits(folder)
+        settings: dict[str, dict[str, str]] = {
+            "router": {"CATALOGUE_FOLDER": str(folder)},
+            "delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2, 4]", "WEBHOOK_TIMEOUT_S": "3"},
+        }
+        line = Line(
+            stack, LineOptions(profiles={one: f"flawless-{one}" for one in PROVIDERS}, settings=settings)
+        )
+        fronts = {}
+        for one in PROVIDERS:
+            front = await Front("127.0.0.1", urlsplit(line.simulator_url(one)).port or 0).start()
+            path = "/v1" if one == "openai" else ""
+            settings["router"][f"{one.upper()}_BASE_URL"] = f"http://127.0.0.1:{front.port}{path}"
+            fronts[one] = front
+        supervisor = Supervisor(logs)
+        running.callback(supervisor.stop)
+        layers = [[_patient(spec) for spec in layer] for layer in line.layers()]
+        await asyncio.to_thread(supervisor.start, layers)
+        try:
+            yield World(line, supervisor, stack, kafka, proxies, fronts, logs)
+        finally:
+            await asyncio.to_thread(supervisor.stop)
+            for listener in (*proxies.values(), *fronts.values()):
+                await listener.stop()
+
+
+__all__ = ["BUS", "DOCUMENTS", "OBJECTS", "SERVICES", "World", "running_world"]
