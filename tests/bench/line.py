@@ -123,7 +123,7 @@ def main() -> None:
     """Start the line, measure, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=300)
-    parser.add_argument("--at-once", type=int, default=32)
+    parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--lean", action="store_true", help="one tiny picture an order, only decoded")
     given = parser.parse_args()
     if given.lean:

@@ -292,12 +292,15 @@ def _seek(consumer: Any, lane: TopicPartition, offset: int) -> None:
 
 async def _keep_readable_headers(batch: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
     """Drop headers that are not UTF-8, so that one of them cannot take the whole batch along."""
-    return await original(
-        tuple(
-            dataclasses.replace(one, headers=tuple(pair for pair in one.headers if _is_text(pair[1])))
-            for one in batch
-        )
-    )
+    return await original(tuple(one if _all_text(one.headers) else _readable(one) for one in batch))
+
+
+def _all_text(headers: Iterable[tuple[str, bytes | None]]) -> bool:
+    return all(_is_text(value) for _, value in headers)
+
+
+def _readable(record: Any) -> Any:
+    return dataclasses.replace(record, headers=tuple(pair for pair in record.headers if _is_text(pair[1])))
 
 
 async def _undecoded(_message: Any, _original: Callable[[Any], Awaitable[Any]]) -> bytes:
