@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import assert_never
 
+from services.router.domain.chunks import send_chunks
 from services.router.domain.closing import conclude, plan_first, release
 from services.router.domain.draft import Draft
 from services.router.domain.market import Market
@@ -155,6 +156,7 @@ def _note_scores(draft: Draft, event: CandidatesScored, market: Market) -> None:
         if one.candidate_id in draft.run.chunks[event.chunk_id]
     ]
     draft.add(ScoresNoted(chunk_id=event.chunk_id, candidates=noted))
+    send_chunks(draft)
     conclude(draft, market)
 
 

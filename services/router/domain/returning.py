@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from services.router.domain.chunks import send_chunks
 from services.router.domain.closing import conclude
 from services.router.domain.draft import Draft
-from services.router.domain.run import Attempt, AttemptReturned, CandidateState, ChunkSent, Phase, Run
-from winnow.contracts.commands import ScoreCandidates
+from services.router.domain.run import Attempt, AttemptReturned, CandidateState, Phase, Run
 from winnow.contracts.events import AttemptFinished, CandidatesFailed, CandidatesGenerated
-from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, OutcomeClass
 
 RETRIED = frozenset(
@@ -61,6 +60,7 @@ def take_back(draft: Draft, message: AttemptReturned) -> None:
         )
     )
     _add_fates(draft, attempt, fates)
+    send_chunks(draft)
     conclude(draft, message.market)
 
 
@@ -76,9 +76,13 @@ def _fates(run: Run, attempt: Attempt, message: AttemptReturned) -> _Fates:
             continue
         if candidate_id in brought:
             fates.generated.append(brought[candidate_id])
-        elif candidate.attempt_id != attempt.attempt_id:
+        elif candidate.attempt_id != attempt.attempt_id and candidate.state is CandidateState.pending:
             continue
-        elif message.outcome in RETRIED and len(candidate.tried) + 1 < tries_max:
+        elif (
+            candidate.attempt_id == attempt.attempt_id
+            and message.outcome in RETRIED
+            and len(candidate.tried) + 1 < tries_max
+        ):
             fates.retried.append(candidate_id)
         elif not _is_out_elsewhere(run, candidate_id, attempt):
             reason = reasons.get(candidate_id) or message.reason or message.outcome.value
@@ -97,7 +101,6 @@ def _is_out_elsewhere(run: Run, candidate_id: str, attempt: Attempt) -> bool:
 def _add_fates(draft: Draft, attempt: Attempt, fates: _Fates) -> None:
     order = draft.order
     if fates.generated:
-        chunk_id = derive_id(Prefix.chunk, attempt.attempt_id)
         draft.add(
             CandidatesGenerated(
                 task_id=order.task_id,
@@ -105,24 +108,6 @@ def _add_fates(draft: Draft, attempt: Attempt, fates: _Fates) -> None:
                 attempt_id=attempt.attempt_id,
                 round_index=attempt.round_index,
                 offering=attempt.offering,
-                candidates=fates.generated,
-            )
-        )
-        draft.add(
-            ChunkSent(
-                task_id=order.task_id,
-                chunk_id=chunk_id,
-                candidate_ids=[one.candidate_id for one in fates.generated],
-            )
-        )
-        draft.add(
-            ScoreCandidates(
-                command_id=derive_id(Prefix.command, "score", chunk_id),
-                chunk_id=chunk_id,
-                task_id=order.task_id,
-                account_id=order.account_id,
-                round_index=attempt.round_index,
-                profile=order.profile,
                 candidates=fates.generated,
             )
         )

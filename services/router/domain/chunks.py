@@ -1,0 +1,63 @@
+"""Which candidates go to the scorer together: what came while the last chunk was being scored is the next one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.router.domain.draft import Draft
+from services.router.domain.run import Candidate, CandidateState, ChunkSent, Phase, Run
+from winnow.contracts.commands import ScoreCandidates
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import GeneratedCandidate
+
+CHUNK_MAX: Final = 32
+"""Candidates in one chunk. Two calls of four pictures a chunk would already halve the messages; a chunk is scored in
+parallel, but its verdicts come together, so it must not grow to a round."""
+
+
+def send_chunks(draft: Draft) -> None:
+    """Send what waits for the scorer.
+
+    At once when none of the run's chunks is out, so that a scorer with time never waits; when a chunk is full; and
+    when no more can come. Else it waits for the verdicts of the chunk that is out, and goes with what came meanwhile.
+    """
+    while waiting := _waiting(draft.run):
+        is_last = not draft.run.outstanding and not draft.run.pending
+        if draft.run.chunks and len(waiting) < CHUNK_MAX and not is_last:
+            return
+        _send(draft, waiting[:CHUNK_MAX])
+
+
+def _waiting(run: Run) -> list[Candidate]:
+    """Give the generated candidates that are in no chunk, all of one round."""
+    if run.phase is not Phase.running:
+        return []
+    sent = {candidate_id for ids in run.chunks.values() for candidate_id in ids}
+    waiting = [
+        one
+        for one in run.candidates.values()
+        if one.state is CandidateState.generated and one.candidate_id not in sent
+    ]
+    return [one for one in waiting if one.round_index == waiting[0].round_index]
+
+
+def _send(draft: Draft, candidates: list[Candidate]) -> None:
+    order = draft.order
+    ids = [one.candidate_id for one in candidates]
+    chunk_id = derive_id(Prefix.chunk, *ids)
+    draft.add(ChunkSent(task_id=order.task_id, chunk_id=chunk_id, candidate_ids=ids))
+    draft.add(
+        ScoreCandidates(
+            command_id=derive_id(Prefix.command, "score", chunk_id),
+            chunk_id=chunk_id,
+            task_id=order.task_id,
+            account_id=order.account_id,
+            round_index=candidates[0].round_index,
+            profile=order.profile,
+            candidates=[
+                GeneratedCandidate(candidate_id=one.candidate_id, stored=one.stored, seed=one.seed)
+                for one in candidates
+                if one.stored is not None
+            ],
+        )
+    )
