@@ -12,7 +12,7 @@ from tests.simulation.broker import Cluster, Record
 from tests.simulation.checker import Broken, Checker
 from tests.simulation.client import COST_CAP_USD_MICRO, Clients
 from tests.simulation.database import Storage
-from tests.simulation.final import check_end, check_views, pending, told_of_all
+from tests.simulation.final import check_end, pending, told_of_all, views_behind
 from tests.simulation.loop import Spinning
 from tests.simulation.lots import Unbalanced
 from tests.simulation.outside import Outside
@@ -53,7 +53,6 @@ class Run:
         self.outside = Outside(self.world)
         self.violation: Broken | None = None
         self._finished = False
-        self._quiet_since_s = 0.0
         self.cluster = Cluster(self.world, self._appended)
         self.line = Line(self.world, self.cluster, self.outside)
         self.line.committed = self._committed
@@ -96,7 +95,6 @@ class Run:
         if self.violation is None:
             try:
                 check_end(self.checker, self.clients.answered, self.outside, COST_CAP_USD_MICRO)
-                check_views(self.checker, self.line.storages)
                 check_replay(self.line)
                 self._check_faults_of_ours()
             except Broken as error:
@@ -111,17 +109,13 @@ class Run:
         if self.clients.busy or now_s < 2:
             return False
         waits = pending(self.checker, self.clients.answered, self.line.storages)
-        if not waits and not self._quiet_since_s:
-            # Everything stands in the record; who reads it still gets a moment.
-            self._quiet_since_s = now_s
-        if (
-            not waits
-            and now_s > self._quiet_since_s + 3
-            and told_of_all(self.checker, self.clients.answered, self.outside)
-        ):
+        waits = waits or views_behind(self.checker, self.line.storages)
+        if not waits and told_of_all(self.checker, self.clients.answered, self.outside):
             return True
         if now_s > FAULTS_END_S + SLACK_S + max(self.clients.answered.values(), default=0):
-            self._break(Broken("I1", f"after {now_s:.0f} s: {waits[:3] or 'webhooks not told'}"))
+            self._break(
+                Broken("I1" if waits else "I6", f"after {now_s:.0f} s: {waits[:3] or 'webhooks not told'}")
+            )
         return False
 
     def _endpoints(self) -> None:
