@@ -26,7 +26,7 @@ demo: setup ## the same, then stop; exit 0 when both orders ended as promised
 	$(BIN)/winnow demo
 
 test: setup models check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest tests/unit tests/contract tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
+	$(BIN)/python -m pytest tests/unit tests/contract tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
 
 setup: $(STAMP) ## create the virtual environment
 $(UV):
@@ -106,7 +106,7 @@ simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a 
 chaos: setup ## every fault of the matrix on the running line: BUS=tansu|kafka, ONLY=pattern; results in build/chaos
 	$(BIN)/python -m tests.chaos --bus $(or $(BUS),tansu) --only "$(ONLY)"
 
-bench: bench-gate bench-line bench-lean bench-fanout bench-accept bench-scorer ## every benchmark; results in build/bench
+bench: bench-gate bench-quality bench-line bench-lean bench-fanout bench-accept bench-scorer ## every benchmark; results in build/bench
 bench-gate: setup models ## what the gate finds, against the recorded truth of the defects
 	$(BIN)/python -m tests.bench.gate
 bench-scorer: setup models build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers
@@ -115,6 +115,8 @@ build/bench-venv/.installed: requirements/bench.lock | $(STAMP)
 	test -x build/bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) build/bench-venv
 	$(UV) pip sync --quiet --python build/bench-venv/bin/python --require-hashes requirements/bench.lock
 	touch $@
+bench-quality: setup models ## what is found on the labelled set, by severity, and clean pictures refused
+	$(BIN)/python -m tests.bench.quality
 bench-line: setup ## the whole line with an instant provider
 	$(BIN)/python -m tests.bench.line
 bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts

@@ -15,7 +15,7 @@ from winnow.local.stack import Addresses
 
 FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
 # A broker may hold a killed consumer's partitions for 30 to 50 s, and some stories kill three times.
-_TIMEOUTS_S = {"integration": 500, "e2e": 180, "chaos": 600}
+_TIMEOUTS_S = {"quality": 120, "integration": 500, "e2e": 180, "chaos": 600}
 _CHOSEN = pytest.StashKey[buses.Chosen]()
 _LOSSES = ("integration", "kafka")
 """The folder of the tests that need Apache Kafka itself."""

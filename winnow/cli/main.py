@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from winnow.cli import audit, dlq, keys, profiles, score, tasks, topics, up
+from winnow.cli import audit, calibrate, dlq, keys, profiles, score, tasks, topics, up
 
 app = typer.Typer(
     name="winnow",
@@ -28,6 +28,7 @@ app.command("demo")(up.demo)
 app.command("submit")(tasks.submit)
 app.command("watch")(tasks.watch)
 app.command("score")(score.score)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(topics.app, name="topics")
 app.add_typer(keys.app, name="keys")

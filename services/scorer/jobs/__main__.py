@@ -11,6 +11,8 @@ from typing import Any
 
 from services.scorer.clients.profiles import BUILT_IN, ProfileInvalid, load_profiles, read_profile
 from services.scorer.clients.rules import CelRules
+from services.scorer.domain.calibration import TooFewAccepted
+from services.scorer.jobs.calibrate import calibrate_profile
 from services.scorer.jobs.desk import Desk, find_profile
 from services.scorer.jobs.picture_report import report
 from winnow.contracts.errors import Refused
@@ -22,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for line in given.job(given):
             _write(line)
-    except (Refused, ProfileInvalid, OSError) as error:
+    except (Refused, ProfileInvalid, TooFewAccepted, OSError) as error:
         _write({"error": str(error)})
         return 2
     return 0
@@ -56,6 +58,13 @@ def listed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"name": profile.name, "version": profile.version, "sha256": profile.sha256}
 
 
+def calibrated(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Fit the limits of a profile and write its next version."""
+    yield calibrate_profile(
+        given.profiles_dir, given.profile, given.accepted, given.rejected, share=given.share, out=given.out
+    )
+
+
 def _write(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
     sys.stdout.flush()
@@ -74,7 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     checking.set_defaults(job=check)
     listing = jobs.add_parser("profiles", help=listed.__doc__)
     listing.set_defaults(job=listed)
-    for each in (scoring, listing):
+    fitting = jobs.add_parser("calibrate", help=calibrated.__doc__)
+    fitting.add_argument("accepted", type=Path)
+    fitting.add_argument("rejected", type=Path)
+    fitting.add_argument("--profile", required=True)
+    fitting.add_argument("--share", type=float, default=0.02)
+    fitting.add_argument("--out", type=Path)
+    fitting.set_defaults(job=calibrated)
+    for each in (scoring, listing, fitting):
         each.add_argument("--profiles-dir", type=Path, default=BUILT_IN)
     return parser
 

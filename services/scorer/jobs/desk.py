@@ -22,9 +22,9 @@ class Desk:
         self.models = Models()
         self._rules = CelRules()
 
-    def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
-        """Take the wanted dimensions of an encoded picture."""
-        return measure_bytes(content, wanted, self.models)
+    def measure(self, content: bytes, wanted: frozenset[str], reference: bytes | None = None) -> Measured:
+        """Take the wanted dimensions of an encoded picture; ``reference`` shows the same person or thing."""
+        return measure_bytes(content, wanted, self.models, reference)
 
     def judge(self, profile: Profile, measured: Measured) -> CandidateScore:
         """Give a profile's verdict on what was measured, rules included."""
@@ -32,9 +32,9 @@ class Desk:
         outcomes = {rule.name: self._rules.evaluate(rule.expression, values) for rule in profile.rules}
         return judge(profile, measured, outcomes)
 
-    def score(self, content: bytes, profile: Profile) -> CandidateScore:
+    def score(self, content: bytes, profile: Profile, reference: bytes | None = None) -> CandidateScore:
         """Measure and judge an encoded picture."""
-        return self.judge(profile, self.measure(content, profile.wanted()))
+        return self.judge(profile, self.measure(content, profile.wanted(), reference))
 
 
 def find_profile(wanted: str, directory: Path) -> Profile:

@@ -21,7 +21,7 @@ from winnow.cli.trouble import Trouble
 COMMANDS = [
     ["up"], ["down"], ["demo"], ["submit"], ["watch"], ["topics", "apply"], ["keys", "create"], ["keys", "list"],
     ["keys", "revoke"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["audit", "verify"],
-    ["score"], ["profiles", "check"], ["profiles", "list"],
+    ["score"], ["calibrate"], ["profiles", "check"], ["profiles", "list"],
 ]  # fmt: skip
 LETTER = Kept(
     topic="winnow.tasks.v1.winnow-router.dlq",

@@ -15,6 +15,9 @@ from tests.unit.scorer.photographs import blurred, png, portrait
 from winnow.cli.main import app
 from winnow.cli.score import REJECTED
 
+# Each starts the scorer as a process that loads native libraries and models.
+pytestmark = pytest.mark.timeout(120)
+
 
 def run(*arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(app, list(arguments), terminal_width=200)
