@@ -96,6 +96,17 @@ def topics_card() -> str:
         "",
         "Generated from `winnow/contracts/topics.py`; every topic has one partition a shard.",
         "",
+        "| topic | kept by the broker | kept by the archive |",
+        "|---|---|---|",
+        *(
+            f"| `{one.name}` | {one.retention_s // 86_400} days | {'without end' if one.archived else 'no'} |"
+            for one in TOPICS
+        ),
+        "| dead letters | as their source | no |",
+        "",
+        "The record is archived by `winnow audit archive` ([the audit](audit.md)); run it well within the days that the",
+        "broker keeps it. Requests are not: what came of them is in the record.",
+        "",
     ]
     for topic in TOPICS:
         readers = ", ".join(

@@ -6,9 +6,9 @@ import base64
 from dataclasses import dataclass
 from typing import Any, Final
 
-from winnow.contracts.topics import ACCOUNTS, TASKS
+from winnow.contracts.topics import TOPICS
 
-RECORD_TOPICS: Final = (TASKS.name, ACCOUNTS.name)
+RECORD_TOPICS: Final = tuple(one.name for one in TOPICS if one.archived)
 """The topics that are the record: everything else on the bus is a request, and dies when it was answered."""
 
 

@@ -59,6 +59,10 @@ class ShardFold(Generic[S]):
                 raise BrokenChain(msg)
             self._held[aggregate_id] = self._folded(held, decision, block_no)
 
+    def states(self) -> list[S]:
+        """Give every state."""
+        return [held.state for held in self._held.values()]
+
     def folded(self) -> list[Folded]:
         """Give every state as the service keeps it."""
         return [self._codec.keep(one, self.shard, held) for one, held in self._held.items()]

@@ -15,7 +15,10 @@ DAY_S: Final = 24 * HOUR_S
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic's card. Every topic has as many partitions as the deployment has shards."""
+    """A topic's card. Every topic has as many partitions as the deployment has shards.
+
+    The broker keeps a record for ``retention_s``; what is ``archived`` is kept by the archive after that, without end.
+    """
 
     name: str
     key: str
@@ -24,6 +27,7 @@ class Topic:
     read_by: tuple[str, ...]
     retention_s: int
     message_max_bytes: int = 1_048_576
+    archived: bool = False
 
 
 TASKS: Final = Topic(
@@ -33,6 +37,7 @@ TASKS: Final = Topic(
     ("ingest", "ledger", "router", "scorer", "delivery"),
     ("ingest", "router", "delivery", "audit"),
     retention_s=400 * DAY_S,
+    archived=True,
 )
 ACCOUNTS: Final = Topic(
     "winnow.accounts.v1",
@@ -41,6 +46,7 @@ ACCOUNTS: Final = Topic(
     ("ledger",),
     ("ingest", "audit"),
     retention_s=400 * DAY_S,
+    archived=True,
 )
 LEDGER_COMMAND_TOPIC: Final = Topic(
     "winnow.ledger.commands.v1",
