@@ -43,7 +43,7 @@ def judge(seen: Evidence) -> Verdict:
     verdict = Verdict(tasks=len(seen.promised), billed_twice=seen.billed_twice)
     verdict.states = dict(Counter(str(task.get("state")) for task in seen.tasks.values()))
     rules: list[Callable[[Evidence, Verdict], Iterator[str]]] = [
-        _no_task_lost, _one_outcome, _books, _charges, _gate, _webhooks, _outbox, _isolation, _progress, _no_leak,
+        _no_task_lost, _nothing_withheld, _one_outcome, _books, _charges, _gate, _webhooks, _outbox, _isolation, _progress, _no_leak,
     ]  # fmt: skip
     for rule in rules:
         verdict.broken += rule(seen, verdict)
@@ -56,6 +56,18 @@ def _no_task_lost(seen: Evidence, verdict: Verdict) -> Iterator[str]:
         if task is None or not task["complete"] or task["state"] not in ENDS.values():
             verdict.lost += 1
             yield f"I1 {task_id}: {task['state'] if task else 'unknown to the API'}"
+
+
+def _nothing_withheld(seen: Evidence, _: Verdict) -> Iterator[str]:
+    """Fewer than k outputs are an end only where fewer than k passed: a fault may not look like a verdict."""
+    passed: Counter[str] = Counter()
+    scored: Counter[str] = Counter()
+    for body in seen.mine("candidates.scored"):
+        scored[body["task_id"]] += len(body["candidates"])
+        passed[body["task_id"]] += sum(one["passed"] for one in body["candidates"])
+    for task_id, task in seen.tasks.items():
+        if task["state"] in {"partially_delivered", "failed"} and passed[task_id] >= task["k"]:
+            yield f"I1 {task_id}: {task['state']}, though {passed[task_id]} of {scored[task_id]} passed"
 
 
 def _one_outcome(seen: Evidence, verdict: Verdict) -> Iterator[str]:

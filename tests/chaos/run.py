@@ -247,16 +247,21 @@ async def _not_ready(world: World) -> list[str]:
     return found
 
 
+def _states(outcome: Outcome) -> str:
+    counts = outcome.verdict.states
+    return " | ".join(str(counts.get(one, 0)) for one in ("delivered", "partially_delivered", "failed"))
+
+
 def table(outcomes: Sequence[Outcome]) -> str:
     """Lay the outcomes out as a table in Markdown."""
-    head = "| fault | injected (row of the matrix) | tasks | lost | double charged | wrongly delivered | duplicates | paid twice at a provider | seconds to recover | held |"
+    head = "| fault | row of the matrix | tasks | delivered | partly | failed | lost | double charged | wrongly delivered | duplicates | paid twice at a provider | seconds to recover | held |"
     rows = [
-        f"| {one.row} | {one.matrix} | {one.verdict.tasks} | {one.verdict.lost} | {one.verdict.double_charged} | "
+        f"| {one.row} | {one.matrix} | {one.verdict.tasks} | {_states(one)} | {one.verdict.lost} | {one.verdict.double_charged} | "
         f"{one.verdict.wrongly_delivered} | {one.verdict.duplicates} | {one.verdict.billed_twice} | {one.recover_s} | "
         f"{'yes' if one.held else 'NO'} |"
         for one in outcomes
     ]
-    return "\n".join([head, "|---" * 10 + "|", *rows])
+    return "\n".join([head, "|---" * 13 + "|", *rows])
 
 
 def to_json(outcomes: Sequence[Outcome]) -> str:

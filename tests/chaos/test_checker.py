@@ -51,7 +51,7 @@ def _whole() -> Evidence:
     return Evidence(
         _ACCOUNT,
         promised=[_TASK],
-        tasks={_TASK: {"state": "delivered", "complete": True}},
+        tasks={_TASK: {"state": "delivered", "complete": True, "k": 1}},
         bills={_TASK: {"delivered_count": 1}},
         balance={"available_credits_micro": 300},
         links=[(_TASK, _CANDIDATE, 200, _SHA)],
@@ -84,6 +84,7 @@ def _fail_every_candidate(seen: Evidence) -> None:
 BREACHES: dict[str, tuple[str, Callable[[Evidence], Any]]] = {
     "a task that never ended": ("I1", lambda seen: seen.tasks[_TASK].update(complete=False)),
     "a task the API forgot": ("I1", lambda seen: seen.tasks.clear()),
+    "an output withheld": ("I1", lambda seen: seen.tasks[_TASK].update(state="failed")),
     "two ends": ("I2", lambda seen: _add(seen, "evt_d", event_id="evt_d2", type="task.failed")),
     "an id with two contents": ("I2", lambda seen: _add(seen, "evt_d", outputs=[])),
     "a second settlement": ("I4", lambda seen: _add(seen, "evt_entry3", event_id="evt_e4", sequence=4)),
