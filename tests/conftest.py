@@ -81,8 +81,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say which servers the tests ran against."""
     servers = ", ".join(EXERCISED) if EXERCISED else "none"
     terminalreporter.write_line(f"servers exercised: {servers}")
-    if EXERCISED and config.stash[_CHOSEN].notice:
-        terminalreporter.write_line(config.stash[_CHOSEN].notice)
+    chosen = config.stash[_CHOSEN]
+    if chosen.notice and (EXERCISED or chosen.kafka_missing):
+        terminalreporter.write_line(chosen.notice)
 
 
 @pytest.fixture(scope="session")
