@@ -30,7 +30,9 @@ def check_replay(line: Line) -> None:
     """Fold every journal from its first block; compare with what was kept at that block and what is held now."""
     for (service, prefix), machine in _MACHINES.items():
         codec = Codec(machine, route)
-        held, at_block = _folded(codec, line.storages[service][f"{prefix}journal"].rows.values())
+        rows = line.storages[service][f"{prefix}journal"].rows.values()
+        held, at_block = _folded(codec, rows)
+        heads = {row["shard"]: row["block_no"] for row in sorted(rows, key=lambda row: row["block_no"])}
         for row in line.storages[service].get(f"{prefix}state", Storage()).rows.values():
             place = (row["_id"], row["block_no"])
             check(
@@ -41,7 +43,7 @@ def check_replay(line: Line) -> None:
         for journals in (line.journals[one] for one in line.journals if one.startswith(service)):
             for journal in journals:
                 if type(journal._machine) is type(machine):
-                    _compare(codec, journal, held, service)
+                    _compare(journal, held, heads, service)
 
 
 def _folded(codec: Codec[Any], rows: Any) -> tuple[dict[str, Held[Any]], dict[tuple[str, int], str]]:
@@ -61,8 +63,11 @@ def _folded(codec: Codec[Any], rows: Any) -> tuple[dict[str, Held[Any]], dict[tu
     return held, at_block
 
 
-def _compare(codec: Codec[Any], journal: Any, held: dict[str, Held[Any]], service: str) -> None:
+def _compare(journal: Any, held: dict[str, Held[Any]], heads: dict[str, int], service: str) -> None:
+    """Compare what is in memory, where it stands at the head: who lost a shard may hold an older past of it."""
     for memory in journal._loaded.values():
+        if memory.head_no != heads.get(memory.name, 0):
+            continue
         for aggregate_id, one in memory.held.items():
             folded = held.get(aggregate_id)
             check(
