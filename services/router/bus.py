@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from services.router.app.router import Router
 from winnow.contracts.envelope import Recorded
+from winnow.contracts.events import CandidatesScored
 from winnow.contracts.topics import TASKS, group_of
 from winnow.runtime.bus import Bus
 from winnow.runtime.journal import Cause, Journal
+from winnow.runtime.journal.shard import fingerprint
 from winnow.runtime.lanes import JournalLanes, Table, ToCause, cause_about
 
 READS: Final = (
@@ -33,6 +35,9 @@ def _observed(router: Router) -> ToCause:
     def to_cause(recorded: Recorded[Any], mark: str) -> Cause | None:
         if recorded.envelope.producer == "router":
             return None
+        if isinstance(recorded.message, CandidatesScored):
+            # The scorer keeps no state: a chunk that it scores again gives the same event at another time.
+            mark = fingerprint(recorded.message.model_dump_json().encode())
         cause = cause_about(recorded.message.task_id, recorded, mark)
         return replace(cause, message=router.observed(recorded))
 

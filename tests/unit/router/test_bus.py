@@ -1,0 +1,44 @@
+"""What a record of the bus is to a run, and when two of them are the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+from services.router.bus import table
+from tests.unit.router.builders import NOW, accepted, market, scored, scored_candidate
+from winnow.contracts.envelope import Envelope, Recorded
+from winnow.contracts.ids import Prefix, derive_id
+
+TABLE = table(SimpleNamespace(observed=lambda recorded: recorded.message))  # type: ignore[arg-type]
+
+
+def recorded(*, passed: bool, seconds: int) -> Recorded:
+    candidate = scored_candidate(derive_id(Prefix.candidate, 1), passed=passed)
+    event = scored(accepted(), market(), derive_id(Prefix.chunk, 1), [candidate]).event
+    envelope = Envelope(
+        event_id=derive_id(Prefix.event, "verdict"),
+        occurred_at=NOW + timedelta(seconds=seconds),
+        producer="scorer",
+        subject=event.task_id,
+        sequence=0,
+        correlation_id="request",
+        causation_id="command",
+    )
+    return Recorded(envelope, event)
+
+
+def mark(*, passed: bool = True, seconds: int = 0) -> str:
+    one = recorded(passed=passed, seconds=seconds)
+    cause = TABLE["candidates.scored"](one, f"of the body at {seconds}")
+    assert cause is not None
+    return cause.fingerprint
+
+
+def test_a_verdict_that_was_given_again_later_is_a_repeat():
+    """The scorer keeps no state: what it scores twice has one id and two times."""
+    assert mark() == mark(seconds=9)
+
+
+def test_another_verdict_under_the_same_id_is_a_clash():
+    assert mark() != mark(passed=False)
