@@ -18,6 +18,7 @@ from services.scorer.domain import (
     judge,
     values_of,
 )
+from services.scorer.domain.advice import Advice, advise
 from services.scorer.domain.measures import (
     BLOCKINESS,
     DECODABLE,
@@ -39,8 +40,6 @@ SCORER_VERSION: Final = "1.1.0"
 PICTURE_BYTES_MAX: Final = 32 * 1024 * 1024
 INPUT_SIDE_MIN_PX: Final = 64
 _SCREENED: Final = frozenset({DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, FACE_COUNT})
-_ADVISED_SHORT_SIDE_PX: Final = 512
-_ADVISED_SHARPNESS: Final = 0.6
 _TOO_LARGE: Final = frozenset({"too_many_bytes", "too_many_pixels"})
 
 
@@ -94,7 +93,12 @@ class ScreenResult:
     width: int
     height: int
     content_type: str
-    advice: tuple[str, ...]
+    hints: tuple[Advice, ...]
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """Give the codes of the hints."""
+        return tuple(hint.code for hint in self.hints)
 
 
 class Scorer:
@@ -175,7 +179,7 @@ class Scorer:
             width=measured.width,
             height=measured.height,
             content_type=str(found[DECODABLE].evidence.get("content_type", "")),
-            advice=_advice(measured, wants_face=FACE_COUNT in asked),
+            hints=advise(measured, wants_face=FACE_COUNT in asked),
         )
 
     def profiles(self) -> list[Profile]:
@@ -229,7 +233,7 @@ def to_contract(verdict: DimensionVerdict) -> Dimension:
 
 def _refused(code: ErrorCode, detail: str) -> ScreenResult:
     return ScreenResult(
-        accepted=False, code=code, detail=detail, width=0, height=0, content_type="", advice=()
+        accepted=False, code=code, detail=detail, width=0, height=0, content_type="", hints=()
     )
 
 
@@ -243,17 +247,3 @@ def _refusal(measured: Measured) -> tuple[ErrorCode, str] | None:
     if min(measured.width, measured.height) < INPUT_SIDE_MIN_PX:
         return ErrorCode.image_too_small, f"each side of the image has at least {INPUT_SIDE_MIN_PX} pixels"
     return None
-
-
-def _advice(measured: Measured, *, wants_face: bool) -> tuple[str, ...]:
-    raw = {name: found.raw for name, found in measured.by_name().items() if found.raw is not None}
-    advice = []
-    if wants_face and raw.get(FACE_COUNT) == 0:
-        advice.append("no_face")
-    if wants_face and raw.get(FACE_COUNT, 0) > 1:
-        advice.append("several_faces")
-    if raw.get(RESOLUTION, 0) < _ADVISED_SHORT_SIDE_PX:
-        advice.append("low_resolution")
-    if raw.get(SHARPNESS, 0) < _ADVISED_SHARPNESS:
-        advice.append("blurred")
-    return tuple(advice)

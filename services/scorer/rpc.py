@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 import grpc
@@ -44,6 +45,7 @@ class ScorerService(scorer_pb2_grpc.ScorerServiceServicer):
             height=result.height,
             content_type=result.content_type,
             advice=result.advice,
+            hints=[scorer_pb2.Advice(**asdict(hint)) for hint in result.hints],
         )
 
     async def Score(  # noqa: N802 (named by the proto)

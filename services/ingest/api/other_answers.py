@@ -99,8 +99,18 @@ class AccountAnswer(Answer):
     grants: list[GrantLeftAnswer]
 
 
+class HintAnswer(Answer):
+    """Advice on an input: what was measured, what is needed, in which unit, and a sentence for people."""
+
+    code: str
+    measured: float
+    needed: float
+    unit: str
+    sentence: str
+
+
 class InputAnswer(Answer):
-    """An accepted input; ``advice`` holds hints that do not refuse it."""
+    """An accepted input; ``advice`` holds hints that do not refuse it, ``hints`` the same with numbers and words."""
 
     input_id: str
     content_type: str
@@ -109,6 +119,7 @@ class InputAnswer(Answer):
     size_bytes: int
     sha256: str
     advice: list[str]
+    hints: list[HintAnswer]
     created_at: datetime
 
 

@@ -24,6 +24,7 @@ from services.ingest.api.answers import (
     Versioned,
 )
 from services.ingest.api.other_answers import (
+    HintAnswer,
     InputAnswer,
     KeyAnswer,
 )
@@ -169,6 +170,7 @@ def show_input(screened: ScreenedInput) -> InputAnswer:
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
         advice=list(screened.advice),
+        hints=[HintAnswer(**asdict(hint)) for hint in screened.hints],
         created_at=screened.created_at,
     )
 

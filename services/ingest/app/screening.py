@@ -62,6 +62,7 @@ class InputScreening:
                 height=screening.height,
             ),
             advice=screening.advice,
+            hints=screening.hints,
             created_at=self._clock.now(),
         )
         await self._inputs.add(screened)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.ingest.clients.calls import call
-from services.ingest.domain.answers import Screening
+from services.ingest.domain.answers import Hint, Screening
 from winnow.rpc.scorer.v1 import scorer_pb2, scorer_pb2_grpc
 
 if TYPE_CHECKING:
@@ -32,4 +32,7 @@ class ScorerClient:
             height=answer.height,
             content_type=answer.content_type,
             advice=tuple(answer.advice),
+            hints=tuple(
+                Hint(hint.code, hint.measured, hint.needed, hint.unit, hint.sentence) for hint in answer.hints
+            ),
         )

@@ -52,6 +52,17 @@ class Offering:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """Advice on an input that does not refuse it: ``measured`` against ``needed`` in ``unit``, and a sentence."""
+
+    code: str
+    measured: float
+    needed: float
+    unit: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Screening:
     """The scorer's answer about an input; ``code`` and ``detail`` say why it was refused."""
 
@@ -62,6 +73,7 @@ class Screening:
     height: int
     content_type: str
     advice: tuple[str, ...]
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class ScreenedInput:
     stored: StoredObject
     advice: tuple[str, ...]
     created_at: datetime
+    hints: tuple[Hint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from services.ingest.domain.answers import ScreenedInput
+from services.ingest.domain.answers import Hint, ScreenedInput
 from services.ingest.domain.keys import KeyRecord, Scope
 from services.ingest.store.calls import database_call
 from winnow.contracts.values import StoredObject
@@ -69,6 +70,7 @@ class MongoInputs:
             "account_id": screened.account_id,
             "stored": screened.stored.model_dump(mode="json"),
             "advice": list(screened.advice),
+            "hints": [asdict(hint) for hint in screened.hints],
             "created_at": screened.created_at.isoformat(),
         }
         await self._inputs.update_one({"_id": screened.input_id}, {"$setOnInsert": row}, upsert=True)
@@ -113,5 +115,6 @@ def _input(row: dict[str, Any]) -> ScreenedInput:
         account_id=row["account_id"],
         stored=StoredObject.model_validate(row["stored"]),
         advice=tuple(row["advice"]),
+        hints=tuple(Hint(**hint) for hint in row.get("hints", ())),
         created_at=datetime.fromisoformat(row["created_at"]),
     )

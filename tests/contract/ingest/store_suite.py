@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.ingest.domain.answers import EntryView, ScreenedInput
+from services.ingest.domain.answers import EntryView, Hint, ScreenedInput
 from services.ingest.domain.folding import Page, Projected, fold
 from services.ingest.domain.keys import KeyRecord, Scope
 from services.ingest.domain.views import TaskView
@@ -217,7 +217,10 @@ class StoreSuite:
 
     async def test_inputs_are_found_by_their_account_only(self, stores: Stores, account: str):
         stored = StoredObject(bucket="b", key="k", sha256="a" * 64, size_bytes=1, content_type="image/png")
-        screened = ScreenedInput(derive_id(Prefix.input, account), account, stored, ("no_face",), START)
+        hint = Hint("no_face", 0.0, 1.0, "faces", "no face was found")
+        screened = ScreenedInput(
+            derive_id(Prefix.input, account), account, stored, ("no_face",), START, (hint,)
+        )
         await stores.inputs.add(screened)
         await stores.inputs.add(replace(screened, advice=()))
         assert await stores.inputs.find(account, [screened.input_id, "inp_x"]) == {

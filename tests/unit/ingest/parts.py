@@ -29,6 +29,7 @@ from services.ingest.bus import IngestLanes
 from services.ingest.domain.answers import (
     Balance,
     EntryView,
+    Hint,
     Link,
     ScreenedInput,
     Screening,
@@ -55,6 +56,8 @@ SHARDS = 4
 ADMIN_TOKEN = "an-admin-token-for-tests"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CREDIT = 1_000_000
+
+HINT = Hint("no_face", 0.0, 1.0, "faces", "no face was found, exactly one is needed")
 
 
 @dataclass
@@ -244,7 +247,9 @@ class FakeScreener:
 
     async def screen(self, bucket: str, key: str, profile: str) -> Screening:
         del bucket, key, profile
-        return Screening(not self.refusal, self.refusal, "because", 640, 480, "image/png", ("no_face",))
+        return Screening(
+            not self.refusal, self.refusal, "because", 640, 480, "image/png", ("no_face",), (HINT,)
+        )
 
 
 @dataclass

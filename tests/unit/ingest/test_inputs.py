@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import asdict
 
 import pytest
 
 from services.ingest.clients.fetching import GuardedFetcher
-from tests.unit.ingest.parts import World, running
+from tests.unit.ingest.parts import HINT, World, running
 from winnow.contracts.errors import ErrorCode, Refused
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest of a picture"
@@ -34,6 +35,7 @@ async def test_an_upload_is_screened_kept_and_can_be_ordered_with():
         await world.settle()
     assert made.status_code == 201
     assert made.json()["advice"] == ["no_face"]
+    assert made.json()["hints"] == [asdict(HINT)]
     assert made.json()["input_id"] == raw.json()["input_id"] == url.json()["input_id"]
     assert placed.json()["inputs_count"] == 1
     (accepted,) = world.published("task.accepted")

@@ -91,6 +91,20 @@ async def test_screen_accepts_and_advises() -> None:
     assert {"blurred", "low_resolution"} <= set((await scorer.screen(png(blurred(portrait(), 3)))).advice)
 
 
+async def test_screen_advises_with_numbers_and_a_sentence() -> None:
+    scorer = scorer_on(MemoryObjects())
+    far = np.pad(portrait(), ((0, 300), (0, 300), (0, 0)), mode="edge")
+    (hint,) = (await scorer.screen(png(far), "headshot")).hints
+    assert (hint.code, hint.needed, hint.unit) == ("small_face", 0.03, "share of the frame")
+    assert 0.01 < hint.measured < 0.03
+    assert (
+        hint.sentence == f"the face covers {100 * hint.measured:.1f} % of the frame, at least 3 % is advised"
+    )
+    soft = {hint.code: hint for hint in (await scorer.screen(png(blurred(portrait(), 3)))).hints}
+    assert soft["blurred"].measured < soft["blurred"].needed == 0.6
+    assert "pixels of detail" in soft["low_resolution"].sentence
+
+
 async def test_screen_object_refuses_a_too_large_upload() -> None:
     objects = MemoryObjects()
     objects.too_large.add("large")

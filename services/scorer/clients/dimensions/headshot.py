@@ -26,7 +26,12 @@ _FACE_HEIGHT_SHARE_MAX: Final = 0.60
 
 
 def _face_count(look: Look) -> Measurement:
-    evidence: dict[str, float | int | str] = {"confidence": look.faces[0].confidence if look.faces else 0}
+    largest = look.faces[0] if look.faces else None
+    covered = largest.width * largest.height if largest else 0.0
+    evidence: dict[str, float | int | str] = {
+        "confidence": largest.confidence if largest else 0,
+        "face_share": round(covered / (look.picture.width * look.picture.height), 4),
+    }
     return Measurement(FACE_COUNT, MeasureStatus.ok, float(len(look.faces)), evidence)
 
 

@@ -17,7 +17,7 @@ class ScreenRequest(_message.Message):
     def __init__(self, bucket: _Optional[str] = ..., key: _Optional[str] = ..., profile: _Optional[str] = ...) -> None: ...
 
 class ScreenResponse(_message.Message):
-    __slots__ = ("accepted", "code", "detail", "width", "height", "content_type", "advice")
+    __slots__ = ("accepted", "code", "detail", "width", "height", "content_type", "advice", "hints")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class ScreenResponse(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     ADVICE_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     code: str
     detail: str
@@ -32,7 +33,22 @@ class ScreenResponse(_message.Message):
     height: int
     content_type: str
     advice: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, accepted: _Optional[bool] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., content_type: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ...) -> None: ...
+    hints: _containers.RepeatedCompositeFieldContainer[Advice]
+    def __init__(self, accepted: _Optional[bool] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., content_type: _Optional[str] = ..., advice: _Optional[_Iterable[str]] = ..., hints: _Optional[_Iterable[_Union[Advice, _Mapping]]] = ...) -> None: ...
+
+class Advice(_message.Message):
+    __slots__ = ("code", "measured", "needed", "unit", "sentence")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    measured: float
+    needed: float
+    unit: str
+    sentence: str
+    def __init__(self, code: _Optional[str] = ..., measured: _Optional[float] = ..., needed: _Optional[float] = ..., unit: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("bucket", "key", "profile", "profile_version")
