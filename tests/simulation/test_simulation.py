@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.run import play
 from tests.simulation.script import script_of
 
-SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "100"))
+SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "250"))
 _PART = 25
 
 
