@@ -29,7 +29,7 @@ _STRUCTURE_SHARE_MIN: Final = 0.44
 blurred ones (sigma 1.5 and more) with noise 5 to 8 at most 0.38; twelve photographs and simulated headshots."""
 _TENENGRAD_AT_LIMIT: Final = 40.0
 _DIRECTION_AT_LIMIT: Final = 0.5
-_EFFECTIVE_TILE_PX: Final = 640
+_EFFECTIVE_TILE_PX: Final = 448
 _EFFECTIVE_SIDE_MIN_PX: Final = 16
 _LOSS_MAX: Final = {2: 0.055, 3: 0.115, 4: 0.155}
 _DARK: Final = 5
@@ -37,6 +37,7 @@ _BRIGHT: Final = 250
 _HIGHLIGHT_MIN: Final = 104.0
 _HASH_SIDE: Final = 32
 _THINNED_ROWS_MIN: Final = 512
+_SMALL_SIDE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def sharpness(grey: Grey, noise_sigma: float) -> Sharpness:
     """Measure sharpness of ``(H, W) uint8``; ``noise_sigma`` (grey levels) is subtracted from the energies."""
     grey = _at_most(grey, MEASURE_SIDE_MAX)
     noise_energy = noise_sigma**2
-    energies = _direction_energies(grey)
+    energies = direction_energies(grey)
     # White noise of variance v adds v/2 to the energy of (c - a) / 2 and 6 v to that of a - 2 b + c.
     cleaned = [
         (max(0.0, first - noise_energy / 2), max(0.0, second - 6 * noise_energy))
@@ -177,17 +178,23 @@ def effective_scale(grey: Grey) -> float:
     return float(scale)
 
 
+def small_copy(grey: Grey) -> Grey:
+    """Give a copy whose short side has less than 256 pixels, halved as often as it takes."""
+    while min(grey.shape) >= _SMALL_SIDE:
+        grey = halved(grey)
+    return grey
+
+
 def perceptual_hash(grey: Grey) -> str:
     """Give the 64-bit pHash as 16 hex digits. Near-duplicates differ in at most 10 bits (measured)."""
-    while min(grey.shape) >= 8 * _HASH_SIDE:
-        grey = _halved(grey)
+    grey = small_copy(grey)
     small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[:8, :8].reshape(-1)
     bits = low > np.median(low[1:])
     return np.packbits(bits).tobytes().hex()
 
 
-def _halved(grey: Grey) -> Grey:
+def halved(grey: Grey) -> Grey:
     """Halve by averaging; an odd last row or column is left out, which keeps to the fast path."""
     height, width = grey.shape[0] // 2, grey.shape[1] // 2
     half = cv2.resize(grey[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
@@ -229,7 +236,7 @@ def _tile_means(grey: Grey) -> NDArray[np.uint8]:
     return means.astype(np.uint8, copy=False)
 
 
-def _direction_energies(grey: Grey) -> list[tuple[float, float]]:
+def direction_energies(grey: Grey) -> list[tuple[float, float]]:
     """Give, for four directions, the mean energies of first (over two pixels) and second differences.
 
     Both follow from sums of squared differences of pairs, which need no intermediate image:

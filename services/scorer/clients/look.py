@@ -53,6 +53,11 @@ class Look:
         return classic.noise(self.picture.grey)
 
     @cached_property
+    def small(self) -> NDArray[np.uint8]:
+        """Give a grey copy whose short side has less than 256 pixels."""
+        return classic.small_copy(self.picture.grey)
+
+    @cached_property
     def faces(self) -> list[FaceBox]:
         """Give all faces, largest first."""
         return count_faces(self.picture.rgb)

@@ -16,6 +16,8 @@ SHARPNESS: Final = "sharpness"
 BLOCKINESS: Final = "blockiness"
 NOISE: Final = "noise"
 EXPOSURE: Final = "exposure"
+CONTENT: Final = "content"
+BANDING: Final = "banding"
 NEAR_DUPLICATE: Final = "near_duplicate"
 FACE_COUNT: Final = "face_count"
 FACE_FRAMING: Final = "face_framing"
@@ -24,7 +26,17 @@ ISOLATION: Final = "isolation"
 NSFW: Final = "nsfw"
 TEXT: Final = "text"
 
-_TECHNICAL: Final = (DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, NEAR_DUPLICATE)
+_TECHNICAL: Final = (
+    DECODABLE,
+    CONTENT,
+    RESOLUTION,
+    SHARPNESS,
+    BLOCKINESS,
+    NOISE,
+    BANDING,
+    EXPOSURE,
+    NEAR_DUPLICATE,
+)
 _HEADSHOT: Final = (FACE_COUNT, FACE_FRAMING, EYES_OPEN)
 POSE: Final = (
     "inter_eye_distance",

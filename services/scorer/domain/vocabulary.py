@@ -39,6 +39,8 @@ _CHEEKS: Final = _numbers("presence")
 
 EVIDENCE: Final[Schema] = {
     measures.DECODABLE: {"content_type": Type.text},
+    measures.CONTENT: _numbers("tonal_range", "coarse_detail") | {"kind": Type.text},
+    measures.BANDING: _numbers("slopes_share"),
     measures.RESOLUTION: _numbers("width", "height", "effective_scale"),
     measures.SHARPNESS: _numbers("noise_taken_off") | {"region": Type.text, "method": Type.text},
     measures.EXPOSURE: _numbers("highlight", "mean", "dark_share", "bright_share") | {"region": Type.text},

@@ -11,11 +11,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from services.scorer.clients import classic
+from services.scorer.clients import classic, tones
 from services.scorer.clients.dimensions.dimension import Dimension, table
 from services.scorer.clients.look import Look, Region
 from services.scorer.domain.measures import (
+    BANDING,
     BLOCKINESS,
+    CONTENT,
     DECODABLE,
     EXPOSURE,
     NEAR_DUPLICATE,
@@ -37,6 +39,22 @@ _FRAME_DARK_SHARE_MAX: Final = 0.75
 
 def _decodable(look: Look) -> Measurement:
     return Measurement(DECODABLE, MeasureStatus.ok, 1.0, {"content_type": look.picture.content_type})
+
+
+def _content(look: Look) -> Measurement:
+    found = tones.content(look.small)
+    evidence: Evidence = {
+        "tonal_range": found.tonal_range,
+        "coarse_detail": round(found.coarse_detail, 4),
+        "kind": found.kind,
+    }
+    return Measurement(CONTENT, MeasureStatus.ok, round(found.margin, 4), evidence)
+
+
+def _banding(look: Look) -> Measurement:
+    found = tones.banding(look.picture.grey)
+    evidence = {"slopes_share": round(found.slopes_share, 4)}
+    return Measurement(BANDING, MeasureStatus.ok, round(found.step_share, 4), evidence)
 
 
 def _resolution(look: Look) -> Measurement:
@@ -108,16 +126,18 @@ def _exposed_region(look: Look) -> tuple[str, classic.Exposure]:
 
 def _near_duplicate(look: Look) -> Measurement:
     # Likeness is between candidates; here only its measure is taken, the selection compares.
-    evidence = {PERCEPTUAL_HASH: classic.perceptual_hash(look.picture.grey)}
+    evidence = {PERCEPTUAL_HASH: classic.perceptual_hash(look.small)}
     return Measurement(NEAR_DUPLICATE, MeasureStatus.ok, 1.0, evidence)
 
 
 TECHNICAL: Final = table(
     Dimension(DECODABLE, 1, "1 decoded whole, 0 not", _decodable, sees_colour=False),
+    Dimension(CONTENT, 1, "multiple of the weaker part's limit", _content, sees_colour=False),
     Dimension(RESOLUTION, 1, "pixels of the short side that carry detail", _resolution, sees_colour=False),
     Dimension(SHARPNESS, 1, "ratio of fine to coarse structure", _sharpness, sees_colour=False),
     Dimension(BLOCKINESS, 1, "ratio of steps on the 8-pixel grid to others", _blockiness, sees_colour=False),
     Dimension(NOISE, 1, "grey levels, standard deviation", _noise, sees_colour=False),
+    Dimension(BANDING, 1, "share of a slow slope in one step", _banding, sees_colour=False),
     Dimension(EXPOSURE, 1, "multiple of the worst limit", _exposure, sees_colour=False),
     Dimension(NEAR_DUPLICATE, 1, "1; the hash is evidence", _near_duplicate, sees_colour=False),
 )
