@@ -85,6 +85,10 @@ closure: setup ## a service's image holds what it imports
 check-static: lint types imports contracts
 check: check-static test-unit ## everything that needs no server
 
+fuzz: setup ## the decoder gate under a coverage-guided fuzzer for SECONDS (300)
+	mkdir -p build
+	$(BIN)/python -m tests.fuzz.decoder $(or $(SECONDS),300)
+
 test-unit: setup ## unit and contract tests
 	$(BIN)/python -m pytest tests/unit tests/contract
 

@@ -24,6 +24,7 @@ _JPEG_WITHOUT_BODY: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _CHANNELS_WITH_ALPHA: Final = 4
 _YCBCR: Final = 3
+_WEBP_ANIMATED: Final = 0x02
 _PNG_ALPHA_TYPES: Final = frozenset({4, 6})
 
 
@@ -92,8 +93,8 @@ def read_header(content: bytes) -> Header:
 def decode(content: bytes, *, luminance_only: bool = False) -> Picture:
     """Decode a JPEG, PNG or WebP; raises NotDecodable.
 
-    EXIF rotation is applied, 16-bit and palette and CMYK are converted, transparency is laid on white. With
-    ``luminance_only`` a YCbCr JPEG's stored luminance is taken, which costs a quarter less.
+    EXIF rotation is applied, 16-bit and palette and CMYK are converted, transparency is laid on white; a picture
+    that moves is refused. With ``luminance_only`` a YCbCr JPEG's stored luminance is taken, a quarter cheaper.
     """
     header = read_header(content)
     if header.content_type == "image/png":
@@ -168,6 +169,8 @@ def _webp_header(content: bytes) -> Header:
         raise NotDecodable("corrupt_or_truncated")
     kind = content[12:16]
     if kind == b"VP8X":
+        if content[20] & _WEBP_ANIMATED:
+            raise NotDecodable("animated")
         width = 1 + int.from_bytes(content[24:27], "little")
         height = 1 + int.from_bytes(content[27:30], "little")
         return Header("image/webp", width, height, bool(content[20] & 0x10))
@@ -189,6 +192,8 @@ def _check_png(content: bytes) -> None:
         checksum = content[position + 8 + length : position + 12 + length]
         if len(checksum) < 4 or zlib.crc32(body).to_bytes(4, "big") != checksum:
             raise NotDecodable("corrupt_or_truncated")
+        if body.startswith(b"acTL"):
+            raise NotDecodable("animated")
         if body.startswith(b"IEND"):
             return
         position += 12 + length

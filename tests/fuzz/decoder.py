@@ -1,0 +1,75 @@
+"""Fuzzes the decoder gate: any bytes become an upright opaque picture, or NotDecodable; nothing else.
+
+Run as ``python -m tests.fuzz.decoder SECONDS``. The corpus is made anew from small pictures in every accepted form; libFuzzer
+ends the process with an error on any other exception, a crash, more than 2 GiB of memory or more than ten seconds.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["services.scorer.clients.decode"]):
+    from services.scorer.clients.decode import PIXELS_MAX, NotDecodable, decode
+
+import numpy as np
+from PIL import Image
+
+FORMS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "grey.png": ("L", "PNG", {}),
+    "palette.png": ("P", "PNG", {"transparency": 3}),
+    "alpha.png": ("RGBA", "PNG", {}),
+    "deep.png": ("I;16", "PNG", {}),
+    "plain.jpg": ("RGB", "JPEG", {}),
+    "progressive.jpg": ("RGB", "JPEG", {"progressive": True}),
+    "inks.jpg": ("CMYK", "JPEG", {}),
+    "lossy.webp": ("RGB", "WEBP", {"quality": 60}),
+    "lossless.webp": ("RGBA", "WEBP", {"lossless": True}),
+}
+
+
+def write_corpus(folder: Path) -> None:
+    """Write a small picture in every form."""
+    ramp = Image.fromarray(np.add.outer(np.arange(24) * 5, np.arange(16) * 7).astype(np.uint8))
+    for name, (mode, form, options) in FORMS.items():
+        picture = (
+            Image.fromarray(np.asarray(ramp).astype(np.uint16) * 200)
+            if mode == "I;16"
+            else ramp.convert(mode)
+        )
+        stream = io.BytesIO()
+        picture.save(stream, form, **options)
+        (folder / name).write_bytes(stream.getvalue())
+
+
+def try_one(content: bytes) -> None:
+    """Decode, both ways."""
+    for luminance_only in (False, True):
+        try:
+            picture = decode(content, luminance_only=luminance_only)
+            rgb = picture.rgb
+        except NotDecodable as refusal:
+            assert refusal.reason
+            continue
+        assert rgb.dtype == picture.grey.dtype == np.uint8
+        assert rgb.shape == (picture.height, picture.width, 3)
+        assert picture.grey.size <= PIXELS_MAX
+
+
+def main() -> None:
+    """Fuzz for the seconds given."""
+    seconds = int(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(Path(folder))
+        limits = [f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-timeout=10", "-max_len=8192"]
+        findings = f"-artifact_prefix={Path('build')}/"
+        atheris.Setup(["decoder", folder, *limits, findings, "-print_final_stats=1", "-verbosity=1"], try_one)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

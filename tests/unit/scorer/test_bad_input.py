@@ -1,0 +1,109 @@
+"""What is no still picture gets a verdict with a reason, in a process of bounded memory that lives on."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from services.scorer.clients.pool import ScoringPool, warm_up_picture
+from services.scorer.domain.measures import DECODABLE, SHARPNESS
+from tests.unit.scorer import fatal
+from tests.unit.scorer.photographs import jpeg, pillow, png, png_bomb, portrait
+from winnow.contracts.values import MeasureStatus
+
+WANTED = frozenset({DECODABLE, SHARPNESS})
+PORTRAIT = portrait()
+MEMORY_MAX_BYTES = 2 * 1024**3
+
+
+def animated(form: str, frames: int = 3) -> bytes:
+    pictures = [Image.fromarray(np.full((32, 32, 3), 40 * index % 256, np.uint8)) for index in range(frames)]
+    stream = io.BytesIO()
+    pictures[0].save(stream, form, save_all=True, append_images=pictures[1:], duration=40)
+    return stream.getvalue()
+
+
+def with_chunk(kind: bytes, body: bytes) -> bytes:
+    """Put a chunk behind the header of a small PNG."""
+    content = warm_up_picture()
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return content[:33] + chunk + content[33:]
+
+
+def text_bomb(inflated_bytes: int) -> bytes:
+    return with_chunk(b"zTXt", b"note\x00\x00" + zlib.compress(bytes(inflated_bytes), 9))
+
+
+def profile_bomb(inflated_bytes: int) -> bytes:
+    return with_chunk(b"iCCP", b"profile\x00\x00" + zlib.compress(bytes(inflated_bytes), 9))
+
+
+REFUSED = {
+    "no bytes": (b"", "unknown_format"),
+    "text": (b"<html>402 Payment Required</html>", "unknown_format"),
+    "svg": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "unknown_format"),
+    "compressed svg": (gzip.compress(b"<svg/>"), "unknown_format"),
+    "gzip bomb": (gzip.compress(bytes(64 * 1024**2)), "unknown_format"),
+    "gif": (animated("GIF"), "unknown_format"),
+    "animated webp": (animated("WEBP"), "animated"),
+    "animated png": (animated("PNG"), "animated"),
+    "a thousand frames": (animated("WEBP", 1000), "animated"),
+    "pixel bomb": (png_bomb(30_000, 30_000), "too_many_pixels"),
+    "jpeg cut short": (jpeg(PORTRAIT, 90)[:9000], "decoder_refused"),
+    "jpeg cut short and closed again": (jpeg(PORTRAIT, 90)[:9000] + b"\xff\xd9", "corrupt_or_truncated"),
+    "png cut short": (png(PORTRAIT)[:9000], "corrupt_or_truncated"),
+}
+NORMALISED = {
+    "text bomb in a good png": text_bomb(256 * 1024**2),
+    "profile bomb in a good png": profile_bomb(256 * 1024**2),
+    "four inks": pillow(PORTRAIT, "JPEG", "CMYK"),
+    "palette": pillow(PORTRAIT, "PNG", "P"),
+    "one bit": pillow(PORTRAIT, "PNG", "1"),
+}
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ScoringPool]:
+    pool = ScoringPool(1, memory_max_bytes=MEMORY_MAX_BYTES, measure=fatal.measure)
+    await pool.start(WANTED)
+    yield pool
+    pool.stop()
+
+
+async def test_bad_input_is_a_failed_verdict_with_its_reason(pool: ScoringPool) -> None:
+    for name, (content, reason) in REFUSED.items():
+        found = (await pool.measure(content, WANTED)).by_name()
+        assert found[DECODABLE].raw == 0.0, name
+        assert found[DECODABLE].evidence["reason"] == reason, name
+        assert found[SHARPNESS].status is MeasureStatus.failure_to_assess, name
+    assert pool.rebuilt_count == 0
+
+
+async def test_odd_input_is_normalised(pool: ScoringPool) -> None:
+    for name, content in NORMALISED.items():
+        found = (await pool.measure(content, WANTED)).by_name()
+        assert found[DECODABLE].raw == 1.0, (name, found[DECODABLE])
+        assert found[SHARPNESS].status is MeasureStatus.ok, name
+    assert pool.rebuilt_count == 0
+
+
+async def test_picture_of_a_killed_process_is_measured_by_another(tmp_path: Path) -> None:
+    pool = ScoringPool(1, measure=fatal.measure)
+    await pool.start(WANTED)
+    try:
+        mark = tmp_path / "died"
+        found = (await pool.measure(fatal.KILLS_ONCE + str(mark).encode(), WANTED)).by_name()
+        assert mark.exists()
+        assert found[DECODABLE].raw == 1.0
+        assert pool.rebuilt_count == 1
+        assert (await pool.measure(warm_up_picture(), WANTED)).by_name()[DECODABLE].raw == 1.0
+    finally:
+        pool.stop()
