@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from services.scorer.clients.dimensions import FAMILIES
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import Models
 from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.clients.worker import keep_freed_memory
-from services.scorer.domain.measures import TIERS
 from simulators.darkroom import Darkroom, PrintOrder
 from simulators.photos.studio import Subject
 from tests.bench.report import Report
@@ -44,7 +44,7 @@ PHOTOGRAPHS = (
 )
 SIDE = 1024
 PEERS_PYTHON = Path("build/bench-venv/bin/python")
-TIER_ONE = frozenset(name for name, tier in TIERS.items() if tier == 1)
+TIER_ONE = frozenset(FAMILIES["technical"])
 BUILT_IN_PROFILES = load_profiles(BUILT_IN, CelRules())
 
 Way = Callable[[], float]

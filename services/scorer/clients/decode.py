@@ -55,10 +55,15 @@ class Picture:
     """
 
     def __init__(
-        self, grey: NDArray[np.uint8], bgr: Callable[[], NDArray[np.uint8]], content_type: str
+        self,
+        grey: NDArray[np.uint8],
+        bgr: Callable[[], NDArray[np.uint8]],
+        content_type: str,
+        bgra: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Take the grey pixels, and what gives the coloured ones (BGR)."""
+        """Take the grey pixels, what gives the coloured ones (BGR), and the transparent original (BGRA) if any."""
         self.grey = grey
+        self._bgra = bgra
         self.content_type = content_type
         self._bgr = bgr
 
@@ -66,6 +71,14 @@ class Picture:
     def rgb(self) -> NDArray[np.uint8]:
         """Give the colours; raises NotDecodable."""
         return cv2.cvtColor(self._bgr(), cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+    @property
+    def straight(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+        """Give ``(H, W, 3)`` RGB and ``(H, W)`` alpha as they were before they were laid on white; None if opaque."""
+        if self._bgra is None:
+            return None
+        rgb = cv2.cvtColor(self._bgra, cv2.COLOR_BGRA2RGB).astype(np.uint8, copy=False)
+        return rgb, self._bgra[:, :, 3]
 
     @property
     def width(self) -> int:
@@ -102,12 +115,16 @@ def decode(content: bytes, *, luminance_only: bool = False) -> Picture:
     if luminance_only and header.has_luminance:
         grey = _pixels(content, header, cv2.IMREAD_GRAYSCALE)
         return Picture(
-            grey, lambda: _opaque_bgr(_pixels(content, header, cv2.IMREAD_COLOR)), header.content_type
+            grey,
+            lambda: _opaque_bgr(_eight_bit(_pixels(content, header, cv2.IMREAD_COLOR))),
+            header.content_type,
         )
     flags = cv2.IMREAD_UNCHANGED if header.has_alpha else cv2.IMREAD_COLOR
-    bgr = _opaque_bgr(_pixels(content, header, flags))
+    pixels = _eight_bit(_pixels(content, header, flags))
+    bgr = _opaque_bgr(pixels)
+    bgra = pixels if pixels.ndim == 3 and pixels.shape[2] == _CHANNELS_WITH_ALPHA else None
     grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-    return Picture(grey, lambda: bgr, header.content_type)
+    return Picture(grey, lambda: bgr, header.content_type, bgra)
 
 
 def _pixels(content: bytes, header: Header, flags: int) -> NDArray[Any]:
@@ -237,12 +254,13 @@ def _decoder_warnings() -> Iterator[_Warned]:
         os.close(sink)
 
 
-def _opaque_bgr(decoded: NDArray[Any]) -> NDArray[np.uint8]:
+def _eight_bit(decoded: NDArray[Any]) -> NDArray[np.uint8]:
     if decoded.dtype not in (np.uint8, np.uint16):
         raise NotDecodable("unsupported_depth")
-    pixels: NDArray[np.uint8] = (decoded >> 8 if decoded.dtype == np.uint16 else decoded).astype(
-        np.uint8, copy=False
-    )
+    return (decoded >> 8 if decoded.dtype == np.uint16 else decoded).astype(np.uint8, copy=False)
+
+
+def _opaque_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR).astype(np.uint8, copy=False)
     if pixels.shape[2] == _CHANNELS_WITH_ALPHA:

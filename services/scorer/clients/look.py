@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scorer.clients import classic
+from services.scorer.clients.cutout import Cutout, cutout
 from services.scorer.clients.decode import Picture
 from services.scorer.clients.faces import FaceBox, FaceMesh, Floats, count_faces
 from services.scorer.clients.identity import embed, face_chip
 from services.scorer.clients.isolation import Isolation, isolation
 from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY, TEXT_DETECTOR, TEXT_READER, Models
 from services.scorer.clients.ocr import Line, read_lines
+from services.scorer.clients.staging import Staging, staging
 
 _FACE_REGION_SIDE_MIN_PX: Final = 32
 _FACE_DETAIL_WIDTH_PX: Final = 96
@@ -73,6 +75,18 @@ class Look:
     def isolation(self) -> Isolation:
         """Tell how the subject stands before its ground, by classical means."""
         return isolation(self.picture.rgb)
+
+    @cached_property
+    def staging(self) -> Staging | None:
+        """Tell how the subject stands in its frame and on its ground; None without a subject."""
+        subject = self.isolation.subject
+        return None if subject is None else staging(self.picture.rgb, subject)
+
+    @cached_property
+    def cutout(self) -> Cutout | None:
+        """Tell how well the picture was cut out; None where it is opaque, or there is nothing but ground."""
+        straight = self.picture.straight
+        return None if straight is None else cutout(straight[0], straight[1])
 
     @cached_property
     def face_region(self) -> NDArray[np.uint8] | None:

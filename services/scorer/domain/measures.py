@@ -55,14 +55,21 @@ POSE: Final = (
 _SKIN: Final = ("lighting_evenness", "natural_colour", "skin_tone_shift", "face_sharpness")
 _LIKENESS: Final = ("identity_distance", "face_occlusion")
 _BACKDROP: Final = ("background_uniformity",)
-_PRODUCT: Final = (ISOLATION,)
+_PRODUCT: Final = (
+    ISOLATION,
+    "subject_margins",
+    "subject_cut",
+    "ground_evenness",
+    "ground_to_white",
+)
+_REMOVAL: Final = ("alpha_edges", "alpha_holes", "alpha_halo")
 _MODERATION: Final = (NSFW,)
 
 TIERS: Final[dict[str, int]] = {
     **dict.fromkeys(_TECHNICAL, 1),
     **dict.fromkeys(_HEADSHOT, 2),
     **dict.fromkeys((*POSE, *_SKIN, *_LIKENESS, *_BACKDROP), 2),
-    **dict.fromkeys(_PRODUCT, 2),
+    **dict.fromkeys((*_PRODUCT, *_REMOVAL), 2),
     **dict.fromkeys(_MODERATION, 1),
     TEXT: 2,
     "prompt_alignment": 1,

@@ -58,6 +58,8 @@ EVIDENCE: Final[Schema] = {
     "face_occlusion": _numbers("eye_structure", "detection", "inter_eye_px", "presence"),
     "background_uniformity": _numbers("ground_share", "person_share"),
     measures.TEXT: _numbers("area_share", "lines", "confidence") | {"words": Type.words},
+    "ground_to_white": {"colour": Type.text},
+    "alpha_edges": _numbers("edge_px", "area_share"),
     measures.ISOLATION: _numbers("even_share", "main_share", "area_share", "offset"),
 }
 """What each dimension shows beside the common values."""

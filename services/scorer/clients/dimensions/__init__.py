@@ -16,6 +16,7 @@ from services.scorer.clients.dimensions.likeness import LIKENESS
 from services.scorer.clients.dimensions.moderation import MODERATION
 from services.scorer.clients.dimensions.pose import POSE
 from services.scorer.clients.dimensions.product import PRODUCT
+from services.scorer.clients.dimensions.removal import REMOVAL
 from services.scorer.clients.dimensions.skin import SKIN
 from services.scorer.clients.dimensions.technical import TECHNICAL
 from services.scorer.clients.dimensions.text import TEXT_FAMILY
@@ -28,6 +29,7 @@ FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "likeness": LIKENESS,
     "backdrop": BACKDROP,
     "product": PRODUCT,
+    "removal": REMOVAL,
     "moderation": MODERATION,
     "text": TEXT_FAMILY,
     "alignment": ALIGNMENT,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from services.scorer.clients.dimensions.dimension import Dimension, table
+from services.scorer.clients.dimensions.dimension import Dimension, failed, ok, table
 from services.scorer.clients.look import Look, Region
-from services.scorer.domain.measures import ISOLATION, Measurement
+from services.scorer.clients.staging import Staging
+from services.scorer.domain.measures import ISOLATION, Evidence, Measurement
 from winnow.contracts.values import MeasureStatus
 
 
@@ -21,6 +23,29 @@ def _isolation(look: Look) -> Measurement:
     return Measurement(ISOLATION, MeasureStatus.ok, round(found.margin, 4), evidence)
 
 
+def _staged(
+    name: str, value: Callable[[Staging], float], shown: Callable[[Staging], Evidence] | None = None
+) -> Dimension:
+    def take(look: Look) -> Measurement:
+        found = look.staging
+        if found is None:
+            return failed(name, "no_subject_before_a_ground")
+        return ok(name, round(value(found), 4), shown(found) if shown else None)
+
+    return Dimension(name, 2, _UNITS[name], take, follows=Region.subject)
+
+
+_UNITS: Final = {
+    "subject_margins": "least room to the border, share of that side",
+    "subject_cut": "share of the border that the subject covers",
+    "ground_evenness": "CIEDE2000, 95th percentile from the ground's median colour",
+    "ground_to_white": "CIEDE2000 between the ground's median colour and white",
+}
+
 PRODUCT: Final = table(
     Dimension(ISOLATION, 2, "multiple of the weakest part's limit", _isolation, follows=Region.subject),
+    _staged("subject_margins", lambda one: one.margin_share),
+    _staged("subject_cut", lambda one: one.cut_share),
+    _staged("ground_evenness", lambda one: one.ground_spread),
+    _staged("ground_to_white", lambda one: one.ground_to_white, lambda one: {"colour": one.ground_hex}),
 )
