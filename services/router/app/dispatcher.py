@@ -11,11 +11,12 @@ from services.router.app.ports import Clock, Record
 from services.router.app.supply import Supply
 from services.router.domain.backlog import Backlog, Call, Kind, Terms, TermsOf
 from services.router.domain.catalogue import Template
+from services.router.domain.choice import Choice
 from services.router.domain.fair_order import FairOrder, position_of
 from services.router.domain.health import Sign
 from services.router.domain.planning import affordable_count
 from services.router.domain.run import Batch, DispatchAttempts, Run
-from winnow.contracts.events import AttemptSubmitted
+from winnow.contracts.events import AttemptSubmitted, TaskAccepted
 from winnow.contracts.values import Mode
 
 _IDLE_S: Final = 0.5
@@ -140,20 +141,26 @@ class Dispatcher:
         run, order = wanted.run, wanted.run.order
         if order is None:
             return None
-        choice = self._supply.choose(
-            wanted.template, order.mode, width=order.width, height=order.height, tried=wanted.kind[-1]
-        )
+        choice = self._choose(wanted, order)
         if choice.offering is None:
             closed.add(wanted.kind)
+            return None
+        committed_usd_micro = run.committed_usd_micro + spent_usd_micro
+        room_usd_micro = order.cost_cap_usd_micro - committed_usd_micro
+        if choice.price_usd_micro > room_usd_micro:
+            if run.outstanding or spent_usd_micro:
+                return None
+            if any(one.price_usd_micro <= room_usd_micro for one in choice.alternatives):
+                # What the cap allows may be busy or blocked for now: that is to be waited for, not an end.
+                choice = self._choose(wanted, order, price_max_usd_micro=room_usd_micro)
+        if choice.offering is None:
             return None
         offering = self._supply.catalogue.offerings[choice.offering]
         affordable = affordable_count(
             choice.price_usd_micro,
-            committed_usd_micro=run.committed_usd_micro + spent_usd_micro,
+            committed_usd_micro=committed_usd_micro,
             cap_usd_micro=order.cost_cap_usd_micro,
         )
-        if affordable < 1 and (run.outstanding or spent_usd_micro):
-            return None
         size = max(1, min(offering.max_n, affordable))
         return Batch(
             candidate_ids=tuple(one.candidate_id for one in wanted.candidates[:size]),
@@ -161,6 +168,16 @@ class Dispatcher:
             provider=offering.provider,
             price_usd_micro=choice.price_usd_micro,
             alternatives=choice.alternatives,
+        )
+
+    def _choose(self, wanted: Call, order: TaskAccepted, price_max_usd_micro: int | None = None) -> Choice:
+        return self._supply.choose(
+            wanted.template,
+            order.mode,
+            width=order.width,
+            height=order.height,
+            tried=wanted.kind[-1],
+            price_max_usd_micro=price_max_usd_micro,
         )
 
     async def _tell(self, run: Run, batches: list[tuple[Batch, Template]]) -> None:

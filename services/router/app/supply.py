@@ -79,14 +79,15 @@ class Supply:
         width: int,
         height: int,
         tried: frozenset[str] = frozenset(),
+        price_max_usd_micro: int | None = None,
     ) -> Choice:
-        """Choose the offering for an attempt that starts now."""
+        """Choose the offering for an attempt that starts now; see ``choose``."""
         now_s = self._clock.monotonic_s()
         considered = [
             self._as_it_stands(one, template, now_s, tried)
             for one in self.market().consider(template, mode, width=width, height=height)
         ]
-        return choose(considered, template.modes[mode])
+        return choose(considered, template.modes[mode], price_max_usd_micro=price_max_usd_micro)
 
     def _as_it_stands(
         self, one: Considered, template: Template, now_s: float, tried: frozenset[str]

@@ -54,8 +54,10 @@ def effective_price_usd_micro(considered: Considered, policy: ModePolicy) -> int
     return -(-paid // (success * passes)) + waiting
 
 
-def choose(considered: Sequence[Considered], policy: ModePolicy) -> Choice:
-    """Choose the cheapest offering that may start now.
+def choose(
+    considered: Sequence[Considered], policy: ModePolicy, *, price_max_usd_micro: int | None = None
+) -> Choice:
+    """Choose the cheapest offering that may start now, none dearer than ``price_max_usd_micro`` where that is given.
 
     One that was already tried is taken only when every other is blocked. A dearer one is taken in place of a busy or
     blocked better one only within the mode's spill bound; a blocked one (breaker, drained,
@@ -67,12 +69,21 @@ def choose(considered: Sequence[Considered], policy: ModePolicy) -> Choice:
     )
     if policy.pinned:
         priced = priced[:1]
-    has_untried = any(not one.tried and one.refusal is None for _, one in priced)
+    over_cap = {
+        one.offering
+        for _, one in priced
+        if price_max_usd_micro is not None and one.price_usd_micro > price_max_usd_micro
+    }
+    has_untried = any(
+        not one.tried and one.refusal is None and one.offering not in over_cap for _, one in priced
+    )
     bound: int | None = None
     chosen: Considered | None = None
     reasons: dict[str, str] = {}
     for effective, one in priced:
-        if one.refusal is not None:
+        if one.offering in over_cap:
+            reasons[one.offering] = "over_cap"
+        elif one.refusal is not None:
             reasons[one.offering] = one.refusal
         elif one.tried and has_untried:
             reasons[one.offering] = "already_tried"

@@ -94,3 +94,12 @@ def test_the_choice_may_start_and_every_alternative_has_a_reason(offers: list[Co
             chosen = next(o for o in offers if o.offering == choice.offering)
             assert not chosen.tried
             assert effective_price_usd_micro(chosen, POLICY) <= effective_price_usd_micro(one, POLICY)
+
+
+def test_above_the_price_the_cap_leaves_nothing_is_chosen() -> None:
+    busy = replace(CHEAP, slots_free=0)
+    assert choose([busy, DEAR], POLICY).offering == "dear"
+    waits = choose([busy, DEAR], POLICY, price_max_usd_micro=3_000)
+    assert waits.offering is None
+    assert {one.offering: one.reason for one in waits.alternatives} == {"cheap": "busy", "dear": "over_cap"}
+    assert choose([replace(CHEAP, tried=True), DEAR], POLICY, price_max_usd_micro=3_000).offering == "cheap"
