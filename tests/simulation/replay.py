@@ -64,10 +64,13 @@ def _folded(codec: Codec[Any], rows: Any) -> tuple[dict[str, Held[Any]], dict[tu
 
 
 def _compare(journal: Any, held: dict[str, Held[Any]], heads: dict[str, int], service: str) -> None:
-    """Compare what is in memory, where it stands at the head: who lost a shard may hold an older past of it."""
+    """Compare what is in memory: who has lost a shard holds nothing of it."""
     for memory in journal._loaded.values():
-        if memory.head_no != heads.get(memory.name, 0):
-            continue
+        check(
+            memory.head_no == heads.get(memory.name, 0),
+            "I7",
+            f"{service} holds an older past of shard {memory.name}",
+        )
         for aggregate_id, one in memory.held.items():
             folded = held.get(aggregate_id)
             check(

@@ -250,6 +250,24 @@ async def test_submit_raises_not_owner_for_a_shard_of_another_process() -> None:
             await journal.submit(cause("x", 3), shard="1")
 
 
+async def test_records_that_come_after_a_revoke_do_not_take_the_shard_back() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as former, running(store, MemoryBus()) as owner:
+        await former.consume("0", SOURCE, [(0, cause("a", 1))])
+        former.revoke(["0"])
+        await former.consume("0", SOURCE, [(1, cause("b", 2))])
+
+        assert not former.owns("0")
+        assert former.state("a") is None
+        await owner.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2)), (2, cause("c", 4))])
+        await owner.save()
+        read = await former.read_state("a")
+        assert read is not None
+        assert read.total == 7
+        former.assign(["0"])
+        assert former.owns("0")
+
+
 async def test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:

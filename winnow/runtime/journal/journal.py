@@ -87,6 +87,7 @@ class Journal(Generic[S]):
         self._listener = listener
         self._outbox = Outbox(publisher, store, shards)
         self._owned: set[str] = set()
+        self._given_up: set[str] = set()
         self._loaded: dict[str, ShardMemory[S]] = {}
         self._queue: list[_Work[S]] = []
         self._wake = asyncio.Event()
@@ -102,12 +103,14 @@ class Journal(Generic[S]):
         """Take shards over; each is loaded before its first decision, and its unsent blocks are sent first."""
         for shard in shards:
             self._owned.add(shard)
+            self._given_up.discard(shard)
             self._put(_Work(shard, ()))
 
     def revoke(self, shards: Iterable[str]) -> None:
         """Give shards up; what is queued for them still runs and is fenced if another owner has written."""
         for shard in shards:
             self._owned.discard(shard)
+            self._given_up.add(shard)
             self._unload(shard)
         self._outbox.mark_soon()
 
@@ -172,7 +175,9 @@ class Journal(Generic[S]):
         self, shard: str, source: Source, items: Sequence[tuple[int, Cause | None]]
     ) -> Consumed:
         """Decide the records of one partition, in order; returns when their messages are on the bus."""
-        self._owned.add(shard)
+        # Records in hand when their partition was revoked come late: they do not take it back.
+        if shard not in self._given_up:
+            self._owned.add(shard)
         work: _Work[S] = _Work(shard, items, source)
         self._put(work)
         consumed, sent, _ = await work.done
@@ -240,6 +245,8 @@ class Journal(Generic[S]):
                         self._unload(work.shard)
                         if not work.done.done():
                             work.done.set_exception(error)
+                for shard in {work.shard for work in works} & self._given_up:
+                    self._unload(shard)
 
     async def _work_or_due(self) -> None:
         while not self._queue:
