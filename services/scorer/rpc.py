@@ -56,7 +56,12 @@ class ScorerService(scorer_pb2_grpc.ScorerServiceServicer):
         """Score one object; version 0 is the newest."""
         try:
             score = await self._scorer.score_object(
-                request.bucket, request.key, request.profile, request.profile_version or None
+                request.bucket,
+                request.key,
+                request.profile,
+                request.profile_version or None,
+                reference_key=request.reference_key,
+                request_key=request.request_key,
             )
         except WinnowError as error:
             await _abort(context, error)

@@ -28,6 +28,7 @@ from services.router.domain.calls import (
 )
 from services.router.domain.catalogue import Offering
 from services.scorer.domain import Measured, Measurement
+from services.scorer.domain.given import NOTHING_GIVEN, Given
 from tests.simulation.script import Kind
 from tests.simulation.world import Process, World
 from winnow.contracts.errors import NotFound, Unavailable
@@ -222,7 +223,8 @@ class SimulatedMeasurer:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
+    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
+        del given  # a simulated picture shows nobody
         await self._process.pause(0.01, 0)
         quality = quality_of(content)
         if quality is None:

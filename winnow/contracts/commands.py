@@ -9,7 +9,7 @@ from pydantic import Field
 from winnow.contracts.envelope import Command, Instant
 from winnow.contracts.ids import AccountId, ChunkId, GrantId, ReservationId, TaskId
 from winnow.contracts.money import Micro
-from winnow.contracts.values import Count, GeneratedCandidate, ProfileRef, ProviderCost
+from winnow.contracts.values import Count, GeneratedCandidate, ProfileRef, ProviderCost, StoredObject
 
 
 class LedgerCommand(Command):
@@ -76,7 +76,10 @@ class RefundCredits(LedgerCommand):
 
 
 class ScoreCandidates(Command):
-    """Score a chunk of a task's candidates; answered by ``candidates.scored``."""
+    """Score a chunk of a task's candidates; answered by ``candidates.scored``.
+
+    ``request`` and ``inputs`` are those of the order: what is compared with its prompt or pictures is found there.
+    """
 
     type: Literal["ScoreCandidates"] = "ScoreCandidates"
     version: Literal[1] = 1
@@ -86,6 +89,8 @@ class ScoreCandidates(Command):
     round_index: Count
     profile: ProfileRef
     candidates: list[GeneratedCandidate]
+    request: StoredObject | None = None
+    inputs: list[StoredObject] = []
 
 
 LEDGER_COMMANDS: Final[tuple[type[Command], ...]] = (

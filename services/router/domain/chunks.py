@@ -59,5 +59,7 @@ def _send(draft: Draft, candidates: list[Candidate]) -> None:
                 for one in candidates
                 if one.stored is not None
             ],
+            request=order.request,
+            inputs=order.inputs,
         )
     )

@@ -5,21 +5,29 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from services.scorer.clients.decode import NotDecodable, Picture, decode
+from services.scorer.clients.decode import NotDecodable, decode
 from services.scorer.clients.dimensions import DIMENSIONS
 from services.scorer.clients.dimensions.dimension import failed, unavailable
-from services.scorer.clients.look import Look, Region
+from services.scorer.clients.look import Look
 from services.scorer.clients.model_set import Models
+from services.scorer.clients.references import References
 from services.scorer.domain.measures import DECODABLE, Measured, Measurement, could_not_measure
 from winnow.contracts.values import MeasureStatus
 
 
 def measure_bytes(
-    content: bytes, wanted: frozenset[str], models: Models, reference: bytes | None = None, prompt: str = ""
+    content: bytes,
+    wanted: frozenset[str],
+    models: Models,
+    reference: bytes | None = None,
+    prompt: str = "",
+    *,
+    references: References | None = None,
 ) -> Measured:
     """Measure an encoded picture; never raises for any content.
 
-    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for.
+    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for;
+    ``references`` keeps looks at references between calls.
     What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
     """
     known = [name for name in DIMENSIONS if name in wanted]
@@ -30,21 +38,12 @@ def measure_bytes(
     except (cv2.error, MemoryError):
         return _not_decodable(wanted, "decoder_failed")
     regions = frozenset(DIMENSIONS[name].follows for name in known)
-    look = Look(picture, models, regions, _reference(reference, models, regions), prompt)
+    kept = references or References(models)
+    there = None if reference is None else kept.look_at(reference, regions)
+    look = Look(picture, models, regions, there, prompt)
     taken = [_take(name, look) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
     return Measured(tuple(taken), picture.width, picture.height)
-
-
-def _reference(content: bytes | None, models: Models, regions: frozenset[Region]) -> Look | None:
-    """Look at the reference; one that does not decode shows no face and so fails what needs it."""
-    if content is None:
-        return None
-    try:
-        return Look(decode(content), models, regions)
-    except (NotDecodable, cv2.error, MemoryError):
-        nothing = np.zeros((1, 1, 3), np.uint8)
-        return Look(Picture(nothing[:, :, 0], lambda: nothing, ""), models, regions)
 
 
 def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:

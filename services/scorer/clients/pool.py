@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from services.scorer.clients import worker
+from services.scorer.domain.given import NOTHING_GIVEN, Given
 from services.scorer.domain.measures import Measured, could_not_measure
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ MEMORY_MAX_BYTES: Final = 4 * 1024**3
 PICTURE_TIMEOUT_S: Final = 20.0
 _QUEUED_PER_WORKER: Final = 2
 
-Measure = Callable[[bytes, frozenset[str]], Measured]
+Measure = Callable[[bytes, frozenset[str], Given], Measured]
 
 
 class ScoringPool:
@@ -60,7 +61,7 @@ class ScoringPool:
         ]
         return all(complete for _, complete in await asyncio.gather(*warmed))
 
-    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
+    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
         """Measure an encoded picture; one that kills its process is ``failure_to_assess`` throughout."""
         async with self._slots:
             executor = self._executor
@@ -68,10 +69,10 @@ class ScoringPool:
                 msg = "the scoring pool has not started"
                 raise RuntimeError(msg)
             try:
-                return await asyncio.wrap_future(executor.submit(self._measure, content, wanted))
+                return await asyncio.wrap_future(executor.submit(self._measure, content, wanted, given))
             except BrokenProcessPool:
                 self._rebuild(executor)
-        return await self._measure_alone(content, wanted)
+        return await self._measure_alone(content, wanted, given)
 
     def is_started(self) -> bool:
         """Tell whether the pool takes work."""
@@ -84,11 +85,11 @@ class ScoringPool:
                 executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._alone = None
 
-    async def _measure_alone(self, content: bytes, wanted: frozenset[str]) -> Measured:
+    async def _measure_alone(self, content: bytes, wanted: frozenset[str], given: Given) -> Measured:
         async with self._alone_lock:
             alone = self._alone = self._alone or self._new(1)
             try:
-                return await asyncio.wrap_future(alone.submit(self._measure, content, wanted))
+                return await asyncio.wrap_future(alone.submit(self._measure, content, wanted, given))
             except BrokenProcessPool:
                 alone.shutdown(wait=False)
                 self._alone = None

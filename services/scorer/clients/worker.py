@@ -12,11 +12,13 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from services.scorer.domain.given import NOTHING_GIVEN, Given
 from services.scorer.domain.measures import Measured
 from winnow.contracts.values import MeasureStatus
 
 if TYPE_CHECKING:
     from services.scorer.clients.model_set import Models
+    from services.scorer.clients.references import References
 
 _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 _M_TRIM_THRESHOLD: Final = -1
@@ -28,6 +30,7 @@ class _Loaded:
     """The state of the process, set by ``prepare``."""
 
     models: Models | None = None
+    references: References | None = None
     picture_timeout_s: float = 0.0
     prepared: bool = False
 
@@ -67,16 +70,18 @@ def _load(picture_timeout_s: float, models_dir: str, mounted_dir: str) -> None:
     _Loaded.prepared = True
 
 
-def measure(content: bytes, wanted: frozenset[str]) -> Measured:
-    """Measure one encoded picture; the process dies when it takes longer than allowed."""
+def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
+    """Measure one encoded picture, compared with what was given; the process dies when it takes longer than allowed."""
     from services.scorer.clients.measure import measure_bytes
     from services.scorer.clients.model_set import Models
+    from services.scorer.clients.references import References
 
     # The default action of the alarm ends the process even inside native code; the pool then answers for it.
     signal.setitimer(signal.ITIMER_REAL, _Loaded.picture_timeout_s)
     try:
         models = _Loaded.models = _Loaded.models or Models()
-        return measure_bytes(content, wanted, models)
+        references = _Loaded.references = _Loaded.references or References(models)
+        return measure_bytes(content, wanted, models, given.reference, given.prompt, references=references)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -12,6 +12,7 @@ from services.scorer.clients.models import model_versions
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import Measured
+from services.scorer.domain.given import NOTHING_GIVEN, Given
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.ids import Prefix, derive_id
@@ -42,10 +43,14 @@ class MemoryObjects:
 
 
 class InProcess:
-    """Measures without a pool."""
+    """Measures without a pool; ``given`` holds what each picture was compared with."""
 
-    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
-        return measure_bytes(content, wanted, MODELS)
+    def __init__(self) -> None:
+        self.given: list[Given] = []
+
+    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
+        self.given.append(given)
+        return measure_bytes(content, wanted, MODELS, given.reference, given.prompt)
 
 
 def scorer_on(objects: MemoryObjects) -> Scorer:

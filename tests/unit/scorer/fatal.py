@@ -10,6 +10,7 @@ from pathlib import Path
 from services.scorer.clients import worker
 from services.scorer.clients.pool import warm_up_picture
 from services.scorer.domain import Measured
+from services.scorer.domain.given import NOTHING_GIVEN, Given
 
 KILLS = b"kills"
 HANGS = b"hangs"
@@ -17,7 +18,7 @@ EATS_MEMORY = b"eats memory"
 KILLS_ONCE = b"kills once, then leaves this file: "
 
 
-def measure(content: bytes, wanted: frozenset[str]) -> Measured:
+def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
     if content == KILLS:
         os.kill(os.getpid(), signal.SIGKILL)
     if content.startswith(KILLS_ONCE):
@@ -32,4 +33,4 @@ def measure(content: bytes, wanted: frozenset[str]) -> Measured:
             time.monotonic()
     if content == EATS_MEMORY:
         bytearray(64 * 1024**3)
-    return worker.measure(content, wanted)
+    return worker.measure(content, wanted, given)

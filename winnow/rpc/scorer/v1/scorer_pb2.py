@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!winnow/rpc/scorer/v1/scorer.proto\x12\x14winnow.rpc.scorer.v1\"=\n\rScreenRequest\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\"\xb2\x01\n\x0eScreenResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x07 \x03(\t\x12+\n\x05hints\x18\x08 \x03(\x0b\x32\x1c.winnow.rpc.scorer.v1.Advice\"X\n\x06\x41\x64vice\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08measured\x18\x02 \x01(\x01\x12\x0e\n\x06needed\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x10\n\x08sentence\x18\x05 \x01(\t\"U\n\x0cScoreRequest\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x17\n\x0fprofile_version\x18\x04 \x01(\r\"|\n\rScoreResponse\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x33\n\ndimensions\x18\x03 \x03(\x0b\x32\x1f.winnow.rpc.scorer.v1.Dimension\x12\x17\n\x0fperceptual_hash\x18\x04 \x01(\t\"\xb7\x01\n\tDimension\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\r\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x10\n\x03raw\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tthreshold\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08required\x18\x07 \x01(\x08\x12\x0e\n\x06passed\x18\x08 \x01(\x08\x42\x06\n\x04_rawB\x08\n\x06_scoreB\x0c\n\n_threshold\"\x11\n\x0fProfilesRequest\"C\n\x10ProfilesResponse\x12/\n\x08profiles\x18\x01 \x03(\x0b\x32\x1d.winnow.rpc.scorer.v1.Profile\"t\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12:\n\ndimensions\x18\x04 \x03(\x0b\x32&.winnow.rpc.scorer.v1.ProfileDimension\"S\n\x10ProfileDimension\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\r\x12\x10\n\x08required\x18\x03 \x01(\x08\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x32\x91\x02\n\rScorerService\x12S\n\x06Screen\x12#.winnow.rpc.scorer.v1.ScreenRequest\x1a$.winnow.rpc.scorer.v1.ScreenResponse\x12P\n\x05Score\x12\".winnow.rpc.scorer.v1.ScoreRequest\x1a#.winnow.rpc.scorer.v1.ScoreResponse\x12Y\n\x08Profiles\x12%.winnow.rpc.scorer.v1.ProfilesRequest\x1a&.winnow.rpc.scorer.v1.ProfilesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!winnow/rpc/scorer/v1/scorer.proto\x12\x14winnow.rpc.scorer.v1\"=\n\rScreenRequest\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\"\xb2\x01\n\x0eScreenResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\r\x12\x0e\n\x06height\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x07 \x03(\t\x12+\n\x05hints\x18\x08 \x03(\x0b\x32\x1c.winnow.rpc.scorer.v1.Advice\"X\n\x06\x41\x64vice\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08measured\x18\x02 \x01(\x01\x12\x0e\n\x06needed\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x10\n\x08sentence\x18\x05 \x01(\t\"\x81\x01\n\x0cScoreRequest\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x17\n\x0fprofile_version\x18\x04 \x01(\r\x12\x15\n\rreference_key\x18\x05 \x01(\t\x12\x13\n\x0brequest_key\x18\x06 \x01(\t\"|\n\rScoreResponse\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x33\n\ndimensions\x18\x03 \x03(\x0b\x32\x1f.winnow.rpc.scorer.v1.Dimension\x12\x17\n\x0fperceptual_hash\x18\x04 \x01(\t\"\xb7\x01\n\tDimension\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\r\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x10\n\x03raw\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tthreshold\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08required\x18\x07 \x01(\x08\x12\x0e\n\x06passed\x18\x08 \x01(\x08\x42\x06\n\x04_rawB\x08\n\x06_scoreB\x0c\n\n_threshold\"\x11\n\x0fProfilesRequest\"C\n\x10ProfilesResponse\x12/\n\x08profiles\x18\x01 \x03(\x0b\x32\x1d.winnow.rpc.scorer.v1.Profile\"t\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12:\n\ndimensions\x18\x04 \x03(\x0b\x32&.winnow.rpc.scorer.v1.ProfileDimension\"S\n\x10ProfileDimension\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\r\x12\x10\n\x08required\x18\x03 \x01(\x08\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x32\x91\x02\n\rScorerService\x12S\n\x06Screen\x12#.winnow.rpc.scorer.v1.ScreenRequest\x1a$.winnow.rpc.scorer.v1.ScreenResponse\x12P\n\x05Score\x12\".winnow.rpc.scorer.v1.ScoreRequest\x1a#.winnow.rpc.scorer.v1.ScoreResponse\x12Y\n\x08Profiles\x12%.winnow.rpc.scorer.v1.ProfilesRequest\x1a&.winnow.rpc.scorer.v1.ProfilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,20 +37,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCREENRESPONSE']._serialized_end=301
   _globals['_ADVICE']._serialized_start=303
   _globals['_ADVICE']._serialized_end=391
-  _globals['_SCOREREQUEST']._serialized_start=393
-  _globals['_SCOREREQUEST']._serialized_end=478
-  _globals['_SCORERESPONSE']._serialized_start=480
-  _globals['_SCORERESPONSE']._serialized_end=604
-  _globals['_DIMENSION']._serialized_start=607
-  _globals['_DIMENSION']._serialized_end=790
-  _globals['_PROFILESREQUEST']._serialized_start=792
-  _globals['_PROFILESREQUEST']._serialized_end=809
-  _globals['_PROFILESRESPONSE']._serialized_start=811
-  _globals['_PROFILESRESPONSE']._serialized_end=878
-  _globals['_PROFILE']._serialized_start=880
-  _globals['_PROFILE']._serialized_end=996
-  _globals['_PROFILEDIMENSION']._serialized_start=998
-  _globals['_PROFILEDIMENSION']._serialized_end=1081
-  _globals['_SCORERSERVICE']._serialized_start=1084
-  _globals['_SCORERSERVICE']._serialized_end=1357
+  _globals['_SCOREREQUEST']._serialized_start=394
+  _globals['_SCOREREQUEST']._serialized_end=523
+  _globals['_SCORERESPONSE']._serialized_start=525
+  _globals['_SCORERESPONSE']._serialized_end=649
+  _globals['_DIMENSION']._serialized_start=652
+  _globals['_DIMENSION']._serialized_end=835
+  _globals['_PROFILESREQUEST']._serialized_start=837
+  _globals['_PROFILESREQUEST']._serialized_end=854
+  _globals['_PROFILESRESPONSE']._serialized_start=856
+  _globals['_PROFILESRESPONSE']._serialized_end=923
+  _globals['_PROFILE']._serialized_start=925
+  _globals['_PROFILE']._serialized_end=1041
+  _globals['_PROFILEDIMENSION']._serialized_start=1043
+  _globals['_PROFILEDIMENSION']._serialized_end=1126
+  _globals['_SCORERSERVICE']._serialized_start=1129
+  _globals['_SCORERSERVICE']._serialized_end=1402
 # @@protoc_insertion_point(module_scope)

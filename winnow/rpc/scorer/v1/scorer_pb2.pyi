@@ -51,16 +51,20 @@ class Advice(_message.Message):
     def __init__(self, code: _Optional[str] = ..., measured: _Optional[float] = ..., needed: _Optional[float] = ..., unit: _Optional[str] = ..., sentence: _Optional[str] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
-    __slots__ = ("bucket", "key", "profile", "profile_version")
+    __slots__ = ("bucket", "key", "profile", "profile_version", "reference_key", "request_key")
     BUCKET_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_KEY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_KEY_FIELD_NUMBER: _ClassVar[int]
     bucket: str
     key: str
     profile: str
     profile_version: int
-    def __init__(self, bucket: _Optional[str] = ..., key: _Optional[str] = ..., profile: _Optional[str] = ..., profile_version: _Optional[int] = ...) -> None: ...
+    reference_key: str
+    request_key: str
+    def __init__(self, bucket: _Optional[str] = ..., key: _Optional[str] = ..., profile: _Optional[str] = ..., profile_version: _Optional[int] = ..., reference_key: _Optional[str] = ..., request_key: _Optional[str] = ...) -> None: ...
 
 class ScoreResponse(_message.Message):
     __slots__ = ("passed", "score", "dimensions", "perceptual_hash")

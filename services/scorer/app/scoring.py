@@ -1,4 +1,4 @@
-"""The use cases of the scorer: score a chunk, score one object, screen an input. It keeps no state."""
+"""Score a chunk, score one object, screen an input."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from services.scorer.app.giving import Found, GivenReader, prompt_of
+from services.scorer.app.ports import Measurer, ObjectReader, Profiles, Rules
 from services.scorer.domain import (
     CandidateScore,
     DimensionVerdict,
     Measured,
     Profile,
-    RuleOutcome,
     could_not_measure,
     judge,
     values_of,
 )
 from services.scorer.domain.advice import Advice, advise
+from services.scorer.domain.given import NOTHING_GIVEN, Given, explained
 from services.scorer.domain.measures import (
     BLOCKINESS,
     DECODABLE,
@@ -28,59 +30,18 @@ from services.scorer.domain.measures import (
     RESOLUTION,
     SHARPNESS,
 )
-from services.scorer.domain.verdict import Values
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.values import Dimension, GeneratedCandidate, ScoredCandidate, StoredObject
 
-SCORER_VERSION: Final = "1.1.0"
+SCORER_VERSION: Final = "1.2.0"
 """Changes when the same bytes may get another verdict: measures, mappings or the order of guards."""
 
 PICTURE_BYTES_MAX: Final = 32 * 1024 * 1024
 INPUT_SIDE_MIN_PX: Final = 64
 _SCREENED: Final = frozenset({DECODABLE, RESOLUTION, SHARPNESS, BLOCKINESS, NOISE, EXPOSURE, FACE_COUNT})
 _TOO_LARGE: Final = frozenset({"too_many_bytes", "too_many_pixels"})
-
-
-class ObjectReader(Protocol):
-    """Reads stored objects."""
-
-    async def get(self, bucket: str, key: str) -> bytes:
-        """Give an object's bytes.
-
-        Raises NotFound for an absent object, Refused (``image_too_large``) for a larger one than is read,
-        Unavailable when the store does not answer.
-        """
-        ...
-
-
-class Measurer(Protocol):
-    """Takes measurements; never raises for any content."""
-
-    async def measure(self, content: bytes, wanted: frozenset[str]) -> Measured:
-        """Measure the wanted dimensions of an encoded picture."""
-        ...
-
-
-class Profiles(Protocol):
-    """Knows the quality profiles."""
-
-    def get(self, name: str, version: int | None = None) -> Profile:
-        """Give a version, or the newest; raises Refused with ``unknown_profile``."""
-        ...
-
-    def all(self) -> list[Profile]:
-        """Give every version."""
-        ...
-
-
-class Rules(Protocol):
-    """Decides custom rules."""
-
-    def evaluate(self, expression: str, values: Values) -> RuleOutcome:
-        """Decide an expression; errors are an undecided outcome."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +63,7 @@ class ScreenResult:
 
 
 class Scorer:
-    """Scores pictures: a pure function of bytes, profile version and model set."""
+    """Scores pictures: a pure function of bytes, what they are compared with, profile version and model set."""
 
     def __init__(
         self,
@@ -114,25 +75,31 @@ class Scorer:
         models: Mapping[str, str],
         reads_max: int = 8,
     ) -> None:
-        """Take the ports; ``reads_max`` bounds the objects held in memory at once."""
+        """Take the ports; ``reads_max`` bounds the pictures, and the references, held in memory at once."""
         self._objects = objects
         self._measurer = measurer
         self._profiles = profiles
         self._rules = rules
         self._models = dict(models)
+        self._given = GivenReader(objects, measurer)
         self._reads = asyncio.Semaphore(reads_max)
+        self._chunks = asyncio.Semaphore(reads_max)
 
     async def score_chunk(self, command: ScoreCandidates) -> CandidatesScored:
         """Score a chunk; the same command gives the same event.
 
-        A candidate whose bytes are absent or not the announced ones fails; it never fails its neighbours.
+        A candidate whose bytes are absent or not the announced ones fails; it never fails its neighbours. What is
+        compared with a reference or a prompt that was given and cannot be read is ``failure_to_assess``.
         Raises Refused for an unknown profile version, Unavailable when the object store does not answer.
         """
         profile = self._profiles.get(command.profile.name, command.profile.version)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._candidate(candidate, profile)) for candidate in command.candidates
-            ]
+        # A chunk holds its reference until its last candidate is scored, so chunks are bounded like pictures.
+        async with self._chunks:
+            found = await self._given.find(command.request, command.inputs, profile.wanted())
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._candidate(one, profile, found)) for one in command.candidates
+                ]
         return CandidatesScored(
             task_id=command.task_id,
             account_id=command.account_id,
@@ -145,15 +112,30 @@ class Scorer:
             candidates=[task.result() for task in tasks],
         )
 
-    async def score(self, content: bytes, profile: Profile) -> CandidateScore:
+    async def score(self, content: bytes, profile: Profile, given: Given = NOTHING_GIVEN) -> CandidateScore:
         """Score an encoded picture against a profile."""
-        return self._judge(profile, await self._measurer.measure(content, profile.wanted()))
+        return self._judge(profile, await self._measurer.measure(content, profile.wanted(), given))
 
-    async def score_object(self, bucket: str, key: str, profile: str, version: int | None) -> CandidateScore:
-        """Score a stored object; raises Refused (unknown profile, too large), NotFound, Unavailable."""
+    async def score_object(
+        self,
+        bucket: str,
+        key: str,
+        profile: str,
+        version: int | None,
+        *,
+        reference_key: str = "",
+        request_key: str = "",
+    ) -> CandidateScore:
+        """Score a stored object, compared with a stored reference and a stored request's prompt where named.
+
+        Raises Refused (unknown profile, too large, a request without a prompt), NotFound, Unavailable.
+        """
         wanted = self._profiles.get(profile, version)
         async with self._reads:
-            return await self.score(await self._objects.get(bucket, key), wanted)
+            reference = await self._objects.get(bucket, reference_key) if reference_key else None
+            prompt = _prompt(await self._objects.get(bucket, request_key)) if request_key else ""
+            content = await self._objects.get(bucket, key)
+            return await self.score(content, wanted, Given(reference, prompt))
 
     async def screen_object(self, bucket: str, key: str, profile: str | None) -> ScreenResult:
         """Screen a stored input; raises Refused for an unknown profile, NotFound, Unavailable."""
@@ -186,10 +168,12 @@ class Scorer:
         """Give every profile version."""
         return self._profiles.all()
 
-    async def _candidate(self, candidate: GeneratedCandidate, profile: Profile) -> ScoredCandidate:
+    async def _candidate(
+        self, candidate: GeneratedCandidate, profile: Profile, found: Found
+    ) -> ScoredCandidate:
         async with self._reads:
-            measured = await self._measure_stored(candidate.stored, profile.wanted())
-        score = self._judge(profile, measured)
+            measured = await self._measure_stored(candidate.stored, profile.wanted(), found.given)
+        score = self._judge(profile, explained(measured, found.lacks))
         return ScoredCandidate(
             candidate_id=candidate.candidate_id,
             passed=score.passed,
@@ -199,7 +183,7 @@ class Scorer:
             perceptual_hash=score.perceptual_hash,
         )
 
-    async def _measure_stored(self, stored: StoredObject, wanted: frozenset[str]) -> Measured:
+    async def _measure_stored(self, stored: StoredObject, wanted: frozenset[str], given: Given) -> Measured:
         try:
             content = await self._objects.get(stored.bucket, stored.key)
         except NotFound:
@@ -208,7 +192,7 @@ class Scorer:
             return could_not_measure(wanted, "object_too_large")
         if hashlib.sha256(content).hexdigest() != stored.sha256:
             return could_not_measure(wanted, "object_differs")
-        return await self._measurer.measure(content, wanted)
+        return await self._measurer.measure(content, wanted, given)
 
     def _judge(self, profile: Profile, measured: Measured) -> CandidateScore:
         values = values_of(profile, measured)
@@ -229,6 +213,13 @@ def to_contract(verdict: DimensionVerdict) -> Dimension:
         passed=verdict.passed,
         evidence=dict(verdict.evidence),
     )
+
+
+def _prompt(body: bytes) -> str:
+    try:
+        return prompt_of(body)
+    except ValueError:
+        raise Refused(ErrorCode.invalid_request, "the request names no prompt") from None
 
 
 def _refused(code: ErrorCode, detail: str) -> ScreenResult:

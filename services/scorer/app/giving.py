@@ -1,0 +1,113 @@
+"""Finds what a chunk's candidates are compared with, once a chunk and only as far as its profile asks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.scorer.app.ports import Measurer, ObjectReader
+from services.scorer.domain.given import LIKE_PROMPT, LIKE_REFERENCE, Given, Lack
+from services.scorer.domain.measures import FACE_COUNT
+from winnow.contracts.errors import NotFound, Refused
+from winnow.contracts.values import MeasureStatus, StoredObject
+
+REQUEST_BYTES_MAX: Final = 1_048_576
+INPUTS_MAX: Final = 16
+"""Inputs that are looked through for a portrait; twice what a template takes."""
+_PORTRAIT: Final = frozenset({FACE_COUNT})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was given, and of each dimension that has nothing to compare with, why."""
+
+    given: Given
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
+
+
+class GivenReader:
+    """Reads requests and inputs of tasks. What they hold stays in memory only, and is never logged."""
+
+    def __init__(self, objects: ObjectReader, measurer: Measurer) -> None:
+        """Take the ports."""
+        self._objects = objects
+        self._measurer = measurer
+
+    async def find(
+        self, request: StoredObject | None, inputs: Sequence[StoredObject], wanted: frozenset[str]
+    ) -> Found:
+        """Give what the wanted dimensions compare with; raises Unavailable when the store does not answer."""
+        reference, prompt = None, ""
+        lacks: dict[str, Lack] = {}
+        if wanted & LIKE_REFERENCE and inputs:
+            portrait = await self._portrait(inputs[:INPUTS_MAX])
+            if isinstance(portrait, Lack):
+                lacks |= dict.fromkeys(LIKE_REFERENCE, portrait)
+            else:
+                reference = portrait
+        if wanted & LIKE_PROMPT and request is not None:
+            asked = await self._prompt(request)
+            if isinstance(asked, Lack):
+                lacks |= dict.fromkeys(LIKE_PROMPT, asked)
+            else:
+                prompt = asked
+        return Found(Given(reference, prompt), lacks)
+
+    async def _portrait(self, inputs: Sequence[StoredObject]) -> bytes | Lack:
+        """Give the first input that shows a face.
+
+        One that cannot be read might have been it: then nothing is said of likeness rather than of another picture.
+        """
+        for stored in inputs:
+            content = await self._read(stored, "reference")
+            if isinstance(content, Lack):
+                return content
+            faces = (await self._measurer.measure(content, _PORTRAIT)).by_name()[FACE_COUNT]
+            if faces.raw is None:
+                return _fault("reference_not_assessed")
+            if faces.raw >= 1:
+                return content
+        return Lack(MeasureStatus.not_applicable, "no_face_in_inputs")
+
+    async def _prompt(self, request: StoredObject) -> str | Lack:
+        if request.size_bytes > REQUEST_BYTES_MAX:
+            return _fault("request_too_large")
+        body = await self._read(request, "request")
+        if isinstance(body, Lack):
+            return body
+        try:
+            return prompt_of(body)
+        except ValueError:
+            return _fault("request_not_readable")
+
+    async def _read(self, stored: StoredObject, what: str) -> bytes | Lack:
+        try:
+            content = await self._objects.get(stored.bucket, stored.key)
+        except NotFound:
+            return _fault(f"{what}_missing")
+        except Refused:
+            return _fault(f"{what}_too_large")
+        if hashlib.sha256(content).hexdigest() != stored.sha256:
+            return _fault(f"{what}_differs")
+        return content
+
+
+def prompt_of(body: bytes) -> str:
+    """Give the prompt of a stored request; raises ValueError when it holds none."""
+    request: object = None
+    if len(body) <= REQUEST_BYTES_MAX:
+        with contextlib.suppress(RecursionError):
+            request = json.loads(body)
+    prompt = request.get("prompt") if isinstance(request, dict) else None
+    if not isinstance(prompt, str) or not prompt.strip():
+        msg = "this is no request with a prompt"
+        raise ValueError(msg)
+    return prompt
+
+
+def _fault(reason: str) -> Lack:
+    return Lack(MeasureStatus.failure_to_assess, reason)
