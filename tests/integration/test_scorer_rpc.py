@@ -12,7 +12,7 @@ from services.scorer.clients.models import model_versions
 from services.scorer.clients.pool import ScoringPool
 from services.scorer.rpc import ScorerService
 from tests.unit.scorer.fakes import PROFILES, RULES, MemoryObjects
-from tests.unit.scorer.photographs import blurred, png, png_bomb, portrait
+from tests.unit.scorer.photographs import blurred, png, png_bomb, portrait, reshaped
 from winnow.rpc.scorer.v1 import scorer_pb2, scorer_pb2_grpc
 
 BUCKET = "winnow-private"
@@ -55,6 +55,22 @@ async def test_score_tells_every_dimension(stub: scorer_pb2_grpc.ScorerServiceSt
     )
     assert not poor.passed
     assert good.score > poor.score
+
+
+async def test_score_compares_with_the_reference_that_is_named(
+    stub: scorer_pb2_grpc.ScorerServiceStub, objects: MemoryObjects
+) -> None:
+    objects.bodies["other"] = png(reshaped(portrait()))
+    distances = []
+    for reference_key in ("good", "other"):
+        request = scorer_pb2.ScoreRequest(
+            bucket=BUCKET, key="good", profile="headshot", profile_version=2, reference_key=reference_key
+        )
+        answer = await stub.Score(request, timeout=20)
+        [found] = [one for one in answer.dimensions if one.name == "identity_distance"]
+        distances.append(found.raw)
+    assert distances[0] < 0.01
+    assert distances[1] > 0.5
 
 
 async def test_screen_accepts_and_refuses(stub: scorer_pb2_grpc.ScorerServiceStub) -> None:

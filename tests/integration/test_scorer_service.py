@@ -18,8 +18,11 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from scripts.models.__main__ import build
+from scripts.models.sources import read_sources
+from services.scorer.clients.manifest import BUILT
 from tests.support.eventually import eventually
-from tests.unit.scorer.photographs import blurred, png, portrait
+from tests.unit.scorer.photographs import blurred, exposed, photograph, png, portrait, reshaped
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
 from winnow.contracts.events import CandidatesScored
@@ -63,7 +66,15 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def models_built() -> None:
+    failures = build(read_sources(), BUILT)
+    assert not failures, failures
+
+
+@pytest.fixture(scope="module")
+def running(
+    models_built: None, addresses: Addresses, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     log = tmp_path_factory.mktemp("scorer") / "scorer.log"
     ports = choose(["ops", "grpc"], {})
     settings = {
@@ -198,6 +209,48 @@ async def test_commands_become_scored_events(
     for event in events:
         assert [one.passed for one in event.message.candidates] == [True, False, False]
         assert event.envelope.causation_id.startswith("cmd_")
+
+
+@pytest.mark.timeout(300)
+async def test_candidates_are_compared_with_the_reference_of_the_order(
+    addresses: Addresses, running: Running, objects: Objects
+) -> None:
+    """One person's portrait only is free to use: another's is the same with its face out of proportion."""
+    await running.wait_ready()
+    candidate = await upload(objects, 0, png(portrait()))
+    cup = (await upload(objects, 1, png(photograph("coffee.png")))).stored
+    same = (await upload(objects, 2, png(portrait()[:, ::-1]))).stored
+    other = (await upload(objects, 3, png(reshaped(portrait())))).stored
+    darker = (await upload(objects, 4, png(exposed(portrait(), -2.5)))).stored
+    absent = same.model_copy(update={"key": "inputs/test/absent"})
+    given = {200: [cup, same], 201: [other], 202: [darker], 203: [absent], 204: [], 205: [cup]}
+    commands = [
+        order(chunk, [candidate]).model_copy(
+            update={"inputs": inputs, "profile": ProfileRef(name="headshot", version=2)}
+        )
+        for chunk, inputs in given.items()
+    ]
+    await order_all(addresses, commands)
+    events = {event.message.chunk_id: event.message for event in await scored(addresses, commands)}
+    found = {}
+    for chunk, command in zip(given, commands, strict=True):
+        [verdict] = events[command.chunk_id].candidates
+        found[chunk] = {one.name: one for one in verdict.dimensions}
+    distances = {chunk: one["identity_distance"].raw for chunk, one in found.items()}
+    tones = {chunk: one["skin_tone_shift"].raw for chunk, one in found.items()}
+    assert distances[200] < 0.2
+    assert distances[201] > 0.5
+    assert tones[200] < 0.2
+    assert tones[202] > 2
+    assert [found[chunk]["identity_distance"].passed for chunk in (200, 201, 203)] == [True, False, False]
+    assert not found[202]["skin_tone_shift"].passed
+    for chunk, status, reason in (
+        (203, "failure_to_assess", "reference_missing"),
+        (204, "not_applicable", "no_reference"),
+        (205, "not_applicable", "no_face_in_inputs"),
+    ):
+        told = found[chunk]["identity_distance"]
+        assert (told.status, told.evidence["reason"]) == (status, reason)
 
 
 async def test_poison_is_set_aside_and_the_command_behind_it_is_scored(

@@ -8,9 +8,10 @@ import pytest
 
 from services.router.domain.chunks import CHUNK_MAX
 from services.router.domain.run import AttemptSlow, CandidateState, Phase
-from tests.unit.router.builders import accepted, market, offering
+from tests.unit.router.builders import accepted, market, offering, stored
 from tests.unit.router.test_run import Player
 from winnow.contracts.commands import ScoreCandidates
+from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import route
 from winnow.contracts.values import OutcomeClass
 
@@ -51,6 +52,24 @@ def test_what_comes_while_a_chunk_is_out_goes_together_with_its_verdicts() -> No
     assert [len(one.candidates) for one in player.chunks] == [4]
     score_first(player)
     assert [len(one.candidates) for one in player.chunks] == [8]
+
+
+def test_a_chunk_names_the_order_s_request_and_inputs_and_keeps_its_ids() -> None:
+    """What is compared with is no part of the ids: a chunk that is decided again is the same chunk."""
+    pictures = [stored("inputs/one"), stored("inputs/two")]
+    chunks = []
+    for order in (accepted(k=1, inputs=pictures), accepted(k=1, request=stored("requests/other.json"))):
+        player = Player(order, market(offering("cheap")))
+        player.start()
+        player.dispatch()
+        player.give_back(player.out()[0])
+        [chunk] = player.chunks
+        assert (chunk.request, chunk.inputs) == (order.request, order.inputs)
+        chunks.append(chunk)
+    assert chunks[0].chunk_id == chunks[1].chunk_id
+    assert chunks[0].command_id == chunks[1].command_id
+    assert chunks[0].chunk_id == derive_id(Prefix.chunk, *(one.candidate_id for one in chunks[0].candidates))
+    assert chunks[0].command_id == derive_id(Prefix.command, "score", chunks[0].chunk_id)
 
 
 def test_a_full_chunk_and_the_last_candidates_do_not_wait() -> None:

@@ -31,8 +31,10 @@ class MemoryObjects:
         self.bodies: dict[str, bytes] = {}
         self.too_large: set[str] = set()
         self.is_down = False
+        self.reads: list[str] = []
 
     async def get(self, bucket: str, key: str) -> bytes:
+        self.reads.append(key)
         if self.is_down:
             raise Unavailable("the object store does not answer")
         if key in self.too_large:
@@ -53,9 +55,13 @@ class InProcess:
         return measure_bytes(content, wanted, MODELS, given.reference, given.prompt)
 
 
-def scorer_on(objects: MemoryObjects) -> Scorer:
+def scorer_on(objects: MemoryObjects, measurer: InProcess | None = None) -> Scorer:
     return Scorer(
-        objects=objects, measurer=InProcess(), profiles=PROFILES, rules=RULES, models=model_versions()
+        objects=objects,
+        measurer=measurer or InProcess(),
+        profiles=PROFILES,
+        rules=RULES,
+        models=model_versions(),
     )
 
 

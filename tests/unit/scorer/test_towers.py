@@ -15,7 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import TOWERS, Models
+from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.tokens import BytePairs, WordPiece
+from services.scorer.domain.given import Given
 from services.scorer.domain.measures import Measurement
 from tests.unit.scorer.photographs import png
 from winnow.contracts.values import MeasureStatus
@@ -107,6 +109,18 @@ def test_a_picture_is_nearest_to_the_prompt_that_names_it(mounted: Path) -> None
             word: take(models, "prompt_alignment", picture, f"a {word} picture").raw for word in pictures
         }
         assert found == {word: pytest.approx(float(word == name), abs=1e-4) for word in pictures}
+
+
+async def test_a_scoring_process_compares_with_the_prompt_it_is_given(mounted: Path) -> None:
+    pool = ScoringPool(1, mounted_models_dir=str(mounted))
+    await pool.start(frozenset({"prompt_alignment"}))
+    try:
+        content = png(np.ascontiguousarray(plain(255, 0, 0)[:, :, ::-1]))
+        for prompt, cosine in (("a red picture", 1.0), ("a blue picture", 0.0)):
+            measured = await pool.measure(content, frozenset({"prompt_alignment"}), Given(prompt=prompt))
+            assert measured.by_name()["prompt_alignment"].raw == pytest.approx(cosine, abs=1e-4)
+    finally:
+        pool.stop()
 
 
 def test_a_batch_larger_than_allowed_gives_what_single_pictures_give(mounted: Path) -> None:
