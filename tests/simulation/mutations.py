@@ -24,7 +24,7 @@ from services.ledger.domain.books import REVENUE, Subject, available_of, credit_
 from services.router.app.attempts import AttemptRunner
 from services.router.domain import closing as router_closing
 from services.router.domain.run import CandidateState
-from services.scorer import app as scorer_app
+from services.scorer.app import scoring as scorer_app
 from services.scorer.domain import verdict as scorer_verdict
 from tests.simulation.database import Storage
 from tests.simulation.run import play
