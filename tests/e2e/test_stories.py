@@ -10,6 +10,7 @@ import httpx
 
 from tests.support.eventually import eventually
 from tests.support.line import CREDIT, ENDS, RunningLine
+from tests.unit.scorer.photographs import png, portrait, reshaped
 
 
 def money_adds_up(task: Any, bill: Any) -> None:
@@ -47,6 +48,29 @@ async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLi
         assert (
             balance["available_credits_micro"] == 100 * CREDIT - task["settlement"]["settled_credits_micro"]
         )
+
+
+async def test_candidates_are_compared_with_the_uploaded_portrait(line: RunningLine) -> None:
+    """The simulators' portraits show the person of ``portrait``; another person is that one out of proportion."""
+    async with line.client() as client:
+        distances = {}
+        for name, picture in (("same", portrait()), ("other", reshaped(portrait()))):
+            uploaded = await client.http.post(
+                "/v1/inputs", content=png(picture), headers={"content-type": "image/png"}
+            )
+            task_id = await client.order(k=1, inputs=[uploaded.json()["input_id"]])
+            task = await client.end(task_id)
+            measured = [
+                one
+                for candidate in await client.candidates(task_id)
+                for one in candidate["dimensions"]
+                if one["name"] == "identity_distance" and one["status"] == "ok"
+            ]
+            distances[name] = [one["raw"] for one in measured]
+            assert distances[name], task
+            assert all(one["passed"] == (name == "same") for one in measured)
+            assert task["state"] == ("delivered" if name == "same" else "failed")
+        assert max(distances["same"]) < 0.5 < min(distances["other"])
 
 
 async def test_a_second_round_follows_when_too_few_pass(line: RunningLine) -> None:
