@@ -69,11 +69,11 @@ async def lane_outcome(task: LaneTask) -> LaneOutcome:
     """Verify a lane; raises Unavailable when the shelf does not answer."""
     check = JournalCheck(task) if is_journal(task.lane) else TopicCheck(task)
     faults = [Finding("archive", task.lane, text) for text in order_faults(task.segments)]
-    shelf = task.place.open()
-    for segment in task.segments:
-        for document in await _documents(shelf, segment, faults):
-            check.take(document)
-        check.end_of(segment)
+    async with task.place.open() as shelf:
+        for segment in task.segments:
+            for document in await _documents(shelf, segment, faults):
+                check.take(document)
+            check.end_of(segment)
     outcome = check.outcome()
     outcome.findings[:0] = faults
     return outcome

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from multiprocessing import get_context
-from typing import Final
+from typing import Any, Final
 
 from winnow.audit.archive_lane import LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
 from winnow.audit.chains import Head
@@ -31,7 +31,8 @@ async def verify_archive(
 ) -> Result:
     """Verify an archive with so many processes; raises Unavailable when its shelf does not answer."""
     try:
-        catalogue = await read_catalogue(place.open())
+        async with place.open() as shelf:
+            catalogue = await read_catalogue(shelf)
     except BrokenArchive as error:
         return Result(SOURCE, (), {}, (Finding("archive", place.address, str(error)),), ())
     lanes = catalogue.segments()
@@ -92,26 +93,32 @@ async def _not_published(
                 yield finding
 
 
+async def _documents(place: Place, segments: Sequence[Segment]) -> AsyncIterator[dict[str, Any]]:
+    """Read what can be read of a lane."""
+    async with place.open() as shelf:
+        for segment in segments:
+            try:
+                documents = list(unpack(await shelf.get(segment.name)))
+            except (NotFound, BrokenSegment):
+                continue
+            for document in documents:
+                yield document
+
+
 async def _named(
     place: Place, lane: str, segments: Sequence[Segment], topic: str, lost: set[int]
 ) -> AsyncIterator[Finding]:
     """Name the events of these marks by reading the lane once more; the first twenty of them."""
     named = 0
-    shelf = place.open()
-    for segment in segments:
-        try:
-            documents = list(unpack(await shelf.get(segment.name)))
-        except (NotFound, BrokenSegment):
-            continue
-        for document in documents:
-            for decision in document.get("decisions", ()):
-                for entry in decision["entries"]:
-                    if entry["topic"] == topic and mark_of(entry["body"]) in lost and named < _NAMED_MAX:
-                        named += 1
-                        text = (
-                            f"{entry['type']} {json.loads(entry['body']).get('event_id')} of block"
-                            f" {document['block_no']} in {lane} is not in {topic}, or another text is"
-                        )
-                        yield Finding("published", str(entry["key"]), text)
+    async for document in _documents(place, segments):
+        for decision in document.get("decisions", ()):
+            for entry in decision["entries"]:
+                if entry["topic"] == topic and mark_of(entry["body"]) in lost and named < _NAMED_MAX:
+                    named += 1
+                    text = (
+                        f"{entry['type']} {json.loads(entry['body']).get('event_id')} of block"
+                        f" {document['block_no']} in {lane} is not in {topic}, or another text is"
+                    )
+                    yield Finding("published", str(entry["key"]), text)
     if len(lost) > named:
         yield Finding("published", lane, f"{len(lost) - named} more events are not in {topic}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -110,13 +112,18 @@ class Place:
     s3_access_key: str = field(default="", repr=False)
     s3_secret_key: str = field(default="", repr=False)
 
-    def open(self) -> Shelf:
-        """Open the shelf; raises ValueError for an address that names none."""
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Shelf]:
+        """Open the shelf and close it with the block; raises ValueError for an address that names none."""
         if not self.address.startswith("s3://"):
-            return Folder(Path(self.address))
+            yield Folder(Path(self.address))
+            return
         bucket, _, prefix = self.address.removeprefix("s3://").partition("/")
         if not bucket or not self.s3_endpoint:
             msg = f"{self.address} needs a bucket and the address of an object store"
             raise ValueError(msg)
         objects = Objects(self.s3_endpoint, self.s3_region, self.s3_access_key, self.s3_secret_key)
-        return Bucket(objects, bucket, prefix)
+        try:
+            yield Bucket(objects, bucket, prefix)
+        finally:
+            await objects.close()

@@ -177,7 +177,8 @@ async def archive_record(
     """
     where = Where(bootstrap, mongo_uri, s3_endpoint, s3_access_key, s3_secret_key, data_dir)
     with looking():
-        done = await archive_new(where.place(archive).open(), where.database(), where.kafka())
+        async with where.place(archive).open() as shelf:
+            done = await archive_new(shelf, where.database(), where.kafka())
     text = f"{done.items_count} items in {done.segments_count} segments are new in {archive}"
     out.print(f"{text} ({done.manifests_count} manifests).", markup=False, soft_wrap=True)
     for one in done.lost:

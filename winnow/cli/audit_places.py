@@ -59,17 +59,18 @@ class Where:
     async def read(self, target: str) -> bytes:
         """Read one file or object."""
         folder, name = _split(target)
-        return await self.place(folder).open().get(name)
+        async with self.place(folder).open() as shelf:
+            return await shelf.get(name)
 
     async def write(self, target: str, body: bytes) -> None:
         """Write one file or object; raises Trouble when it is there."""
         folder, name = _split(target)
-        shelf = self.place(folder).open()
-        try:
-            await shelf.get(name)
-        except NotFound:
-            await shelf.put(name, body)
-            return
+        async with self.place(folder).open() as shelf:
+            try:
+                await shelf.get(name)
+            except NotFound:
+                await shelf.put(name, body)
+                return
         raise Trouble(f"{target} is there already.")
 
 
