@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 
 from tests.support.eventually import eventually
 from winnow.local import servers
@@ -59,11 +60,21 @@ async def write(stack: EmbeddedStack) -> None:
     await objects.close()
 
 
-async def read(stack: EmbeddedStack) -> None:
+async def _consumer(stack: EmbeddedStack) -> AIOKafkaConsumer | None:
+    """Start a consumer, None when the broker, which listens, does not answer yet."""
     consumer = AIOKafkaConsumer(
         TOPIC, bootstrap_servers=stack.addresses.kafka_bootstrap, auto_offset_reset="earliest"
     )
-    await consumer.start()
+    try:
+        await consumer.start()
+    except KafkaConnectionError:
+        await consumer.stop()
+        return None
+    return consumer
+
+
+async def read(stack: EmbeddedStack) -> None:
+    consumer = await eventually(lambda: _consumer(stack), within_s=20)
     try:
         record = await asyncio.wait_for(consumer.getone(), 20)
     finally:
