@@ -21,7 +21,7 @@ from tests.chaos.proxy import CLEAR, Proxy
 from tests.support import buses
 from tests.support.eventually import eventually
 from tests.support.kafka.cluster import KafkaCluster
-from tests.support.line import PROVIDERS, RunningLine
+from tests.support.line import PROVIDERS, RunningLine, free_port
 from winnow.local.line import SERVICES, SHARDS, Line, LineOptions
 from winnow.local.process import Managed
 from winnow.local.stack import Addresses, EmbeddedStack
@@ -184,9 +184,8 @@ async def running_world(bus: str) -> AsyncIterator[World]:
             "router": {"CATALOGUE_FOLDER": str(folder)},
             "delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2, 4]", "WEBHOOK_TIMEOUT_S": "3"},
         }
-        line = Line(
-            stack, LineOptions(profiles={one: f"flawless-{one}" for one in PROVIDERS}, settings=settings)
-        )
+        profiles = {one: f"flawless-{one}" for one in PROVIDERS}
+        line = Line(stack, LineOptions(api_port=free_port(), profiles=profiles, settings=settings))
         fronts = {}
         for one in PROVIDERS:
             front = await Front("127.0.0.1", urlsplit(line.simulator_url(one)).port or 0).start()

@@ -23,6 +23,7 @@ from tests.support.stack import running_stack
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS
 from winnow.local.line import SHARDS, Line, LineOptions
+from winnow.local.ports import choose
 from winnow.local.stack import EmbeddedStack
 from winnow.local.supervisor import Supervisor
 from winnow.runtime.topics import apply_topics
@@ -207,6 +208,11 @@ class RunningLine:
             yield client
 
 
+def free_port() -> int:
+    """Give a free port at random, so that two lines that start at once do not both reach for the usual one."""
+    return choose(["api"], {})["api"]
+
+
 @contextlib.contextmanager
 def running_line(
     profiles: Mapping[str, str] | None = None,
@@ -217,7 +223,8 @@ def running_line(
     with running_stack(bus) as stack, tempfile.TemporaryDirectory(prefix="winnow-logs-") as logs:
         asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
         chosen = profiles or {one: f"flawless-{one}" for one in PROVIDERS}
-        line = Line(stack, LineOptions(profiles=chosen, settings=settings or {}))
+        options = LineOptions(api_port=free_port(), profiles=chosen, settings=settings or {})
+        line = Line(stack, options)
         supervisor = Supervisor(Path(logs))
         try:
             supervisor.start(line.layers())
