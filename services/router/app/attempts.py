@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from services.router.app.keeping import ImageKeeper, Work
+from services.router.app.keeping import ImageKeeper, Work, sign_of_none_kept
 from services.router.app.ports import (
     Clock,
     Media,
@@ -245,6 +245,8 @@ class AttemptRunner:
             crash_points.reach("before_candidates_kept")
             generated, failed = await self._keeper.keep_all(work, ending.images)
             crash_points.reach("after_candidates_kept")
+            if failed and not generated:
+                ending = replace(ending, sign=sign_of_none_kept(failed))
         self._learn(work, ending, latency_ms, has_images=bool(generated))
         return AttemptReturned(
             attempt_id=work.attempt.attempt_id,

@@ -10,10 +10,13 @@ from typing import Final
 from services.router.app.ports import Media, Provider
 from services.router.domain.calls import CollectFailed, ImageRef, NotAnImage
 from services.router.domain.catalogue import Offering
+from services.router.domain.health import Sign
 from services.router.domain.run import Attempt, Candidate, Run
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate
 
+_FILTERED: Final = "filtered"
+_NOT_STORED: Final = "not_stored"
 COLLECT_TRIES: Final = 3
 COLLECT_TIMEOUT_S: Final = 60.0
 _COLLECT_BACKOFF_S: Final = 0.2
@@ -82,13 +85,13 @@ class ImageKeeper:
         except NotAnImage:
             return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_decodable")
         except (TimeoutError, Unavailable):
-            return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_stored")
+            return FailedCandidate(candidate_id=candidate.candidate_id, reason=_NOT_STORED)
         seed = candidate.seed if image.seed is None else image.seed
         return GeneratedCandidate(candidate_id=candidate.candidate_id, stored=stored, seed=max(0, seed))
 
     async def _collect(self, work: Work, image: ImageRef) -> bytes:
         if image.filtered:
-            raise CollectFailed("filtered", may_retry=False)
+            raise CollectFailed(_FILTERED, may_retry=False)
         provider = self._providers[work.offering.provider]
         backoff_s = _COLLECT_BACKOFF_S
         for _ in range(COLLECT_TRIES - 1):
@@ -100,3 +103,15 @@ class ImageKeeper:
             await asyncio.sleep(backoff_s)
             backoff_s *= 4
         return await provider.collect(work.offering, image)
+
+
+def sign_of_none_kept(failed: Sequence[FailedCandidate]) -> Sign:
+    """Say what an attempt that brought no usable image tells about its offering.
+
+    Images that cannot be fetched or decoded are its fault, as paid errors are: the breaker keeps the next rounds from
+    buying more of them. A filtered prompt is not, nor is a bucket that takes nothing.
+    """
+    reasons = {one.reason for one in failed}
+    if _NOT_STORED in reasons:
+        return Sign.neutral
+    return Sign.success if reasons == {_FILTERED} else Sign.fault

@@ -210,6 +210,17 @@ async def test_expired_links_fail_their_candidates() -> None:
         assert reasons == {"link_expired"}
 
 
+async def test_an_offering_whose_pictures_are_useless_is_left_alone_like_one_that_fails() -> None:
+    async with simulator("fal") as fal, simulator("replicate") as replicate:
+        await fal.control(links_expired=True)
+        offerings = offering_of("fal", max_n=1), offering_of("replicate", 100_000)
+        async with line({"fal": fal, "replicate": replicate}, *offerings) as one:
+            await one.order(k=1)
+            selected = await one.until(*ENDS)
+            assert isinstance(selected, TaskSelected), selected
+            assert one.router.supply.breaker_of("fal") is BreakerState.open
+
+
 async def test_an_unknown_status_word_means_look_again() -> None:
     async with simulator("replicate") as api, line({"replicate": api}) as one:
         await api.control(status_word="daydreaming", latency_s=0.3)
