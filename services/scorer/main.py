@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 from services.scorer.app import PICTURE_BYTES_MAX, Scorer
+from services.scorer.app.ports import Profiles
 from services.scorer.bus import ScorerLane
+from services.scorer.clients.device import DeviceUnusable
 from services.scorer.clients.manifest import BUILT, manifest_versions
 from services.scorer.clients.models import model_versions
 from services.scorer.clients.objects import StoredPictures
@@ -34,13 +37,7 @@ def build(settings: ScorerSettings) -> Service:
     rules = CelRules()
     profiles = load_profiles(Path(settings.profiles_dir) if settings.profiles_dir else BUILT_IN, rules)
     processes = settings.processes or len(os.sched_getaffinity(0))
-    pool = ScoringPool(
-        processes,
-        memory_max_bytes=settings.process_memory_max_bytes,
-        picture_timeout_s=settings.picture_timeout_s,
-        models_dir=settings.models_dir,
-        mounted_models_dir=settings.mounted_models_dir,
-    )
+    pool = _pool(settings, processes)
     models_dir = Path(settings.models_dir) if settings.models_dir else BUILT
     mounted = manifest_versions(Path(settings.mounted_models_dir)) if settings.mounted_models_dir else {}
     objects = Objects(
@@ -60,11 +57,6 @@ def build(settings: ScorerSettings) -> Service:
     )
     ScorerLane(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)
 
-    async def start_pool() -> None:
-        wanted = frozenset[str]().union(*(profile.wanted() for profile in profiles.all()))
-        if not await pool.start(wanted):
-            _log.error("scorer.models.missing")
-
     async def objects_ready() -> None:
         async with asyncio.timeout(_OBJECTS_WITHIN_S):
             while True:
@@ -82,6 +74,9 @@ def build(settings: ScorerSettings) -> Service:
     async def pool_started() -> bool:
         return pool.is_started()
 
+    async def device_ready() -> bool:
+        return pool.has_device()
+
     async def joined() -> bool:
         return bus.joined
 
@@ -89,10 +84,11 @@ def build(settings: ScorerSettings) -> Service:
         pool.stop()
         await objects.close()
 
-    service.add_start(start_pool)
+    service.add_start(partial(_start, pool, profiles))
     service.add_start(objects_ready)
     service.add_start(start_bus)
     service.add_check("pool", pool_started)
+    service.add_check("device", device_ready)
     service.add_check("objects", lambda: objects.ping(settings.private_bucket))
     service.add_check("kafka", bus.ping)
     service.add_check("group", joined)
@@ -100,6 +96,28 @@ def build(settings: ScorerSettings) -> Service:
     service.add_close(close)
     service.add_grpc(SERVICE_NAME, ScorerService(scorer).register)
     return service
+
+
+def _pool(settings: ScorerSettings, processes: int) -> ScoringPool:
+    return ScoringPool(
+        processes,
+        memory_max_bytes=settings.process_memory_max_bytes,
+        picture_timeout_s=settings.picture_timeout_s,
+        models_dir=settings.models_dir,
+        mounted_models_dir=settings.mounted_models_dir,
+        device=settings.device_order(),
+    )
+
+
+async def _start(pool: ScoringPool, profiles: Profiles) -> None:
+    wanted = frozenset[str]().union(*(profile.wanted() for profile in profiles.all()))
+    try:
+        complete = await pool.start(wanted)
+    except DeviceUnusable as error:
+        _log.error("scorer.device.unusable", reason=str(error))
+        raise
+    if not complete:
+        _log.error("scorer.models.missing")
 
 
 if __name__ == "__main__":

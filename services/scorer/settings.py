@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from services.scorer.clients.device_order import Device, DeviceOrder
 from winnow.runtime.settings import ServiceSettings
 
 
@@ -35,3 +36,35 @@ class ScorerSettings(ServiceSettings):
     models_dir: str = Field(
         "", description="Directory of model weights with their manifest; empty for what `make models` built."
     )
+    device: Device = Field(
+        Device.cpu,
+        description="Where networks run: `cpu` (in every scoring process), `cuda` or `tensorrt` (batched in one process"
+        " that owns the device; the start fails where it cannot be had), `auto` (the first of TensorRT and CUDA that"
+        " works, else `cpu`), `batched_cpu` (the path of a device, on the CPU: for tests).",
+    )
+    device_batch_rows_max: Annotated[int, Field(ge=1, le=256)] = Field(
+        32, description="Pictures that a network on the device takes at once."
+    )
+    device_batch_wait_s: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.005, description="Longest wait of a request for others to share its batch."
+    )
+    device_warm_up_sizes: Annotated[str, Field(pattern=r"^([1-9]\d{1,4}x[1-9]\d{1,4}(,|$))*$")] = Field(
+        "1024x1024",
+        description="Sizes of pictures (width x height) whose measures are warmed up before ready.",
+    )
+    device_cache_dir: str = Field(
+        "", description="Directory that keeps TensorRT's engines between starts; empty to build them at each."
+    )
+
+    def device_order(self) -> DeviceOrder:
+        """Give what the device's process is told."""
+        sizes = [size.split("x") for size in self.device_warm_up_sizes.split(",") if size]
+        return DeviceOrder(
+            device=self.device,
+            models_dir=self.models_dir,
+            mounted_models_dir=self.mounted_models_dir,
+            batch_rows_max=self.device_batch_rows_max,
+            batch_wait_s=self.device_batch_wait_s,
+            cache_dir=self.device_cache_dir,
+            warm_up_sizes=tuple((int(height), int(width)) for width, height in sizes),
+        )

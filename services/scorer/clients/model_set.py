@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from services.scorer.clients.faces import FaceLandmarker
 from services.scorer.clients.manifest import BUILT, ModelEntry, read_manifest, read_model, remedy
 from services.scorer.clients.matte import PortraitMatte
 from services.scorer.clients.models import ModelMissing, load_face_models
-from services.scorer.clients.network import Network
+from services.scorer.clients.network import Network, load_network
 from services.scorer.clients.tokens import load_tokenizer
 from services.scorer.clients.towers import Towers
 
@@ -23,14 +24,25 @@ TEXT_READER: Final = "text_reader"
 SALIENCY: Final = "saliency"
 TOWERS: Final = "towers"
 
+Load = Callable[[Path, ModelEntry], Network]
+"""Loads a network of a directory; raises ModelMissing."""
+
 _NO_TOWERS: Final = (
     "no image and text towers are mounted; put their ONNX files and a manifest.yaml with the roles image_tower and"
     " text_tower into the directory named by WINNOW_SCORER_MOUNTED_MODELS_DIR"
 )
 
 
+def load_here(directory: Path, entry: ModelEntry) -> Network:
+    """Load a network into this process; raises ModelMissing."""
+    return load_network(entry.name, read_model(directory, entry), entry.input)
+
+
 class Models:
-    """The models of this process; not safe for threads. ``without`` names models to treat as missing."""
+    """The models of this process; not safe for threads.
+
+    ``without`` names models to treat as missing, ``load`` says where ONNX networks run.
+    """
 
     def __init__(
         self,
@@ -38,9 +50,11 @@ class Models:
         mounted: Path | None = None,
         *,
         without: frozenset[str] = frozenset(),
+        load: Load = load_here,
     ) -> None:
         """Read the manifests and load nothing yet; ``mounted`` is an operator's own. Raises ManifestInvalid."""
         self._directory = directory
+        self._load_network = load
         self._entries = read_manifest(directory)
         self._mounted = mounted
         self._towers = list(read_manifest(mounted).values()) if mounted is not None else []
@@ -62,7 +76,7 @@ class Models:
         """Give an ONNX network; raises ModelMissing."""
         if name not in self._networks:
             entry = self._entry(name)
-            self._networks[name] = Network(name, read_model(self._directory, entry), entry.input)
+            self._networks[name] = self._load_network(self._directory, entry)
         return self._networks[name]
 
     @cached_property
@@ -78,7 +92,7 @@ class Models:
     @cached_property
     def towers(self) -> Towers:
         """Give the mounted pair of towers with the heads of its space; raises ModelMissing."""
-        return load_towers(self._mounted, self._towers)
+        return load_towers(self._mounted, self._towers, self._load_network)
 
     def _load(self, name: str) -> None:
         if name == FACE_LANDMARKER:
@@ -96,7 +110,9 @@ class Models:
         return self._entries[name]
 
 
-def load_towers(directory: Path | None, entries: list[ModelEntry]) -> Towers:
+def load_towers(
+    directory: Path | None, entries: list[ModelEntry], load_network_of: Load = load_here
+) -> Towers:
     """Load the one pair of towers of a mounted directory; raises ModelMissing with what is wrong."""
     image = next((one for one in entries if one.role == "image_tower"), None)
     text = next((one for one in entries if one.role == "text_tower"), None)
@@ -114,7 +130,7 @@ def load_towers(directory: Path | None, entries: list[ModelEntry]) -> Towers:
         raise ModelMissing(msg) from error
 
     def load(entry: ModelEntry) -> Network:
-        return Network(entry.name, read_model(directory, entry), entry.input)
+        return load_network_of(directory, entry)
 
     heads = [one for one in entries if one.role == "head" and one.space == image.space]
     return Towers(load(image), load(text), tokenizer, text.tokens, {one.name: load(one) for one in heads})

@@ -1,45 +1,67 @@
-"""An ONNX network of this process: one session, one thread, the wanted device or an error."""
+"""An ONNX network as the measures use it: how pictures are fed, whatever runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from services.scorer.clients.manifest import InputSpec
 from services.scorer.clients.models import ModelMissing
+from services.scorer.clients.providers import CPU, Provider, ProviderUnusable, open_session
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-CPU: Final = ("CPUExecutionProvider",)
-_QUIET: Final = 3
+ON_CPU: Final = (CPU,)
+
+
+class Runner(Protocol):
+    """Runs a loaded network, here or on a device."""
+
+    input_names: tuple[str, ...]
+    metadata: Mapping[str, str]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
+        """Give every output."""
+        ...
+
+
+class SessionRunner:
+    """A session of this process; not safe for threads."""
+
+    def __init__(self, name: str, content: bytes, providers: Sequence[Provider] = ON_CPU) -> None:
+        """Load verified bytes; raises ModelMissing, or ProviderUnusable when not on the first of ``providers``."""
+        self._session = open_session(name, content, providers)
+        self.input_names = tuple(one.name for one in self._session.get_inputs())
+        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def shapes(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
+        """Give type and shape of each input; None where any size is taken."""
+        return tuple(
+            (one.type, tuple(side if isinstance(side, int) else None for side in one.shape))
+            for one in self._session.get_inputs()
+        )
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
+        """Give every output."""
+        found: list[Floats] = self._session.run(None, dict(inputs))
+        return found
 
 
 class Network:
     """A loaded network; not safe for threads. ``spec`` says how pictures are fed."""
 
-    def __init__(self, name: str, content: bytes, spec: InputSpec, providers: Sequence[str] = CPU) -> None:
-        """Load from verified bytes; raises ModelMissing when it does not load on the first of ``providers``."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _QUIET
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=list(providers))
-        except Exception as error:
-            msg = f"the model {name} does not load: {type(error).__name__}"
-            raise ModelMissing(msg) from error
-        # A listed provider may silently be unusable; then everything would run elsewhere, slowly.
-        if self._session.get_providers()[0] != providers[0]:
-            msg = f"the model {name} does not run on {providers[0]}"
-            raise ModelMissing(msg)
+    def __init__(self, runner: Runner, spec: InputSpec) -> None:
+        """Take what runs it."""
+        self._runner = runner
         self.spec = spec
-        self.input_names = tuple(one.name for one in self._session.get_inputs())
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.input_names = runner.input_names
+        self.metadata = runner.metadata
 
     def feed(self, pictures: Sequence[Image]) -> Floats:
         """Give the batch of ``(H, W, 3) uint8 RGB`` pictures of one size, resized to the network's where it has one."""
@@ -56,14 +78,20 @@ class Network:
 
     def run(self, *inputs: NDArray[Any], names: Sequence[str] = ()) -> list[Floats]:
         """Run on inputs in the order of ``names``, or of the network; gives every output."""
-        wanted = names or self.input_names
-        found: list[Floats] = self._session.run(None, dict(zip(wanted, inputs, strict=True)))
-        return found
+        return self._runner.run(dict(zip(names or self.input_names, inputs, strict=True)))
 
     def see(self, picture: Image) -> Floats:
         """Give the first output for one picture, without the batch axis."""
         first: Floats = self.run(self.feed([picture]))[0][0]
         return first
+
+
+def load_network(name: str, content: bytes, spec: InputSpec) -> Network:
+    """Load a network into this process, on the CPU and one thread; raises ModelMissing."""
+    try:
+        return Network(SessionRunner(name, content), spec)
+    except ProviderUnusable as error:
+        raise ModelMissing(str(error)) from error
 
 
 def _resized(picture: Image, size: tuple[int, int]) -> Image:

@@ -13,6 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from services.scorer.clients import worker
+from services.scorer.clients.device import DeviceProcess
+from services.scorer.clients.device_order import Device, DeviceGone, DeviceOrder
 from services.scorer.domain.given import NOTHING_GIVEN, Given
 from services.scorer.domain.measures import Measured, could_not_measure
 
@@ -21,6 +23,7 @@ T = TypeVar("T")
 MEMORY_MAX_BYTES: Final = 4 * 1024**3
 PICTURE_TIMEOUT_S: Final = 20.0
 _QUEUED_PER_WORKER: Final = 2
+_DEVICE_TRIES: Final = 3
 
 Measure = Callable[[bytes, frozenset[str], Given], Measured]
 
@@ -29,7 +32,8 @@ class ScoringPool:
     """Single-threaded processes that measure pictures, at most two waiting for each.
 
     When a process dies, every picture in flight is tried again, one at a time in a process of its own, so that
-    only the one that kills again is given up.
+    only the one that kills again is given up. With a ``device`` the networks run in one more process that owns it; a
+    picture that was in flight when that one died is measured again.
     """
 
     def __init__(
@@ -41,10 +45,12 @@ class ScoringPool:
         models_dir: str = "",
         mounted_models_dir: str = "",
         measure: Measure = worker.measure,
+        device: DeviceOrder | None = None,
     ) -> None:
         """Prepare the pool; no process starts before ``start``."""
         self._processes = processes
         self._arguments = (memory_max_bytes, picture_timeout_s, models_dir, mounted_models_dir)
+        self._device = DeviceProcess(device) if device is not None and device.device != Device.cpu else None
         self._measure = measure
         self._slots = asyncio.Semaphore(processes * _QUEUED_PER_WORKER)
         self._executor: ProcessPoolExecutor | None = None
@@ -53,7 +59,13 @@ class ScoringPool:
         self.rebuilt_count = 0
 
     async def start(self, warm_up_with: frozenset[str]) -> bool:
-        """Start and warm up every process; tells whether all models were found."""
+        """Start and warm up every process, the device's first; tells whether all models were found.
+
+        Raises DeviceUnusable when the demanded device cannot be had.
+        """
+        if self._device is not None and (await self._device.start()).device == Device.cpu:
+            self._device.stop()
+            self._device = None
         executor = self._executor = self._new(self._processes)
         warmed = [
             asyncio.wrap_future(executor.submit(worker.warm_up, warm_up_picture(), warm_up_with))
@@ -62,7 +74,22 @@ class ScoringPool:
         return all(complete for _, complete in await asyncio.gather(*warmed))
 
     async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
-        """Measure an encoded picture; one that kills its process is ``failure_to_assess`` throughout."""
+        """Measure an encoded picture; one that kills its process is ``failure_to_assess`` throughout.
+
+        Raises Unavailable when there is a device and it does not run any more.
+        """
+        for _ in range(_DEVICE_TRIES):
+            device = self._device
+            starts_seen = device.starts_count if device is not None else 0
+            try:
+                return await self._measure_once(content, wanted, given)
+            except DeviceGone:
+                if device is None:
+                    raise
+                await device.replace(starts_seen)
+        return could_not_measure(wanted, "device_died")
+
+    async def _measure_once(self, content: bytes, wanted: frozenset[str], given: Given) -> Measured:
         async with self._slots:
             executor = self._executor
             if executor is None:
@@ -78,12 +105,21 @@ class ScoringPool:
         """Tell whether the pool takes work."""
         return self._executor is not None
 
+    def has_device(self) -> bool:
+        """Tell whether the networks can run; a device's process that died while nothing was asked is replaced."""
+        if self._device is None or self._device.is_ready():
+            return True
+        self._device.revive()
+        return False
+
     def stop(self) -> None:
         """End all processes; what is queued is dropped."""
         for executor in (self._executor, self._alone):
             if executor is not None:
                 executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._alone = None
+        if self._device is not None:
+            self._device.stop()
 
     async def _measure_alone(self, content: bytes, wanted: frozenset[str], given: Given) -> Measured:
         async with self._alone_lock:
@@ -108,7 +144,7 @@ class ScoringPool:
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=worker.prepare,
-            initargs=self._arguments,
+            initargs=(*self._arguments, self._device.address if self._device is not None else ""),
         )
 
 

@@ -36,9 +36,16 @@ class _Loaded:
 
 
 def prepare(
-    memory_max_bytes: int, picture_timeout_s: float, models_dir: str = "", mounted_dir: str = ""
+    memory_max_bytes: int,
+    picture_timeout_s: float,
+    models_dir: str = "",
+    mounted_dir: str = "",
+    device_address: str = "",
 ) -> None:
-    """Set the limits of this process and load the models; a missing model leaves its dimensions unavailable."""
+    """Set the limits of this process and load the models; a missing model leaves its dimensions unavailable.
+
+    With a ``device_address`` the networks run in the process that serves there.
+    """
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The native face counter uses OpenMP, which reads this when it is loaded.
@@ -46,7 +53,7 @@ def prepare(
     resource.setrlimit(resource.RLIMIT_AS, (memory_max_bytes, memory_max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     keep_freed_memory()
-    _load(picture_timeout_s, models_dir, mounted_dir)
+    _load(picture_timeout_s, models_dir, mounted_dir, device_address)
 
 
 def keep_freed_memory() -> None:
@@ -57,15 +64,17 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * _KEPT_BLOCK_BYTES)
 
 
-def _load(picture_timeout_s: float, models_dir: str, mounted_dir: str) -> None:
+def _load(picture_timeout_s: float, models_dir: str, mounted_dir: str, device_address: str) -> None:
     import cv2
 
+    from services.scorer.clients.device_line import DeviceLine
     from services.scorer.clients.manifest import BUILT
-    from services.scorer.clients.model_set import Models
+    from services.scorer.clients.model_set import Models, load_here
 
     cv2.setNumThreads(1)
     mounted = Path(mounted_dir) if mounted_dir else None
-    _Loaded.models = Models(Path(models_dir) if models_dir else BUILT, mounted)
+    load = DeviceLine(device_address).load if device_address else load_here
+    _Loaded.models = Models(Path(models_dir) if models_dir else BUILT, mounted, load=load)
     _Loaded.picture_timeout_s = picture_timeout_s
     _Loaded.prepared = True
 

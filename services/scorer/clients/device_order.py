@@ -1,0 +1,48 @@
+"""What the process of the device is told, and what it answers. Imports nothing heavy: the service reads it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Device(StrEnum):
+    """Where networks run.
+
+    ``cpu``: in every scoring process by itself. ``batched_cpu``: on the path of a device, but on the CPU. ``auto``: the
+    first of TensorRT and CUDA that works, else ``cpu``.
+    """
+
+    cpu = "cpu"
+    batched_cpu = "batched_cpu"
+    cuda = "cuda"
+    tensorrt = "tensorrt"
+    auto = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOrder:
+    """What the process is to do: which device, models, batches; ``sizes`` are (height, width) to warm up."""
+
+    device: Device
+    models_dir: str = ""
+    mounted_models_dir: str = ""
+    batch_rows_max: int = 32
+    batch_wait_s: float = 0.005
+    cache_dir: str = ""
+    warm_up_sizes: tuple[tuple[int, int], ...] = ((1024, 1024),)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStarted:
+    """What the process found: the device that is in use (``cpu`` where none is), or why it cannot serve."""
+
+    device: Device = Device.cpu
+    networks_count: int = 0
+    warm_up_runs: int = 0
+    tried: tuple[str, ...] = ()
+    failure: str = ""
+
+
+class DeviceGone(Exception):  # noqa: N818 (the noun of the problem)
+    """The device's process does not answer; it says nothing about the picture."""
