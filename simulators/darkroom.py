@@ -6,13 +6,14 @@ The same order gives the same bytes: every choice is drawn from a generator seed
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import cv2
 import numpy as np
 
 from simulators.defects import CARDS, Defect, compose, spoil
+from simulators.photos.advert import AdWording, Fault, lettered
 from simulators.photos.assets import Picture
 from simulators.photos.studio import Studio, Subject
 
@@ -28,6 +29,7 @@ _ENCODERS: Final[dict[OutputFormat, tuple[str, list[int]]]] = {
     "webp": (".webp", [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]),
 }
 
+
 _PRODUCT_WORDS: Final = (
     "product",
     "packshot",
@@ -40,6 +42,8 @@ _PRODUCT_WORDS: Final = (
     "catalogue",
     "object",
 )
+_AD_WORDS: Final = ("ad creative", "advertisement", "advert ", "banner", "billboard")
+_CUT_OUT_WORDS: Final = ("cut-out", "cutout", "transparent background", "background removal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class PrintOrder:
     """One picture to be made.
 
     ``key`` seeds the picture. ``repeats`` is the key of the picture a near-duplicate repeats.
-    ``size`` is (width, height) in px.
+    ``size`` is (width, height) in px. ``wording`` is what an advertisement is to say, and in which colours.
     """
 
     key: tuple[int, ...]
@@ -56,6 +60,7 @@ class PrintOrder:
     output_format: OutputFormat
     defect: Defect | None = None
     repeats: tuple[int, ...] | None = None
+    wording: AdWording = field(default_factory=AdWording)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,11 @@ class Print:
 
 
 def subject_of(prompt: str) -> Subject:
-    """Tell what a prompt asks for; a person's portrait unless a word speaks of a product."""
+    """Tell what a prompt asks for; a person's portrait unless a word speaks of something else."""
     words = prompt.lower()
+    for subject, signs in ((Subject.ad_creative, _AD_WORDS), (Subject.cut_out, _CUT_OUT_WORDS)):
+        if any(sign in words for sign in signs):
+            return subject
     return Subject.product if any(word in words for word in _PRODUCT_WORDS) else Subject.headshot
 
 
@@ -99,6 +107,9 @@ class Darkroom:
         repeated = order.defect is Defect.near_duplicate and order.repeats is not None
         rng = np.random.default_rng(order.repeats if repeated else order.key)
         picture = compose(self._studio, order.subject, order.size, order.defect, rng)
+        if order.subject is Subject.ad_creative:
+            fault = next((one for one in Fault if one.value == order.defect), None)
+            picture = lettered(picture, order.wording, fault, np.random.default_rng((*order.key, 2)))
         picture = spoil(picture, order.defect, np.random.default_rng((*order.key, 1)))
         content = encode(picture, order.output_format)
         if order.defect is Defect.truncated:
@@ -115,7 +126,10 @@ class Darkroom:
 
 
 def encode(picture: Picture, output_format: OutputFormat) -> bytes:
-    """Encode ``(H, W, 3) uint8 BGR``."""
+    """Encode ``(H, W, 3) uint8 BGR``, or with straight alpha ``(H, W, 4)``; JPEG lays that on white."""
+    if picture.shape[2] == 4 and output_format == "jpeg":
+        alpha = picture[..., 3:].astype(np.float32) / 255
+        picture = (picture[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
     extension, settings = _ENCODERS[output_format]
     ok, encoded = cv2.imencode(extension, picture, settings)
     if not ok:

@@ -19,7 +19,10 @@ from simulators.photos import scenery
 from simulators.photos.assets import Picture
 from simulators.photos.studio import Pose, Studio, Subject, draw_pose, grain
 
-_BOTH: Final = frozenset(Subject)
+_BOTH: Final = frozenset({Subject.headshot, Subject.product})
+_OPAQUE: Final = _BOTH | {Subject.ad_creative}
+_AD: Final = frozenset({Subject.ad_creative})
+_CUT_OUT: Final = frozenset({Subject.cut_out})
 _HEADSHOT: Final = frozenset({Subject.headshot})
 _PRODUCT: Final = frozenset({Subject.product})
 
@@ -43,6 +46,12 @@ class Defect(StrEnum):
     wrong_subject = "wrong_subject"
     no_subject = "no_subject"
     busy_background = "busy_background"
+    garbled_copy = "garbled_copy"
+    copy_at_edge = "copy_at_edge"
+    faint_copy = "faint_copy"
+    wrong_colour = "wrong_colour"
+    torn_cut_out = "torn_cut_out"
+    opaque_cut_out = "opaque_cut_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +75,19 @@ def _card(weight: int, subjects: frozenset[Subject], *dimensions: str) -> Defect
 
 
 CARDS: Final[dict[Defect, DefectCard]] = {
-    Defect.blur: _card(3, _BOTH, "sharpness"),
+    Defect.blur: _card(3, _OPAQUE, "sharpness"),
     Defect.upscaled: _card(2, _BOTH, "sharpness", "resolution"),
-    Defect.jpeg_blocks: _card(2, _BOTH, "blockiness"),
-    Defect.noise: _card(2, _BOTH, "noise"),
+    Defect.jpeg_blocks: _card(2, _OPAQUE, "blockiness"),
+    Defect.noise: _card(2, _OPAQUE, "noise"),
     Defect.underexposed: _card(2, _BOTH, "exposure"),
     # A face burnt out altogether is no longer found, so its exposure cannot be judged.
     Defect.overexposed: DefectCard(
         {Subject.headshot: ("exposure", "face_count"), Subject.product: ("exposure",)}, 2
     ),
-    Defect.low_resolution: _card(1, _BOTH, "resolution"),
-    Defect.truncated: _card(1, _BOTH, "decodable"),
+    Defect.low_resolution: _card(1, frozenset(Subject), "resolution"),
+    Defect.truncated: _card(1, frozenset(Subject), "decodable"),
     # Only meaningful beside the picture it repeats, so it is never drawn, only asked for.
-    Defect.near_duplicate: _card(0, _BOTH, "near_duplicate"),
+    Defect.near_duplicate: _card(0, _OPAQUE, "near_duplicate"),
     Defect.closed_eyes: _card(3, _HEADSHOT, "eyes_open"),
     Defect.two_faces: _card(2, _HEADSHOT, "face_count"),
     Defect.cropped_face: _card(2, _HEADSHOT, "face_framing", "face_count"),
@@ -86,6 +95,13 @@ CARDS: Final[dict[Defect, DefectCard]] = {
     Defect.wrong_subject: DefectCard({Subject.headshot: ("face_count",), Subject.product: ("isolation",)}, 2),
     Defect.no_subject: DefectCard({Subject.headshot: ("face_count",), Subject.product: ("isolation",)}, 1),
     Defect.busy_background: _card(3, _PRODUCT, "isolation"),
+    Defect.garbled_copy: _card(4, _AD, "copy_distance"),
+    Defect.copy_at_edge: _card(2, _AD, "text_safe_zone"),
+    # Lettering too faint to be judged is often not read either.
+    Defect.faint_copy: _card(2, _AD, "text_legibility", "copy_distance"),
+    Defect.wrong_colour: _card(2, _AD, "brand_colour"),
+    Defect.torn_cut_out: _card(3, _CUT_OUT, "alpha_holes"),
+    Defect.opaque_cut_out: _card(2, _CUT_OUT, "alpha_edges"),
 }
 
 
@@ -125,6 +141,8 @@ def compose(
             return studio.finished(studio.staged((pose,), subject, background, rng), rng)
         case _:
             poses = (pose,)
+    if subject is Subject.cut_out and defect is not Defect.opaque_cut_out:
+        return studio.cut_out(pose, size, rng)
     return studio.picture(subject, poses, size, rng)
 
 
@@ -215,6 +233,18 @@ def _repeated(picture: Picture, rng: np.random.Generator) -> Picture:
     return _exposed(cropped.astype(np.uint8, copy=False), rng.uniform(-0.25, 0.15))
 
 
+def _torn(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Take small pieces out of the subject, as a matting network does with reflections."""
+    torn = picture.copy()
+    rows, columns = np.nonzero(torn[..., 3] > 250)
+    radius = max(2, min(torn.shape[:2]) // 90)
+    for place in rng.integers(0, max(1, rows.size), 24):
+        if rows.size:
+            centre = int(columns[place]), int(rows[place])
+            torn[..., 3] = cv2.circle(torn[..., 3].copy(), centre, radius, 0, -1, cv2.LINE_AA)
+    return torn
+
+
 _SPOILERS: Final[dict[Defect, Callable[[Picture, np.random.Generator], Picture]]] = {
     Defect.blur: _blurred,
     Defect.upscaled: _upscaled,
@@ -224,4 +254,5 @@ _SPOILERS: Final[dict[Defect, Callable[[Picture, np.random.Generator], Picture]]
     Defect.overexposed: _overexposed,
     Defect.low_resolution: _low_resolution,
     Defect.near_duplicate: _repeated,
+    Defect.torn_cut_out: _torn,
 }

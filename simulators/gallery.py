@@ -17,6 +17,7 @@ import numpy as np
 from simulators.darkroom import Darkroom, OutputFormat, Print, PrintOrder, prompt_fingerprint, subject_of
 from simulators.defects import Defect, draw_defect
 from simulators.generation import Generation, ServedPicture
+from simulators.photos.advert import wording_of
 from simulators.photos.studio import Subject
 from simulators.provider_profile import Levers, ProviderProfile
 from winnow.runtime.clock import Clock
@@ -66,7 +67,7 @@ class Gallery:
         if self._darkroom is None:
             self._darkroom = await self._in_thread(Darkroom)
         if self._profile.pool_size:
-            for subject in Subject:
+            for subject in (Subject.headshot, Subject.product):
                 await self._pool(subject, "jpeg")
 
     def close(self) -> None:
@@ -114,7 +115,8 @@ class Gallery:
         if defect is None:
             self._last_good[subject] = key
         wanted = generation.wanted
-        return PrintOrder(key, subject, wanted.size, wanted.output_format, defect, repeats)
+        wording = wording_of(wanted.prompt)
+        return PrintOrder(key, subject, wanted.size, wanted.output_format, defect, repeats, wording)
 
     async def _pool(self, subject: Subject, output_format: OutputFormat) -> list[Print]:
         pool = self._pools.get((subject, output_format))

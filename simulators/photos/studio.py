@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.photos import scenery
-from simulators.photos.assets import Picture
+from simulators.photos.assets import Matte, Picture
 from simulators.photos.cutout import Cutout, cup_cutout, portrait_cutout
 from simulators.photos.eyelids import FaceMesh, close_eyes
 
@@ -28,6 +28,8 @@ class Subject(StrEnum):
 
     headshot = "headshot"
     product = "product"
+    ad_creative = "ad_creative"
+    cut_out = "cut_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def draw_pose(rng: np.random.Generator, subject: Subject) -> Pose:
         # The hair ends 1.07 face widths above the middle of the face; it stays inside the frame.
         height = share * 1.07 + rng.uniform(0.03, 0.17)
         return Pose(share, rng.uniform(0.36, 0.64), height, mirrored, rng.uniform(-7, 7))
+    if subject is Subject.ad_creative:
+        # One half of the height is left to the lettering.
+        share, x = rng.uniform(0.28, 0.46), rng.uniform(0.34, 0.66)
+        y = 0.66 if rng.random() < 0.5 else 0.34
+        return Pose(share, x, y, mirrored, rng.uniform(-45, 45))
     share = rng.uniform(0.44, 0.70)
     # The whole object stays inside the frame, with a margin, however it is turned.
     reach = max(0.0, 0.45 - share * 0.56)
@@ -89,7 +96,7 @@ class Studio:
 
     def background(self, subject: Subject, size: tuple[int, int], rng: np.random.Generator) -> Picture:
         """Draw a background that suits the subject."""
-        if subject is Subject.product:
+        if subject is not Subject.headshot:
             return scenery.studio_wall(rng, size, plain=True)
         kind = rng.random()
         if kind < 0.45:
@@ -107,9 +114,16 @@ class Studio:
         picture = background
         for pose in poses:
             picture = _composited(
-                self._cutout(subject, pose, rng), pose, picture, shadow=subject is Subject.product
+                self._cutout(subject, pose, rng), pose, picture, shadow=subject is not Subject.headshot
             )
         return picture
+
+    def cut_out(self, pose: Pose, size: tuple[int, int], rng: np.random.Generator) -> Picture:
+        """Return ``(H, W, 4) uint8 BGRA``, alpha straight: the posed product before nothing."""
+        product = self._cutout(Subject.cut_out, pose, rng)
+        front, matte = _posed(product, pose, size)
+        alpha = (255 * np.clip(matte, 0, 1)).round().astype(np.uint8)
+        return np.dstack([self.finished(front, rng), alpha])
 
     def finished(self, picture: Picture, rng: np.random.Generator) -> Picture:
         """Grade the picture (contrast, exposure, white balance) and lay grain over it."""
@@ -123,7 +137,7 @@ class Studio:
 
     def _cutout(self, subject: Subject, pose: Pose, rng: np.random.Generator) -> Cutout:
         dress = int(rng.integers(3))
-        if subject is Subject.product:
+        if subject is not Subject.headshot:
             return self._cups[dress]
         if pose.eyes_closed:
             return self._asleep
@@ -136,7 +150,15 @@ def grain(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
 
 
 def _composited(cutout: Cutout, pose: Pose, background: Picture, *, shadow: bool) -> Picture:
-    height, width = background.shape[:2]
+    front, matte = _posed(cutout, pose, (background.shape[1], background.shape[0]))
+    if shadow:
+        background = _shadowed(background, matte)
+    return cv2.blendLinear(front, background, matte, 1 - matte).astype(np.uint8, copy=False)
+
+
+def _posed(cutout: Cutout, pose: Pose, size: tuple[int, int]) -> tuple[Picture, Matte]:
+    """Give the turned, scaled and placed subject with its matte, both of ``size`` (width, height)."""
+    width, height = size
     x, y, focus_width, focus_height = cutout.focus
     scale = pose.share * min(width, height) / focus_width
     cosine, sine = (
@@ -147,14 +169,11 @@ def _composited(cutout: Cutout, pose: Pose, background: Picture, *, shadow: bool
     warp = np.array([[cosine * flip, sine, 0], [-sine * flip, cosine, 0]], np.float64)
     centre = np.array([x + focus_width / 2, y + focus_height / 2])
     warp[:, 2] = np.array([pose.x * width, pose.y * height]) - warp[:, :2] @ centre
-    size = (width, height)
     front = cv2.warpAffine(
         cutout.picture, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     matte = cv2.warpAffine(cutout.matte, warp, size, flags=cv2.INTER_LINEAR)
-    if shadow:
-        background = _shadowed(background, matte)
-    return cv2.blendLinear(front, background, matte, 1 - matte).astype(np.uint8, copy=False)
+    return front.astype(np.uint8, copy=False), matte.astype(np.float32, copy=False)
 
 
 def _shadowed(background: Picture, matte: npt.NDArray[np.generic]) -> Picture:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from services.scorer.app.ports import Measurer, ObjectReader
-from services.scorer.domain.given import LIKE_PROMPT, LIKE_REFERENCE, Given, Lack
+from services.scorer.domain.given import LIKE_REFERENCE, LIKE_REQUEST, Given, Lack, Wording
 from services.scorer.domain.measures import FACE_COUNT
 from winnow.contracts.errors import NotFound, Refused
 from winnow.contracts.values import MeasureStatus, StoredObject
@@ -19,6 +20,7 @@ REQUEST_BYTES_MAX: Final = 1_048_576
 INPUTS_MAX: Final = 16
 """Inputs that are looked through for a portrait; twice what a template takes."""
 _PORTRAIT: Final = frozenset({FACE_COUNT})
+_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,17 @@ class Found:
 
     given: Given
     lacks: Mapping[str, Lack] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for in words; never shown or logged."""
+
+    prompt: str = field(default="", repr=False)
+    wording: Wording = field(default=Wording(), repr=False)
+
+
+_NOTHING_ASKED: Final = Asked()
 
 
 class GivenReader:
@@ -41,7 +54,7 @@ class GivenReader:
         self, request: StoredObject | None, inputs: Sequence[StoredObject], wanted: frozenset[str]
     ) -> Found:
         """Give what the wanted dimensions compare with; raises Unavailable when the store does not answer."""
-        reference, prompt = None, ""
+        reference, asked = None, _NOTHING_ASKED
         lacks: dict[str, Lack] = {}
         if wanted & LIKE_REFERENCE and inputs:
             portrait = await self._portrait(inputs[:INPUTS_MAX])
@@ -49,13 +62,13 @@ class GivenReader:
                 lacks |= dict.fromkeys(LIKE_REFERENCE, portrait)
             else:
                 reference = portrait
-        if wanted & LIKE_PROMPT and request is not None:
-            asked = await self._prompt(request)
-            if isinstance(asked, Lack):
-                lacks |= dict.fromkeys(LIKE_PROMPT, asked)
+        if wanted & LIKE_REQUEST and request is not None:
+            read = await self._asked(request)
+            if isinstance(read, Lack):
+                lacks |= dict.fromkeys(wanted & LIKE_REQUEST, read)
             else:
-                prompt = asked
-        return Found(Given(reference, prompt), lacks)
+                asked = read
+        return Found(Given(reference, asked.prompt, asked.wording), lacks)
 
     async def _portrait(self, inputs: Sequence[StoredObject]) -> bytes | Lack:
         """Give the first input that shows a face.
@@ -73,14 +86,14 @@ class GivenReader:
                 return content
         return Lack(MeasureStatus.not_applicable, "no_face_in_inputs")
 
-    async def _prompt(self, request: StoredObject) -> str | Lack:
+    async def _asked(self, request: StoredObject) -> Asked | Lack:
         if request.size_bytes > REQUEST_BYTES_MAX:
             return _fault("request_too_large")
         body = await self._read(request, "request")
         if isinstance(body, Lack):
             return body
         try:
-            return prompt_of(body)
+            return asked_of(body)
         except ValueError:
             return _fault("request_not_readable")
 
@@ -96,17 +109,26 @@ class GivenReader:
         return content
 
 
-def prompt_of(body: bytes) -> str:
-    """Give the prompt of a stored request; raises ValueError when it holds none."""
+def asked_of(body: bytes) -> Asked:
+    """Read a stored request; raises ValueError when it holds no prompt. Wording that cannot be read is none."""
     request: object = None
     if len(body) <= REQUEST_BYTES_MAX:
         with contextlib.suppress(RecursionError):
             request = json.loads(body)
     prompt = request.get("prompt") if isinstance(request, dict) else None
-    if not isinstance(prompt, str) or not prompt.strip():
+    if not isinstance(request, dict) or not isinstance(prompt, str) or not prompt.strip():
         msg = "this is no request with a prompt"
         raise ValueError(msg)
-    return prompt
+    copy, colours = request.get("copy_text"), request.get("brand_colours")
+    return Asked(
+        prompt,
+        Wording(
+            copy if isinstance(copy, str) else "",
+            tuple(one for one in colours if isinstance(one, str) and _COLOUR.fullmatch(one))
+            if isinstance(colours, list)
+            else (),
+        ),
+    )
 
 
 def _fault(reason: str) -> Lack:

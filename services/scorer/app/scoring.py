@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.scorer.app.giving import Found, GivenReader, prompt_of
+from services.scorer.app.giving import Asked, Found, GivenReader, asked_of
 from services.scorer.app.ports import Measurer, ObjectReader, Profiles, Rules
 from services.scorer.domain import (
     CandidateScore,
@@ -35,7 +35,7 @@ from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.values import Dimension, GeneratedCandidate, ScoredCandidate, StoredObject
 
-SCORER_VERSION: Final = "1.2.0"
+SCORER_VERSION: Final = "1.3.0"
 """Changes when the same bytes may get another verdict: measures, mappings or the order of guards."""
 
 PICTURE_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -133,9 +133,9 @@ class Scorer:
         wanted = self._profiles.get(profile, version)
         async with self._reads:
             reference = await self._objects.get(bucket, reference_key) if reference_key else None
-            prompt = _prompt(await self._objects.get(bucket, request_key)) if request_key else ""
+            asked = _asked(await self._objects.get(bucket, request_key)) if request_key else Asked()
             content = await self._objects.get(bucket, key)
-            return await self.score(content, wanted, Given(reference, prompt))
+            return await self.score(content, wanted, Given(reference, asked.prompt, asked.wording))
 
     async def screen_object(self, bucket: str, key: str, profile: str | None) -> ScreenResult:
         """Screen a stored input; raises Refused for an unknown profile, NotFound, Unavailable."""
@@ -215,9 +215,9 @@ def to_contract(verdict: DimensionVerdict) -> Dimension:
     )
 
 
-def _prompt(body: bytes) -> str:
+def _asked(body: bytes) -> Asked:
     try:
-        return prompt_of(body)
+        return asked_of(body)
     except ValueError:
         raise Refused(ErrorCode.invalid_request, "the request names no prompt") from None
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[Any]
 
 _25_TO_7: Final = 25.0**7
+_HALF_TURN_SLACK: Final = 1e-9
 
 
 def lab_of(rgb: NDArray[np.uint8]) -> Floats:
@@ -30,7 +31,7 @@ def ciede2000(one: Floats, other: Floats) -> Floats:
     c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
     h1, h2 = (np.degrees(np.arctan2(b, a)) % 360 for a, b in ((a1, b1), (a2, b2)))
     grey = c1 * c2 == 0
-    turn = np.where(grey, 0.0, (h2 - h1 + 180) % 360 - 180)
+    turn = np.where(grey, 0.0, _turn(h1, h2))
     mean_l, mean_c = (l1 + l2) / 2, (c1 + c2) / 2
     mean_h = np.where(grey, h1 + h2, (h1 + turn / 2) % 360)
     t = (
@@ -47,3 +48,10 @@ def ciede2000(one: Floats, other: Floats) -> Floats:
     d_l, d_c = (l2 - l1) / s_l, (c2 - c1) / s_c
     d_h = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2)) / s_h
     return np.asarray(np.sqrt(d_l**2 + d_c**2 + d_h**2 + rotation * d_c * d_h))
+
+
+def _turn(start: Floats, end: Floats) -> Floats:
+    """Give the shorter way around, in degrees; half a turn keeps its sign, as the mean hue depends on it."""
+    plain = end - start
+    over = np.abs(plain) > 180 + _HALF_TURN_SLACK
+    return np.asarray(np.where(over, plain - 360 * np.sign(plain), plain))

@@ -17,9 +17,18 @@ from services.scorer.clients.decode import Picture
 from services.scorer.clients.faces import FaceBox, FaceMesh, Floats, count_faces
 from services.scorer.clients.identity import embed, face_chip
 from services.scorer.clients.isolation import Isolation, isolation
-from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY, TEXT_DETECTOR, TEXT_READER, Models
+from services.scorer.clients.model_set import (
+    FACE_LANDMARKER,
+    IDENTITY,
+    SALIENCY,
+    TEXT_DETECTOR,
+    TEXT_READER,
+    Models,
+)
 from services.scorer.clients.ocr import Line, read_lines
+from services.scorer.clients.salient import salient
 from services.scorer.clients.staging import Staging, staging
+from services.scorer.domain.given import NO_WORDING, Wording
 
 _FACE_REGION_SIDE_MIN_PX: Final = 32
 _FACE_DETAIL_WIDTH_PX: Final = 96
@@ -40,7 +49,7 @@ class Look:
     """A decoded picture, the models of the process, and what was found so far.
 
     ``regions`` are those that the wanted dimensions follow; ``reference`` is a look at the picture of the same
-    person or thing that the candidate is compared with, None where there is none; ``prompt`` what was asked for.
+    person or thing that the candidate is compared with, None where there is none; ``prompt`` what was asked for, ``wording`` the copy and colours to be shown.
     """
 
     picture: Picture
@@ -48,6 +57,7 @@ class Look:
     regions: frozenset[Region] = field(default_factory=frozenset)
     reference: Look | None = None
     prompt: str = ""
+    wording: Wording = NO_WORDING
 
     @cached_property
     def noise(self) -> float:
@@ -133,6 +143,11 @@ class Look:
         """Give all lines of text, sure or not; raises ModelMissing."""
         networks = self.models.network(TEXT_DETECTOR), self.models.network(TEXT_READER)
         return read_lines(self.picture.rgb, *networks)
+
+    @cached_property
+    def salient(self) -> Floats:
+        """Give how much each part stands out, ``(320, 320) float32`` in 0..1; raises ModelMissing."""
+        return salient(self.picture.rgb, self.models.network(SALIENCY))
 
     @cached_property
     def tower_embedding(self) -> Floats:

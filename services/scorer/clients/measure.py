@@ -11,6 +11,7 @@ from services.scorer.clients.dimensions.dimension import failed, unavailable
 from services.scorer.clients.look import Look
 from services.scorer.clients.model_set import Models
 from services.scorer.clients.references import References
+from services.scorer.domain.given import NO_WORDING, Wording
 from services.scorer.domain.measures import DECODABLE, Measured, Measurement, could_not_measure
 from winnow.contracts.values import MeasureStatus
 
@@ -23,11 +24,12 @@ def measure_bytes(
     prompt: str = "",
     *,
     references: References | None = None,
+    wording: Wording = NO_WORDING,
 ) -> Measured:
     """Measure an encoded picture; never raises for any content.
 
-    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for;
-    ``references`` keeps looks at references between calls.
+    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for,
+    ``wording`` the copy and colours that it is to show; ``references`` keeps looks at references between calls.
     What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
     """
     known = [name for name in DIMENSIONS if name in wanted]
@@ -40,7 +42,7 @@ def measure_bytes(
     regions = frozenset(DIMENSIONS[name].follows for name in known)
     kept = references or References(models)
     there = None if reference is None else kept.look_at(reference, regions)
-    look = Look(picture, models, regions, there, prompt)
+    look = Look(picture, models, regions, there, prompt, wording)
     taken = [_take(name, look) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
     return Measured(tuple(taken), picture.width, picture.height)

@@ -90,7 +90,15 @@ def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN
     try:
         models = _Loaded.models = _Loaded.models or Models()
         references = _Loaded.references = _Loaded.references or References(models)
-        return measure_bytes(content, wanted, models, given.reference, given.prompt, references=references)
+        return measure_bytes(
+            content,
+            wanted,
+            models,
+            given.reference,
+            given.prompt,
+            references=references,
+            wording=given.wording,
+        )
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -18,7 +18,7 @@ def found_in(listed: Iterable[str], read: Sequence[str], distance_max: int | Non
     ``distance_max`` is the number of letters that may differ; None lets none differ in words of up to four letters,
     one in words of five and two in longer ones.
     """
-    words = [plain for plain in (_plain(word) for word in read[:WORDS_READ_MAX]) if plain]
+    words = [plain_word for word in read[:WORDS_READ_MAX] if (plain_word := plain(word))]
     return [one for one in listed if _stands_in(one, words, distance_max)]
 
 
@@ -39,7 +39,7 @@ def distance(left: str, right: str, at_most: int) -> int:
 
 def _stands_in(listed: str, words: list[str], distance_max: int | None) -> bool:
     parts = listed.split()
-    phrase = _plain(listed)
+    phrase = plain(listed)
     allowed = distance_max if distance_max is not None else _allowed(phrase)
     # A reader joins and parts words at will, so windows one word shorter and longer are compared too.
     for size in {max(1, len(parts) - 1), len(parts), len(parts) + 1}:
@@ -53,7 +53,7 @@ def _allowed(phrase: str) -> int:
     return 0 if len(phrase) <= 4 else 1 if len(phrase) == 5 else 2
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Leave only letters and digits: no case, accents, punctuation or blanks."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in decomposed if letter.isalnum())

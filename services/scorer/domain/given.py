@@ -13,14 +13,31 @@ LIKE_REFERENCE: Final = frozenset({"identity_distance", "skin_tone_shift"})
 """Dimensions that compare with a reference picture."""
 LIKE_PROMPT: Final = frozenset({"prompt_alignment"})
 """Dimensions that compare with the prompt."""
+LIKE_COPY: Final = frozenset({"copy_distance", "copy_extra"})
+"""Dimensions that compare with the words that the order wants to stand in the picture."""
+LIKE_COLOURS: Final = frozenset({"brand_colour"})
+"""Dimensions that compare with the brand colours of the order."""
+LIKE_REQUEST: Final = LIKE_PROMPT | LIKE_COPY | LIKE_COLOURS
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What the order wants to be seen: ``copy`` line by line (empty for none), ``brand_colours`` as ``#rrggbb``."""
+
+    copy: str = field(default="", repr=False)
+    brand_colours: tuple[str, ...] = field(default=(), repr=False)
+
+
+NO_WORDING: Final = Wording()
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What candidates are compared with: an encoded picture, and a prompt (empty for none). Never shown or logged."""
+    """What candidates are compared with: a picture, a prompt (empty for none), words. Never shown or logged."""
 
     reference: bytes | None = field(default=None, repr=False)
     prompt: str = field(default="", repr=False)
+    wording: Wording = field(default=NO_WORDING, repr=False)
 
 
 NOTHING_GIVEN: Final = Given()

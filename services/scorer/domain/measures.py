@@ -64,6 +64,15 @@ _PRODUCT: Final = (
 )
 _REMOVAL: Final = ("alpha_edges", "alpha_holes", "alpha_halo")
 _MODERATION: Final = (NSFW,)
+_CREATIVE: Final = (
+    "copy_distance",
+    "copy_extra",
+    "text_area",
+    "text_safe_zone",
+    "text_legibility",
+    "brand_colour",
+    "subject_safe_zone",
+)
 
 TIERS: Final[dict[str, int]] = {
     **dict.fromkeys(_TECHNICAL, 1),
@@ -71,7 +80,7 @@ TIERS: Final[dict[str, int]] = {
     **dict.fromkeys((*POSE, *_SKIN, *_LIKENESS, *_BACKDROP), 2),
     **dict.fromkeys((*_PRODUCT, *_REMOVAL), 2),
     **dict.fromkeys(_MODERATION, 1),
-    TEXT: 2,
+    **dict.fromkeys((TEXT, *_CREATIVE), 2),
     "prompt_alignment": 1,
     "aesthetic": 1,
 }

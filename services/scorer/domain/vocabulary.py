@@ -58,6 +58,14 @@ EVIDENCE: Final[Schema] = {
     "face_occlusion": _numbers("eye_structure", "detection", "inter_eye_px", "presence"),
     "background_uniformity": _numbers("ground_share", "person_share"),
     measures.TEXT: _numbers("area_share", "lines", "confidence") | {"words": Type.words},
+    **dict.fromkeys(
+        ("copy_distance", "copy_extra"), _numbers("lines_asked", "lines_found", "lines_read", "confidence")
+    ),
+    "text_area": _numbers("lines"),
+    "text_safe_zone": _numbers("lines") | {"format": Type.text},
+    "text_legibility": _numbers("contrast", "height_px", "lines"),
+    "brand_colour": _numbers("colours") | {"colour": Type.text},
+    "subject_safe_zone": _numbers("subject_share") | {"format": Type.text},
     "ground_to_white": {"colour": Type.text},
     "alpha_edges": _numbers("edge_px", "area_share"),
     measures.ISOLATION: _numbers("even_share", "main_share", "area_share", "offset"),

@@ -11,6 +11,7 @@ from services.scorer.clients.model_set import Models
 from services.scorer.clients.profiles import load_profiles, read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, Measured, Profile, judge, values_of
+from services.scorer.domain.given import NO_WORDING, Wording
 
 
 class Desk:
@@ -22,9 +23,15 @@ class Desk:
         self.models = Models()
         self._rules = CelRules()
 
-    def measure(self, content: bytes, wanted: frozenset[str], reference: bytes | None = None) -> Measured:
+    def measure(
+        self,
+        content: bytes,
+        wanted: frozenset[str],
+        reference: bytes | None = None,
+        wording: Wording = NO_WORDING,
+    ) -> Measured:
         """Take the wanted dimensions of an encoded picture; ``reference`` shows the same person or thing."""
-        return measure_bytes(content, wanted, self.models, reference)
+        return measure_bytes(content, wanted, self.models, reference, wording=wording)
 
     def judge(self, profile: Profile, measured: Measured) -> CandidateScore:
         """Give a profile's verdict on what was measured, rules included."""
@@ -32,9 +39,15 @@ class Desk:
         outcomes = {rule.name: self._rules.evaluate(rule.expression, values) for rule in profile.rules}
         return judge(profile, measured, outcomes)
 
-    def score(self, content: bytes, profile: Profile, reference: bytes | None = None) -> CandidateScore:
+    def score(
+        self,
+        content: bytes,
+        profile: Profile,
+        reference: bytes | None = None,
+        wording: Wording = NO_WORDING,
+    ) -> CandidateScore:
         """Measure and judge an encoded picture."""
-        return self.judge(profile, self.measure(content, profile.wanted(), reference))
+        return self.judge(profile, self.measure(content, profile.wanted(), reference, wording))
 
 
 def find_profile(wanted: str, directory: Path) -> Profile:

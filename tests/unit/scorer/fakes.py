@@ -52,7 +52,7 @@ class InProcess:
 
     async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
         self.given.append(given)
-        return measure_bytes(content, wanted, MODELS, given.reference, given.prompt)
+        return measure_bytes(content, wanted, MODELS, given.reference, given.prompt, wording=given.wording)
 
 
 def scorer_on(objects: MemoryObjects, measurer: InProcess | None = None) -> Scorer:

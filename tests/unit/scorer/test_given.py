@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.scorer.app import Scorer
-from services.scorer.app.giving import INPUTS_MAX, REQUEST_BYTES_MAX, GivenReader, prompt_of
+from services.scorer.app.giving import INPUTS_MAX, REQUEST_BYTES_MAX, GivenReader, asked_of
 from services.scorer.clients.dimensions import DIMENSIONS
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import Models
@@ -166,7 +166,7 @@ async def test_a_request_that_cannot_be_read_is_a_fault(body: bytes | None, reas
 
 def test_a_request_larger_than_announced_is_not_parsed() -> None:
     with pytest.raises(ValueError, match="no request"):
-        prompt_of(request_body("a" * REQUEST_BYTES_MAX))
+        asked_of(request_body("a" * REQUEST_BYTES_MAX))
 
 
 async def test_inputs_are_looked_through_up_to_a_limit() -> None:

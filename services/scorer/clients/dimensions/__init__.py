@@ -10,6 +10,7 @@ from typing import Final
 
 from services.scorer.clients.dimensions.alignment import ALIGNMENT
 from services.scorer.clients.dimensions.backdrop import BACKDROP
+from services.scorer.clients.dimensions.creative import CREATIVE
 from services.scorer.clients.dimensions.dimension import Dimension
 from services.scorer.clients.dimensions.headshot import HEADSHOT
 from services.scorer.clients.dimensions.likeness import LIKENESS
@@ -32,6 +33,7 @@ FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "removal": REMOVAL,
     "moderation": MODERATION,
     "text": TEXT_FAMILY,
+    "creative": CREATIVE,
     "alignment": ALIGNMENT,
 }
 
