@@ -35,12 +35,13 @@ class Verdict:
     wrongly_delivered: int = 0
     duplicates: int = 0
     billed_twice: int = 0
+    dead_letters: int = 0
     broken: list[str] = field(default_factory=list)
 
 
 def judge(seen: Evidence) -> Verdict:
     """Check every invariant."""
-    verdict = Verdict(tasks=len(seen.promised), billed_twice=seen.billed_twice)
+    verdict = Verdict(len(seen.promised), billed_twice=seen.billed_twice, dead_letters=len(seen.dead_letters))
     verdict.states = dict(Counter(str(task.get("state")) for task in seen.tasks.values()))
     rules: list[Callable[[Evidence, Verdict], Iterator[str]]] = [
         _no_task_lost, _nothing_withheld, _one_outcome, _books, _charges, _gate, _webhooks, _outbox, _isolation, _progress, _no_leak,

@@ -76,6 +76,16 @@ async def read_topics(bootstrap: str, topics: Sequence[str]) -> list[dict[str, A
     return records
 
 
+async def dead_letter_topics(bootstrap: str) -> list[str]:
+    """Name the topics of what was put aside."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        return sorted(one for one in await consumer.topics() if one.endswith(".dlq"))
+    finally:
+        await consumer.stop()
+
+
 async def read_lag(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> int:
     """Sum what the groups have not committed yet."""
     lag = 0
@@ -114,6 +124,7 @@ def _record(place: TopicPartition, record: Any) -> dict[str, Any]:
         "partition": place.partition,
         "offset": record.offset,
         "raw": raw,
+        "headers": record.headers,
         "body": body if isinstance(body, dict) else {},
     }
 

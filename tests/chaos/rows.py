@@ -5,40 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 from PIL import Image
 
 from tests.chaos import front, poison
 from tests.chaos.proxy import Weather
+from tests.chaos.row import Row
 from tests.chaos.world import BUS, DOCUMENTS, OBJECTS, SERVICES, World
 from tests.support.line import PROVIDERS
-
-Step = Callable[[World], Awaitable[None]]
-
-
-async def nothing(_: World) -> None:
-    """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A fault. ``arm`` comes before the load, ``inject`` when a third of it is accepted, ``recover`` after that.
-
-    ``all_delivered`` is expected of faults that a retry or another provider mends; other rows may end a task in any
-    one way, as long as the invariants hold.
-    """
-
-    name: str
-    matrix: str
-    inject: Step = nothing
-    recover: Step = nothing
-    arm: Step = nothing
-    tasks: int = 10
-    within_s: float = 200.0
-    all_delivered: bool = True
 
 
 def crash(service: str, point: str, nth: int = 1) -> Row:
@@ -121,8 +97,8 @@ PROCESSES = (
     Row("all five: SIGTERM one by one, under load", "6", _restart_each),
 )
 SERVERS = (
-    Row("bus: SIGTERM and restart", "7", partial(_stop, BUS), partial(_start, BUS)),
-    Row("bus: SIGKILL and restart", "7", partial(_kill, BUS), partial(_start, BUS)),
+    Row("bus: SIGTERM and restart", "7", partial(_stop, BUS), partial(_start, BUS), needs_kept_topics=True),
+    Row("bus: SIGKILL and restart", "7", partial(_kill, BUS), partial(_start, BUS), needs_kept_topics=True),
     Row("bus: SIGSTOP for 8 s", "7", partial(_freeze, BUS, 8.0), partial(_thaw, BUS)),
     Row("database: SIGKILL and restart", "9", partial(_kill, DOCUMENTS), partial(_start, DOCUMENTS)),
     Row("database: SIGSTOP for 8 s", "9", partial(_freeze, DOCUMENTS, 8.0), partial(_thaw, DOCUMENTS)),

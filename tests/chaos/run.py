@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
 
 from tests.chaos.checker import Verdict, judge
-from tests.chaos.evidence import (
-    TOPICS,
-    Evidence,
-    find_leaks,
-    read_journals,
-    read_lag,
-    read_logs,
-    read_topics,
-)
-from tests.chaos.rows import Row
-from tests.chaos.world import SERVICES, World
+from tests.chaos.collect import collect
+from tests.chaos.evidence import TOPICS, Evidence, read_lag
+from tests.chaos.row import Row
+from tests.chaos.world import World
 from tests.support.eventually import eventually
 from tests.support.line import PROVIDERS, Client
 
@@ -85,7 +75,7 @@ class Load:
         order: dict[str, Any] = dict(_ORDERS[number % len(_ORDERS)])
         order["prompt"] = f"{order.get('prompt', 'studio headshot')} {self._canary}"
         key = f"{self.client.account_id}-{number}"
-        until_s = time.monotonic() + 120
+        until_s = time.monotonic() + 400
         async with turns:
             while True:
                 try:
@@ -117,18 +107,18 @@ async def play(world: World, row: Row) -> Outcome:
         load = Load(client, row.tasks, canary)
         ordering = asyncio.create_task(load.run())
         await eventually(
-            lambda: len(load.promised) * 3 >= row.tasks or ordering.done() or _stuck(world), within_s=120
+            lambda: len(load.promised) * 3 >= row.tasks or ordering.done() or _stuck(world), within_s=400
         )
         await row.inject(world)
         await row.recover(world)
         ended_s = time.monotonic()
         await ordering
         seen = Evidence(client.account_id, promised=load.promised)
-        await _wait_for_ends(client, seen, row.within_s)
-        seen.lag = await _lag(world, 90)
+        await _wait_for_ends(client, seen, row.quiet_s)
+        seen.lag = await _lag(world, 180)
         recover_s = time.monotonic() - ended_s
         await world.clear()
-        await _collect(world, client, seen, [canary, client.http.headers["authorization"].split()[-1]])
+        await collect(world, client, seen, [canary, client.http.headers["authorization"].split()[-1]])
         seen.billed_twice = await _paid_twice(world) - paid_twice
         verdict = judge(seen)
     if row.all_delivered and verdict.states != {"delivered": row.tasks}:
@@ -148,22 +138,24 @@ def _stuck(world: World) -> bool:
     return bool(world.not_running())
 
 
-async def _wait_for_ends(client: Client, seen: Evidence, within_s: float) -> None:
-    until_s = time.monotonic() + within_s
-    open_ = list(seen.promised)
-    while open_ and time.monotonic() < until_s:
-        try:
-            task = await client.task(open_[0])
-        except (*_UNANSWERED, AssertionError):
-            await asyncio.sleep(0.3)
-            continue
-        seen.tasks[open_[0]] = task
-        if task["complete"]:
-            open_.pop(0)
-        else:
-            await asyncio.sleep(0.2)
-    for task_id in open_:
-        seen.tasks[task_id] = await client.task(task_id)
+async def _wait_for_ends(client: Client, seen: Evidence, quiet_s: float) -> None:
+    """Wait until every task has its end; give up only when nothing at all has moved for ``quiet_s``."""
+    changed_s = time.monotonic()
+    while any(not seen.tasks.get(one, {}).get("complete") for one in seen.promised):
+        for task_id in seen.promised:
+            before = seen.tasks.get(task_id, {})
+            if before.get("complete"):
+                continue
+            try:
+                task = await client.task(task_id)
+            except (*_UNANSWERED, AssertionError):
+                continue
+            seen.tasks[task_id] = task
+            if task != before:
+                changed_s = time.monotonic()
+        if time.monotonic() - changed_s > quiet_s:
+            return
+        await asyncio.sleep(0.3)
 
 
 async def _lag(world: World, within_s: float) -> int:
@@ -180,90 +172,7 @@ async def _paid_twice(world: World) -> int:
     return sum(len(one["billed_twice"]) for one in ledgers)
 
 
-async def _collect(world: World, client: Client, seen: Evidence, canaries: Sequence[str]) -> None:
-    for task_id in seen.promised:
-        bill = await client.http.get(f"/v1/tasks/{task_id}/bill")
-        if bill.status_code == 200:
-            seen.bills[task_id] = bill.json()
-        await _links(client, task_id, seen)
-    seen.balance = await client.balance()
-    async with world.client(credit_count=0) as other:
-        for task_id in seen.promised[:3]:
-            for path in ("", "/outputs", "/bill", "/candidates"):
-                seen.foreign_status.append((await other.http.get(f"/v1/tasks/{task_id}{path}")).status_code)
-    await _hooks(world, client, seen)
-    direct = f"mongodb://127.0.0.1:{world.stack.ports['mongo']}/?directConnection=true"
-
-    async def all_marked() -> bool:
-        rows = await asyncio.to_thread(read_journals, direct)
-        seen.journalled = [one for one in rows if seen.account_id in one[1]]
-        return all(is_marked for _, _, is_marked in seen.journalled)
-
-    until_s = time.monotonic() + 20
-    while not await all_marked() and time.monotonic() < until_s:
-        await asyncio.sleep(0.5)
-    seen.records = await read_topics(world.kafka_bootstrap, TOPICS)
-    seen.not_running = world.not_running() + await _not_ready(world)
-    texts = await asyncio.to_thread(read_logs, world.logs)
-    texts["the topics"] = "".join(one["raw"].decode(errors="replace") for one in seen.records)
-    seen.leaks = find_leaks(canaries, texts)
-
-
-async def _links(client: Client, task_id: str, seen: Evidence) -> None:
-    answer = await client.http.get(f"/v1/tasks/{task_id}/outputs")
-    if answer.status_code != 200:
-        return
-    async with httpx.AsyncClient(timeout=20) as http:
-        for output in answer.json()["outputs"]:
-            got = await http.get(output["url"])
-            digest = hashlib.sha256(got.content).hexdigest()
-            seen.links.append((task_id, output["candidate_id"], got.status_code, digest))
-
-
-async def _hooks(world: World, client: Client, seen: Evidence) -> None:
-    async def settled() -> bool:
-        seen.hook_log = [
-            one
-            for task_id in seen.promised
-            for one in (await client.get("/v1/webhook-deliveries", task_id=task_id))["deliveries"]
-        ]
-        done = {"delivered", "exhausted"}
-        return len(seen.hook_log) >= len(seen.promised) and all(one["state"] in done for one in seen.hook_log)
-
-    until_s = time.monotonic() + 60
-    while not await settled() and time.monotonic() < until_s:
-        await asyncio.sleep(0.5)
-    hooks = await world.ask("receiver", "/_deliveries")
-    seen.hooks = [one for one in hooks if one["path"].endswith(f"/{client.account_id}")]
-
-
-async def _not_ready(world: World) -> list[str]:
-    found = []
-    async with httpx.AsyncClient(timeout=10) as http:
-        for service in SERVICES:
-            answer = await http.get(f"{world.line.ops_url(service)}/readyz")
-            if answer.status_code != 200:
-                found.append(f"{service}: {answer.text}")
-    return found
-
-
-def _states(outcome: Outcome) -> str:
-    counts = outcome.verdict.states
-    return " | ".join(str(counts.get(one, 0)) for one in ("delivered", "partially_delivered", "failed"))
-
-
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Lay the outcomes out as a table in Markdown."""
-    head = "| fault | row of the matrix | tasks | delivered | partly | failed | lost | double charged | wrongly delivered | duplicates | paid twice at a provider | seconds to recover | held |"
-    rows = [
-        f"| {one.row} | {one.matrix} | {one.verdict.tasks} | {_states(one)} | {one.verdict.lost} | {one.verdict.double_charged} | "
-        f"{one.verdict.wrongly_delivered} | {one.verdict.duplicates} | {one.verdict.billed_twice} | {one.recover_s} | "
-        f"{'yes' if one.held else 'NO'} |"
-        for one in outcomes
-    ]
-    return "\n".join([head, "|---" * 13 + "|", *rows])
-
-
-def to_json(outcomes: Sequence[Outcome]) -> str:
-    """Give the outcomes as JSON."""
-    return json.dumps([one.document() for one in outcomes], indent=1)
+def unplayed(row: Row, error: Exception) -> Outcome:
+    """Tell of a row that could not be played to its end: nothing is known, so nothing held."""
+    verdict = Verdict(broken=[f"not played to its end: {type(error).__name__}: {error}"])
+    return Outcome(row.name, row.matrix, verdict, refused=0, recover_s=0.0, seconds=0.0)

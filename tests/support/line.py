@@ -204,7 +204,7 @@ class RunningLine:
             async def funded() -> bool:
                 return bool((await client.balance())["available_credits_micro"] == credit_count * CREDIT)
 
-            await eventually(funded, within_s=20)
+            await eventually(funded, within_s=120)
             yield client
 
 

@@ -1,0 +1,118 @@
+"""Gathers the evidence of a row from outside, once the line has come to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from tests.chaos.evidence import (
+    TOPICS,
+    Evidence,
+    dead_letter_topics,
+    find_leaks,
+    read_journals,
+    read_logs,
+    read_topics,
+)
+from tests.chaos.world import SERVICES, World
+from tests.support.line import Client
+
+
+async def collect(world: World, client: Client, seen: Evidence, canaries: Sequence[str]) -> None:
+    for task_id in seen.promised:
+        bill = await client.http.get(f"/v1/tasks/{task_id}/bill")
+        if bill.status_code == 200:
+            seen.bills[task_id] = bill.json()
+        await _links(client, task_id, seen)
+    seen.balance = await client.balance()
+    async with world.client(credit_count=0) as other:
+        for task_id in seen.promised[:3]:
+            for path in ("", "/outputs", "/bill", "/candidates"):
+                seen.foreign_status.append((await other.http.get(f"/v1/tasks/{task_id}{path}")).status_code)
+    await _hooks(world, client, seen)
+    await _records(world, seen)
+    seen.not_running = world.not_running() + await _not_ready(world)
+    texts = await asyncio.to_thread(read_logs, world.logs)
+    texts["the topics"] = "".join(one["raw"].decode(errors="replace") for one in seen.records)
+    texts["the journals"] = "".join(text for _, text, _ in seen.journalled)
+    texts["the dead letters"] = "".join(
+        one["raw"].decode(errors="replace") + str(one["headers"]) for one in seen.dead_letters
+    )
+    texts |= await _metrics(world)
+    seen.leaks = find_leaks(canaries, texts)
+
+
+async def _records(world: World, seen: Evidence, within_s: float = 60) -> None:
+    """Read journals and topics until they agree: a mark may be on its way, and a broker may show an older end first."""
+    direct = f"mongodb://127.0.0.1:{world.stack.ports['mongo']}/?directConnection=true"
+    until_s = time.monotonic() + within_s
+    while True:
+        rows = await asyncio.to_thread(read_journals, direct)
+        seen.journalled = [one for one in rows if seen.account_id in one[1]]
+        seen.records = await read_topics(world.kafka_bootstrap, TOPICS)
+        on_bus = {str(one["body"].get("event_id")) for one in seen.records}
+        agree = all(
+            is_marked and str(json.loads(text)["event_id"]) in on_bus
+            for _, text, is_marked in seen.journalled
+        )
+        if agree or time.monotonic() > until_s:
+            break
+        await asyncio.sleep(0.5)
+    put_aside = await read_topics(world.kafka_bootstrap, await dead_letter_topics(world.kafka_bootstrap))
+    known: set[tuple[str, int, int]] = world.notes.setdefault("dead letters", set())
+    places = [(one["topic"], one["partition"], one["offset"]) for one in put_aside]
+    seen.dead_letters = [one for place, one in zip(places, put_aside, strict=True) if place not in known]
+    known.update(places)
+
+
+async def _metrics(world: World) -> dict[str, str]:
+    pages = {}
+    async with httpx.AsyncClient(timeout=30) as http:
+        for service in SERVICES:
+            answer = await http.get(f"{world.line.ops_url(service)}/metrics")
+            assert answer.status_code == 200, f"{service} shows no metrics"
+            pages[f"the metrics of {service}"] = answer.text
+    return pages
+
+
+async def _links(client: Client, task_id: str, seen: Evidence) -> None:
+    answer = await client.http.get(f"/v1/tasks/{task_id}/outputs")
+    if answer.status_code != 200:
+        return
+    async with httpx.AsyncClient(timeout=60) as http:
+        for output in answer.json()["outputs"]:
+            got = await http.get(output["url"])
+            digest = hashlib.sha256(got.content).hexdigest()
+            seen.links.append((task_id, output["candidate_id"], got.status_code, digest))
+
+
+async def _hooks(world: World, client: Client, seen: Evidence) -> None:
+    async def settled() -> bool:
+        seen.hook_log = [
+            one
+            for task_id in seen.promised
+            for one in (await client.get("/v1/webhook-deliveries", task_id=task_id))["deliveries"]
+        ]
+        done = {"delivered", "exhausted"}
+        return len(seen.hook_log) >= len(seen.promised) and all(one["state"] in done for one in seen.hook_log)
+
+    until_s = time.monotonic() + 180
+    while not await settled() and time.monotonic() < until_s:
+        await asyncio.sleep(0.5)
+    hooks = await world.ask("receiver", "/_deliveries")
+    seen.hooks = [one for one in hooks if one["path"].endswith(f"/{client.account_id}")]
+
+
+async def _not_ready(world: World) -> list[str]:
+    found = []
+    async with httpx.AsyncClient(timeout=30) as http:
+        for service in SERVICES:
+            answer = await http.get(f"{world.line.ops_url(service)}/readyz")
+            if answer.status_code != 200:
+                found.append(f"{service}: {answer.text}")
+    return found
