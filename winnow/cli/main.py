@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from winnow.cli import audit, calibrate, dlq, keys, profiles, score, tasks, topics, up
+from winnow.cli import audit, calibrate, dlq, keys, profiles, rebuild, score, tasks, topics, up
 
 app = typer.Typer(
     name="winnow",
@@ -25,6 +25,7 @@ def quiet() -> None:
 app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("demo")(up.demo)
+app.command("rebuild")(rebuild.rebuild)
 app.command("submit")(tasks.submit)
 app.command("watch")(tasks.watch)
 app.command("score")(score.score)

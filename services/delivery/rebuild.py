@@ -1,0 +1,43 @@
+"""Makes delivery's stores again from its journal: the deliveries of tasks, and the index that finds them.
+
+Webhook endpoints are orders of clients and lie in no journal: they are left as they are. The index notes when it was
+written, which nothing records; a rebuilt one notes the end of the task.
+"""
+
+from __future__ import annotations
+
+from services.delivery.app.machine import DeliveryMachine
+from services.delivery.domain.decide import Policy
+from services.delivery.domain.task import TaskDelivery
+from services.delivery.settings import DeliverySettings
+from services.delivery.store import IndexStore
+from winnow.audit.rebuild import STATES, run, workshop
+
+INDEX = ("outputs", "webhooks")
+
+
+async def rebuild(settings: DeliverySettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
+    """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
+    async with workshop("delivery", settings, (*STATES, *INDEX), force=force) as shop:
+        policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
+        deliveries = await shop.states(DeliveryMachine(policy))
+        index = IndexStore(shop.database)
+        await index.prepare()
+        for one in deliveries:
+            await _note(index, one)
+    return {"deliveries": len(deliveries)}
+
+
+async def _note(index: IndexStore, state: TaskDelivery) -> None:
+    if state.end is None:
+        return
+    if state.outputs:
+        keys = [key for one in state.outputs for key in (one.stored.key, one.thumbnail.key)]
+        await index.note_outputs(state.task_id, state.account_id, keys, state.end.at)
+    if state.webhooks:
+        ids = [one.delivery_id for one in state.webhooks]
+        await index.note_webhooks(state.task_id, state.account_id, ids, state.end.at)
+
+
+if __name__ == "__main__":
+    run("delivery", DeliverySettings.load, rebuild)

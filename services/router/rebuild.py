@@ -1,0 +1,18 @@
+"""Makes the router's stores again from its journal: the runs of tasks."""
+
+from __future__ import annotations
+
+from services.router.settings import RouterSettings
+from services.router.store import RunMachine
+from winnow.audit.rebuild import STATES, run, workshop
+
+
+async def rebuild(settings: RouterSettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
+    """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
+    async with workshop("router", settings, STATES, force=force) as shop:
+        runs = await shop.states(RunMachine())
+    return {"runs": len(runs)}
+
+
+if __name__ == "__main__":
+    run("router", RouterSettings.load, rebuild)

@@ -1,0 +1,64 @@
+"""`winnow rebuild`: makes the stores of a service again from its record."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from winnow.cli.options import DATA_DIR, DataDir
+from winnow.cli.trouble import Trouble, as_sentence, command, out
+from winnow.local.line import Line
+from winnow.local.process import ServerDidNotStart
+from winnow.local.stack import DataDirectoryInUse, EmbeddedStack, NoDiskSpace
+
+
+class Rebuilt(StrEnum):
+    """The services that keep something; the scorer does not."""
+
+    ingest = "ingest"
+    router = "router"
+    ledger = "ledger"
+    delivery = "delivery"
+
+
+@command
+def rebuild(
+    service: Annotated[Rebuilt, typer.Argument(help="Whose stores are made again.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Make the stores of a service again: folded states, views and indexes, from its journal and the topics.
+
+    The service is set up by its own environment (WINNOW_<SERVICE>_…); without one, the embedded line of the data
+    directory is meant, which must be down: its servers are started for the rebuilding. Nothing is changed while the
+    service runs, or where there is something already, unless --force is given.
+    """
+    if f"WINNOW_{service.name.upper()}_MONGO_URI" in os.environ:
+        _run(service, os.environ, force=force)
+        return
+    if not (data_dir / "stack.json").exists():
+        raise Trouble(
+            f"There is no line in {data_dir}, and WINNOW_{service.name.upper()}_MONGO_URI is not set."
+        )
+    try:
+        with EmbeddedStack(data_dir) as stack:
+            _run(service, os.environ | dict(Line(stack).service(service.value).env), force=force)
+    except (NoDiskSpace, DataDirectoryInUse, ServerDidNotStart) as error:
+        raise Trouble(as_sentence(str(error))) from error
+
+
+def _run(service: Rebuilt, env: Mapping[str, str], *, force: bool) -> None:
+    """Run the service's own code in a process of its own: the command line knows no service."""
+    argv = [sys.executable, "-m", f"services.{service.value}.rebuild", *(["--force"] if force else [])]
+    done = subprocess.run(argv, env=dict(env), capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["the rebuilding ended without a word"]
+        raise Trouble(as_sentence(lines[-1].removeprefix(f"winnow rebuild {service.value}: ")))
+    out.print(f"{service.value} is rebuilt: {done.stdout.strip()}.", markup=False, soft_wrap=True)
