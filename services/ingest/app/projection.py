@@ -69,7 +69,7 @@ class Projection:
             views |= await self._store.load(missing)
         changed: dict[str, TaskView] = {}
         details: dict[str, dict[str, Any]] = {}
-        owners: dict[str, str] = {}
+        views_then: dict[str, TaskView] = {}
         events: list[PublicEvent] = []
         for offset, recorded in records:
             task_id = recorded.message.task_id
@@ -82,11 +82,12 @@ class Projection:
                 views[task_id] = changed[task_id] = folded.view
             for candidate_id, patch in folded.patches.items():
                 details.setdefault(candidate_id, {}).update(patch)
-                owners[candidate_id] = task_id
+                # As of its own record, so that what is kept does not depend on how records came in batches.
+                views_then[candidate_id] = folded.view
             if folded.event is not None:
                 events.append(folded.event)
         patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]] = {
-            one: (changed[owners[one]], patch) for one, patch in details.items()
+            one: (views_then[one], patch) for one, patch in details.items()
         }
         newer = await self._store.save(Projected(changed, patches, events)) if changed else set()
         for task_id, view in views.items():

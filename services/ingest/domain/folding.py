@@ -66,7 +66,7 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """What a batch changes: views by task, fields by candidate with the view of its task, public events."""
+    """What a batch changes: views by task, fields by candidate with the view of its task then, public events."""
 
     views: Mapping[str, TaskView]
     patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]]
