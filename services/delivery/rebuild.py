@@ -20,12 +20,14 @@ async def rebuild(settings: DeliverySettings, force: bool) -> dict[str, int]:  #
     """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
     async with workshop("delivery", settings, (*STATES, *INDEX), force=force) as shop:
         policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
-        deliveries = await shop.states(DeliveryMachine(policy))
         index = IndexStore(shop.database)
         await index.prepare()
-        for one in deliveries:
-            await _note(index, one)
-    return {"deliveries": len(deliveries)}
+        count = 0
+        async for states in shop.folded(DeliveryMachine(policy)):
+            count += len(states)
+            for one in states:
+                await _note(index, one)
+    return {"deliveries": count}
 
 
 async def _note(index: IndexStore, state: TaskDelivery) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 
 from services.ingest.app.projection import Projection
 from services.ingest.app.watch import Watch
+from services.ingest.bus import READS
 from services.ingest.settings import IngestSettings
 from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
-from winnow.audit.rebuild import STATES, run, workshop
-from winnow.cli.records import Kept, Reading, reading
+from winnow.audit.rebuild import STATES, check_whole, run, workshop
+from winnow.audit.records import Kept, Reading, reading
 from winnow.contracts.envelope import Recorded
+from winnow.contracts.events import EntryRecorded
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 
 VIEWS = ("tasks", "candidates", "task_events", "entries")
@@ -28,15 +30,19 @@ _RECORDS_AT_ONCE = 500
 async def rebuild(settings: IngestSettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
     """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
     async with workshop("ingest", settings, (*STATES, *_REQUESTS, *VIEWS), force=force) as shop:
-        stages = await shop.states(StageMachine())
-        requests = await shop.states(RequestMachine(), prefix=REQUEST_COLLECTIONS, everywhere=True)
+        stages = [len(states) async for states in shop.folded(StageMachine())]
+        requests = [
+            len(states)
+            async for states in shop.folded(RequestMachine(), prefix=REQUEST_COLLECTIONS, everywhere=True)
+        ]
         await MongoViews(shop.database).prepare()
         projection = Projection(MongoViewWriter(shop.database), Watch())
         async with reading(settings.kafka_bootstrap) as consumer:
             topics = Reading(consumer, [TASKS.name, ACCOUNTS.name])
             await topics.begin()
+            check_whole(topics.next_offsets)
             records = await _project(topics, projection)
-    return {"stages": len(stages), "requests": len(requests), "records in the read model": records}
+    return {"stages": sum(stages), "requests": sum(requests), "records in the read model": records}
 
 
 async def _project(topics: Reading, projection: Projection) -> int:
@@ -65,11 +71,12 @@ async def _fold(projection: Projection, kept: Sequence[Kept]) -> int:
 
 
 def _recorded(kept: Kept) -> Recorded[Any] | None:
-    model = MESSAGES.get(kept.header("type"))
-    if model is None:
+    """Read an event that the read model keeps; None for any other."""
+    name = kept.header("type")
+    if name not in READS or issubclass(MESSAGES[name], EntryRecorded) != (kept.topic == ACCOUNTS.name):
         return None
     try:
-        recorded: Recorded[Any] = Recorded.from_document(json.loads(kept.body), model)
+        recorded: Recorded[Any] = Recorded.from_document(json.loads(kept.body), MESSAGES[name])
     except ValueError:
         return None
     return recorded

@@ -10,8 +10,8 @@ from winnow.audit.rebuild import STATES, run, workshop
 async def rebuild(settings: RouterSettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
     """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
     async with workshop("router", settings, STATES, force=force) as shop:
-        runs = await shop.states(RunMachine())
-    return {"runs": len(runs)}
+        runs = [len(states) async for states in shop.folded(RunMachine())]
+    return {"runs": sum(runs)}
 
 
 if __name__ == "__main__":

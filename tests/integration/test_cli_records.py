@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from winnow.cli.records import Kept, Reading, reading, write
-from winnow.cli.trouble import Trouble
+from winnow.audit.records import Kept, Reading, reading, write
+from winnow.contracts.errors import NotFound
 from winnow.local.stack import Addresses
 
 PARTITIONS = 3
@@ -38,5 +38,5 @@ async def test_every_partition_is_found_and_read_to_its_end(servers: Addresses) 
 
 async def test_a_topic_that_is_absent_is_said(servers: Addresses) -> None:
     async with reading(servers.kafka_bootstrap) as consumer:
-        with pytest.raises(Trouble, match="There is no topic records-absent"):
+        with pytest.raises(NotFound, match="There is no topic records-absent"):
             await Reading(consumer, ["records-absent"]).begin()

@@ -1,60 +1,59 @@
-"""Makes the stores of a service again from its journal: only while nobody holds its shards, and never over data unasked."""
+"""Makes the stores of a service again from its journal: beside the live ones first, in their place when all is sound."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
-from winnow.audit.lanes import journal_lane
+from winnow.audit.aside import Aside
+from winnow.audit.chains import Head
+from winnow.audit.lanes import journal_lane, topic_lane
 from winnow.audit.replay import BrokenChain, ShardFold
-from winnow.contracts.errors import Unavailable, WinnowError
-from winnow.contracts.topics import group_of
+from winnow.contracts.errors import WinnowError
+from winnow.runtime.clock import SystemClock, random_bytes
 from winnow.runtime.journal import MongoJournalStore
 from winnow.runtime.journal.model import Machine, S
 from winnow.runtime.journal.reading import JournalReader
-from winnow.runtime.mongo import Mongo
+from winnow.runtime.leases import Purpose, StoreLease
+from winnow.runtime.mongo import Mongo, answering
 from winnow.runtime.settings import ServiceSettings, SettingsError
 
 STATES: Final = ("state", "folds")
 """The collections that a journal's states are kept in."""
 _STATES_AT_ONCE: Final = 500
+_HOLDER_BYTES: Final = 6
 
 
 class RebuildRefused(Exception):  # noqa: N818 (what became of it)
     """Nothing was changed; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
 class Workshop:
-    """A service's database while it is rebuilt."""
+    """Where a service's stores are made again."""
 
-    settings: ServiceSettings
-    mongo: Mongo
-    name: str
+    def __init__(self, settings: ServiceSettings, name: str, database: Aside) -> None:
+        """Read the journals of the live database ``name``, write to ``database``."""
+        self.settings = settings
+        self.database: Any = database
+        """For the stores: what is made again lies aside, the rest is live."""
+        self._name = name
+        self._heads: dict[tuple[str, str], Head] = {}
 
-    @property
-    def database(self) -> Any:
-        """Give the database."""
-        return self.mongo.database
-
-    def reader(self, prefix: str = "") -> JournalReader:
+    def journal(self, prefix: str = "") -> JournalReader:
         """Read one of the service's journals."""
-        return JournalReader(self.settings.mongo_uri.get_secret_value(), self.name, prefix)
+        return JournalReader(self.settings.mongo_uri.get_secret_value(), self._name, prefix)
 
-    async def states(self, machine: Machine[S], *, prefix: str = "", everywhere: bool = False) -> list[Any]:
-        """Fold a journal into its states and keep them; gives all of them. Raises BrokenChain."""
+    async def folded(
+        self, machine: Machine[S], *, prefix: str = "", everywhere: bool = False
+    ) -> AsyncIterator[list[S]]:
+        """Fold a journal into its states and keep them; gives those of a shard at a time. Raises BrokenChain."""
         store = MongoJournalStore(self.database, causes_unique_everywhere=everywhere, prefix=prefix)
         await store.prepare()
-        found: list[Any] = []
-        async with self.reader(prefix) as journal:
+        async with self.journal(prefix) as journal:
             for shard in await journal.shards():
                 fold = ShardFold(machine, journal_lane(machine.producer, shard))
                 async for document in journal.documents(shard):
@@ -63,44 +62,85 @@ class Workshop:
                 for start in range(0, len(kept), _STATES_AT_ONCE):
                     await store.save(shard, kept[start : start + _STATES_AT_ONCE], 0)
                 await store.save(shard, [], fold.chain.last)
-                found += fold.states()
-        return found
+                self._heads[prefix, shard] = fold.chain.head
+                yield fold.states()
+
+    async def check(self, live: Any) -> None:
+        """Raise RebuildRefused when what was folded is not all there was: ``live`` is the database as it stands.
+
+        A chain does not show that its last blocks are gone; how far the live states were folded does.
+        """
+        if not self._heads:
+            raise RebuildRefused("its journal is empty, so there is nothing to make the stores from")
+        for prefix in {prefix for prefix, _ in self._heads}:
+            async with self.journal(prefix) as journal:
+                for shard in await journal.shards():
+                    async for _ in journal.documents(shard, self._last(prefix, shard)):
+                        raise RebuildRefused(f"somebody wrote to {prefix}journal meanwhile")
+            async for row in live[f"{prefix}folds"].find():
+                last, folded_to = self._last(prefix, row["_id"]), row.get("block_no", 0)
+                if folded_to > last:
+                    msg = f"{prefix}journal ends at block {last} of shard {row['_id']}, and the live states were"
+                    raise RebuildRefused(f"{msg} folded to block {folded_to}: blocks of the journal are lost")
+
+    def _last(self, prefix: str, shard: str) -> int:
+        head = self._heads.get((prefix, shard))
+        return head.last if head else 0
 
 
 @asynccontextmanager
 async def workshop(
     service: str, settings: ServiceSettings, collections: Sequence[str], *, force: bool
 ) -> AsyncIterator[Workshop]:
-    """Open a service's database with these collections empty.
+    """Hold a service's stores, and put what was made of these collections in their place at the end.
 
-    Raises RebuildRefused while the service runs, or when there is something in them and ``force`` is not given.
+    Raises RebuildRefused when there is something in them and ``force`` is not given, and Unavailable while the
+    service runs. Whatever is raised, the live collections are as they were.
     """
-    await _check_not_held(service, settings.kafka_bootstrap)
     name = settings.mongo_database or f"winnow_{service}"
     mongo = Mongo(settings.mongo_uri.get_secret_value(), name)
+    holder = f"rebuild-{random_bytes(_HOLDER_BYTES).hex()}"
+    lease = StoreLease(mongo.database, SystemClock(), holder, Purpose.rebuilding)
+    aside = Aside(mongo.database, collections)
     try:
-        full = await mongo.not_empty(collections)
-        if full and not force:
-            raise RebuildRefused(f"{name} is not empty ({', '.join(full)}); --force replaces what is there")
-        await mongo.clear(collections)
-        yield Workshop(settings, mongo, name)
+        with answering():
+            async with _held(lease):
+                full = await aside.full()
+                if full and not force:
+                    msg = f"{name} is not empty ({', '.join(full)}); --force replaces what is there"
+                    raise RebuildRefused(msg)
+                try:
+                    await aside.begin()
+                    shop = Workshop(settings, name, aside)
+                    yield shop
+                    await shop.check(mongo.database)
+                    await lease.renew()
+                    await aside.replace()
+                finally:
+                    await aside.drop()
     finally:
         mongo.close()
 
 
-async def _check_not_held(service: str, bootstrap: str) -> None:
-    """Ask the broker who reads for the service: whoever does holds its shards."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="winnow-rebuild")
+@asynccontextmanager
+async def _held(lease: StoreLease) -> AsyncIterator[None]:
+    """Hold the stores for the block; whether they still are is for the block to ask."""
+    await lease.take()
+    renewing = asyncio.create_task(lease.run(), name="lease")
     try:
-        await admin.start()
-        answers = await admin.describe_consumer_groups([group_of(service)])
-    except KafkaError as error:
-        raise Unavailable("Kafka does not answer, so nobody knows whether the service runs") from error
+        yield
     finally:
-        await admin.close()
-    members = [member for answer in answers for group in answer.groups for member in group[5]]
-    if members:
-        raise RebuildRefused(f"{service} runs: {len(members)} processes hold its shards; stop them first")
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await lease.release()
+
+
+def check_whole(firsts: Mapping[tuple[str, int], int]) -> None:
+    """Raise RebuildRefused when a topic does not begin with its first record: what was deleted cannot be folded."""
+    for (topic, partition), offset in firsts.items():
+        if offset > 0:
+            msg = f"{topic_lane(topic, partition)}: the broker has deleted the records before offset {offset}"
+            raise RebuildRefused(msg)
 
 
 def run(

@@ -7,9 +7,9 @@ from typing import Final
 
 from winnow.audit.archiving import ArchiveWriter, stored_block
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, topic_lane
+from winnow.audit.records import Reading, reading
 from winnow.audit.shelves import Shelf
 from winnow.cli.audit_sources import document_of
-from winnow.cli.records import Reading, reading
 from winnow.runtime.clock import SystemClock
 from winnow.runtime.journal.reading import JournalReader
 

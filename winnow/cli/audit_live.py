@@ -17,9 +17,9 @@ from rich.table import Table
 
 from winnow.audit.finding import Finding
 from winnow.audit.fold import AccountFold, RecordFold, TaskFold
+from winnow.audit.records import Kept, Reading, reading
 from winnow.cli.answers import Task
 from winnow.cli.client import Api
-from winnow.cli.records import Kept, Reading, reading
 from winnow.cli.trouble import Trouble, out
 from winnow.contracts.envelope import Recorded
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
+from winnow.audit.records import Kept, Reading, read_one, reading, write
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir, Json
 from winnow.cli.place import Place, address
-from winnow.cli.records import Kept, Reading, read_one, reading, write
 from winnow.cli.trouble import Trouble, command, out
 from winnow.contracts.topics import TOPICS, dead_letter_topics
 

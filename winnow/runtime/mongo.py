@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
@@ -41,21 +42,15 @@ class Mongo:
             detail = f"this deployment was created with {record['count']} shards, the setting says {shards}"
             raise Unavailable(detail)
 
-    async def not_empty(self, collections: Sequence[str]) -> list[str]:
-        """Name those of the collections that hold something; raises Unavailable."""
-        try:
-            return [one for one in collections if await self.database[one].find_one({}, {"_id": 1})]
-        except PyMongoError as error:
-            raise Unavailable("the database does not answer") from error
-
-    async def clear(self, collections: Sequence[str]) -> None:
-        """Delete every document of these collections, for one who makes them again; raises Unavailable."""
-        try:
-            for one in collections:
-                await self.database[one].delete_many({})
-        except PyMongoError as error:
-            raise Unavailable("the database does not answer") from error
-
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the driver's errors into Unavailable."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise Unavailable("the database does not answer") from error

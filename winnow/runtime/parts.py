@@ -11,8 +11,10 @@ from pymongo.errors import PyMongoError
 
 from winnow.contracts.errors import Unavailable, WinnowError
 from winnow.runtime.bus import Bus
+from winnow.runtime.clock import random_bytes
 from winnow.runtime.journal import Journal, Listener, Machine, MongoJournalStore
 from winnow.runtime.journal.model import S
+from winnow.runtime.leases import Purpose, StoreLease
 from winnow.runtime.log import get_logger
 from winnow.runtime.mongo import Mongo
 from winnow.runtime.objects import Objects
@@ -22,6 +24,7 @@ from winnow.runtime.topics import check_topics
 
 _log = get_logger(__name__)
 _START_WITHIN_S = 60.0
+_RELEASE_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,10 @@ class Parts:
 
 
 def connect(service: Service, settings: ServiceSettings) -> Parts:
-    """Make the connections and tie them to the service: waited for at start, probed, closed at the end."""
+    """Make the connections and tie them to the service: waited for at start, probed, closed at the end.
+
+    The service's stores are held for its life, so that nobody makes them again below its feet.
+    """
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database or f"winnow_{service.name}")
     objects = Objects(
         settings.s3_endpoint,
@@ -51,11 +57,24 @@ def connect(service: Service, settings: ServiceSettings) -> Parts:
     async def objects_ready() -> None:
         await _wait_for("object store", lambda: objects.ping(settings.private_bucket))
 
+    holder = f"{settings.instance}-{random_bytes(6).hex()}"
+    lease = StoreLease(mongo.database, service.clock, holder, Purpose.serving)
+
+    async def stores_held() -> None:
+        await _wait_for("the stores", lease.take)
+
     async def close() -> None:
-        mongo.close()
-        await objects.close()
+        try:
+            # Not given back in time, it runs out by itself.
+            async with asyncio.timeout(_RELEASE_WITHIN_S):
+                await lease.release()
+        finally:
+            mongo.close()
+            await objects.close()
 
     service.add_start(mongo_ready)
+    service.add_start(stores_held)
+    service.add_task("stores", lease.run)
     service.add_start(objects_ready)
     service.add_check("mongodb", mongo.ping)
     service.add_check("objects", lambda: objects.ping(settings.private_bucket))
@@ -113,10 +132,11 @@ async def _wait_for(name: str, ping: Any) -> None:
         try:
             await ping()
         except (PyMongoError, WinnowError) as error:
+            why = error.detail if isinstance(error, WinnowError) else "it does not answer"
             if asyncio.get_running_loop().time() > deadline:
-                detail = f"{name} does not answer"
+                detail = f"{name} cannot be used: {why}"
                 raise Unavailable(detail) from error
-            _log.warning("service.start.waiting", part=name)
+            _log.warning("service.start.waiting", part=name, why=why)
             await asyncio.sleep(0.5)
         else:
             return

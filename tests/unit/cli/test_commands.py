@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from winnow.audit.records import Kept
 from winnow.cli.dlq import original_of, summary
 from winnow.cli.main import app
 from winnow.cli.place import PLACE_FILE, Place
-from winnow.cli.records import Kept
 from winnow.cli.trouble import Trouble
 
 COMMANDS = [

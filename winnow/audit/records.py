@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from winnow.cli.trouble import Trouble
+from winnow.contracts.errors import NotFound, Unavailable
 
 _POLL_MS: Final = 500
 _QUIET_POLLS_MAX: Final = 60
@@ -36,7 +36,7 @@ class Kept:
 
 @asynccontextmanager
 async def reading(bootstrap: str) -> AsyncIterator[Any]:
-    """Connect a consumer without a group; raises Trouble when Kafka does not answer."""
+    """Connect a consumer without a group; raises Unavailable when Kafka does not answer."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id="winnow-cli",
@@ -49,7 +49,7 @@ async def reading(bootstrap: str) -> AsyncIterator[Any]:
         await consumer.start()
     except KafkaError as error:
         await consumer.stop()
-        raise Trouble(f"Kafka at {bootstrap} does not answer. Is the line up (`winnow up`)?") from error
+        raise Unavailable(f"Kafka at {bootstrap} does not answer. Is the line up (`winnow up`)?") from error
     try:
         yield consumer
     finally:
@@ -66,11 +66,11 @@ class Reading:
         self.next_offsets: dict[tuple[str, int], int] = {}
 
     async def begin(self) -> None:
-        """Find the partitions and their first records; raises Trouble when none of the topics exists."""
+        """Find the partitions and their first records; raises NotFound when none of the topics exists."""
         present = await self._consumer.topics()
         firsts = [TopicPartition(topic, 0) for topic in self._topics if topic in present]
         if not firsts:
-            raise Trouble(f"There is no topic {' or '.join(self._topics)}; run `winnow topics apply`.")
+            raise NotFound(f"There is no topic {' or '.join(self._topics)}; run `winnow topics apply`.")
         # The partitions of a topic are known once the consumer reads one of them; a question brings the answer.
         self._consumer.assign(firsts)
         await self._consumer.beginning_offsets(firsts)
@@ -86,7 +86,7 @@ class Reading:
         """Give every record up to the ends, each partition in order.
 
         An end is the high watermark of the first answer: some brokers answer a question for the latest offset
-        with the start of the last batch. Raises Trouble when a partition stops answering.
+        with the start of the last batch. Raises Unavailable when a partition stops answering.
         """
         open_lanes = [TopicPartition(*place) for place in self.next_offsets]
         # Assigned anew, so that no high watermark of an earlier reading is taken for the end.
@@ -100,7 +100,7 @@ class Reading:
             quiet = 0 if batches else quiet + 1
             if quiet > _QUIET_POLLS_MAX:
                 names = ", ".join(f"{lane.topic}/{lane.partition}" for lane in open_lanes)
-                raise Trouble(f"Kafka gives no more records, though there should be some: {names}.")
+                raise Unavailable(f"Kafka gives no more records, though there should be some: {names}.")
             for lane in open_lanes:
                 if (end := self._consumer.highwater(lane)) is not None:
                     ends.setdefault(lane, end)
@@ -119,22 +119,22 @@ class Reading:
 
 
 async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> Kept:
-    """Give one record; raises Trouble when there is none at that place."""
+    """Give one record; raises NotFound when there is none at that place."""
     async with reading(bootstrap) as consumer:
         those = Reading(consumer, [topic])
         await those.begin()
         start = those.next_offsets.get((topic, partition))
         if start is None:
-            raise Trouble(f"There is no partition {partition} of topic {topic}.")
+            raise NotFound(f"There is no partition {partition} of topic {topic}.")
         those.next_offsets = {(topic, partition): max(start, offset)}
         async for record in those.read_on():
             if record.offset == offset:
                 return record
-    raise Trouble(f"{topic}/{partition} holds no record at offset {offset}.")
+    raise NotFound(f"{topic}/{partition} holds no record at offset {offset}.")
 
 
 async def write(bootstrap: str, records: Sequence[Kept]) -> None:
-    """Publish records as given, to the partitions they name; raises Trouble when one is not confirmed."""
+    """Publish records as given, to the partitions they name; raises Unavailable when one is not confirmed."""
     # The idempotent producer is refused by some brokers; a record that is written twice is decided once.
     producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, client_id="winnow-cli", acks="all")
     try:
@@ -148,7 +148,7 @@ async def write(bootstrap: str, records: Sequence[Kept]) -> None:
                 headers=list(record.headers),
             )
     except KafkaError as error:
-        raise Trouble(f"Kafka did not confirm the record ({type(error).__name__}).") from error
+        raise Unavailable(f"Kafka did not confirm the record ({type(error).__name__}).") from error
     finally:
         await producer.stop()
 
