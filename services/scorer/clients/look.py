@@ -15,6 +15,7 @@ from services.scorer.clients import classic
 from services.scorer.clients.cutout import Cutout, cutout
 from services.scorer.clients.decode import Picture
 from services.scorer.clients.faces import FaceBox, FaceMesh, Floats, count_faces
+from services.scorer.clients.grain import Grain, grain
 from services.scorer.clients.identity import embed, face_chip
 from services.scorer.clients.isolation import Isolation, isolation
 from services.scorer.clients.model_set import (
@@ -60,14 +61,25 @@ class Look:
     wording: Wording = NO_WORDING
 
     @cached_property
-    def noise(self) -> float:
-        """Give the noise's standard deviation, in grey levels."""
-        return classic.noise(self.picture.grey)
+    def half(self) -> NDArray[np.uint8]:
+        """Give a grey copy at half the size."""
+        return classic.halved(self.picture.grey)
+
+    @cached_property
+    def quarter(self) -> NDArray[np.uint8]:
+        """Give a grey copy at a quarter of the size."""
+        return classic.halved(self.half)
+
+    @cached_property
+    def grain(self) -> Grain:
+        """Give the noise, fine and in blotches."""
+        return grain(self.picture.grey, self.half, self.quarter)
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
         """Give a grey copy whose short side has less than 256 pixels."""
-        return classic.small_copy(self.picture.grey)
+        grey = self.picture.grey
+        return classic.small_copy(self.quarter if min(grey.shape) >= 2 * classic.SMALL_SIDE else grey)
 
     @cached_property
     def faces(self) -> list[FaceBox]:
@@ -121,7 +133,7 @@ class Look:
     @cached_property
     def face_sharpness(self) -> classic.Sharpness | None:
         """Give the sharpness of the face at its own size."""
-        return None if self.face_region is None else classic.sharpness(self.face_region, self.noise)
+        return None if self.face_region is None else classic.sharpness(self.face_region, self.grain.flat)
 
     @cached_property
     def matte(self) -> Floats:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from services.scorer.clients import classic
+from services.scorer.clients.exposure import Exposure, exposure, white_ground_share
+from services.scorer.clients.grain import Grain, grain
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import FACE_LANDMARKER, Models
 from services.scorer.clients.models import (
@@ -56,6 +58,15 @@ def score(content: bytes, profile_name: str = "headshot") -> CandidateScore:
 
 def failed(found: CandidateScore) -> set[str]:
     return {verdict.name for verdict in found.dimensions if verdict.required and not verdict.passed}
+
+
+def grey_of(picture: BGR) -> classic.Grey:
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+
+
+def grain_of(grey: classic.Grey) -> Grain:
+    half = classic.halved(grey)
+    return grain(grey, half, classic.halved(half))
 
 
 def status(found: CandidateScore, name: str) -> MeasureStatus:
@@ -167,7 +178,7 @@ def test_sharpness_separates_degraded_from_clean_photographs(
 ) -> None:
     def read(picture: BGR) -> float:
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-        return classic.sharpness(grey, classic.noise(grey)).ratio
+        return classic.sharpness(grey, grain_of(grey).flat).ratio
 
     photographs = [photograph(name) for name in (*GENERAL, "astronaut.png", "rocket.jpg")]
     assert auc([read(one) for one in photographs], [read(degrade(one)) for one in photographs]) >= at_least
@@ -184,10 +195,60 @@ def test_blockiness_rises_with_compression_and_survives_cropping() -> None:
     assert classic.blockiness(np.full((64, 64), 128, np.uint8)) == 1.0
 
 
+@pytest.mark.parametrize("name", [*GENERAL, "brick.png", "grass.png", "gravel.png"])
+def test_blockiness_tells_quality_30_from_75_whatever_is_shown(name: str) -> None:
+    low, middle = (
+        classic.blockiness(
+            cv2.imdecode(np.frombuffer(jpeg(photograph(name), q), np.uint8), cv2.IMREAD_GRAYSCALE)
+        )
+        for q in (30, 75)
+    )
+    assert middle < 1.4
+    assert low > 1.6
+
+
 def test_noise_estimate_grows_with_the_noise() -> None:
-    readings = [classic.noise(cv2.cvtColor(noisy(PORTRAIT, s), cv2.COLOR_BGR2GRAY)) for s in (0, 5, 10, 20)]
-    assert readings == sorted(readings)
-    assert readings[2] / readings[1] == pytest.approx(2, rel=0.3)
+    readings = [grain_of(grey_of(noisy(PORTRAIT, s))) for s in (0, 5, 10, 20)]
+    for kind in ("fine", "coarse", "sigma"):
+        values = [getattr(one, kind) for one in readings]
+        assert values == sorted(values)
+        assert values[2] / values[1] == pytest.approx(2, rel=0.3)
+
+
+@pytest.mark.parametrize("name", ["grass.png", "gravel.png", "brick.png"])
+def test_texture_without_a_flat_part_is_told_from_noise(name: str) -> None:
+    clean, bad = grey_of(photograph(name)), grey_of(noisy(photograph(name), 10))
+    assert grain_of(clean).sigma < 3.2
+    assert grain_of(bad).sigma > 4.1
+
+
+def test_noise_that_went_through_jpeg_is_seen_in_blotches() -> None:
+    noise = grain_of(
+        cv2.imdecode(np.frombuffer(jpeg(noisy(PORTRAIT, 10), 75), np.uint8), cv2.IMREAD_GRAYSCALE)
+    )
+    assert noise.fine < 0.5
+    assert noise.sigma > 4.1
+    assert (
+        grain_of(cv2.imdecode(np.frombuffer(jpeg(PORTRAIT, 75), np.uint8), cv2.IMREAD_GRAYSCALE)).sigma < 1.5
+    )
+
+
+def on_white(picture: BGR, share: float) -> BGR:
+    """Lay a picture on a white ground with ``share`` of the frame white."""
+    edge = round(picture.shape[0] * ((1 / (1 - share)) ** 0.5 - 1) / 2)
+    return cv2.copyMakeBorder(picture, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_white_ground_is_no_overexposure_and_what_stands_on_it_may_be(share: float) -> None:
+    def seen(picture: BGR) -> Exposure:
+        grey = grey_of(on_white(picture, share))
+        return exposure(grey, bright_share_max=0.4, dark_share_max=0.75, small=classic.small_copy(grey))
+
+    assert seen(PORTRAIT).overrun < 0.5
+    assert seen(exposed(photograph("gravel.png"), 3)).overrun > 1
+    assert white_ground_share(grey_of(on_white(PORTRAIT, share))) == pytest.approx(share, abs=0.02)
+    assert white_ground_share(grey_of(exposed(PORTRAIT, 3))) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 
 from services.scorer.clients import classic, tones
 from services.scorer.clients.dimensions.dimension import Dimension, table
+from services.scorer.clients.exposure import Exposure, exposure
 from services.scorer.clients.look import Look, Region
 from services.scorer.domain.measures import (
     BANDING,
@@ -33,7 +34,7 @@ from winnow.contracts.values import MeasureStatus
 _FACE_BRIGHT_SHARE_MAX: Final = 0.20
 _FACE_DARK_SHARE_MAX: Final = 0.30
 _SUBJECT_BRIGHT_SHARE_MAX: Final = 0.25
-_FRAME_BRIGHT_SHARE_MAX: Final = 0.60
+_FRAME_BRIGHT_SHARE_MAX: Final = 0.40
 _FRAME_DARK_SHARE_MAX: Final = 0.75
 
 
@@ -70,11 +71,11 @@ def _resolution(look: Look) -> Measurement:
 
 def _sharpness(look: Look) -> Measurement:
     face = look.face_sharpness
-    found = face or classic.sharpness(look.picture.grey, look.noise)
+    found = face or classic.sharpness(look.picture.grey, look.grain.flat)
     evidence: Evidence = {
         "region": "face" if face else "frame",
         "method": found.method,
-        "noise_taken_off": round(look.noise, 3),
+        "noise_taken_off": round(look.grain.flat, 3),
     }
     return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
 
@@ -84,7 +85,8 @@ def _blockiness(look: Look) -> Measurement:
 
 
 def _noise(look: Look) -> Measurement:
-    return Measurement(NOISE, MeasureStatus.ok, round(look.noise, 3))
+    evidence: Evidence = {"fine": round(look.grain.fine, 3), "coarse": round(look.grain.coarse, 3)}
+    return Measurement(NOISE, MeasureStatus.ok, round(look.grain.sigma, 3), evidence)
 
 
 def _exposure(look: Look) -> Measurement:
@@ -99,9 +101,9 @@ def _exposure(look: Look) -> Measurement:
     return Measurement(EXPOSURE, MeasureStatus.ok, round(found.overrun, 4), evidence)
 
 
-def _exposed_region(look: Look) -> tuple[str, classic.Exposure]:
+def _exposed_region(look: Look) -> tuple[str, Exposure]:
     if look.face_region is not None:
-        found = classic.exposure(
+        found = exposure(
             look.face_region, bright_share_max=_FACE_BRIGHT_SHARE_MAX, dark_share_max=_FACE_DARK_SHARE_MAX
         )
         return "face", found
@@ -110,7 +112,7 @@ def _exposed_region(look: Look) -> tuple[str, classic.Exposure]:
     if subject is not None:
         size = (subject.shape[1], subject.shape[0])
         small = cv2.resize(look.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        found = classic.exposure(
+        found = exposure(
             cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False),
             bright_share_max=_SUBJECT_BRIGHT_SHARE_MAX,
             dark_share_max=_FRAME_DARK_SHARE_MAX,
@@ -118,8 +120,11 @@ def _exposed_region(look: Look) -> tuple[str, classic.Exposure]:
             peak=small.max(axis=2),
         )
         return "subject", found
-    found = classic.exposure(
-        look.picture.grey, bright_share_max=_FRAME_BRIGHT_SHARE_MAX, dark_share_max=_FRAME_DARK_SHARE_MAX
+    found = exposure(
+        look.picture.grey,
+        bright_share_max=_FRAME_BRIGHT_SHARE_MAX,
+        dark_share_max=_FRAME_DARK_SHARE_MAX,
+        small=look.small,
     )
     return "frame", found
 
@@ -135,9 +140,15 @@ TECHNICAL: Final = table(
     Dimension(CONTENT, 1, "multiple of the weaker part's limit", _content, sees_colour=False),
     Dimension(RESOLUTION, 1, "pixels of the short side that carry detail", _resolution, sees_colour=False),
     Dimension(SHARPNESS, 1, "ratio of fine to coarse structure", _sharpness, sees_colour=False),
-    Dimension(BLOCKINESS, 1, "ratio of steps on the 8-pixel grid to others", _blockiness, sees_colour=False),
+    Dimension(
+        BLOCKINESS,
+        1,
+        "steps on the 8-pixel grid beside others: ratio or grey levels more",
+        _blockiness,
+        sees_colour=False,
+    ),
     Dimension(NOISE, 1, "grey levels, standard deviation", _noise, sees_colour=False),
     Dimension(BANDING, 1, "share of a slow slope in one step", _banding, sees_colour=False),
-    Dimension(EXPOSURE, 1, "multiple of the worst limit", _exposure, sees_colour=False),
+    Dimension(EXPOSURE, 1, "how far the worst limit is overrun, 1 at it", _exposure, sees_colour=False),
     Dimension(NEAR_DUPLICATE, 1, "1; the hash is evidence", _near_duplicate, sees_colour=False),
 )
