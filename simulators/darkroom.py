@@ -43,7 +43,6 @@ _PRODUCT_WORDS: Final = (
     "object",
 )
 _AD_WORDS: Final = ("ad creative", "advertisement", "advert ", "banner", "billboard")
-_CUT_OUT_WORDS: Final = ("cut-out", "cutout", "transparent background", "background removal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,8 @@ class Print:
 def subject_of(prompt: str) -> Subject:
     """Tell what a prompt asks for; a person's portrait unless a word speaks of something else."""
     words = prompt.lower()
-    for subject, signs in ((Subject.ad_creative, _AD_WORDS), (Subject.cut_out, _CUT_OUT_WORDS)):
-        if any(sign in words for sign in signs):
-            return subject
+    if any(sign in words for sign in _AD_WORDS):
+        return Subject.ad_creative
     return Subject.product if any(word in words for word in _PRODUCT_WORDS) else Subject.headshot
 
 

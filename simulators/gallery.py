@@ -93,7 +93,7 @@ class Gallery:
 
     async def _prints(self, generation: Generation) -> list[Print]:
         wanted = generation.wanted
-        subject = subject_of(wanted.prompt)
+        subject = Subject.cut_out if wanted.transparent else subject_of(wanted.prompt)
         if self._profile.pool_size:
             pool = await self._pool(subject, wanted.output_format)
             first, self._pool_turn = self._pool_turn, self._pool_turn + wanted.image_count

@@ -28,13 +28,17 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a client asked a provider for. ``seed`` is null where the client gave none."""
+    """What a client asked a provider for. ``seed`` is null where the client gave none.
+
+    ``transparent`` asks for one subject on a transparent ground, whatever the prompt speaks of.
+    """
 
     prompt: str
     image_count: int
     size: tuple[int, int]
     output_format: OutputFormat
     seed: int | None = None
+    transparent: bool = False
 
 
 @dataclass(slots=True)

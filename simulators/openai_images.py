@@ -24,6 +24,7 @@ USD_MICRO_PER_OUTPUT_TOKEN: Final = 40
 _PROMPT_CHARS_MAX: Final = 32_000
 _IMAGES_MAX: Final = 10
 _QUALITIES: Final = frozenset({"low", "medium", "high", "xhigh", "max", "auto"})
+_BACKGROUNDS: Final = frozenset({"transparent", "opaque", "auto"})
 _FORMATS: Final[dict[str, OutputFormat]] = {"png": "png", "webp": "webp", "jpeg": "jpeg"}
 _SIZE: Final = re.compile(r"(\d{2,5})x(\d{2,5})")
 
@@ -102,7 +103,7 @@ def _result(generation: Generation, body: dict[str, Any]) -> dict[str, Any]:
     quality = body.get("quality", "auto")
     return {
         "created": int(generation.accepted_at.timestamp()),
-        "background": "opaque",
+        "background": "transparent" if wanted.transparent else "opaque",
         "data": [
             {"b64_json": base64.b64encode(picture.made.content).decode()} for picture in generation.pictures
         ],
@@ -129,11 +130,16 @@ def _wanted(body: dict[str, Any] | None) -> Wanted:
     if "seed" in body:
         raise InputProblem("seed", "unknown_parameter", "Unknown parameter: 'seed'.")
     reading.choice(body, "quality", _QUALITIES, default="auto")
+    transparent = reading.choice(body, "background", _BACKGROUNDS, default="auto") == "transparent"
+    output_format = _FORMATS[reading.choice(body, "output_format", _FORMATS, default="png")]
+    if transparent and output_format == "jpeg":
+        raise InputProblem("background", "invalid_value", "A transparent background needs png or webp.")
     return Wanted(
         prompt=reading.text(body, "prompt", chars_max=_PROMPT_CHARS_MAX),
         image_count=reading.integer(body, "n", default=1, lowest=1, highest=_IMAGES_MAX),
         size=_size(body.get("size") or "auto"),
-        output_format=_FORMATS[reading.choice(body, "output_format", _FORMATS, default="png")],
+        output_format=output_format,
+        transparent=transparent,
     )
 
 

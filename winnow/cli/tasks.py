@@ -47,6 +47,16 @@ async def submit(  # noqa: PLR0913 (each is an option of the command)
     ] = "",
     deadline_s: Annotated[int, typer.Option(help="Seconds until it must have ended; 0 for the default.")] = 0,
     label: Annotated[str, typer.Option(help="Your own name for it.")] = "",
+    copy_text: Annotated[
+        str,
+        typer.Option(
+            "--copy", help="Words the pictures must show; \\n begins a line. Name them in the prompt too."
+        ),
+    ] = "",
+    brand_colours: Annotated[
+        list[str] | None,
+        typer.Option("--brand-colour", help="A colour they must show, like #1b4d3e; may be repeated."),
+    ] = None,
     idempotency_key: Annotated[str, typer.Option(help="The same key is one order; made up when empty.")] = "",
     wait: Wait = True,
     sheets: Sheets = None,
@@ -62,6 +72,8 @@ async def submit(  # noqa: PLR0913 (each is an option of the command)
         "cost_cap_usd_micro": usd_micro(cost_cap) if cost_cap else None,
         "deadline_s": deadline_s,
         "label": label,
+        "copy_text": copy_text.replace("\\n", "\n"),
+        "brand_colours": brand_colours,
     }
     body |= {name: value for name, value in optional.items() if value}
     async with connected(api_url, api_key, data_dir) as api:

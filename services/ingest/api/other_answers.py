@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from services.ingest.api.answers import Answer, Versioned
 
 
@@ -47,6 +49,7 @@ class TemplateAnswer(Answer):
     deadline_s: BoundsAnswer
     default_deadline_s: int
     inputs: BoundsAnswer
+    wording: bool = Field(description="Whether copy_text and brand_colours are judged.")
 
 
 class TemplateList(Answer):

@@ -47,6 +47,17 @@ class TaskRequest(Body):
     priority: int | None = Field(None, description="0 (last) .. 9 (first); 5 by default.")
     label: str | None = Field(None, description="Your own name for the task, at most 120 characters.")
 
+    copy_text: str = Field(
+        "",
+        description="Words the picture must show, line by line, at most 200 characters, where the template judges"
+        " wording. They are read and compared, not added to the prompt: name them there too.",
+    )
+    brand_colours: list[Name] = Field(
+        default=[],
+        max_length=64,
+        description="Colours the picture must show, like #1b4d3e, where the template judges wording.",
+    )
+
     def form(self) -> OrderForm:
         """Give the order as the domain reads it."""
         return OrderForm(
@@ -63,6 +74,8 @@ class TaskRequest(Body):
             deadline_s=self.deadline_s,
             priority=self.priority,
             label=self.label,
+            copy_text=self.copy_text,
+            brand_colours=tuple(self.brand_colours),
         )
 
 

@@ -22,7 +22,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A versioned recipe as clients see it. Sizes are pixels, in steps of ``size_step``."""
+    """A versioned recipe as clients see it. Sizes are pixels, in steps of ``size_step``.
+
+    ``wording`` says whether its profiles judge the words and colours that an order names.
+    """
 
     name: str
     version: int
@@ -39,6 +42,7 @@ class Template:
     deadline_s: Bounds
     default_deadline_s: int
     inputs: Bounds
+    wording: bool = False
 
     @property
     def ref(self) -> TemplateRef:

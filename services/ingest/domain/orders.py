@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,6 +20,9 @@ from winnow.contracts.values import Mode, ProfileRef, StoredObject
 
 PROMPT_LENGTH_MAX: Final = 2000
 LABEL_LENGTH_MAX: Final = 120
+COPY_LENGTH_MAX: Final = 200
+BRAND_COLOURS: Final = Bounds(0, 8)
+_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 PRIORITY: Final = Bounds(0, 9)
 DEFAULT_PRIORITY: Final = 5
 RESERVATION_SLACK: Final = timedelta(hours=1)
@@ -42,18 +46,25 @@ class OrderForm:
     deadline_s: int | None = None
     priority: int | None = None
     label: str | None = None
+    copy_text: str = ""
+    brand_colours: tuple[str, ...] = ()
 
     def request_object(self) -> bytes:
         """Give the canonical bytes of the request; their sha256 is the fingerprint of the order."""
         # Written out instead of `asdict`, which copies deeply and took a tenth of the whole request.
         order = {name: getattr(self, name) for name in _ORDER_FIELDS}
         text = {name: getattr(self, name) for name in _TEXT_FIELDS}
-        document = {**text, "parameters": {}, "order": order}
+        # Left out where nothing is asked, so that orders from before there was wording keep their fingerprint.
+        wording = {name: asked for name in _WORDING_FIELDS if (asked := getattr(self, name))}
+        document = {**text, **wording, "parameters": {}, "order": order}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 _TEXT_FIELDS: Final = ("prompt", "negative_prompt", "inputs")
-_ORDER_FIELDS: Final = tuple(one.name for one in fields(OrderForm) if one.name not in _TEXT_FIELDS)
+_WORDING_FIELDS: Final = ("copy_text", "brand_colours")
+_ORDER_FIELDS: Final = tuple(
+    one.name for one in fields(OrderForm) if one.name not in {*_TEXT_FIELDS, *_WORDING_FIELDS}
+)
 
 
 def fingerprint_of(request_object: bytes) -> str:
@@ -136,6 +147,7 @@ def resolve(form: OrderForm, catalogue: Catalogue, rule: WordRule) -> ResolvedOr
     if form.label is not None:
         _check_bounds("label", len(form.label), Bounds(0, LABEL_LENGTH_MAX), "The length of label")
     _check_prompt(form, rule)
+    _check_wording(form, template, rule)
     return ResolvedOrder(template, mode, profile, form.k, width, height, deadline_s, priority)
 
 
@@ -261,6 +273,27 @@ def _check_prompt(form: OrderForm, rule: WordRule) -> None:
     if rule.refuses(form.prompt):
         raise Refused(
             ErrorCode.prompt_refused, "The prompt holds words that are not served here.", pointer="prompt"
+        )
+
+
+def _check_wording(form: OrderForm, template: Template, rule: WordRule) -> None:
+    for name in _WORDING_FIELDS:
+        if getattr(form, name) and not template.wording:
+            raise Refused(
+                ErrorCode.invalid_request, f"The template does not judge {name}; leave it out.", pointer=name
+            )
+    _check_bounds("copy_text", len(form.copy_text), Bounds(0, COPY_LENGTH_MAX), "The length of copy_text")
+    _check_bounds("brand_colours", len(form.brand_colours), BRAND_COLOURS, "The number of brand_colours")
+    for place, colour in enumerate(form.brand_colours):
+        if not _COLOUR.fullmatch(colour):
+            raise Refused(
+                ErrorCode.invalid_request,
+                "Colours are written like #1b4d3e.",
+                pointer=f"brand_colours/{place}",
+            )
+    if form.copy_text and rule.refuses(form.copy_text):
+        raise Refused(
+            ErrorCode.prompt_refused, "The copy holds words that are not served here.", pointer="copy_text"
         )
 
 

@@ -3,7 +3,9 @@
 import base64
 from typing import Any
 
+import cv2
 import httpx
+import numpy as np
 import openai
 import pytest
 
@@ -103,3 +105,17 @@ def test_missing_key_is_refused_in_the_vendors_shape(openai_api: Any) -> None:
 
     assert answer.status_code == 401
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_transparent_background_gives_a_cut_out_and_is_no_jpeg(client: openai.OpenAI) -> None:
+    answer = client.images.generate(
+        model=MODEL, prompt="a cup", size="512x512", background="transparent", output_format="png"
+    )
+
+    content = np.frombuffer(base64.b64decode((answer.data or [])[0].b64_json or ""), np.uint8)
+    alpha = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)[..., 3]
+    assert answer.background == "transparent"
+    assert (alpha == 0).mean() > 0.2
+    assert (alpha == 255).mean() > 0.1
+    with pytest.raises(openai.BadRequestError):
+        client.images.generate(model=MODEL, prompt="x", background="transparent", output_format="jpeg")

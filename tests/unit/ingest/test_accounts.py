@@ -116,7 +116,12 @@ async def test_a_quote_prices_an_order_and_is_asked_for_once_in_a_while():
     assert quote.json()["reserve_credits_micro"] == 8 * CREDIT
     assert quote.json()["cheapest_cost_usd_micro"] == 40_000
     assert [one.json()["code"] for one in (unknown, extra)] == ["unknown_template", "unknown_field"]
-    assert [one["name"] for one in templates.json()["templates"]] == ["product_shot", "studio_headshot"]
+    assert {one["name"]: one["wording"] for one in templates.json()["templates"]} == {
+        "ad_creative": True,
+        "background_removal": False,
+        "product_shot": False,
+        "studio_headshot": False,
+    }
 
 
 async def test_webhook_endpoints_are_registered_listed_and_deleted_by_their_account():

@@ -17,7 +17,12 @@ from winnow.contracts.values import Mode
 
 def test_the_bundled_catalogue_serves_every_template_in_every_mode() -> None:
     catalogue = read_catalogue()
-    assert {name for name, _ in catalogue.templates} == {"studio_headshot", "product_shot"}
+    assert {name for name, _ in catalogue.templates} == {
+        "studio_headshot",
+        "product_shot",
+        "ad_creative",
+        "background_removal",
+    }
     for one in catalogue.templates.values():
         assert set(one.modes) == set(Mode)
         for mode in Mode:
