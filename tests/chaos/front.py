@@ -134,3 +134,21 @@ def short(answer: Answer) -> Answer:
 def dripping(answer: Answer) -> Answer:
     """Send a byte every half second."""
     return replace(answer, drip_s=0.5)
+
+
+def encoded(encoding: str, body: bytes) -> Callable[[Answer], Answer]:
+    """Answer with other bytes, said to be encoded."""
+    return lambda answer: replace(
+        answer, body=body, headers=(*answer.headers, ("content-encoding", encoding))
+    )
+
+
+def dripping_always(_method: str, _path: str, answer: Answer) -> Answer:
+    """Drip every answer, whatever was asked."""
+    return dripping(answer)
+
+
+def large(size_bytes: int) -> Spoil:
+    """Answer everything with so many zeros."""
+    body = bytes(size_bytes)
+    return lambda _method, _path, answer: replace(answer, body=body)

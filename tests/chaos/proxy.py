@@ -16,7 +16,8 @@ class Weather:
 
     ``refuses`` closes new connections and cuts old ones; ``swallows`` accepts and never passes anything on;
     ``drip_bytes`` passes answers in pieces of that size, each after ``delay_s``; ``cut_after_bytes`` closes a
-    connection when that much of an answer has passed.
+    connection when that much of an answer has passed. ``one_way`` passes what is asked and drops what is answered; a
+    connection that was so robbed is cut when the weather changes.
     """
 
     delay_s: float = 0.0
@@ -24,6 +25,7 @@ class Weather:
     refuses: bool = False
     swallows: bool = False
     cut_after_bytes: int = 0
+    one_way: bool = False
 
 
 CLEAR = Weather()
@@ -38,6 +40,7 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._calm = asyncio.Event()
         self.weather = CLEAR
+        self.dropped_bytes = 0
         self.port = 0
 
     async def start(self) -> Self:
@@ -55,12 +58,13 @@ class Proxy:
 
     def set(self, weather: Weather) -> None:
         """Change the weather for pieces that pass from now on."""
+        was_one_way = self.weather.one_way
         self.weather = weather
         if weather.swallows:
             self._calm.clear()
         else:
             self._calm.set()
-        if weather.refuses:
+        if weather.refuses or was_one_way:
             self.cut()
 
     def cut(self) -> None:
@@ -105,6 +109,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while piece := await reader.read(_CHUNK_BYTES):
                 await self._calm.wait()
+                if is_answer and self.weather.one_way:
+                    self.dropped_bytes += len(piece)
+                    continue
                 cut_after_bytes = self.weather.cut_after_bytes if is_answer else 0
                 if cut_after_bytes:
                     piece = piece[: max(0, cut_after_bytes - passed_bytes)]

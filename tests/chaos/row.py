@@ -31,4 +31,5 @@ class Row:
     tasks: int = 10
     quiet_s: float = 200.0
     all_delivered: bool = True
+    credit_count: int = 500
     needs_kept_topics: bool = False

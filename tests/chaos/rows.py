@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import random
-from collections.abc import Sequence
 from functools import partial
 
-from PIL import Image
-
-from tests.chaos import front, poison
+from tests.chaos.bus_rows import BUS_FAULTS
+from tests.chaos.client_rows import CLIENT
+from tests.chaos.outside_rows import PROVIDER, RECEIVER
 from tests.chaos.proxy import Weather
 from tests.chaos.row import Row
 from tests.chaos.world import BUS, DOCUMENTS, OBJECTS, SERVICES, World
-from tests.support.line import PROVIDERS
 
 
 def crash(service: str, point: str, nth: int = 1) -> Row:
@@ -112,72 +108,6 @@ SERVERS = (
 )  # fmt: skip
 
 
-async def _levers(levers: dict[str, object], providers: Sequence[str], world: World) -> None:
-    for provider in providers:
-        await world.control(provider, **levers)
-
-
-async def _spoil(spoil: front.Spoil, providers: Sequence[str], world: World) -> None:
-    for provider in providers:
-        world.fronts[provider].spoil = spoil
-    await asyncio.sleep(8.0)
-
-
-def _bomb() -> bytes:
-    """Make a picture of 14,000 x 14,000 pixels in some 24 KB."""
-    out = io.BytesIO()
-    Image.new("1", (14_000, 14_000)).save(out, "PNG", optimize=True)
-    return out.getvalue()
-
-
-def lever(name: str, matrix: str, providers: Sequence[str] = PROVIDERS, **levers: object) -> Row:
-    """Pull a simulator's levers before the load."""
-    return Row(name, matrix, arm=partial(_levers, levers, providers), recover=_clear, all_delivered=False)
-
-
-def spoilt(
-    name: str, matrix: str, spoil: front.Spoil, providers: Sequence[str] = ("fal", "replicate")
-) -> Row:
-    """Spoil two providers' answers for 8 s under load; the third stays whole."""
-    return Row(name, matrix, inject=partial(_spoil, spoil, providers), recover=_clear, all_delivered=False)
-
-
-PROVIDER = (
-    lever("provider: hangs", "11", hang_next=4),
-    spoilt("provider: drips a byte each 0.5 s", "11", front.on_answers(front.dripping)),
-    lever("provider: 503", "12", error_next=6),
-    lever("provider: 429 with Retry-After", "12", too_many_next=6),
-    lever("provider: 429 without Retry-After", "12", too_many_next=6, retry_after_form="none"),
-    lever("provider: takes the order, loses the answer", "12", lost_reply_next=3),
-    lever("provider: outage of two", "12", providers=("fal", "replicate"), outage=True),
-    spoilt("provider: half a JSON", "13", front.on_answers(front.halved)),
-    spoilt("provider: JSON of another shape", "13", front.on_answers(front.with_body(b'[{"id": 7}, null]'))),
-    spoilt(
-        "provider: an error in a 200", "13", front.on_answers(front.with_body(b'{"error": {"code": 500}}'))
-    ),
-    spoilt("provider: half a picture", "14", front.on_files(front.halved)),
-    spoilt("provider: fewer bytes than promised", "14", front.on_files(front.short)),
-    spoilt("provider: an empty picture", "14", front.on_files(front.with_body(b""))),
-    spoilt("provider: HTML as a picture", "14", front.on_files(front.with_body(b"<html>sorry</html>"))),
-    spoilt("provider: a pixel bomb", "15", front.on_files(front.with_body(_bomb()))),
-)
-BUS_FAULTS = (
-    Row(
-        "bus: every record again three times, shuffled",
-        "17",
-        recover=partial(poison.repeat_all, random.Random(7)),
-    ),
-    Row("bus: poison in every topic", "18", inject=poison.poison_all),
-)
-RECEIVER = (
-    lever("receiver: 500", "24", providers=("receiver",), fail_next=4, fail_status=500),
-    lever("receiver: 429 with Retry-After", "24", providers=("receiver",), fail_next=3, fail_status=429, retry_after_s=1),
-    lever("receiver: hangs", "24", providers=("receiver",), hang_next=3),
-    lever("receiver: redirects", "24", providers=("receiver",), redirect_next=3),
-    lever("receiver: drops the connection", "24", providers=("receiver",), drop_next=4),
-)  # fmt: skip
-
-
 async def _disk_full(name: str, world: World) -> None:
     world.limit_files(name, 4096)
     await asyncio.sleep(5.0)
@@ -194,8 +124,21 @@ async def _disk_freed(name: str, world: World) -> None:
     await world.start_server(name)
 
 
+async def _no_logs(world: World) -> None:
+    """Let no service write a line more to its log, as on a full log volume."""
+    for service in SERVICES:
+        world.limit_files(service, 1)
+    await asyncio.sleep(5.0)
+
+
+async def _logs_again(world: World) -> None:
+    for service in SERVICES:
+        world.limit_files(service, None)
+
+
 DISK = (
+    Row("disk full: the services' logs and temporary files", "22", _no_logs, _logs_again),
     Row("disk full: database", "22", partial(_disk_full, DOCUMENTS), partial(_disk_freed, DOCUMENTS)),
     Row("disk full: object store", "22", partial(_disk_full, OBJECTS), partial(_disk_freed, OBJECTS)),
 )
-ROWS: tuple[Row, ...] = (*CRASHES, *PROCESSES, *SERVERS, *PROVIDER, *BUS_FAULTS, *RECEIVER, *DISK)
+ROWS: tuple[Row, ...] = (*CRASHES, *PROCESSES, *SERVERS, *PROVIDER, *BUS_FAULTS, *RECEIVER, *CLIENT, *DISK)

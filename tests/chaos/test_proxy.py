@@ -12,6 +12,7 @@ import pytest
 from tests.chaos import front
 from tests.chaos.front import Answer, Front
 from tests.chaos.proxy import CLEAR, Proxy, Weather
+from tests.support.eventually import eventually
 
 _BODY = b"x" * 5000
 
@@ -48,12 +49,36 @@ async def test_weather(origin: int) -> None:
         proxy.set(weather)
         with pytest.raises(httpx.TransportError):
             await _get(proxy.port)
+    proxy.set(Weather(one_way=True))
+    with pytest.raises(httpx.TransportError):
+        await _get(proxy.port)
     proxy.set(Weather(swallows=True))
     with pytest.raises(httpx.TimeoutException):
         await _get(proxy.port, 0.3)
     proxy.set(CLEAR)
     assert (await _get(proxy.port)).content == _BODY
     await proxy.stop()
+
+
+async def test_what_a_one_way_network_robbed_of_its_answer_is_cut_when_it_clears() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"?")
+        writer.write(b"!")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    proxy = await Proxy("127.0.0.1", server.sockets[0].getsockname()[1]).start()
+    proxy.set(Weather(one_way=True))
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"?")
+    await eventually(lambda: proxy.dropped_bytes == 1)
+    proxy.set(CLEAR)
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(1), 5)
+    writer.close()
+    await proxy.stop()
+    server.close()
 
 
 async def test_answers_are_spoilt_as_asked(origin: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import json
 import os
 import resource
 import signal
@@ -22,8 +23,9 @@ from tests.chaos.proxy import CLEAR, Proxy
 from tests.support import buses
 from tests.support.eventually import eventually
 from tests.support.kafka.cluster import KafkaCluster
-from tests.support.line import PROVIDERS, RunningLine, free_port
+from tests.support.line import PROVIDERS, Client, RunningLine, free_port
 from winnow.local.line import SERVICES, SHARDS, Line, LineOptions
+from winnow.local.ports import choose, listens
 from winnow.local.process import Managed
 from winnow.local.stack import Addresses, EmbeddedStack
 from winnow.local.supervisor import ProcessSpec, Supervisor
@@ -36,7 +38,7 @@ _CATALOGUE = Path(__file__).resolve().parents[2] / "services/router/catalogue"
 class ProxiedStack(EmbeddedStack):
     """The embedded stack as the services are told of it: the stores behind proxies."""
 
-    proxied: Mapping[str, str] = {}
+    proxied: Mapping[str, Any] = {}
 
     @property
     def addresses(self) -> Addresses:
@@ -63,7 +65,22 @@ class World(RunningLine):
         self.fronts = fronts
         self.logs = logs
         self.notes: dict[str, Any] = {}
+        self.breaches: list[str] = []
+        """What a step saw that should not be, beside what the checker finds."""
+        self.promised: list[str] = []
+        """The tasks that the row's client was promised so far; a step that orders more adds its own."""
+        self._customer: Client | None = None
         self._starts = itertools.count(1)
+
+    @property
+    def customer(self) -> Client:
+        """The client of the row that is played."""
+        assert self._customer is not None, "no row is played"
+        return self._customer
+
+    @customer.setter
+    def customer(self, client: Client) -> None:
+        self._customer = client
 
     def process(self, name: str) -> Managed:
         """Give the process of a service, a simulator or a server."""
@@ -89,6 +106,23 @@ class World(RunningLine):
         if crash_at:
             spec = dataclasses.replace(spec, env={**spec.env, "WINNOW_CRASH_AT": crash_at})
         await asyncio.to_thread(self.supervisor.start, [[spec]])
+
+    async def start_second(self, name: str) -> None:
+        """Start a second process of a service beside the first, as a rolling update does."""
+        ports = choose(["ops", "grpc"], {})
+        spec = _patient(self.line.service(name))
+        prefix = f"WINNOW_{name.upper()}_"
+        own = {f"{prefix}OPS_PORT": str(ports["ops"]), f"{prefix}GRPC_PORT": str(ports["grpc"])}
+        env = {**spec.env, **own, f"{prefix}INSTANCE": "second"}
+        url = f"http://127.0.0.1:{ports['ops']}/readyz"
+        second = dataclasses.replace(spec, name=f"{name}-second", env=env, ready_url=url)
+        await asyncio.to_thread(self.supervisor.start, [[second]])
+
+    async def stop_second(self, name: str) -> None:
+        """End it as an orchestrator does."""
+        process = self.process(f"{name}-second")
+        await asyncio.to_thread(process.stop)
+        self.supervisor.processes.remove(process)
 
     async def start_server(self, name: str) -> None:
         """Start a server again on its own data."""
@@ -150,6 +184,22 @@ def _patient(spec: ProcessSpec) -> ProcessSpec:
     return dataclasses.replace(spec, ready_within_s=300.0)
 
 
+async def _proxy(address: str) -> Proxy:
+    """Stand in front of the server at an address, with or without a scheme."""
+    return await Proxy(
+        "127.0.0.1", urlsplit(address if "//" in address else f"//{address}").port or 0
+    ).start()
+
+
+def _advertise(stack: EmbeddedStack, port: int) -> None:
+    """Start the bus anew, so that it names the proxy to its clients."""
+    bus = next(one for one in stack.processes if one.name == "Tansu")
+    bus.stop()
+    bus.argv[bus.argv.index("--advertised-listener-url") + 1] = f"tcp://127.0.0.1:{port}"
+    bus.start()
+    bus.wait_ready(lambda: listens(bus.pid, stack.ports["kafka"]), 60.0)
+
+
 def short_limits(folder: Path) -> None:
     """Write the bundled catalogue with deadlines of seconds, so that a hanging provider costs seconds."""
     for path in _CATALOGUE.glob("*.yaml"):
@@ -167,7 +217,10 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
         logs = folder / "logs-of-services"
         logs.mkdir()
         kafka = KafkaCluster(folder / "kafka") if bus == buses.KAFKA else None
+        proxies: dict[str, Proxy] = {}
         if kafka is not None:
+            proxies["bus"] = await _proxy(kafka.bootstrap)
+            kafka.advertised_ports[1] = proxies["bus"].port
             await asyncio.to_thread(kafka.start)
             running.callback(kafka.stop)
         engine = "s3" if keeps_topics else "memory"
@@ -175,15 +228,17 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
         await asyncio.to_thread(stack.start)
         running.callback(stack.stop)
         direct = stack.addresses
-        proxies = {
-            "documents": await Proxy("127.0.0.1", urlsplit(direct.mongo_uri).port or 0).start(),
-            "objects": await Proxy("127.0.0.1", urlsplit(direct.s3_endpoint).port or 0).start(),
-        }
+        proxies["documents"] = await _proxy(direct.mongo_uri)
+        proxies["objects"] = await _proxy(direct.s3_endpoint)
+        if kafka is None:
+            proxies["bus"] = await _proxy(direct.kafka_bootstrap)
+            await asyncio.to_thread(_advertise, stack, proxies["bus"].port)
         stack.proxied = {
+            "kafka_bootstrap": f"127.0.0.1:{proxies['bus'].port}",
             "mongo_uri": f"mongodb://127.0.0.1:{proxies['documents'].port}/?directConnection=true",
             "s3_endpoint": f"http://127.0.0.1:{proxies['objects'].port}",
         }
-        await apply_topics(direct.kafka_bootstrap, shards=SHARDS, replicas=1)
+        await apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1)
         short_limits(folder)
         settings: dict[str, dict[str, str]] = {
             "router": {"CATALOGUE_FOLDER": str(folder)},
@@ -197,6 +252,8 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
             path = "/v1" if one == "openai" else ""
             settings["router"][f"{one.upper()}_BASE_URL"] = f"http://127.0.0.1:{front.port}{path}"
             fronts[one] = front
+        fronts["receiver"] = await Front("127.0.0.1", urlsplit(line.receiver_url).port or 0).start()
+        settings["delivery"]["WEBHOOK_ALLOWED_HOSTS"] = json.dumps([f"127.0.0.1:{fronts['receiver'].port}"])
         supervisor = Supervisor(logs)
         running.callback(supervisor.stop)
         layers = [[_patient(spec) for spec in layer] for layer in line.layers()]
@@ -205,8 +262,10 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
             yield World(line, supervisor, stack, kafka, proxies, fronts, logs)
         finally:
             await asyncio.to_thread(supervisor.stop)
-            for listener in (*proxies.values(), *fronts.values()):
-                await listener.stop()
+            for proxy in proxies.values():
+                await proxy.stop()
+            for front in fronts.values():
+                await front.stop()
 
 
 __all__ = ["BUS", "DOCUMENTS", "OBJECTS", "SERVICES", "World", "running_world"]

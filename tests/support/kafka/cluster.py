@@ -26,6 +26,8 @@ class KafkaCluster:
         self._numbers = range(1, nodes + 1)
         self._ports = choose([f"{kind}-{one}" for one in self._numbers for kind in ("bus", "quorum")], {})
         self._nodes: dict[int, Managed] = {}
+        self.advertised_ports: dict[int, int] = {}
+        """Ports, by node, that clients are told in place of the real ones: those of a proxy; set before the start."""
 
     @property
     def bootstrap(self) -> str:
@@ -126,7 +128,7 @@ class KafkaCluster:
             "node.id": str(number),
             "controller.quorum.voters": quorum,
             "listeners": f"{bus},CONTROLLER://{HOST}:{self._ports[f'quorum-{number}']}",
-            "advertised.listeners": bus,
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.advertised_ports.get(number, self._ports[f'bus-{number}'])}",
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
