@@ -139,8 +139,10 @@ def read_journals(uri: str) -> list[tuple[str, str, bool]]:
             for name in database.list_collection_names():
                 if not name.endswith("journal"):
                     continue
+                steps = database[name.removesuffix("journal") + "folds"].find()
+                sent_to = {row["_id"]: row.get("sent_to", 0) for row in steps}
                 found += [
-                    (service, entry["body"], bool(block["sent"]))
+                    (service, entry["body"], block["block_no"] <= sent_to.get(block["shard"], 0))
                     for block in database[name].find()
                     for decision in block["decisions"]
                     for entry in decision["entries"]

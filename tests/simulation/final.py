@@ -23,14 +23,24 @@ def pending(checker: Checker, answered: dict[str, float], storages: dict[str, di
         elif task.settled is None and task.funded:
             waits.append(f"{task_id} is not settled")
     waits += [
-        f"{service} has not sent {row['_id']}"
+        f"{service} has not sent {block_id}"
         for service, collections in storages.items()
-        for name, storage in collections.items()
+        for name in collections
         if name.endswith("journal")
-        for row in storage.rows.values()
-        if not row["sent"]
+        for block_id in _unsent(collections, name.removesuffix("journal"))
     ]
     return waits
+
+
+def _unsent(collections: dict[str, Any], prefix: str) -> list[str]:
+    steps = collections[f"{prefix}folds"].rows if f"{prefix}folds" in collections else {}
+    sent_to = {shard: row.get("sent_to", 0) for shard, row in steps.items()}
+    return [
+        row["_id"]
+        for row in collections[f"{prefix}journal"].rows.values()
+        if row["block_no"] > sent_to.get(row["shard"], 0)
+        and any(entry["topic"] for decision in row["decisions"] for entry in decision["entries"])
+    ]
 
 
 def told_of_all(checker: Checker, answered: dict[str, float], outside: Outside) -> bool:

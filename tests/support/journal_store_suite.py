@@ -97,31 +97,43 @@ class JournalStoreSuite:
         assert await store.blocks_after("0", 9) == chain[9:]
         assert await store.head("0") == chain[-1]
 
-    async def test_a_block_with_messages_is_unsent_until_it_is_marked(self, store: JournalStore) -> None:
+    async def test_blocks_with_messages_are_unsent_up_to_where_the_shard_is_sent(
+        self, store: JournalStore
+    ) -> None:
         first = block("0", 1, ["c1"])
-        second = block("0", 2, ["c2"], first)
-        await store.insert([first])
-        await store.insert([second])
-        assert await store.unsent("0") == [first, second]
+        second = block("0", 2, ["c2"], first, topic=None)
+        third = block("0", 3, ["c3"], second)
+        for one in (first, second, third):
+            await store.insert([one])
+        assert await store.unsent("0") == [first, third]
 
-        await store.mark_sent([first.block_id])
+        await store.save([], {}, {"0": 1, "1": 7})
 
-        assert await store.unsent("0") == [second]
+        assert await store.unsent("0") == [third]
         assert await store.unsent("1") == []
 
-    async def test_a_newer_state_is_never_replaced_by_an_older(self, store: JournalStore) -> None:
-        await store.save("0", [folded("a", 5), folded("b", 2)], 5)
+    async def test_how_far_a_shard_is_never_goes_back(self, store: JournalStore) -> None:
+        first = block("0", 1, ["c1"])
+        await store.insert([first])
+        await store.save([], {"0": 5}, {"0": 1})
 
-        await store.save("0", [folded("a", 4), folded("b", 3)], 4)
+        await store.save([], {"0": 4}, {"0": 0})
+        await store.save([], {}, {})
+
+        assert await store.folded_to("0") == 5
+        assert await store.folded_to("1") == 0
+        assert await store.unsent("0") == []
+
+    async def test_a_newer_state_is_never_replaced_by_an_older(self, store: JournalStore) -> None:
+        await store.save([folded("a", 5), folded("b", 2)], {"0": 5}, {})
+
+        await store.save([folded("a", 4), folded("b", 3)], {}, {})
 
         kept = await store.states(["a", "b", "absent"])
         assert {name: one.block_no for name, one in kept.items()} == {"a": 5, "b": 3}
-        assert await store.folded_to("0") == 5
-        assert await store.folded_to("1") == 0
 
     async def test_open_states_are_those_of_the_shard_that_are_not_final(self, store: JournalStore) -> None:
-        await store.save("0", [folded("a", 1), folded("b", 1, is_final=True)], 1)
-        await store.save("1", [folded("c", 1, shard="1")], 1)
+        await store.save([folded("a", 1), folded("b", 1, is_final=True), folded("c", 1, shard="1")], {}, {})
 
         assert [one.aggregate_id for one in await store.open_states("0")] == ["a"]
 

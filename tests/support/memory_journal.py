@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from winnow.runtime.journal import Block, Decision
@@ -17,7 +17,7 @@ class MemoryJournalStore:
 
     everywhere: bool = False
     blocks: dict[str, Block] = field(default_factory=dict)
-    sent: set[str] = field(default_factory=set)
+    sent_to: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Folded] = field(default_factory=dict)
     folds: dict[str, int] = field(default_factory=dict)
 
@@ -42,10 +42,7 @@ class MemoryJournalStore:
         return [one for one in self.chain(shard) if one.block_no > block_no]
 
     async def unsent(self, shard: str) -> list[Block]:
-        return [one for one in self.chain(shard) if one.block_id not in self.sent]
-
-    async def mark_sent(self, block_ids: Sequence[str]) -> None:
-        self.sent |= set(block_ids)
+        return [one for one in await self.blocks_after(shard, self.sent_to.get(shard, 0)) if one.has_messages]
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
         return self._known(shard, cause_ids)
@@ -69,12 +66,15 @@ class MemoryJournalStore:
     async def open_states(self, shard: str) -> list[Folded]:
         return [one for one in self.kept.values() if one.shard == shard and not one.is_final]
 
-    async def save(self, shard: str, states: Sequence[Folded], folded_to: int) -> None:
+    async def save(
+        self, states: Sequence[Folded], folded_to: Mapping[str, int], sent_to: Mapping[str, int]
+    ) -> None:
         for one in states:
             present = self.kept.get(one.aggregate_id)
             if present is None or present.block_no < one.block_no:
                 self.kept[one.aggregate_id] = one
-        self.folds[shard] = max(self.folds.get(shard, 0), folded_to)
+        for noted, steps in ((self.folds, folded_to), (self.sent_to, sent_to)):
+            noted |= {shard: max(noted.get(shard, 0), block_no) for shard, block_no in steps.items()}
 
     def chain(self, shard: str) -> list[Block]:
         """Give a shard's blocks in order."""

@@ -144,8 +144,3 @@ class ArchiveWriter:
             return
         msg = f"{name} is there already: another run writes this archive"
         raise NotArchived(msg)
-
-
-def stored_block(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a stored block as it is archived: without the mark that its messages are on the bus."""
-    return {name: value for name, value in document.items() if name != "sent"}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from winnow.audit.archiving import ArchiveWriter, stored_block
+from winnow.audit.archiving import ArchiveWriter
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, topic_lane
 from winnow.audit.records import Reading, reading
 from winnow.audit.shelves import Shelf
 from winnow.cli.audit_sources import document_of
 from winnow.runtime.clock import SystemClock
+from winnow.runtime.journal.model import Block
 from winnow.runtime.journal.reading import JournalReader
 
 _LOST: Final = "{lane}: records {first} to {last} were deleted before they were archived"
@@ -46,10 +47,11 @@ async def _journals(writer: ArchiveWriter, mongo_uri: str) -> None:
             for shard in await journal.shards():
                 lane = journal_lane(producer, shard)
                 head = writer.head(lane)
+                sent_to = await journal.sent_to(shard)
                 async for document in journal.documents(shard, head.last if head else 0):
-                    if not document.get("sent", False):
+                    if document["block_no"] > sent_to and Block.from_document(document).has_messages:
                         break
-                    await writer.add(lane, stored_block(document))
+                    await writer.add(lane, document)
 
 
 async def _topics(writer: ArchiveWriter, kafka: str) -> list[str]:

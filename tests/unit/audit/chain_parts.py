@@ -19,7 +19,7 @@ def blocks(count: int, shard: str = "0") -> list[dict[str, Any]]:
         decision = Decision(f"account_{number}", 1, f"cause_{number}", "f", ())
         block = Block(shard, number, previous, {Source("commands", 0): number}, (decision,), AT).sealed()
         previous = block.hash
-        documents.append({**block.to_document(), "sent": True})
+        documents.append(block.to_document())
     return documents
 
 

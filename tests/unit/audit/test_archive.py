@@ -38,7 +38,7 @@ async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | N
         head = writer.head(lane)
         for one in items:
             if head is None or one[number] > head.last:
-                await writer.add(lane, {name: value for name, value in one.items() if name != "sent"})
+                await writer.add(lane, one)
     await writer.finish()
     return writer
 
@@ -72,7 +72,7 @@ async def test_an_interrupted_run_is_done_again_to_the_same_archive(tmp_path: Pa
     await archived(whole, 10)
     writer = await ArchiveWriter.on(Folder(broken), Clock(), segment_raw_bytes=SMALL)
     for one in blocks(7):
-        await writer.add(SHARD, {name: value for name, value in one.items() if name != "sent"})
+        await writer.add(SHARD, one)
     # It ends here: segments lie there that no manifest names.
     assert await Folder(broken).names("segments/")
     assert (await read_catalogue(Folder(broken))).manifests == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,12 +86,13 @@ class Journal(Generic[S]):
         self._clock = clock
         self._shards = shards
         self._listener = listener
-        self._outbox = Outbox(publisher, store, shards)
+        self._outbox = Outbox(publisher, shards)
         self._owned: set[str] = set()
         self._given_up: set[str] = set()
         self._loaded: dict[str, ShardMemory[S]] = {}
         self._queue: list[_Work[S]] = []
         self._wake = asyncio.Event()
+        self._save_soon = asyncio.Event()
         self._writing = asyncio.Lock()
         self._due: list[tuple[datetime, str, str]] = []
         self._quiet: dict[str, datetime] = {}
@@ -112,7 +114,7 @@ class Journal(Generic[S]):
             self._owned.discard(shard)
             self._given_up.add(shard)
             self._unload(shard)
-        self._outbox.mark_soon()
+        self._save_soon.set()
 
     def shard_of(self, aggregate_id: str) -> str:
         """Name the shard that an aggregate belongs to."""
@@ -197,28 +199,32 @@ class Journal(Generic[S]):
         # Three conditions, once, at the stop: looking again is simpler than three events.
         while self._queue or self._writing.locked() or not self._outbox.is_empty:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await self._outbox.mark()
         await self.save()
 
     async def save(self) -> None:
-        """Keep the changed states, and let final ones leave memory."""
-        for memory in list(self._loaded.values()):
-            changed = {one: memory.held[one] for one in memory.dirty if one in memory.held}
-            folded_to = memory.head_no
-            memory.dirty = set()
-            if not changed:
-                continue
-            states = [self._codec.keep(one, memory.name, held) for one, held in changed.items()]
-            try:
-                await self._store.save(memory.name, states, folded_to)
-            except BaseException:
-                memory.dirty |= set(changed)
-                raise
-            async with self._writing:
-                for one, held in changed.items():
+        """Keep the changed states and how far the shards are on the bus; final states leave memory."""
+        memories = list(self._loaded.values())
+        changed = {one: _take_changed(one) for one in memories if one.dirty}
+        folded_to = {one.name: one.head_no for one in changed}
+        sent_to = self._outbox.take_marks()
+        states = [
+            self._codec.keep(aggregate_id, memory.name, held)
+            for memory, helds in changed.items()
+            for aggregate_id, held in helds.items()
+        ]
+        try:
+            await self._store.save(states, folded_to, sent_to)
+        except BaseException:
+            self._outbox.put_back(sent_to)
+            for memory, helds in changed.items():
+                memory.dirty |= set(helds)
+            raise
+        async with self._writing:
+            for memory, helds in changed.items():
+                for one, held in helds.items():
                     if memory.held.get(one) is held and self._machine.is_final(held.state):
                         del memory.held[one]
-        metrics.JOURNAL_OPEN.set(sum(len(memory.held) for memory in self._loaded.values()))
+        metrics.JOURNAL_OPEN.set(sum(len(memory.held) for memory in memories))
 
     def _put(self, work: _Work[S]) -> None:
         self._queue.append(work)
@@ -226,7 +232,10 @@ class Journal(Generic[S]):
 
     async def _save_often(self) -> None:
         while True:
-            await asyncio.sleep(_SAVE_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SAVE_EVERY_S):
+                    await self._save_soon.wait()
+            self._save_soon.clear()
             try:
                 await self.save()
             except Exception as error:  # noqa: BLE001 (the cache is written again later; the journal is the truth)
@@ -404,6 +413,12 @@ class Journal(Generic[S]):
             self._wake.set()
         elif due_at is None:
             self._quiet.pop(aggregate_id, None)
+
+
+def _take_changed(memory: ShardMemory[S]) -> dict[str, Held[S]]:
+    changed = {one: memory.held[one] for one in memory.dirty if one in memory.held}
+    memory.dirty = set()
+    return changed
 
 
 def _decide_work(

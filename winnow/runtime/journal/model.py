@@ -131,6 +131,11 @@ class Block:
         """Name the block; unique, which is what fences a stale owner."""
         return f"{self.shard}:{self.block_no}"
 
+    @property
+    def has_messages(self) -> bool:
+        """Tell whether anything in it is for the bus."""
+        return any(entry.topic for decision in self.decisions for entry in decision.entries)
+
     def sealed(self) -> Block:
         """Give the block with its hash over everything before it."""
         return Block(
@@ -146,7 +151,7 @@ class Block:
         return hashlib.sha256(canonical(content)).hexdigest()
 
     def to_document(self) -> dict[str, Any]:
-        """Give the stored form, without its ``sent`` mark."""
+        """Give the stored form."""
         return {
             "_id": self.block_id,
             "shard": self.shard,

@@ -21,6 +21,7 @@ class JournalReader:
         """Prepare; it connects on first use."""
         self._mongo = Mongo(uri, database)
         self._blocks = self._mongo.database[f"{prefix}journal"]
+        self._folds = self._mongo.database[f"{prefix}folds"]
 
     async def __aenter__(self) -> Self:
         """Use it."""
@@ -38,6 +39,14 @@ class JournalReader:
             return sorted(str(one) for one in await self._blocks.distinct("shard"))
         except PyMongoError as error:
             raise Unavailable("the database of the journal does not answer") from error
+
+    async def sent_to(self, shard: str) -> int:
+        """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
+        try:
+            row = await self._folds.find_one({"_id": shard})
+        except PyMongoError as error:
+            raise Unavailable("the database of the journal does not answer") from error
+        return int(row.get("sent_to", 0)) if row else 0
 
     async def documents(self, shard: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Give the stored blocks of a shard after a block number, in the order of their numbers."""

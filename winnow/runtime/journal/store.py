@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,10 +51,6 @@ class JournalStore(Protocol):
         """Give the blocks whose messages may not have reached the bus, in order."""
         ...
 
-    async def mark_sent(self, block_ids: Sequence[str]) -> None:
-        """Note that the blocks' messages are on the bus."""
-        ...
-
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
         """Give the decisions taken for these causes, in this shard or wherever causes are unique."""
         ...
@@ -71,8 +67,13 @@ class JournalStore(Protocol):
         """Give the kept states of a shard that are not final."""
         ...
 
-    async def save(self, shard: str, states: Sequence[Folded], folded_to: int) -> None:
-        """Keep states (an older one never replaces a newer one), then how far the shard is folded."""
+    async def save(
+        self, states: Sequence[Folded], folded_to: Mapping[str, int], sent_to: Mapping[str, int]
+    ) -> None:
+        """Keep states (an older one never replaces a newer one), then how far shards are folded and on the bus.
+
+        Both are block numbers by shard, and never go back.
+        """
         ...
 
 
@@ -95,12 +96,11 @@ class MongoJournalStore:
             await self._blocks.create_index([("causes", 1)], unique=True, name="cause_once")
         else:
             await self._blocks.create_index([("shard", 1), ("causes", 1)], unique=True, name="cause_once")
-        await self._blocks.create_index([("shard", 1), ("sent", 1), ("block_no", 1)], name="outbox")
         await self._states.create_index([("shard", 1), ("is_final", 1)], name="open")
 
     async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
         """Commit blocks; an insert whose answer is lost is looked up, never repeated blindly."""
-        documents = [{**block.to_document(), "sent": not _outgoing(block)} for block in blocks]
+        documents = [block.to_document() for block in blocks]
         waited_s = 0.05
         while True:
             try:
@@ -153,15 +153,9 @@ class MongoJournalStore:
 
     async def unsent(self, shard: str) -> list[Block]:
         """Give the blocks whose messages may not have reached the bus, in order."""
-        query = {"shard": shard, "sent": False}
-        return [
-            Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])
-        ]
-
-    async def mark_sent(self, block_ids: Sequence[str]) -> None:
-        """Note that the blocks' messages are on the bus."""
-        metrics.DATABASE_CALLS.labels("mark_sent").inc()
-        await self._blocks.update_many({"_id": {"$in": list(block_ids)}}, {"$set": {"sent": True}})
+        rows = await self._read(self._folds, {"_id": shard})
+        sent_to = int(rows[0].get("sent_to", 0)) if rows else 0
+        return [block for block in await self.blocks_after(shard, sent_to) if block.has_messages]
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
         """Give the decisions taken for these causes."""
@@ -179,7 +173,7 @@ class MongoJournalStore:
     async def folded_to(self, shard: str) -> int:
         """Give the block up to which every state of the shard is kept; 0 for none."""
         rows = await self._read(self._folds, {"_id": shard})
-        return int(rows[0]["block_no"]) if rows else 0
+        return int(rows[0].get("block_no", 0)) if rows else 0
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
         """Give kept states by aggregate."""
@@ -191,24 +185,32 @@ class MongoJournalStore:
         """Give the kept states of a shard that are not final."""
         return [_folded(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
 
-    async def save(self, shard: str, states: Sequence[Folded], folded_to: int) -> None:
-        """Keep states, then how far the shard is folded."""
-        metrics.DATABASE_CALLS.labels("save_states").inc()
+    async def save(
+        self, states: Sequence[Folded], folded_to: Mapping[str, int], sent_to: Mapping[str, int]
+    ) -> None:
+        """Keep states, then how far shards are folded and on the bus."""
         if states:
-            writes = [
-                ReplaceOne(
-                    {"_id": one.aggregate_id, "block_no": {"$lt": one.block_no}}, _row(one), upsert=True
-                )
-                for one in states
-            ]
-            try:
-                await self._states.bulk_write(writes, ordered=False)
-            except BulkWriteError as error:
-                # An upsert that lost to a newer state shows as a duplicate key: the newer one stays.
-                if any(one.get("code") != _DUPLICATE for one in error.details.get("writeErrors", [])):
-                    raise
-        step = UpdateOne({"_id": shard}, {"$max": {"block_no": folded_to}}, upsert=True)
-        await self._folds.bulk_write([step])
+            await self._save_states(states)
+        steps = [
+            UpdateOne({"_id": shard}, {"$max": step}, upsert=True)
+            for shard, step in _steps(folded_to, sent_to).items()
+        ]
+        if steps:
+            metrics.DATABASE_CALLS.labels("save_steps").inc()
+            await self._folds.bulk_write(steps, ordered=False)
+
+    async def _save_states(self, states: Sequence[Folded]) -> None:
+        metrics.DATABASE_CALLS.labels("save_states").inc()
+        writes = [
+            ReplaceOne({"_id": one.aggregate_id, "block_no": {"$lt": one.block_no}}, _row(one), upsert=True)
+            for one in states
+        ]
+        try:
+            await self._states.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            # An upsert that lost to a newer state shows as a duplicate key: the newer one stays.
+            if any(one.get("code") != _DUPLICATE for one in error.details.get("writeErrors", [])):
+                raise
 
     async def _read(
         self,
@@ -234,8 +236,11 @@ class MongoJournalStore:
 _DUPLICATE = 11000
 
 
-def _outgoing(block: Block) -> bool:
-    return any(entry.topic for decision in block.decisions for entry in decision.entries)
+def _steps(folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    steps = {shard: {"block_no": block_no} for shard, block_no in folded_to.items()}
+    for shard, block_no in sent_to.items():
+        steps.setdefault(shard, {})["sent_to"] = block_no
+    return steps
 
 
 def _is_duplicate(error: PyMongoError) -> bool:
