@@ -13,7 +13,6 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from faststream.kafka.annotations import KafkaMessage
 from pydantic import ValidationError
 
 from winnow.contracts.envelope import Message, Recorded
@@ -85,6 +84,8 @@ class Bus:
             max_batch_size=262_144,
             graceful_timeout=settings.drain_timeout_s,
             logger=None,
+            # FastStream injects by a thread for every batch; the handler needs nothing but the message.
+            apply_types=False,
         )
 
     def subscribe(
@@ -118,7 +119,7 @@ class Bus:
             max_poll_interval_ms=300_000,
             listener=_Listener(joined, revoked),
             parser=_keep_readable_headers,
-            decoder=_undecoded,
+            decoder=_whole,
         )
         subscriber(self._on_batch)
 
@@ -154,7 +155,7 @@ class Bus:
         """Hand a message over; the future ends when every replica in sync has it. A failed one is unknown."""
         return await self._sender.send(topic, partition, key.encode(), body, headers)
 
-    async def _on_batch(self, msg: KafkaMessage) -> None:
+    async def _on_batch(self, msg: Any) -> None:
         # FastStream passes over a batch whose handler raised, so nothing may leave this method.
         lanes: dict[TopicPartition, list[Any]] = defaultdict(list)
         raw: Any = msg.raw_message
@@ -303,9 +304,9 @@ def _readable(record: Any) -> Any:
     return dataclasses.replace(record, headers=tuple(pair for pair in record.headers if _is_text(pair[1])))
 
 
-async def _undecoded(_message: Any, _original: Callable[[Any], Awaitable[Any]]) -> bytes:
-    """Keep FastStream from decoding: it would drop a whole batch for one body that is not JSON."""
-    return b""
+async def _whole(message: Any, _original: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Give the handler the message itself: decoding would drop a whole batch for one body that is not JSON."""
+    return message
 
 
 def _is_text(value: bytes | None) -> bool:
