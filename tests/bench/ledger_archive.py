@@ -124,7 +124,7 @@ def _decided(codec: Codec, memory: ShardMemory, waiting: list[LedgerCommand]) ->
     for command in waiting:
         message: Message = command
         draft.decide(Cause(command.account_id, command.command_id, message, command.command_id))
-    block = draft.block()
+    block = draft.block(memory.head_no)
     draft.apply(block)
     return block
 

@@ -6,6 +6,7 @@ Nothing of Winnow is imported here: what is looked at must not be read by the co
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,10 +141,13 @@ def read_journals(uri: str) -> list[tuple[str, str, bool]]:
                 if not name.endswith("journal"):
                     continue
                 steps = database[name.removesuffix("journal") + "folds"].find()
-                sent_to = {row["_id"]: row.get("sent_to", 0) for row in steps}
+                sent_to = defaultdict(int, {row["_id"]: row.get("sent_to", 0) for row in steps})
+                blocks = list(database[name].find())
+                for block in blocks:
+                    sent_to[block["shard"]] = max(sent_to[block["shard"]], block["sent_to"])
                 found += [
-                    (service, entry["body"], block["block_no"] <= sent_to.get(block["shard"], 0))
-                    for block in database[name].find()
+                    (service, entry["body"], block["block_no"] <= sent_to[block["shard"]])
+                    for block in blocks
                     for decision in block["decisions"]
                     for entry in decision["entries"]
                     if entry["topic"]

@@ -91,6 +91,11 @@ def assert_equal(service: str, made: Rows, live: Rows) -> None:
             if unrecorded is not None:
                 assert abs(again[unrecorded] - row[unrecorded]) < BESIDE_THE_END, (service, name, key)
                 again[unrecorded] = row[unrecorded]
+            if name.endswith("folds"):
+                # What was noted after the newest block is lost with the store; at worst a few blocks are sent again.
+                assert again.get("sent_to", 0) <= row.get("sent_to", 0)
+                again["sent_to"] = row.get("sent_to", 0)
+                row.setdefault("sent_to", 0)
             assert again == row, (service, name, key)
 
 

@@ -33,12 +33,17 @@ def pending(checker: Checker, answered: dict[str, float], storages: dict[str, di
 
 
 def _unsent(collections: dict[str, Any], prefix: str) -> list[str]:
+    sent_to: defaultdict[str, int] = defaultdict(int)
     steps = collections[f"{prefix}folds"].rows if f"{prefix}folds" in collections else {}
-    sent_to = {shard: row.get("sent_to", 0) for shard, row in steps.items()}
+    for shard, row in steps.items():
+        sent_to[shard] = row.get("sent_to", 0)
+    blocks = collections[f"{prefix}journal"].rows.values()
+    for row in blocks:
+        sent_to[row["shard"]] = max(sent_to[row["shard"]], row["sent_to"])
     return [
         row["_id"]
-        for row in collections[f"{prefix}journal"].rows.values()
-        if row["block_no"] > sent_to.get(row["shard"], 0)
+        for row in blocks
+        if row["block_no"] > sent_to[row["shard"]]
         and any(entry["topic"] for decision in row["decisions"] for entry in decision["entries"])
     ]
 

@@ -167,7 +167,9 @@ def _accept_stale_owners_write() -> list[Any]:
 
 def _mark_sent_before_acknowledged() -> list[Any]:
     async def publish(self: Any, blocks: list[Any]) -> None:
-        self._unmarked |= {block.shard: block.block_no for block in blocks}
+        for block in blocks:
+            self.begin(block.shard, block.block_no)
+            self._unmarked.add(block.shard)
         for block in blocks:
             for decision in block.decisions:
                 for entry in decision.entries:

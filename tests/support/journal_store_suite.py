@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -111,6 +112,18 @@ class JournalStoreSuite:
 
         assert await store.unsent("0") == [third]
         assert await store.unsent("1") == []
+
+    async def test_where_marks_are_lost_the_newest_block_says_how_far_a_shard_was_sent(
+        self, store: JournalStore
+    ) -> None:
+        first = block("0", 1, ["c1"])
+        second = replace(block("0", 2, ["c2"], first), sent_to=1)
+        await store.insert([first])
+        await store.insert([second])
+
+        assert await store.sent_to("0") == 1
+        assert await store.unsent("0") == [second]
+        assert second.sealed().hash == second.hash
 
     async def test_how_far_a_shard_is_never_goes_back(self, store: JournalStore) -> None:
         first = block("0", 1, ["c1"])

@@ -17,7 +17,7 @@ class MemoryJournalStore:
 
     everywhere: bool = False
     blocks: dict[str, Block] = field(default_factory=dict)
-    sent_to: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Folded] = field(default_factory=dict)
     folds: dict[str, int] = field(default_factory=dict)
 
@@ -41,8 +41,12 @@ class MemoryJournalStore:
     async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
         return [one for one in self.chain(shard) if one.block_no > block_no]
 
+    async def sent_to(self, shard: str) -> int:
+        head = await self.head(shard)
+        return max(head.sent_to if head else 0, self.marks.get(shard, 0))
+
     async def unsent(self, shard: str) -> list[Block]:
-        return [one for one in await self.blocks_after(shard, self.sent_to.get(shard, 0)) if one.has_messages]
+        return [one for one in await self.blocks_after(shard, await self.sent_to(shard)) if one.has_messages]
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
         return self._known(shard, cause_ids)
@@ -73,7 +77,7 @@ class MemoryJournalStore:
             present = self.kept.get(one.aggregate_id)
             if present is None or present.block_no < one.block_no:
                 self.kept[one.aggregate_id] = one
-        for noted, steps in ((self.folds, folded_to), (self.sent_to, sent_to)):
+        for noted, steps in ((self.folds, folded_to), (self.marks, sent_to)):
             noted |= {shard: max(noted.get(shard, 0), block_no) for shard, block_no in steps.items()}
 
     def chain(self, shard: str) -> list[Block]:

@@ -60,8 +60,8 @@ class Workshop:
                     fold.take(document)
                 kept = fold.folded()
                 for start in range(0, len(kept), _STATES_AT_ONCE):
-                    await store.save(shard, kept[start : start + _STATES_AT_ONCE], 0)
-                await store.save(shard, [], fold.chain.last)
+                    await store.save(kept[start : start + _STATES_AT_ONCE], {}, {})
+                await store.save([], {shard: fold.chain.last}, {shard: await journal.sent_to(shard)})
                 self._heads[prefix, shard] = fold.chain.head
                 yield fold.states()
 

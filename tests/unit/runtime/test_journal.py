@@ -295,7 +295,7 @@ async def test_a_bus_that_fails_only_delays_and_keeps_the_order() -> None:
         await journal.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2))])
         assert [json.loads(body)["causation_id"] for *_, body in bus.messages] == ["a", "b"]
         await journal.drain()
-        assert store.sent_to == {"0": 1}
+        assert store.marks == {"0": 1}
 
 
 async def test_blocks_are_marked_together_and_at_once_when_a_shard_is_given_up() -> None:
@@ -304,10 +304,10 @@ async def test_blocks_are_marked_together_and_at_once_when_a_shard_is_given_up()
         for offset in range(5):
             await journal.consume("0", SOURCE, [(offset, cause(f"c{offset}", 1))])
         assert len(bus.messages) == 5
-        assert store.sent_to == {}
+        assert store.marks == {}
         journal.revoke(["0"])
         async with asyncio.timeout(0.4):
-            while store.sent_to != {"0": 5}:
+            while store.marks != {"0": 5}:
                 await asyncio.sleep(0.001)
 
 

@@ -320,7 +320,11 @@ class Journal(Generic[S]):
             memory = self._loaded[work.shard]
             draft = drafts.setdefault(work.shard, Draft(self._codec, memory, kept, now))
             outcomes.append((work, *_decide_work(work, draft, memory)))
-        blocks = {shard: draft.block() for shard, draft in drafts.items() if draft.decisions}
+        blocks = {
+            shard: draft.block(self._outbox.sent_to(shard))
+            for shard, draft in drafts.items()
+            if draft.decisions
+        }
         started_s = self._clock.monotonic_s()
         if blocks:
             crash_points.reach("before_insert")
@@ -385,6 +389,7 @@ class Journal(Generic[S]):
         kept |= await self._store.states(missing)
         memory.held = {aggregate_id: self._codec.hold(one) for aggregate_id, one in kept.items()}
         memory.replay(self._codec, blocks)
+        self._outbox.begin(shard, await self._store.sent_to(shard) if head else 0)
         for block in await self._store.unsent(shard) if head else []:
             # Nobody waits for what an earlier owner left; the next decision is sent after it.
             _ = self._outbox.put(block)

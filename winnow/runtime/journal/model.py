@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -125,6 +125,11 @@ class Block:
     decisions: tuple[Decision, ...]
     at: datetime
     hash: str = field(default="")
+    sent_to: int = 0
+    """The newest block of the shard that was on the bus, with all before it, when this one was written.
+
+    Outside the hash: it says how far the outbox was, not what was decided.
+    """
 
     @property
     def block_id(self) -> str:
@@ -138,9 +143,7 @@ class Block:
 
     def sealed(self) -> Block:
         """Give the block with its hash over everything before it."""
-        return Block(
-            self.shard, self.block_no, self.prev_hash, self.offsets, self.decisions, self.at, self.digest()
-        )
+        return replace(self, hash=self.digest())
 
     def digest(self) -> str:
         """Hash the block's content and its predecessor's hash."""
@@ -185,6 +188,7 @@ class Block:
                 for decision in self.decisions
             ],
             "at": self.at.isoformat(),
+            "sent_to": self.sent_to,
         }
 
     @classmethod
@@ -198,6 +202,7 @@ class Block:
             decisions=tuple(decision_from_document(one) for one in document["decisions"]),
             at=datetime.fromisoformat(document["at"]),
             hash=document["hash"],
+            sent_to=document.get("sent_to", 0),
         )
 
 

@@ -35,7 +35,8 @@ class Outbox:
         self._shards = shards
         self._waiting: list[tuple[Block, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
-        self._unmarked: dict[str, int] = {}
+        self._sent_to: dict[str, int] = {}
+        self._unmarked: set[str] = set()
 
     def put(self, block: Block) -> asyncio.Future[None]:
         """Queue a block; the future ends when it is on the bus."""
@@ -53,14 +54,23 @@ class Outbox:
         """Tell whether everything is on the bus."""
         return not self._waiting
 
+    def begin(self, shard: str, sent_to: int) -> None:
+        """Take up a shard whose blocks are on the bus up to this one."""
+        self._sent_to[shard] = max(sent_to, self.sent_to(shard))
+
+    def sent_to(self, shard: str) -> int:
+        """Give the newest block of a shard that is on the bus with all before it; 0 for none."""
+        return self._sent_to.get(shard, 0)
+
     def take_marks(self) -> dict[str, int]:
-        """Give, by shard, the newest block that is on the bus with all before it, where that is not noted yet."""
-        marks, self._unmarked = self._unmarked, {}
+        """Give how far the shards are sent for which that is not noted yet."""
+        marks = {shard: self._sent_to[shard] for shard in self._unmarked}
+        self._unmarked = set()
         return marks
 
     def put_back(self, marks: Mapping[str, int]) -> None:
         """Take marks back that could not be noted."""
-        self._unmarked = dict(marks) | self._unmarked
+        self._unmarked |= set(marks)
 
     async def run(self) -> None:
         """Publish until cancelled; the bus being away only delays."""
@@ -93,8 +103,10 @@ class Outbox:
         ]
         await asyncio.gather(*acknowledged)
         crash_points.reach("after_publish")
-        # A shard's blocks are queued in their order, so the last one stands for all before it.
-        self._unmarked |= {block.shard: block.block_no for block in blocks}
+        for block in blocks:
+            # A shard's blocks are queued in their order, so one stands for all before it.
+            self.begin(block.shard, block.block_no)
+            self._unmarked.add(block.shard)
 
     async def _send(self, entry: Entry) -> asyncio.Future[object]:
         topic = entry.topic or ""

@@ -43,10 +43,11 @@ class JournalReader:
     async def sent_to(self, shard: str) -> int:
         """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
         try:
-            row = await self._folds.find_one({"_id": shard})
+            noted = await self._folds.find_one({"_id": shard})
+            head = await self._blocks.find_one({"shard": shard}, {"sent_to": 1}, sort=[("block_no", -1)])
         except PyMongoError as error:
             raise Unavailable("the database of the journal does not answer") from error
-        return int(row.get("sent_to", 0)) if row else 0
+        return max(int((row or {}).get("sent_to", 0)) for row in (noted, head))
 
     async def documents(self, shard: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Give the stored blocks of a shard after a block number, in the order of their numbers."""

@@ -201,11 +201,17 @@ class Draft(Generic[S]):
             traceparent=child_of(cause.traceparent, event_id),
         )
 
-    def block(self) -> Block:
-        """Seal the draft as the shard's next block."""
+    def block(self, sent_to: int) -> Block:
+        """Seal the draft as the shard's next block, which notes up to which block the shard is on the bus."""
         memory = self._memory
         block = Block(
-            memory.name, memory.head_no + 1, memory.head_hash, self.offsets, tuple(self.decisions), self._now
+            shard=memory.name,
+            block_no=memory.head_no + 1,
+            prev_hash=memory.head_hash,
+            offsets=self.offsets,
+            decisions=tuple(self.decisions),
+            at=self._now,
+            sent_to=sent_to,
         )
         return block.sealed()
 

@@ -47,6 +47,10 @@ class JournalStore(Protocol):
         """Give the blocks of a shard after ``block_no``, in order."""
         ...
 
+    async def sent_to(self, shard: str) -> int:
+        """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
+        ...
+
     async def unsent(self, shard: str) -> list[Block]:
         """Give the blocks whose messages may not have reached the bus, in order."""
         ...
@@ -151,11 +155,16 @@ class MongoJournalStore:
             Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])
         ]
 
+    async def sent_to(self, shard: str) -> int:
+        """Give how far a shard is sent: as noted with its states or, where that is lost, in its newest block."""
+        head = await self.head(shard)
+        rows = await self._read(self._folds, {"_id": shard})
+        return max(head.sent_to if head else 0, rows[0].get("sent_to", 0) if rows else 0)
+
     async def unsent(self, shard: str) -> list[Block]:
         """Give the blocks whose messages may not have reached the bus, in order."""
-        rows = await self._read(self._folds, {"_id": shard})
-        sent_to = int(rows[0].get("sent_to", 0)) if rows else 0
-        return [block for block in await self.blocks_after(shard, sent_to) if block.has_messages]
+        later = await self.blocks_after(shard, await self.sent_to(shard))
+        return [block for block in later if block.has_messages]
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
         """Give the decisions taken for these causes."""
