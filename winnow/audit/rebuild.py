@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from winnow.audit.aside import Aside
 from winnow.audit.chains import Head
+from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import journal_lane, topic_lane
 from winnow.audit.replay import BrokenChain, ShardFold
 from winnow.contracts.errors import WinnowError
 from winnow.runtime.clock import SystemClock, random_bytes
 from winnow.runtime.journal import MongoJournalStore
 from winnow.runtime.journal.model import Machine, S
-from winnow.runtime.journal.reading import JournalReader
 from winnow.runtime.leases import Purpose, StoreLease
 from winnow.runtime.mongo import Mongo, answering
 from winnow.runtime.settings import ServiceSettings, SettingsError

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from winnow.audit.archiving import ArchiveWriter
+from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, topic_lane
 from winnow.audit.records import Reading, reading
 from winnow.audit.shelves import Shelf
 from winnow.cli.audit_sources import document_of
 from winnow.runtime.clock import SystemClock
 from winnow.runtime.journal.model import Block
-from winnow.runtime.journal.reading import JournalReader
 
 _LOST: Final = "{lane}: records {first} to {last} were deleted before they were archived"
 

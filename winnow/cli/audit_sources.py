@@ -6,10 +6,10 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, record_document, topic_lane
 from winnow.audit.records import Kept, Reading, reading
 from winnow.audit.verify import Result, Verification
-from winnow.runtime.journal.reading import JournalReader
 
 _PAUSE_S: Final = 1.0
 
