@@ -6,10 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pymongo.errors import PyMongoError
-
-from winnow.contracts.errors import Unavailable
-from winnow.runtime.mongo import Mongo
+from winnow.runtime.mongo import Mongo, answering
 
 _BLOCKS_AT_ONCE: Final = 200
 
@@ -35,30 +32,23 @@ class JournalReader:
 
     async def shards(self) -> list[str]:
         """Name the shards that have blocks."""
-        try:
+        with answering():
             return sorted(str(one) for one in await self._blocks.distinct("shard"))
-        except PyMongoError as error:
-            raise Unavailable("the database of the journal does not answer") from error
 
     async def sent_to(self, shard: str) -> int:
         """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
-        try:
+        with answering():
             noted = await self._folds.find_one({"_id": shard})
             head = await self._blocks.find_one({"shard": shard}, {"sent_to": 1}, sort=[("block_no", -1)])
-        except PyMongoError as error:
-            raise Unavailable("the database of the journal does not answer") from error
         return max(int((row or {}).get("sent_to", 0)) for row in (noted, head))
 
     async def documents(self, shard: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
         """Give the stored blocks of a shard after a block number, in the order of their numbers."""
         while True:
             query = {"shard": shard, "block_no": {"$gt": after}}
-            try:
-                rows = await self._blocks.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE).to_list(
-                    length=None
-                )
-            except PyMongoError as error:
-                raise Unavailable("the database of the journal does not answer") from error
+            with answering():
+                found = self._blocks.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE)
+                rows = await found.to_list(length=None)
             for row in rows:
                 yield row
             if len(rows) < _BLOCKS_AT_ONCE:
