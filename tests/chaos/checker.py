@@ -71,17 +71,26 @@ def _nothing_withheld(seen: Evidence, _: Verdict) -> Iterator[str]:
             yield f"I1 {task_id}: {task['state']}, though {passed[task_id]} of {scored[task_id]} passed"
 
 
+def _content(record: dict[str, Any]) -> object:
+    """Give what must be the same in a repeat: all bytes; of the scorer, which keeps nothing, all but the time."""
+    body = record["body"]
+    if body.get("producer") != "scorer":
+        return record["raw"]
+    return {name: value for name, value in body.items() if name != "occurred_at"}
+
+
 def _one_outcome(seen: Evidence, verdict: Verdict) -> Iterator[str]:
-    bodies: dict[str, bytes] = {}
+    contents: dict[str, object] = {}
     for record in seen.records:
         event_id = record["body"].get("event_id")
         if event_id is None or record["body"].get("account_id") != seen.account_id:
             continue
-        if event_id in bodies:
+        content = _content(record)
+        if event_id in contents:
             verdict.duplicates += 1
-            if bodies[event_id] != record["raw"]:
+            if contents[event_id] != content:
                 yield f"I2 {event_id}: two contents under one id"
-        bodies[event_id] = record["raw"]
+        contents[event_id] = content
     ends: dict[str, list[str]] = defaultdict(list)
     for body in seen.mine():
         if body["type"] in ENDS:

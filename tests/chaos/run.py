@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +35,7 @@ _ORDERS = (
     {"template": "studio_headshot", "mode": "low_cost", "k": 3},
 )
 _AMPLE = 500
+_SHORT = "expected"
 _UNANSWERED = (httpx.HTTPError,)
 
 
@@ -52,6 +54,11 @@ class Outcome:
     def held(self) -> bool:
         """Tell whether every invariant held."""
         return not self.verdict.broken
+
+    @property
+    def is_short(self) -> bool:
+        """Tell whether every invariant held, but a task that a retry could have saved did not get all it asked for."""
+        return bool(self.verdict.broken) and all(one.startswith(_SHORT) for one in self.verdict.broken)
 
     def document(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -135,7 +142,7 @@ async def play(world: World, row: Row) -> Outcome:
         verdict.broken += world.breaches
     expected = max(row.tasks, verdict.tasks)
     if row.all_delivered and verdict.states != {"delivered": expected}:
-        verdict.broken.append(f"expected {expected} delivered, got {verdict.states}")
+        verdict.broken.append(f"{_SHORT} {expected} delivered, got {verdict.states}: {_reasons(seen)}")
     return Outcome(
         row.name,
         row.matrix,
@@ -144,6 +151,13 @@ async def play(world: World, row: Row) -> Outcome:
         round(recover_s, 1),
         round(time.monotonic() - started_s, 1),
     )
+
+
+def _reasons(seen: Evidence) -> dict[str, int]:
+    """Count why tasks got less than they asked for, in the router's words."""
+    said = [*(body["code"] for body in seen.mine("task.failed"))]
+    said += [body["reason"] for body in seen.mine("task.selected") if len(body["selected"]) < body["k"]]
+    return dict(Counter(said))
 
 
 def _stuck(world: World) -> bool:

@@ -44,7 +44,7 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
         verdict.billed_twice,
         verdict.dead_letters,
     ]
-    held = "yes" if outcome.held else "NO"
+    held = "yes" if outcome.held else "I1–I10 yes; not all delivered" if outcome.is_short else "NO"
     return (outcome.row, outcome.matrix, *map(str, counts), f"{outcome.recover_s:g}", held)
 
 

@@ -87,6 +87,8 @@ BREACHES: dict[str, tuple[str, Callable[[Evidence], Any]]] = {
     "an output withheld": ("I1", lambda seen: seen.tasks[_TASK].update(state="failed")),
     "two ends": ("I2", lambda seen: _add(seen, "evt_d", event_id="evt_d2", type="task.failed")),
     "an id with two contents": ("I2", lambda seen: _add(seen, "evt_d", outputs=[])),
+    "a second time in a repeat": ("I2", lambda seen: _add(seen, "evt_d", occurred_at="later")),
+    "another verdict in a repeat": ("I2", lambda seen: _add(seen, "evt_s", candidates=[])),
     "a second settlement": ("I4", lambda seen: _add(seen, "evt_entry3", event_id="evt_e4", sequence=4)),
     "a second reservation": ("I3", lambda seen: _add(seen, "evt_entry2", event_id="evt_e4", sequence=4)),
     "postings that do not balance": ("I3", lambda seen: seen.records[2]["body"]["postings"].pop()),
@@ -122,6 +124,13 @@ def test_a_repeated_record_is_a_duplicate_and_no_breach() -> None:
     seen.records.append(seen.records[-1])
     verdict = judge(seen)
     assert (verdict.broken, verdict.duplicates) == ([], 1)
+
+
+def test_the_scorer_may_say_the_same_at_another_time() -> None:
+    seen = _whole()
+    body = next(one["body"] for one in seen.records if one["body"]["event_id"] == "evt_s")
+    seen.records.append({"body": body | {"occurred_at": "later"}, "raw": b"other bytes"})
+    assert (judge(seen).broken, judge(seen).duplicates) == ([], 1)
 
 
 @pytest.mark.parametrize("name", BREACHES)
