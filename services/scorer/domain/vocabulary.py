@@ -45,6 +45,8 @@ EVIDENCE: Final[Schema] = {
     measures.SHARPNESS: _numbers("noise_taken_off") | {"region": Type.text, "method": Type.text},
     measures.EXPOSURE: _numbers("highlight", "mean", "dark_share", "bright_share") | {"region": Type.text},
     measures.NEAR_DUPLICATE: {measures.PERCEPTUAL_HASH: Type.text},
+    measures.NOISE: _numbers("fine", "coarse"),
+    "prompt_subject": _numbers("probability", "named") | {"shown": Type.text},
     measures.FACE_COUNT: _numbers("confidence", "face_share"),
     measures.FACE_FRAMING: _FACE
     | _numbers("eye_to_side", "eye_to_top", "eye_to_bottom", "face_height_share", "roll_deg"),

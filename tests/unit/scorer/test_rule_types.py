@@ -146,6 +146,8 @@ def test_every_dimension_has_the_common_values() -> None:
         assert schema[name]["status"] is Type.text
 
 
+# Every model is loaded.
+@pytest.mark.timeout(120)
 def test_what_dimensions_show_is_of_the_declared_type() -> None:
     shown = measure_bytes(png(portrait()), frozenset(EVIDENCE), Models()).by_name()
     for name, declared in EVIDENCE.items():

@@ -1,0 +1,85 @@
+"""Reads tensors out of PyTorch's file format of before 2020, without PyTorch and without running what the file says.
+
+Such a file is five pickles (a magic number, a version, facts of the machine, the named tensors, the keys of their
+storages) and then, for each storage, its length and its little-endian values. Tensors name their storage by a
+persistent id.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import OrderedDict
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC: Final = 0x1950A86A20F9469CFC6C
+_TYPES: Final = {"FloatStorage": "<f4", "LongStorage": "<i8"}
+
+
+class _Placed:
+    """Where a tensor lies: its storage, the first value, its sizes, and how far apart neighbours are on each axis."""
+
+    def __init__(
+        self,
+        storage: tuple[str, str],
+        offset: int,
+        sizes: tuple[int, ...],
+        steps: tuple[int, ...],
+        *_: object,
+    ) -> None:
+        self.storage, self.offset, self.sizes, self.steps = storage, offset, sizes, steps
+
+
+class _Reader(pickle.Unpickler):
+    """Knows ordered dictionaries and tensors, and refuses every other name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give what a name stands for; raises ValueError."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Placed
+        if module == "torch" and name in _TYPES:
+            return name
+        msg = f"the weights name {module}.{name}"
+        raise ValueError(msg)
+
+    def persistent_load(self, pid: Any) -> tuple[str, str]:
+        """Give a storage's key and type."""
+        _, kind, key, *_ = pid
+        return str(key), _TYPES[kind]
+
+
+def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
+    """Give the tensors by name; raises ValueError for another file."""
+    stream = io.BytesIO(content)
+    try:
+        if _Reader(stream).load() != _MAGIC:
+            msg = "this is no PyTorch file of the old format"
+            raise ValueError(msg)
+        for _ in range(2):
+            _Reader(stream).load()
+        placed: dict[str, _Placed] = _Reader(stream).load()
+        keys = [str(key) for key in _Reader(stream).load()]
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        msg = "this is no PyTorch file of the old format"
+        raise ValueError(msg) from error
+    kinds = dict(one.storage for one in placed.values())
+    storages = {}
+    for key in keys:
+        count = int(np.frombuffer(stream.read(8), "<i8")[0])
+        kind = np.dtype(kinds[key])
+        storages[key] = np.frombuffer(stream.read(count * kind.itemsize), kind)
+    return {name: _cut(storages[one.storage[0]], one) for name, one in placed.items()}
+
+
+def _cut(storage: NDArray[Any], one: _Placed) -> NDArray[Any]:
+    last = one.offset + sum((size - 1) * step for size, step in zip(one.sizes, one.steps, strict=True))
+    if min((one.offset, *one.steps)) < 0 or last >= storage.size:
+        msg = "a tensor lies outside of its storage"
+        raise ValueError(msg)
+    steps = [step * storage.itemsize for step in one.steps]
+    return np.ascontiguousarray(np.lib.stride_tricks.as_strided(storage[one.offset :], one.sizes, steps))

@@ -1,0 +1,87 @@
+"""What `make models` converts, on files small enough to be made here: old PyTorch files and WordPiece vocabularies."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+from scripts.models import efficientnet_lite0, word_pieces
+from scripts.models.legacy_torch import read_tensors
+
+MAGIC = 0x1950A86A20F9469CFC6C
+
+
+class Placed:
+    """A tensor to be written."""
+
+    def __init__(self, offset: int, sizes: tuple[int, ...], steps: tuple[int, ...]) -> None:
+        self.parts = (offset, sizes, steps, False, OrderedDict())
+
+
+def written(tensors: dict[str, Placed], values: list[float]) -> bytes:
+    """Write one storage and tensors in it, naming classes that are not here."""
+    stream = io.BytesIO()
+    for part in (MAGIC, 1001, {"little_endian": True}):
+        pickle.dump(part, stream, protocol=2)
+    # Opcodes by hand: a dictionary of calls of a named function on a persistent id.
+    stream.write(b"\x80\x02}(")
+    for name, placed in tensors.items():
+        stream.write(b"X" + struct.pack("<I", len(name)) + name.encode())
+        stream.write(b"ctorch._utils\n_rebuild_tensor_v2\n(")
+        stream.write(b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu")
+        stream.write(b"J" + struct.pack("<i", len(values)) + b"NtQ")
+        stream.write(pickle.dumps(placed.parts[0], 2)[2:-1])
+        for sizes in placed.parts[1:3]:
+            stream.write(b"(" + b"".join(b"J" + struct.pack("<i", size) for size in sizes) + b"t")
+        stream.write(b"\x89NtR")
+    stream.write(b"u.")
+    pickle.dump(["0"], stream, protocol=2)
+    stream.write(struct.pack("<q", len(values)) + np.array(values, "<f4").tobytes())
+    return stream.getvalue()
+
+
+def test_tensors_are_read_where_they_lie_and_as_they_are_turned() -> None:
+    content = written({"a": Placed(0, (2, 3), (3, 1)), "b": Placed(1, (3, 2), (1, 3))}, [0, 1, 2, 3, 4, 5, 6])
+    found = read_tensors(content)
+    assert found["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert found["b"].tolist() == [[1, 4], [2, 5], [3, 6]]
+
+
+def test_a_tensor_outside_of_its_storage_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside"):
+        read_tensors(written({"a": Placed(4, (2, 3), (3, 1))}, [0.0] * 6))
+
+
+def test_nothing_that_a_file_names_is_run() -> None:
+    stream = io.BytesIO()
+    for part in (MAGIC, 1001, {}):
+        pickle.dump(part, stream, protocol=2)
+    stream.write(b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00truetR.")
+    with pytest.raises(ValueError, match=r"os\.system"):
+        read_tensors(stream.getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", pickle.dumps(1, 2)])
+def test_other_files_are_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="PyTorch"):
+        read_tensors(content)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="the weights have no"):
+        efficientnet_lite0.convert(written({"a": Placed(0, (2,), (1,))}, [0.0] * 2))
+
+
+def test_pieces_are_written_in_the_order_of_their_numbers() -> None:
+    content = json.dumps({"model": {"vocab": {"b": 1, "[PAD]": 0, "##c": 2}}}).encode()
+    assert word_pieces.convert(content) == b"[PAD]\nb\n##c\n"
+    with pytest.raises(ValueError, match="gaps"):
+        word_pieces.convert(json.dumps({"model": {"vocab": {"a": 1}}}).encode())
+    with pytest.raises(ValueError, match="WordPiece"):
+        word_pieces.convert(b"{}")
