@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from concurrent.futures import Future
 
-from tests.simulation.run import Outcome, play
+from tests.simulation.many import Part, played
+from tests.simulation.run import play
 from tests.simulation.script import script_of
 from tests.simulation.shrink import describe, shrink
 
@@ -22,28 +23,30 @@ def main() -> int:
         outcome = play(script_of(options.seed), print)
         print(outcome)
         return int(outcome.broken is not None)
-    first, last = _range(options.seeds, options.seed)
-    started_s = time.process_time()
-    tasks = struck = 0
-    for seed in range(first, last):
-        outcome = play(script_of(seed))
-        tasks += outcome.tasks
-        struck += outcome.struck
-        if outcome.broken is not None:
-            _report(seed, outcome)
+    with played(*_range(options.seeds, options.seed)) as parts:
+        return _follow(parts)
+
+
+def _follow(parts: dict[int, Future[Part]]) -> int:
+    seeds = tasks = struck = 0
+    cpu_s = 0.0
+    for waiting in parts.values():
+        part = waiting.result()
+        seeds, tasks, struck = seeds + part.seeds, tasks + part.tasks, struck + part.struck
+        cpu_s += part.cpu_s
+        if part.broken is not None:
+            _report(part.broken, part.text)
             return 1
-        if (seed - first) % 50 == 49 or seed == last - 1:
-            spent_s = time.process_time() - started_s
-            rate = f"{tasks / spent_s:.0f} tasks per CPU second"
-            print(f"{seed - first + 1} seeds, {tasks} tasks, {struck} faults struck, {rate}", flush=True)
+        rate = f"{tasks / cpu_s:.0f} tasks per CPU second"
+        print(f"{seeds} seeds, {tasks} tasks, {struck} faults struck, {rate}", flush=True)
     return 0
 
 
-def _report(seed: int, outcome: Outcome) -> None:
-    print(f"seed {seed} fails: {outcome.text}")
+def _report(seed: int, text: str) -> None:
+    print(f"seed {seed} fails: {text}")
     print(f"its story: python -m tests.simulation --seed {seed} --trace")
     print("shrinking ...", flush=True)
-    print(f"the least that still fails:\n{describe(shrink(outcome))}")
+    print(f"the least that still fails:\n{describe(shrink(play(script_of(seed))))}")
 
 
 def _range(text: str, first: int) -> tuple[int, int]:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
+from tests.simulation.many import PART, Part, played
 from tests.simulation.run import play
 from tests.simulation.script import script_of
 
-SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "250"))
-_PART = 25
+SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "1000"))
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("first", range(0, SEEDS, _PART))
-def test_every_promise_holds_in_every_seed(first: int) -> None:
-    for seed in range(first, first + _PART):
-        outcome = play(script_of(seed))
-        assert outcome.broken is None, (
-            f"seed {seed}: {outcome.text}; python -m tests.simulation --seed {seed} --trace"
-        )
+@pytest.fixture(scope="module")
+def parts() -> Iterator[dict[int, Future[Part]]]:
+    with played(0, SEEDS) as begun:
+        yield begun
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+def test_every_promise_holds_in_every_seed(parts: dict[int, Future[Part]], first: int) -> None:
+    part = parts[first].result()
+    assert part.broken is None, (
+        f"seed {part.broken}: {part.text}; python -m tests.simulation --seed {part.broken} --trace"
+    )
 
 
 def test_the_same_seed_gives_the_same_run() -> None:

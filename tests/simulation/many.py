@@ -1,0 +1,53 @@
+"""Many seeds, on every core: parts of a range of seeds are played in processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.simulation.run import play
+from tests.simulation.script import script_of
+
+PART = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of the seeds from ``first`` on; it ends with the one that is ``broken``, which ``text`` describes."""
+
+    first: int
+    seeds: int
+    tasks: int
+    struck: int
+    cpu_s: float
+    broken: int | None = None
+    text: str = ""
+
+
+@contextmanager
+def played(first: int, last: int) -> Iterator[dict[int, Future[Part]]]:
+    """Play seeds ``first`` to ``last`` (not included); gives the parts by their first seed, in order."""
+    # Spawned: a forked process would carry the caller's event loops and threads along.
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield {one: pool.submit(_play, one, min(one + PART, last)) for one in range(first, last, PART)}
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _play(first: int, last: int) -> Part:
+    started_s = time.process_time()
+    tasks = struck = 0
+    for seed in range(first, last):
+        outcome = play(script_of(seed))
+        tasks += outcome.tasks
+        struck += outcome.struck
+        if outcome.broken is not None:
+            spent_s = time.process_time() - started_s
+            return Part(first, seed + 1 - first, tasks, struck, spent_s, seed, outcome.text)
+    return Part(first, last - first, tasks, struck, time.process_time() - started_s)
