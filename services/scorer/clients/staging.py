@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.scorer.clients.colour import ciede2000, lab_of
+from services.scorer.clients.shadow import Shadow, cast_shadow
 
 RGB = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -33,6 +34,7 @@ class Staging:
     ground_spread: float
     ground_to_white: float
     ground_hex: str
+    shadow: Shadow
 
 
 def staging(rgb: RGB, subject: Mask) -> Staging | None:
@@ -59,6 +61,7 @@ def staging(rgb: RGB, subject: Mask) -> Staging | None:
         ground_spread=float(np.percentile(ciede2000(lab[away], median), 95)),
         ground_to_white=float(ciede2000(median, _WHITE_LAB)),
         ground_hex=f"#{red:02x}{green:02x}{blue:02x}",
+        shadow=cast_shadow(lab, subject, away),
     )
 
 

@@ -13,7 +13,7 @@ LIKE_REFERENCE: Final = frozenset({"identity_distance", "skin_tone_shift"})
 """Dimensions that compare with a reference picture."""
 LIKE_PROMPT: Final = frozenset({"prompt_alignment", "prompt_subject"})
 """Dimensions that compare with the prompt."""
-LIKE_COPY: Final = frozenset({"copy_distance", "copy_extra"})
+LIKE_COPY: Final = frozenset({"copy_distance", "copy_extra", "copy_legibility"})
 """Dimensions that compare with the words that the order wants to stand in the picture."""
 LIKE_COLOURS: Final = frozenset({"brand_colour"})
 """Dimensions that compare with the brand colours of the order."""

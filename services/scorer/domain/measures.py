@@ -37,6 +37,7 @@ _TECHNICAL: Final = (
     EXPOSURE,
     NEAR_DUPLICATE,
 )
+_OVERLAY: Final = ("repeated_mark", "placeholder")
 _HEADSHOT: Final = (FACE_COUNT, FACE_FRAMING, EYES_OPEN)
 POSE: Final = (
     "inter_eye_distance",
@@ -61,6 +62,7 @@ _PRODUCT: Final = (
     "subject_cut",
     "ground_evenness",
     "ground_to_white",
+    "shadow",
 )
 _REMOVAL: Final = ("alpha_edges", "alpha_holes", "alpha_halo")
 _MODERATION: Final = (NSFW,)
@@ -70,12 +72,13 @@ _CREATIVE: Final = (
     "text_area",
     "text_safe_zone",
     "text_legibility",
+    "copy_legibility",
     "brand_colour",
     "subject_safe_zone",
 )
 
 TIERS: Final[dict[str, int]] = {
-    **dict.fromkeys(_TECHNICAL, 1),
+    **dict.fromkeys((*_TECHNICAL, *_OVERLAY), 1),
     **dict.fromkeys(_HEADSHOT, 2),
     **dict.fromkeys((*POSE, *_SKIN, *_LIKENESS, *_BACKDROP), 2),
     **dict.fromkeys((*_PRODUCT, *_REMOVAL), 2),

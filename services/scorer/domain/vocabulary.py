@@ -63,9 +63,11 @@ EVIDENCE: Final[Schema] = {
     **dict.fromkeys(
         ("copy_distance", "copy_extra"), _numbers("lines_asked", "lines_found", "lines_read", "confidence")
     ),
+    "repeated_mark": _numbers("calm_share", "step"),
+    "shadow": _numbers("area_share"),
     "text_area": _numbers("lines"),
     "text_safe_zone": _numbers("lines") | {"format": Type.text},
-    "text_legibility": _numbers("contrast", "height_px", "lines"),
+    **dict.fromkeys(("text_legibility", "copy_legibility"), _numbers("contrast", "height_px", "lines")),
     "brand_colour": _numbers("colours") | {"colour": Type.text},
     "subject_safe_zone": _numbers("subject_share") | {"format": Type.text},
     "ground_to_white": {"colour": Type.text},

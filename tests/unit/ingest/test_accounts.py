@@ -119,7 +119,7 @@ async def test_a_quote_prices_an_order_and_is_asked_for_once_in_a_while():
     assert {one["name"]: one["wording"] for one in templates.json()["templates"]} == {
         "ad_creative": True,
         "background_removal": False,
-        "product_shot": False,
+        "product_shot": True,
         "studio_headshot": False,
     }
 

@@ -15,6 +15,7 @@ from services.scorer.clients.dimensions.dimension import Dimension
 from services.scorer.clients.dimensions.headshot import HEADSHOT
 from services.scorer.clients.dimensions.likeness import LIKENESS
 from services.scorer.clients.dimensions.moderation import MODERATION
+from services.scorer.clients.dimensions.overlay import OVERLAY
 from services.scorer.clients.dimensions.pose import POSE
 from services.scorer.clients.dimensions.product import PRODUCT
 from services.scorer.clients.dimensions.removal import REMOVAL
@@ -24,6 +25,7 @@ from services.scorer.clients.dimensions.text import TEXT_FAMILY
 
 FAMILIES: Final[dict[str, dict[str, Dimension]]] = {
     "technical": TECHNICAL,
+    "overlay": OVERLAY,
     "headshot": HEADSHOT,
     "pose": POSE,
     "skin": SKIN,

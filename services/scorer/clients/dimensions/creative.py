@@ -23,6 +23,7 @@ TEXT_AREA: Final = "text_area"
 TEXT_SAFE_ZONE: Final = "text_safe_zone"
 SUBJECT_SAFE_ZONE: Final = "subject_safe_zone"
 TEXT_LEGIBILITY: Final = "text_legibility"
+COPY_LEGIBILITY: Final = "copy_legibility"
 BRAND_COLOUR: Final = "brand_colour"
 
 _READ_MIN: Final = 0.5
@@ -41,6 +42,8 @@ def _read(look: Look) -> list[Line]:
 
 
 def _copy(name: str, look: Look) -> Measurement:
+    if not plain(look.wording.copy):
+        return not_applicable(name, "no_copy")
     lines = _read(look)
     match = copy_match(look.wording.copy, " ".join(line.text for line in lines))
     if match is None:
@@ -83,20 +86,31 @@ def _subject_safe_zone(look: Look) -> Measurement:
     return ok(SUBJECT_SAFE_ZONE, round(1 - kept / weight, 4), evidence)
 
 
+def _copy_legibility(look: Look) -> Measurement:
+    """Measure the least legible line of the copy; without an ordered copy nothing is read."""
+    if not plain(look.wording.copy):
+        return not_applicable(COPY_LEGIBILITY, "no_copy")
+    asked = [line for line in _read(look) if _is_of_copy(line, look.wording.copy)]
+    return _least_legible(COPY_LEGIBILITY, look, asked)
+
+
 def _text_legibility(look: Look) -> Measurement:
     """Measure the least legible line of the copy or, without a copy, of all lines that were read surely."""
     lines = _read(look)
     asked = [line for line in lines if _is_of_copy(line, look.wording.copy)]
-    judged = asked or [line for line in lines if _is_sure(line)]
+    return _least_legible(TEXT_LEGIBILITY, look, asked or [line for line in lines if _is_sure(line)])
+
+
+def _least_legible(name: str, look: Look, judged: list[Line]) -> Measurement:
     if not judged:
-        return not_applicable(TEXT_LEGIBILITY, "no_text")
+        return not_applicable(name, "no_text")
     worst = min((legibility(look.picture.rgb, line) for line in judged), key=lambda one: one.margin)
     evidence: Evidence = {
         "contrast": round(worst.contrast, 3),
         "height_px": round(worst.height_px, 2),
         "lines": len(judged),
     }
-    return ok(TEXT_LEGIBILITY, round(worst.margin, 4), evidence)
+    return ok(name, round(worst.margin, 4), evidence)
 
 
 def _brand_colour(look: Look) -> Measurement:
@@ -149,6 +163,9 @@ CREATIVE: Final = table(
     Dimension(TEXT_SAFE_ZONE, 2, "share of the text outside the safe area", _text_safe_zone, _READER),
     Dimension(
         TEXT_LEGIBILITY, 2, "multiple of the weaker limit of contrast and height", _text_legibility, _READER
+    ),
+    Dimension(
+        COPY_LEGIBILITY, 2, "multiple of the weaker limit of contrast and height", _copy_legibility, _READER
     ),
     Dimension(BRAND_COLOUR, 2, "CIEDE2000 of the nearest 0.2 % of the frame", _brand_colour),
     Dimension(

@@ -40,6 +40,7 @@ _UNITS: Final = {
     "subject_cut": "share of the border that the subject covers",
     "ground_evenness": "CIEDE2000, 95th percentile from the ground's median colour",
     "ground_to_white": "CIEDE2000 between the ground's median colour and white",
+    "shadow": "L* by which the shadow is darker than the ground, 95th percentile",
 }
 
 PRODUCT: Final = table(
@@ -48,4 +49,7 @@ PRODUCT: Final = table(
     _staged("subject_cut", lambda one: one.cut_share),
     _staged("ground_evenness", lambda one: one.ground_spread),
     _staged("ground_to_white", lambda one: one.ground_to_white, lambda one: {"colour": one.ground_hex}),
+    _staged(
+        "shadow", lambda one: one.shadow.depth, lambda one: {"area_share": round(one.shadow.area_share, 4)}
+    ),
 )
