@@ -202,6 +202,54 @@ def metrics_page() -> str:
     )
 
 
+def dimensions_page() -> str:
+    """Give the table of all dimensions: the register, what each answers for, and its limits in the newest profiles."""
+    register = importlib.import_module("services.scorer.clients.dimensions")
+    catalog = importlib.import_module("services.scorer.clients.profiles")
+    rules = importlib.import_module("services.scorer.clients.rules").CelRules()
+    profiles = catalog.load_profiles(catalog.BUILT_IN, rules)
+    newest = [profiles.get(name) for name in sorted({one.name for one in profiles.all()})]
+    lines = [
+        "# Dimensions",
+        "",
+        (
+            "Generated from the scorer's register and profiles. A limit is where the score is 50; in brackets it is reported"
+            " and not required. What the measures find on pictures of known truth stands in [quality](quality.md)."
+        ),
+        "",
+        "| dimension | tier | unit | formula | source | no value when | models | limits | limits set on |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, dimension in register.DIMENSIONS.items():
+        account = register.ACCOUNTS[name]
+        limits = "; ".join(
+            _limit(profile, rule)
+            for profile in newest
+            for rule in profile.dimensions
+            if rule.name == name and name != "near_duplicate"
+        )
+        cells = (
+            f"`{name}`",
+            str(dimension.tier),
+            dimension.unit,
+            account.formula,
+            account.source,
+            account.not_ok,
+            ", ".join(f"`{one}`" for one in dimension.needs),
+            limits,
+            account.calibration,
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _limit(profile: Any, rule: Any) -> str:
+    raw = rule.mapping.raw_at(rule.threshold)
+    sign = "=" if rule.mapping.exactly is not None else "≥" if rule.mapping.rises else "≤"
+    text = f"{profile.name} {sign} {raw:.4g}"
+    return text if rule.required else f"[{text}]"
+
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/api/events.schema.json": events_schema,
     "docs/api/openapi.ingest.json": openapi,
@@ -209,6 +257,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/state-machine.md": state_machine,
     "docs/settings.md": settings_page,
     "docs/metrics.md": metrics_page,
+    "docs/dimensions.md": dimensions_page,
     **{f"docs/api/asyncapi.{service}.json": partial(asyncapi, service) for service in SERVICES},
 }
 

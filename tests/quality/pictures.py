@@ -98,6 +98,22 @@ def barred(picture: BGR) -> BGR:
     return covered
 
 
+def hand_before_mouth(picture: BGR) -> BGR:
+    """Cover mouth and chin by a drawn hand: four fingers in the colour of the cheek, shaded at their sides."""
+    points = _landmarks(picture)
+    x, y = (int(value) for value in points[205])
+    skin = picture[y - 4 : y + 5, x - 4 : x + 5].reshape(-1, 3).mean(axis=0)
+    mouth, width = (points[13] + points[14]) / 2, float(np.linalg.norm(points[234] - points[454]))
+    covered = picture.copy()
+    thick = max(4, round(width * 0.13))
+    for finger in range(4):
+        across = int(mouth[0] + (finger - 1.5) * thick * 1.05)
+        start, end = (across, int(mouth[1] + width * 0.9)), (across, int(mouth[1] - thick * 0.6))
+        cv2.line(covered, start, end, tuple(float(one) * 0.8 for one in skin), thick, cv2.LINE_AA)
+        cv2.line(covered, start, end, tuple(float(one) for one in skin), round(thick * 0.7), cv2.LINE_AA)
+    return covered
+
+
 def third_eye(picture: BGR) -> BGR:
     """Paste a copy of an eye onto the forehead, with a soft edge."""
     points = _landmarks(picture)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.scorer.clients import dimensions
-from services.scorer.clients.dimensions import DIMENSIONS, FAMILIES
+from services.scorer.clients.dimensions import ACCOUNTS, DIMENSIONS, FAMILIES
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import Models
 from services.scorer.domain.measures import TIERS
@@ -36,6 +37,25 @@ def test_every_module_of_a_family_is_in_the_register() -> None:
         )
     }
     assert holding == set(FAMILIES)
+
+
+def test_every_dimension_answers_for_its_formula_source_status_and_calibration() -> None:
+    assert set(ACCOUNTS) == set(DIMENSIONS)
+    for name, account in ACCOUNTS.items():
+        parts = (account.formula, account.source, account.not_ok, account.calibration)
+        assert all(part and "|" not in part for part in parts), name
+
+
+@pytest.mark.parametrize("name", sorted(DIMENSIONS))
+def test_no_value_is_given_only_where_the_account_says_so(name: str, models: Models) -> None:
+    """A plain wall has no face, words, subject or alpha, and nothing was given to compare with."""
+    wall = np.full((256, 256, 3), 190, np.uint8)
+    (taken,) = measure_bytes(png(wall), frozenset({name}), models).measurements
+    excused = (MeasureStatus.not_applicable, MeasureStatus.failure_to_assess)
+    if ACCOUNTS[name].not_ok == "never":
+        assert taken.status not in excused, taken
+    elif taken.status is MeasureStatus.not_applicable:
+        assert "not applicable" in ACCOUNTS[name].not_ok
 
 
 @pytest.mark.parametrize("name", sorted(DIMENSIONS))

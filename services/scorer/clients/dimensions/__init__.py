@@ -1,13 +1,14 @@
 """The register of all dimensions: one module and one table per family.
 
-A dimension is added by an entry in its family's table here and its name in the same family of
-``domain.measures`` (a test keeps the two in step). Nothing else has to know of it.
+A dimension is added by an entry in its family's table here, its name in the same family of ``domain.measures`` and
+what it answers for in ``accounts`` (tests keep them in step). Nothing else has to know of it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from services.scorer.clients.dimensions.accounts import ACCOUNTS, Account
 from services.scorer.clients.dimensions.alignment import ALIGNMENT
 from services.scorer.clients.dimensions.backdrop import BACKDROP
 from services.scorer.clients.dimensions.creative import CREATIVE
@@ -44,4 +45,4 @@ DIMENSIONS: Final[dict[str, Dimension]] = {
 }
 """Every dimension by name, in the order in which they are taken: cheap families first."""
 
-__all__ = ["DIMENSIONS", "FAMILIES", "Dimension"]
+__all__ = ["ACCOUNTS", "DIMENSIONS", "FAMILIES", "Account", "Dimension"]
