@@ -11,14 +11,14 @@ from services.delivery.domain.decide import Policy
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.settings import DeliverySettings
 from services.delivery.store import IndexStore
-from winnow.audit.rebuild import STATES, run, workshop
+from winnow.audit.rebuild import STATES, Given, run, workshop
 
 INDEX = ("outputs", "webhooks")
 
 
-async def rebuild(settings: DeliverySettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
-    """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
-    async with workshop("delivery", settings, (*STATES, *INDEX), force=force) as shop:
+async def rebuild(settings: DeliverySettings, given: Given) -> dict[str, int]:
+    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    async with workshop("delivery", settings, (*STATES, *INDEX), given) as shop:
         policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
         index = IndexStore(shop.database)
         await index.prepare()

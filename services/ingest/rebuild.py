@@ -6,7 +6,7 @@ API keys, inputs and leases lie in no journal: they are left as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from services.ingest.app.projection import Projection
@@ -16,20 +16,21 @@ from services.ingest.settings import IngestSettings
 from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
-from winnow.audit.rebuild import STATES, check_whole, run, workshop
-from winnow.audit.records import Kept, Reading, reading
+from winnow.audit.rebuild import STATES, Given, run, workshop
+from winnow.audit.records import Kept
 from winnow.contracts.envelope import Recorded
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 
 VIEWS = ("tasks", "candidates", "task_events", "entries")
 _REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{one}" for one in STATES)
+_JOURNALS = ("", REQUEST_COLLECTIONS)
 _RECORDS_AT_ONCE = 500
 
 
-async def rebuild(settings: IngestSettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
-    """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
-    async with workshop("ingest", settings, (*STATES, *_REQUESTS, *VIEWS), force=force) as shop:
+async def rebuild(settings: IngestSettings, given: Given) -> dict[str, int]:
+    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    async with workshop("ingest", settings, (*STATES, *_REQUESTS, *VIEWS), given, journals=_JOURNALS) as shop:
         stages = [len(states) async for states in shop.folded(StageMachine())]
         requests = [
             len(states)
@@ -37,25 +38,21 @@ async def rebuild(settings: IngestSettings, force: bool) -> dict[str, int]:  # n
         ]
         await MongoViews(shop.database).prepare()
         projection = Projection(MongoViewWriter(shop.database), Watch())
-        async with reading(settings.kafka_bootstrap) as consumer:
-            topics = Reading(consumer, [TASKS.name, ACCOUNTS.name])
-            await topics.begin()
-            check_whole(topics.next_offsets)
-            records = await _project(topics, projection)
+        records = await _project(shop.records([TASKS.name, ACCOUNTS.name]), projection)
     return {"stages": sum(stages), "requests": sum(requests), "records in the read model": records}
 
 
-async def _project(topics: Reading, projection: Projection) -> int:
+async def _project(records: AsyncIterator[Kept], projection: Projection) -> int:
     """Fold the topics; a record that cannot be folded is passed over, as the service dead-letters it."""
     waiting: dict[tuple[str, int], list[Kept]] = {}
     count = 0
-    async for kept in topics.read_on():
+    async for kept in records:
         place = (kept.topic, kept.partition)
         waiting.setdefault(place, []).append(kept)
         if len(waiting[place]) >= _RECORDS_AT_ONCE:
             count += await _fold(projection, waiting.pop(place))
-    for records in waiting.values():
-        count += await _fold(projection, records)
+    for rest in waiting.values():
+        count += await _fold(projection, rest)
     return count
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from services.router.settings import RouterSettings
 from services.router.store import RunMachine
-from winnow.audit.rebuild import STATES, run, workshop
+from winnow.audit.rebuild import STATES, Given, run, workshop
 
 
-async def rebuild(settings: RouterSettings, force: bool) -> dict[str, int]:  # noqa: FBT001 (the one option)
-    """Rebuild; gives what was made. Raises RebuildRefused and BrokenChain."""
-    async with workshop("router", settings, STATES, force=force) as shop:
+async def rebuild(settings: RouterSettings, given: Given) -> dict[str, int]:
+    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    async with workshop("router", settings, STATES, given) as shop:
         runs = [len(states) async for states in shop.folded(RunMachine())]
     return {"runs": sum(runs)}
 

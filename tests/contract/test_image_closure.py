@@ -27,7 +27,7 @@ for name in [one for one in sys.modules if one.partition(".")[0] in hidden]:
     del sys.modules[name]
 sys.meta_path.insert(0, Hide())
 import importlib
-importlib.import_module(f"services.{sys.argv[2]}.main")
+importlib.import_module(f"services.{sys.argv[2]}.{sys.argv[3]}")
 print(json.dumps([one for one in sys.modules if one.startswith(("services.", "winnow.", "simulators"))]))
 """
 
@@ -42,7 +42,7 @@ def locked(service: str) -> set[str]:
     }
 
 
-def loaded_in_the_image(service: str) -> list[str]:
+def loaded_in_the_image(service: str, room: str = "main") -> list[str]:
     present = locked(service)
     owners = importlib.metadata.packages_distributions()
     hidden = [
@@ -51,7 +51,7 @@ def loaded_in_the_image(service: str) -> list[str]:
         if not {canonicalize_name(one) for one in packages} & {*present, "winnow-media"}
     ]
     done = subprocess.run(
-        [sys.executable, "-c", IN_THE_IMAGE, json.dumps(hidden), service],
+        [sys.executable, "-c", IN_THE_IMAGE, json.dumps(hidden), service, room],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -68,11 +68,16 @@ def test_a_service_starts_with_what_its_lock_installs_and_no_code_of_others(serv
     assert [one for one in loaded_in_the_image(service) if not one.startswith(rooms)] == []
 
 
+@pytest.mark.parametrize("service", [one for one in SERVICES if one != "scorer"])
+def test_stores_are_rebuilt_with_no_more_packages_than_the_service_has(service: str) -> None:
+    assert f"services.{service}.rebuild" in loaded_in_the_image(service, "rebuild")
+
+
 def test_the_check_bites() -> None:
     modules = importlib.metadata.packages_distributions()
     hidden = json.dumps([one for one, packages in modules.items() if "aiokafka" in packages])
     done = subprocess.run(
-        [sys.executable, "-c", IN_THE_IMAGE, hidden, "ledger"],
+        [sys.executable, "-c", IN_THE_IMAGE, hidden, "ledger", "main"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -16,6 +16,7 @@ import pymongo
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.forged_archive import Lanes, read_lanes
 from tests.support.line import RunningLine, running_line
 from winnow.local.line import SERVICES
 from winnow.runtime.clock import SystemClock
@@ -37,24 +38,36 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[RunningLine]:
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of ``early``, an archive of some of the record, and ``whole``."""
+    return tmp_path_factory.mktemp("archives")
+
+
+@pytest.fixture(scope="module")
+def running(archives: Path) -> Iterator[RunningLine]:
     """Run a line until it has something of everything."""
     # Little is scored here, so one process is enough.
     with running_line(settings={"scorer": {"PROCESSES": "1"}}) as line:
-        asyncio.run(_orders(line))
+        asyncio.run(_orders(line, archives / "early"))
         yield line
 
 
-async def _orders(line: RunningLine) -> None:
+async def _orders(line: RunningLine, folder: Path) -> None:
     async with line.client() as client:
         hook = {"url": f"{line.line.receiver_url}/hooks/rebuild"}
         answer = await client.http.post("/v1/webhook-endpoints", json=hook)
         assert answer.status_code == 201, answer.text
         assert (await client.end(await client.order(k=2)))["state"] == "delivered"
+        await archive(line, folder)
         assert (await client.end(await client.order(k=1, template="product_shot", mode="fast")))["complete"]
         cancelled = await client.order(k=1)
         await client.http.post(f"/v1/tasks/{cancelled}/cancel")
         await client.end(cancelled)
+
+
+async def archive(line: RunningLine, folder: Path) -> None:
+    code, said = await line.winnow("audit", "archive", "--archive", str(folder))
+    assert code == 0, said
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +77,10 @@ def client(running: RunningLine) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def stopped(running: RunningLine) -> RunningLine:
+def stopped(running: RunningLine, archives: Path) -> RunningLine:
     """Stop the services and keep the servers."""
     running.supervisor.stop()
+    asyncio.run(archive(running, archives / "whole"))
     return running
 
 
@@ -213,6 +227,73 @@ async def test_a_journal_that_lost_blocks_leaves_the_stores_as_they_are(
     assert code == 1, said
     assert ("blocks of the journal are lost" if gone == [last] else "its journal is empty") in said
     assert everything(client, "router") == live
+
+
+@pytest.fixture(scope="module")
+def early(running: RunningLine, archives: Path) -> Lanes:
+    return read_lanes(archives / "early")
+
+
+def blocks_of(lanes: Lanes, service: str, journal: str) -> list[str]:
+    start = f"journal/{'ingest-api' if journal == 'http_journal' else service}/"
+    return [str(one["_id"]) for lane, items in lanes.items() if lane.startswith(start) for one in items]
+
+
+def journals_of(service: str) -> tuple[str, ...]:
+    return ("journal", "http_journal") if service == "ingest" else ("journal",)
+
+
+@pytest.mark.parametrize("service", STORES)
+async def test_a_lost_database_is_made_again_from_an_archive(
+    stopped: RunningLine, service: str, client: Client, archives: Path
+) -> None:
+    database, names = client[f"winnow_{service}"], (*STORES[service], *journals_of(service))
+    live = everything(client, service)
+    indexed = {name: database[name].index_information() for name in names}
+    for name in names:
+        database.drop_collection(name)
+    code, said = await rebuild(stopped, service)
+    assert (code, "its journal is empty" in said) == (1, True), said
+    options = ("--from", "archive", "--archive", str(archives / "whole"))
+    code, said = await ended(stopped, service, "winnow.cli.main", "rebuild", service, *options)
+    assert code == 0, said
+    assert_equal(service, everything(client, service), live)
+    assert {name: database[name].index_information() for name in names} == indexed
+
+
+@pytest.mark.parametrize("service", STORES)
+async def test_an_early_archive_is_gone_on_with_by_what_is_live(
+    stopped: RunningLine, service: str, client: Client, archives: Path, early: Lanes
+) -> None:
+    """The blocks that were archived are spoilt in the journal; those after them are sound."""
+    database, live = client[f"winnow_{service}"], everything(client, service)
+    archived = {name: blocks_of(early, service, name) for name in journals_of(service)}
+    spoil(client, service)
+    for name, ids in archived.items():
+        assert ids, name
+        database[name].update_many({"_id": {"$in": ids}}, {"$set": {"decisions": []}})
+    assert len(live["journal"]) > len(archived["journal"])
+    place = str(archives / "early")
+    code, said = await rebuild(stopped, service, "--archive", place)
+    assert (code, "is not empty" in said) == (1, True), said
+    code, said = await rebuild(stopped, service, "--archive", place, "--force")
+    assert code == 0, said
+    assert_equal(service, everything(client, service), live)
+
+
+async def test_a_changed_or_missing_archive_leaves_the_stores_as_they_are(
+    stopped: RunningLine, client: Client, archives: Path
+) -> None:
+    live = everything(client, "ledger")
+    code, said = await rebuild(stopped, "ledger", "--force", "--archive", str(archives / "nowhere"))
+    assert (code, "there is no archive at" in said) == (1, True), said
+    segment = max((archives / "whole/segments/journal/ledger").rglob("*.zst"))
+    body = segment.read_bytes()
+    segment.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    code, said = await rebuild(stopped, "ledger", "--force", "--archive", str(archives / "whole"))
+    segment.write_bytes(body)
+    assert (code, f"{segment.name} was changed" in said) == (1, True), said
+    assert everything(client, "ledger") == live
 
 
 async def test_a_service_that_starts_meanwhile_waits(stopped: RunningLine, tmp_path: Path) -> None:

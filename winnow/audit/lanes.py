@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,3 +81,8 @@ def _text(value: bytes) -> str | dict[str, str]:
         return value.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(value).decode()}
+
+
+def bytes_of(value: str | Mapping[str, str]) -> bytes:
+    """Read a part of an archived record back to its bytes; raises KeyError, TypeError and ValueError."""
+    return value.encode() if isinstance(value, str) else base64.b64decode(value["base64"], validate=True)

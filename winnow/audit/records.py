@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from winnow.audit.lanes import bytes_of
 from winnow.contracts.errors import NotFound, Unavailable
 
 _POLL_MS: Final = 500
@@ -151,6 +152,20 @@ async def write(bootstrap: str, records: Sequence[Kept]) -> None:
         raise Unavailable(f"Kafka did not confirm the record ({type(error).__name__}).") from error
     finally:
         await producer.stop()
+
+
+def record_of(topic: str, partition: int, document: Mapping[str, Any]) -> Kept:
+    """Read a record from the form that it is chained and archived in; raises KeyError, TypeError and ValueError."""
+    key = document["key"]
+    return Kept(
+        topic=topic,
+        partition=partition,
+        offset=document["offset"],
+        timestamp_ms=document["timestamp_ms"],
+        key=None if key is None else bytes_of(key),
+        body=bytes_of(document["body"]),
+        headers=tuple((name, bytes_of(value)) for name, value in document["headers"]),
+    )
 
 
 def _kept(record: Any) -> Kept:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from winnow.cli.audit import ARCHIVE, ArchiveAddress
 from winnow.cli.options import DATA_DIR, DataDir
 from winnow.cli.trouble import Trouble, as_sentence, command, out
 from winnow.local.line import Line
@@ -27,21 +28,35 @@ class Rebuilt(StrEnum):
     delivery = "delivery"
 
 
+class Origin(StrEnum):
+    """Where the record is read."""
+
+    live = "live"
+    archive = "archive"
+
+
 @command
 def rebuild(
     service: Annotated[Rebuilt, typer.Argument(help="Whose stores are made again.")],
     *,
+    origin: Annotated[
+        Origin, typer.Option("--from", help="`archive` reads one first, then what is live since.")
+    ] = Origin.live,
+    archive: ArchiveAddress = ARCHIVE,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Make the stores of a service again: folded states, views and indexes, from its journal and the topics.
 
+    With `--from archive` the journal itself is made again too, from the archive and what the live one has after it.
+
     The service is set up by its own environment (WINNOW_<SERVICE>_…); without one, the embedded line of the data
     directory is meant, which must be down: its servers are started for the rebuilding. Nothing is changed while the
     service runs, or where there is something already, unless --force is given.
     """
+    options = [*(["--force"] if force else []), *(["--archive", archive] if origin is Origin.archive else [])]
     if f"WINNOW_{service.name.upper()}_MONGO_URI" in os.environ:
-        _run(service, os.environ, force=force)
+        _run(service, os.environ, options)
         return
     if not (data_dir / "stack.json").exists():
         raise Trouble(
@@ -49,14 +64,14 @@ def rebuild(
         )
     try:
         with EmbeddedStack(data_dir) as stack:
-            _run(service, os.environ | dict(Line(stack).service(service.value).env), force=force)
+            _run(service, os.environ | dict(Line(stack).service(service.value).env), options)
     except (NoDiskSpace, DataDirectoryInUse, ServerDidNotStart) as error:
         raise Trouble(as_sentence(str(error))) from error
 
 
-def _run(service: Rebuilt, env: Mapping[str, str], *, force: bool) -> None:
+def _run(service: Rebuilt, env: Mapping[str, str], options: Sequence[str]) -> None:
     """Run the service's own code in a process of its own: the command line knows no service."""
-    argv = [sys.executable, "-m", f"services.{service.value}.rebuild", *(["--force"] if force else [])]
+    argv = [sys.executable, "-m", f"services.{service.value}.rebuild", *options]
     done = subprocess.run(argv, env=dict(env), capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["the rebuilding ended without a word"]

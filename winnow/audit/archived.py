@@ -1,0 +1,69 @@
+"""Reads an archive as a source to make stores from: lane by lane, each segment checked, nothing passed over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from winnow.audit.chains import BlockChain, RecordChain
+from winnow.audit.lanes import KINDS
+from winnow.audit.manifests import BrokenArchive, Catalogue, Segment, order_faults, read_catalogue, sha256_of
+from winnow.audit.replay import BrokenChain
+from winnow.audit.segments import BrokenSegment, unpack
+from winnow.audit.shelves import Place, Shelf
+from winnow.contracts.errors import NotFound
+
+
+class ArchivedRecord:
+    """The lanes of an archive. Methods that read raise BrokenChain and Unavailable."""
+
+    def __init__(self, shelf: Shelf, catalogue: Catalogue) -> None:
+        """Read what the catalogue says."""
+        self._shelf = shelf
+        self._segments: dict[str, list[Segment]] = catalogue.segments()
+
+    @classmethod
+    @asynccontextmanager
+    async def at(cls, place: Place) -> AsyncIterator[ArchivedRecord]:
+        """Open an archive; raises BrokenArchive, and ValueError for an address that names none."""
+        async with place.open() as shelf:
+            catalogue = await read_catalogue(shelf)
+            if not catalogue.manifests:
+                msg = f"there is no archive at {place.address}"
+                raise BrokenArchive(msg)
+            yield cls(shelf, catalogue)
+
+    def shards(self, producer: str) -> list[str]:
+        """Name the archived shards of a journal."""
+        start = f"{KINDS[0]}/{producer}/"
+        return sorted(lane.removeprefix(start) for lane in self._segments if lane.startswith(start))
+
+    async def items(self, chain: BlockChain | RecordChain) -> AsyncIterator[dict[str, Any]]:
+        """Give the items of the chain's lane in order, none for a lane that is not there.
+
+        Whoever reads takes each item into ``chain``, which is compared with what each manifest says of it.
+        """
+        lane = chain.lane
+        segments = self._segments.get(lane, [])
+        for text in order_faults(segments):
+            raise BrokenChain(f"{lane}: {text}")
+        for segment in segments:
+            count = 0
+            try:
+                for document in unpack(await self._body(segment)):
+                    count += 1
+                    yield document
+            except BrokenSegment as error:
+                raise BrokenChain(f"{lane}: {segment.name} cannot be read: {error}") from error
+            if count != segment.items_count or (chain.last, chain.hash) != (segment.last, segment.head):
+                raise BrokenChain(f"{lane}: {segment.name} does not hold what its manifest says")
+
+    async def _body(self, segment: Segment) -> bytes:
+        try:
+            body = await self._shelf.get(segment.name)
+        except NotFound:
+            raise BrokenChain(f"{segment.lane}: {segment.name} is in the manifest and not there") from None
+        if sha256_of(body) != segment.sha256:
+            raise BrokenChain(f"{segment.lane}: {segment.name} was changed")
+        return body

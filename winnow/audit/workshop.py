@@ -1,0 +1,155 @@
+"""Where the stores of a service are made again: folds its journals, reads its topics, says when something is lacking."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from winnow.audit.aside import Aside
+from winnow.audit.chains import UNREADABLE, BlockChain, Head, RecordChain
+from winnow.audit.journal_reader import JournalReader
+from winnow.audit.lanes import journal_lane, topic_lane
+from winnow.audit.records import Kept, Reading, reading, record_of
+from winnow.audit.replay import BrokenChain, ShardFold
+from winnow.runtime.journal import MongoJournalStore
+from winnow.runtime.journal.model import Folded, Machine, S
+from winnow.runtime.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from winnow.audit.archived import ArchivedRecord
+
+_STATES_AT_ONCE: Final = 500
+_BLOCKS_AT_ONCE: Final = 100
+
+
+class RebuildRefused(Exception):  # noqa: N818 (what became of it)
+    """Nothing was changed; the text says why."""
+
+
+class Workshop:
+    """The journals and topics of one service, and the collections that are made of them."""
+
+    def __init__(
+        self, settings: ServiceSettings, name: str, database: Aside, archived: ArchivedRecord | None
+    ) -> None:
+        """Read the archive first if there is one, then what the live database ``name`` has since."""
+        self.settings = settings
+        self.database: Any = database
+        """For the stores: what is made again lies aside, the rest is live."""
+        self._name = name
+        self._archived = archived
+        self._heads: dict[tuple[str, str], Head] = {}
+
+    def shards(self) -> list[str]:
+        """Name the shards that were folded."""
+        return sorted({shard for _, shard in self._heads})
+
+    async def folded(
+        self, machine: Machine[S], *, prefix: str = "", everywhere: bool = False
+    ) -> AsyncIterator[list[S]]:
+        """Fold a journal into its states and keep them; gives those of a shard at a time. Raises BrokenChain."""
+        store = MongoJournalStore(self.database, causes_unique_everywhere=everywhere, prefix=prefix)
+        await store.prepare()
+        async with self._journal(prefix) as journal:
+            shards = {*await journal.shards()}
+            if self._archived is not None:
+                shards.update(self._archived.shards(machine.producer))
+            for shard in sorted(shards):
+                fold = ShardFold(machine, journal_lane(machine.producer, shard))
+                await self._take(fold, journal, prefix)
+                await _keep(store, shard, fold.folded(), fold.chain.last)
+                self._heads[prefix, shard] = fold.chain.head
+                yield fold.states()
+
+    async def records(self, topics: Sequence[str]) -> AsyncIterator[Kept]:
+        """Give every record of these topics, each partition in order.
+
+        Raises RebuildRefused when the broker has deleted some that no archive holds, BrokenChain and Unavailable.
+        """
+        async with reading(self.settings.kafka_bootstrap) as consumer:
+            live = Reading(consumer, topics)
+            await live.begin()
+            for (topic, partition), first in list(live.next_offsets.items()):
+                chain = RecordChain(topic_lane(topic, partition))
+                async for document in self._archived_items(chain):
+                    chain.take(document)
+                    _check_sound(chain)
+                    yield _record(topic, partition, document, chain)
+                if first > chain.last + 1:
+                    msg = f"{chain.lane}: the broker has deleted records {chain.last + 1} to {first - 1}"
+                    raise RebuildRefused(f"{msg}, which only an archive can give back")
+                live.next_offsets[topic, partition] = chain.last + 1
+            async for kept in live.read_on():
+                yield kept
+
+    async def check(self, live: Any) -> None:
+        """Raise RebuildRefused when what was folded is not all there was: ``live`` is the database as it stands.
+
+        A chain does not show that its last blocks are gone; how far the live states were folded does.
+        """
+        if not self._heads:
+            raise RebuildRefused("its journal is empty, so there is nothing to make the stores from")
+        for prefix in {prefix for prefix, _ in self._heads}:
+            async with self._journal(prefix) as journal:
+                for shard in await journal.shards():
+                    async for _ in journal.documents(shard, self._last(prefix, shard)):
+                        raise RebuildRefused(f"somebody wrote to {prefix}journal meanwhile")
+            async for row in live[f"{prefix}folds"].find():
+                last, folded_to = self._last(prefix, row["_id"]), row.get("block_no", 0)
+                if folded_to > last:
+                    msg = f"{prefix}journal ends at block {last} of shard {row['_id']}, and the live states were"
+                    raise RebuildRefused(f"{msg} folded to block {folded_to}: blocks of the journal are lost")
+
+    def _journal(self, prefix: str) -> JournalReader:
+        return JournalReader(self.settings.mongo_uri.get_secret_value(), self._name, prefix)
+
+    def _last(self, prefix: str, shard: str) -> int:
+        head = self._heads.get((prefix, shard))
+        return head.last if head else 0
+
+    async def _take(self, fold: ShardFold[S], journal: JournalReader, prefix: str) -> None:
+        """Fold a shard; from an archive its blocks are kept too, for the journal itself is made again then."""
+        blocks: list[dict[str, Any]] = []
+        async for document in self._archived_items(fold.chain):
+            fold.take(document)
+            # Only blocks whose messages are on the bus are archived.
+            blocks.append({**document, "sent": True})
+            if len(blocks) >= _BLOCKS_AT_ONCE:
+                await self._keep_blocks(prefix, blocks)
+        async for document in journal.documents(fold.shard, fold.chain.last):
+            fold.take(document)
+            if self._archived is not None:
+                blocks.append(document)
+            if len(blocks) >= _BLOCKS_AT_ONCE:
+                await self._keep_blocks(prefix, blocks)
+        await self._keep_blocks(prefix, blocks)
+
+    async def _keep_blocks(self, prefix: str, blocks: list[dict[str, Any]]) -> None:
+        if blocks:
+            await self.database[f"{prefix}journal"].insert_many(blocks)
+            blocks.clear()
+
+    async def _archived_items(self, chain: BlockChain | RecordChain) -> AsyncIterator[dict[str, Any]]:
+        if self._archived is not None:
+            async for document in self._archived.items(chain):
+                yield document
+
+
+async def _keep(store: MongoJournalStore, shard: str, states: Sequence[Folded], folded_to: int) -> None:
+    for start in range(0, len(states), _STATES_AT_ONCE):
+        await store.save(shard, states[start : start + _STATES_AT_ONCE], 0)
+    await store.save(shard, [], folded_to)
+
+
+def _check_sound(chain: RecordChain) -> None:
+    if chain.findings:
+        msg = f"{chain.lane}: {chain.findings[0].text}"
+        raise BrokenChain(msg)
+
+
+def _record(topic: str, partition: int, document: Mapping[str, Any], chain: RecordChain) -> Kept:
+    try:
+        return record_of(topic, partition, document)
+    except UNREADABLE as error:
+        msg = f"{chain.lane}: the record of offset {chain.last} cannot be read"
+        raise BrokenChain(msg) from error
