@@ -34,7 +34,6 @@ NOT_RECORDED = {("delivery", "outputs"): "stored_at", ("delivery", "webhooks"): 
 BESIDE_THE_END = timedelta(seconds=30)
 Client = pymongo.MongoClient[dict[str, Any]]
 Rows = dict[str, dict[Any, Mapping[str, Any]]]
-pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
