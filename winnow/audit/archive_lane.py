@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from winnow.audit.books import Books, NumberedBill, NumberedEntry
-from winnow.audit.chains import UNREADABLE, BlockChain, Head, RecordChain
+from winnow.audit.chains import UNREADABLE, BlockChain, Chain, Head, RecordChain
 from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
@@ -107,7 +107,7 @@ def _items(body: bytes, segment: Segment, faults: list[Finding]) -> Iterator[dic
 class _Check:
     """What journals and topics have in common."""
 
-    def __init__(self, task: LaneTask, chain: BlockChain | RecordChain) -> None:
+    def __init__(self, task: LaneTask, chain: Chain) -> None:
         """Begin."""
         self.task = task
         self.chain = chain
@@ -135,12 +135,10 @@ class _Check:
 
     def finished(self, counts: Mapping[str, int], more: Sequence[Finding]) -> LaneOutcome:
         """Give what was found."""
-        notes = list(self.chain.notes) if isinstance(self.chain, RecordChain) else []
-        items = self.chain.blocks_count if isinstance(self.chain, BlockChain) else self.chain.records_count
         return LaneOutcome(
-            LaneReport(self.task.lane, items, self.events_count, self.chain.head),
+            LaneReport(self.task.lane, self.chain.items_count, self.events_count, self.chain.head),
             [*self.chain.faults(), *self.findings, *more],
-            notes,
+            list(self.chain.notes),
             {name: count for name, count in counts.items() if count},
             self.marks,
         )

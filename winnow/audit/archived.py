@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from winnow.audit.chains import BlockChain, RecordChain
+from winnow.audit.chains import Chain
 from winnow.audit.lanes import KINDS
 from winnow.audit.manifests import BrokenArchive, Catalogue, Segment, order_faults, read_catalogue, sha256_of
 from winnow.audit.replay import BrokenChain
@@ -39,7 +39,7 @@ class ArchivedRecord:
         start = f"{KINDS[0]}/{producer}/"
         return sorted(lane.removeprefix(start) for lane in self._segments if lane.startswith(start))
 
-    async def items(self, chain: BlockChain | RecordChain) -> AsyncIterator[dict[str, Any]]:
+    async def items(self, chain: Chain) -> AsyncIterator[dict[str, Any]]:
         """Give the items of the chain's lane in order, none for a lane that is not there.
 
         Whoever reads takes each item into ``chain``, which is compared with what each manifest says of it.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from winnow.audit.chains import BlockChain, Head, RecordChain
+from winnow.audit.chains import BlockChain, Chain, Head, RecordChain
 from winnow.audit.lanes import is_journal
 from winnow.audit.manifests import Catalogue, Manifest, Segment, read_catalogue, sha256_of, write_manifest
 from winnow.audit.segments import SEGMENT_RAW_BYTES, line_of, pack
@@ -26,7 +26,7 @@ class NotArchived(ValueError):  # noqa: N818 (what became of it)
 class _Open:
     """A lane that is being written."""
 
-    chain: BlockChain | RecordChain
+    chain: Chain
     lines: list[bytes] = field(default_factory=list)
     raw_bytes: int = 0
     first: int = 0
@@ -108,7 +108,7 @@ class ArchiveWriter:
         self._catalogue.head_sha256 = sha256_of(body)
         self._waiting = []
 
-    def _chain(self, lane: str) -> BlockChain | RecordChain:
+    def _chain(self, lane: str) -> Chain:
         chain = BlockChain(lane) if is_journal(lane) else RecordChain(lane)
         if (head := self._heads.get(lane)) is not None:
             chain.start_at(head)

@@ -7,9 +7,10 @@ partition's first record on; it tells nothing by itself, and everything against 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from winnow.audit.finding import Finding
 from winnow.runtime.journal.model import GENESIS, canonical
@@ -35,16 +36,23 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 
 @dataclass(slots=True)
-class BlockChain:
-    """The chain of one shard; takes the stored blocks in order and finds every break."""
+class Chain(ABC):
+    """How far a lane was read, and every fault on the way. ``notes`` say what could not be compared."""
 
     lane: str
     anchored: Head | None = None
     findings: list[Finding] = field(default_factory=list)
-    blocks_count: int = 0
+    notes: list[str] = field(default_factory=list)
+    items_count: int = 0
     first: int = 0
     last: int = 0
     hash: str = GENESIS
+    shortened: ClassVar[str]
+    """What to say of a chain that ends before its anchor, by ``last`` and ``anchored``."""
+
+    @abstractmethod
+    def take(self, document: Mapping[str, Any]) -> bool:
+        """Check the next item; False when it cannot be trusted."""
 
     def start_at(self, head: Head) -> None:
         """Go on from where an earlier reading ended."""
@@ -55,9 +63,26 @@ class BlockChain:
         """Give how far the chain goes."""
         return Head(self.first, self.last, self.hash)
 
+    def faults(self) -> list[Finding]:
+        """Give every fault so far, with what only shows at the end: a lane that is shorter than its anchor says."""
+        if self.anchored is None or self.last >= self.anchored.last:
+            return list(self.findings)
+        text = self.shortened.format(last=self.last, after=self.last + 1, anchored=self.anchored.last)
+        return [*self.findings, Finding(_CHECK, self.lane, text)]
+
+    def _fault(self, text: str) -> None:
+        self.findings.append(Finding(_CHECK, self.lane, text))
+
+
+@dataclass(slots=True)
+class BlockChain(Chain):
+    """The chain of one shard; takes the stored blocks in order and finds every break."""
+
+    shortened = "it ends at block {last}; blocks {after} to {anchored} were anchored and are gone"
+
     def take(self, document: Mapping[str, Any]) -> bool:
         """Check the next block; False when its contents cannot be trusted."""
-        self.blocks_count += 1
+        self.items_count += 1
         try:
             return self._take(document)
         except UNREADABLE as error:
@@ -102,43 +127,18 @@ class BlockChain:
             return False
         return True
 
-    def faults(self) -> list[Finding]:
-        """Give every fault so far, with what only shows at the end: a chain that is shorter than its anchor says."""
-        if self.anchored is None or self.last >= self.anchored.last:
-            return list(self.findings)
-        gone = f"{self.last + 1} to {self.anchored.last}"
-        text = f"it ends at block {self.last}; blocks {gone} were anchored and are gone"
-        return [*self.findings, Finding(_CHECK, self.lane, text)]
-
-    def _fault(self, text: str) -> None:
-        self.findings.append(Finding(_CHECK, self.lane, text))
-
 
 @dataclass(slots=True)
-class RecordChain:
-    """The chain of one partition; takes the records in order. ``notes`` say what could not be compared."""
+class RecordChain(Chain):
+    """The chain of one partition; takes the records in order."""
 
-    lane: str
-    anchored: Head | None = None
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    records_count: int = 0
     first: int = -1
     last: int = -1
-    hash: str = GENESIS
-
-    def start_at(self, head: Head) -> None:
-        """Go on from where an earlier reading ended."""
-        self.first, self.last, self.hash = head.first, head.last, head.hash
-
-    @property
-    def head(self) -> Head:
-        """Give how far the chain goes."""
-        return Head(self.first, self.last, self.hash)
+    shortened = "it ends at offset {last}; the records up to {anchored} were anchored and are gone"
 
     def take(self, document: Mapping[str, Any]) -> bool:
         """Take the next record; False when it stands where it cannot."""
-        self.records_count += 1
+        self.items_count += 1
         try:
             offset, line = int(document["offset"]), canonical(document)
         except UNREADABLE as error:
@@ -158,13 +158,6 @@ class RecordChain:
             self._fault(f"the records up to offset {offset} are not those that were anchored")
         return True
 
-    def faults(self) -> list[Finding]:
-        """Give every fault so far, with what only shows at the end: a partition shorter than its anchor says."""
-        if self.anchored is None or self.last >= self.anchored.last:
-            return list(self.findings)
-        text = f"it ends at offset {self.last}; the records up to {self.anchored.last} were anchored and are gone"
-        return [*self.findings, Finding(_CHECK, self.lane, text)]
-
     def _compare_start(self) -> None:
         """Give the anchor up for a partition whose oldest records the broker has deleted since."""
         if self.anchored is not None and self.first != self.anchored.first:
@@ -173,6 +166,3 @@ class RecordChain:
                 " between have been deleted, so only the archive can be compared with this anchor"
             )
             self.anchored = None
-
-    def _fault(self, text: str) -> None:
-        self.findings.append(Finding(_CHECK, self.lane, text))

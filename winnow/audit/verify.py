@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from winnow.audit.chains import UNREADABLE, BlockChain, Head, RecordChain
+from winnow.audit.chains import UNREADABLE, BlockChain, Chain, Head, RecordChain
 from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold
 from winnow.audit.lanes import KINDS, RECORD_TOPICS, is_journal
@@ -74,14 +74,9 @@ class Result:
 
 @dataclass(slots=True)
 class _Lane:
-    chain: BlockChain | RecordChain
+    chain: Chain
     events_count: int = 0
     findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def items_count(self) -> int:
-        chain = self.chain
-        return chain.blocks_count if isinstance(chain, BlockChain) else chain.records_count
 
 
 class Verification:
@@ -140,10 +135,10 @@ class Verification:
         notes: list[str] = []
         for kept in self._lanes.values():
             findings += [*kept.chain.faults(), *kept.findings]
-            notes += kept.chain.notes if isinstance(kept.chain, RecordChain) else []
+            notes += kept.chain.notes
         findings += self.fold.findings(now)
         lanes = tuple(
-            LaneReport(lane, kept.items_count, kept.events_count, kept.chain.head)
+            LaneReport(lane, kept.chain.items_count, kept.events_count, kept.chain.head)
             for lane, kept in sorted(self._lanes.items())
         )
         return Result(self._source, lanes, self.fold.counts(), tuple(findings), tuple(notes))

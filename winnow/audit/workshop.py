@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from winnow.audit.aside import Aside
-from winnow.audit.chains import UNREADABLE, BlockChain, Head, RecordChain
+from winnow.audit.chains import UNREADABLE, Chain, Head, RecordChain
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import journal_lane, topic_lane
 from winnow.audit.records import Kept, Reading, reading, record_of
@@ -56,8 +56,11 @@ class Workshop:
                 shards.update(self._archived.shards(machine.producer))
             for shard in sorted(shards):
                 fold = ShardFold(machine, journal_lane(machine.producer, shard))
-                await self._take(fold, journal, prefix)
-                await _keep(store, shard, fold.folded(), fold.chain.last)
+                archived_sent_to = await self._take(fold, journal, prefix)
+                # What the live stores note is believed no further than the journal goes.
+                sent_to = min(max(archived_sent_to, await journal.sent_to(shard)), fold.chain.last)
+                await _keep(store, fold.folded())
+                await store.save([], {shard: fold.chain.last}, {shard: sent_to})
                 self._heads[prefix, shard] = fold.chain.head
                 yield fold.states()
 
@@ -107,13 +110,17 @@ class Workshop:
         head = self._heads.get((prefix, shard))
         return head.last if head else 0
 
-    async def _take(self, fold: ShardFold[S], journal: JournalReader, prefix: str) -> None:
-        """Fold a shard; from an archive its blocks are kept too, for the journal itself is made again then."""
+    async def _take(self, fold: ShardFold[S], journal: JournalReader, prefix: str) -> int:
+        """Fold a shard; from an archive its blocks are kept too, for the journal itself is made again then.
+
+        Gives the newest archived block with messages: only what is on the bus is archived.
+        """
         blocks: list[dict[str, Any]] = []
+        sent_to = 0
         async for document in self._archived_items(fold.chain):
             fold.take(document)
-            # Only blocks whose messages are on the bus are archived.
-            blocks.append({**document, "sent": True})
+            sent_to = fold.chain.last if _has_messages(document) else sent_to
+            blocks.append(document)
             if len(blocks) >= _BLOCKS_AT_ONCE:
                 await self._keep_blocks(prefix, blocks)
         async for document in journal.documents(fold.shard, fold.chain.last):
@@ -123,22 +130,26 @@ class Workshop:
             if len(blocks) >= _BLOCKS_AT_ONCE:
                 await self._keep_blocks(prefix, blocks)
         await self._keep_blocks(prefix, blocks)
+        return sent_to
 
     async def _keep_blocks(self, prefix: str, blocks: list[dict[str, Any]]) -> None:
         if blocks:
             await self.database[f"{prefix}journal"].insert_many(blocks)
             blocks.clear()
 
-    async def _archived_items(self, chain: BlockChain | RecordChain) -> AsyncIterator[dict[str, Any]]:
+    async def _archived_items(self, chain: Chain) -> AsyncIterator[dict[str, Any]]:
         if self._archived is not None:
             async for document in self._archived.items(chain):
                 yield document
 
 
-async def _keep(store: MongoJournalStore, shard: str, states: Sequence[Folded], folded_to: int) -> None:
+async def _keep(store: MongoJournalStore, states: Sequence[Folded]) -> None:
     for start in range(0, len(states), _STATES_AT_ONCE):
-        await store.save(shard, states[start : start + _STATES_AT_ONCE], 0)
-    await store.save(shard, [], folded_to)
+        await store.save(states[start : start + _STATES_AT_ONCE], {}, {})
+
+
+def _has_messages(document: Mapping[str, Any]) -> bool:
+    return any(entry["topic"] for decision in document["decisions"] for entry in decision["entries"])
 
 
 def _check_sound(chain: RecordChain) -> None:
