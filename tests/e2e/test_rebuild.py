@@ -300,6 +300,7 @@ async def test_a_service_that_starts_meanwhile_waits(stopped: RunningLine, tmp_p
     mongo = Mongo(stopped.addresses.mongo_uri, "winnow_ledger")
     lease = StoreLease(mongo.database, SystemClock(), "rebuild-here", Purpose.rebuilding)
     await lease.take()
+    renewing = asyncio.create_task(lease.run())
     log = tmp_path / "ledger.log"
     with log.open("wb") as out:
         process = subprocess.Popen(spec.argv, env=os.environ | dict(spec.env), stdout=out, stderr=out)
@@ -315,12 +316,14 @@ async def test_a_service_that_starts_meanwhile_waits(stopped: RunningLine, tmp_p
             except httpx.TransportError:
                 return False
 
-        await eventually(waits, within_s=40)
+        await eventually(waits, within_s=60)
         assert not await is_ready()
-        await lease.renew()
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
         await lease.release()
         await eventually(is_ready, within_s=60)
     finally:
+        renewing.cancel()
         mongo.close()
         process.terminate()
         assert process.wait(40) == 0, log.read_text()
