@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ NOT_RECORDED = {("delivery", "outputs"): "stored_at", ("delivery", "webhooks"): 
 """When delivery wrote its index, just before and just after the end of the task; the end alone is in the record."""
 BESIDE_THE_END = timedelta(seconds=30)
 Client = pymongo.MongoClient[dict[str, Any]]
-Rows = dict[str, dict[Any, Mapping[str, Any]]]
+Rows = dict[str, dict[Any, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def indexes(client: Client, service: str) -> dict[str, Any]:
     return {name: client[f"winnow_{service}"][name].index_information() for name in STORES[service]}
 
 
-def assert_equal(service: str, made: Rows, live: Rows) -> None:
+def assert_equal(service: str, made: Rows, live: Rows, *, archived: bool = False) -> None:
     assert made.keys() == live.keys()
     for name, rows in live.items():
         assert made[name].keys() == rows.keys(), (service, name)
@@ -106,9 +106,9 @@ def assert_equal(service: str, made: Rows, live: Rows) -> None:
                 again[unrecorded] = row[unrecorded]
             if name.endswith("folds"):
                 # What was noted after the newest block is lost with the store; at worst a few blocks are sent again.
-                assert again.get("sent_to", 0) <= row.get("sent_to", 0)
-                again["sent_to"] = row.get("sent_to", 0)
-                row.setdefault("sent_to", 0)
+                # An archive knows it of every block it holds, which a store made again from the journal did not.
+                assert again.get("sent_to", 0) <= (row["block_no"] if archived else row.get("sent_to", 0))
+                again["sent_to"] = row.setdefault("sent_to", 0)
             assert again == row, (service, name, key)
 
 
@@ -256,7 +256,7 @@ async def test_a_lost_database_is_made_again_from_an_archive(
     options = ("--from", "archive", "--archive", str(archives / "whole"))
     code, said = await ended(stopped, service, "winnow.cli.main", "rebuild", service, *options)
     assert code == 0, said
-    assert_equal(service, everything(client, service), live)
+    assert_equal(service, everything(client, service), live, archived=True)
     assert {name: database[name].index_information() for name in names} == indexed
 
 
@@ -277,7 +277,7 @@ async def test_an_early_archive_is_gone_on_with_by_what_is_live(
     assert (code, "is not empty" in said) == (1, True), said
     code, said = await rebuild(stopped, service, "--archive", place, "--force")
     assert code == 0, said
-    assert_equal(service, everything(client, service), live)
+    assert_equal(service, everything(client, service), live, archived=True)
 
 
 async def test_a_changed_or_missing_archive_leaves_the_stores_as_they_are(
