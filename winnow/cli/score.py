@@ -33,6 +33,13 @@ def score(
     profile: Annotated[
         str, typer.Option(help="A profile's name, name@version, or a profile file (.yaml).")
     ] = "general",
+    copy_text: Annotated[
+        str, typer.Option("--copy", help="Words the pictures must show; \\n begins a line.")
+    ] = "",
+    brand_colours: Annotated[
+        list[str] | None,
+        typer.Option("--brand-colour", help="A colour they must show, like #1b4d3e; may be repeated."),
+    ] = None,
     annotated: Annotated[
         Path | None,
         typer.Option(help="Write the annotated picture here (PNG); with several pictures, a directory."),
@@ -45,7 +52,10 @@ def score(
         raise Trouble(f"There is no file {missing[0]}.")
     rejected = 0
     shapes = ["--shapes"] if annotated else []
-    for line in run_job("score", "--profile", profile, *shapes, "--", *(str(image) for image in images)):
+    wording = [f"--copy={copy_text}", *(f"--brand-colour={one}" for one in brand_colours or [])]
+    for line in run_job(
+        "score", "--profile", profile, *wording, *shapes, "--", *(str(image) for image in images)
+    ):
         rejected += not line["passed"]
         if annotated:
             target = _target(annotated, line["image"], several=len(images) > 1)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from services.scorer.app.ports import Measurer, ObjectReader
-from services.scorer.domain.given import LIKE_REFERENCE, LIKE_REQUEST, Given, Lack, Wording
+from services.scorer.domain.given import LIKE_REFERENCE, LIKE_REQUEST, Given, Lack, Wording, is_colour
 from services.scorer.domain.measures import FACE_COUNT
 from winnow.contracts.errors import NotFound, Refused
 from winnow.contracts.values import MeasureStatus, StoredObject
@@ -20,7 +19,6 @@ REQUEST_BYTES_MAX: Final = 1_048_576
 INPUTS_MAX: Final = 16
 """Inputs that are looked through for a portrait; twice what a template takes."""
 _PORTRAIT: Final = frozenset({FACE_COUNT})
-_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def asked_of(body: bytes) -> Asked:
         prompt,
         Wording(
             copy if isinstance(copy, str) else "",
-            tuple(one for one in colours if isinstance(one, str) and _COLOUR.fullmatch(one))
+            tuple(one for one in colours if isinstance(one, str) and is_colour(one))
             if isinstance(colours, list)
             else (),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -29,6 +30,12 @@ class Wording:
 
 
 NO_WORDING: Final = Wording()
+_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def is_colour(text: str) -> bool:
+    """Tell whether this is a colour as orders write it: ``#rrggbb``."""
+    return _COLOUR.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

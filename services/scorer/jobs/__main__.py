@@ -12,6 +12,7 @@ from typing import Any
 from services.scorer.clients.profiles import BUILT_IN, ProfileInvalid, load_profiles, read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.calibration import TooFewAccepted
+from services.scorer.domain.given import Wording, is_colour
 from services.scorer.jobs.calibrate import calibrate_profile
 from services.scorer.jobs.desk import Desk, find_profile
 from services.scorer.jobs.picture_report import report
@@ -34,8 +35,9 @@ def score(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure and judge every picture."""
     desk = Desk()
     profile = find_profile(given.profile, given.profiles_dir)
+    wording = Wording(given.copy.replace("\\n", "\n"), tuple(given.brand_colour))
     for path in given.images:
-        yield report(desk, profile, path, shapes=given.shapes)
+        yield report(desk, profile, path, shapes=given.shapes, wording=wording)
 
 
 def check(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -65,6 +67,13 @@ def calibrated(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     )
 
 
+def _colour(text: str) -> str:
+    if not is_colour(text):
+        msg = "colours are written like #1b4d3e"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
 def _write(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
     sys.stdout.flush()
@@ -76,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     scoring = jobs.add_parser("score", help=score.__doc__)
     scoring.add_argument("images", nargs="+", type=Path)
     scoring.add_argument("--profile", required=True, help="a name, name@version or a YAML file")
+    scoring.add_argument("--copy", default="", help="words that the picture must show; \\n begins a line")
+    scoring.add_argument("--brand-colour", action="append", default=[], type=_colour, help="like #1b4d3e")
     scoring.add_argument("--shapes", action="store_true", help="add what was found where, for drawing")
     scoring.set_defaults(job=score)
     checking = jobs.add_parser("check", help=check.__doc__)

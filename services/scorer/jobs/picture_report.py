@@ -12,6 +12,7 @@ from services.scorer.clients.decode import NotDecodable, Picture, decode
 from services.scorer.clients.dimensions import DIMENSIONS, FAMILIES
 from services.scorer.clients.look import Look
 from services.scorer.domain import DimensionVerdict, Profile
+from services.scorer.domain.given import NO_WORDING, Wording
 from services.scorer.domain.quality_profile import DimensionRule, Mapping
 from services.scorer.jobs.desk import Desk
 from winnow.contracts.values import MeasureStatus
@@ -21,10 +22,12 @@ _OF_FACES: Final = frozenset(FAMILIES["headshot"])
 _OF_SUBJECTS: Final = frozenset(FAMILIES["product"])
 
 
-def report(desk: Desk, profile: Profile, path: Path, *, shapes: bool) -> dict[str, Any]:
+def report(
+    desk: Desk, profile: Profile, path: Path, *, shapes: bool, wording: Wording = NO_WORDING
+) -> dict[str, Any]:
     """Score a picture file; raises OSError when it cannot be read. Points are pixels of the upright picture."""
     content = path.read_bytes()
-    found = desk.score(content, profile)
+    found = desk.score(content, profile, None, wording)
     rules = {rule.name: rule for rule in profile.dimensions}
     expressions = {rule.name: rule.expression for rule in profile.rules}
     lines = [

@@ -50,6 +50,17 @@ def test_scores_as_json_name_units_limits_and_reasons(pictures: Path) -> None:
     assert all(not one["passed"] for one in broken["dimensions"])
 
 
+def test_words_and_colours_that_are_asked_for_are_judged(pictures: Path) -> None:
+    asked = ("--copy", "OPEN DAILY", "--brand-colour", "#00ff00")
+    code, text = run("score", "--profile", "product", "--json", *asked, str(pictures / "clean.png"))
+    assert code == REJECTED
+    found = {one["name"]: one for one in json.loads(text)["dimensions"]}
+    assert found["copy_distance"]["raw"] > 0.5
+    assert found["brand_colour"]["raw"] > 5
+    code, text = run("score", "--brand-colour", "green", str(pictures / "clean.png"))
+    assert code not in (0, REJECTED)
+
+
 def test_table_says_why_and_the_drawing_shows_face_and_verdict(pictures: Path, tmp_path: Path) -> None:
     target = tmp_path / "drawn" / "soft.png"
     code, text = run("score", str(pictures / "soft.png"), "--profile", "headshot", "--annotated", str(target))
