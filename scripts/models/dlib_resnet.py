@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scripts.models.graph import Floats, Graph
+from scripts.models.graph import Floats, Graph, square_image
 
 SIDE_PX = 150
 WIDTH = 128
@@ -27,7 +27,7 @@ _PIECES = 59
 def convert(content: bytes) -> bytes:
     """Give the ONNX model of a dlib weight file; input is RGB 0..255. Raises ValueError for another file."""
     weights = iter(_tensors(content))
-    graph = Graph("dlib_face_recognition_resnet_v1", 3, SIDE_PX)
+    graph = Graph("dlib_face_recognition_resnet_v1", square_image(3, SIDE_PX))
     mean = graph.weight(np.array(_MEAN, np.float32).reshape(1, 3, 1, 1))
     scale = graph.weight(np.array(_SCALE, np.float32))
     here = graph.node("Div", [graph.node("Sub", ["image", mean]), scale])
@@ -41,7 +41,7 @@ def convert(content: bytes) -> bytes:
             channels = wide
     here = graph.node("Flatten", [graph.node("GlobalAveragePool", [here])])
     last = next(weights).reshape(channels, WIDTH)
-    return graph.finish({"embedding": (graph.node("MatMul", [here, graph.weight(last)]), WIDTH)})
+    return graph.finish({"embedding": (graph.node("MatMul", [here, graph.weight(last)]), ["n", WIDTH])})
 
 
 def _block(

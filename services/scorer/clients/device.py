@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import tempfile
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,9 @@ class DeviceProcess:
         self._reviving: asyncio.Task[None] | None = None
         self.starts_count = 0
 
-    async def start(self) -> DeviceStarted:
-        """Load and warm up; raises DeviceUnusable. Where ``auto`` finds no device, none runs and ``cpu`` is told."""
+    async def start(self, wanted: frozenset[str]) -> DeviceStarted:
+        """Load what the dimensions ``wanted`` need and warm it up; raises DeviceUnusable. Where ``auto`` finds no device, none runs and ``cpu`` is told."""
+        self._order = replace(self._order, wanted=wanted)
         # From the loop's own thread, for the process ends with the thread that started it.
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe(duplex=False)
@@ -91,7 +93,7 @@ class DeviceProcess:
             _log.error("scorer.device.lost")
             await asyncio.to_thread(self._end)
             try:
-                await self.start()
+                await self.start(self._order.wanted)
             except DeviceUnusable as error:
                 _log.error("scorer.device.unusable", reason=str(error))
                 raise Unavailable("the scorer's device does not run") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.clients.device_order import DeviceGone
+from services.scorer.clients.device_order import DeviceGone, DeviceRefused
 from services.scorer.clients.manifest import ModelEntry
 from services.scorer.clients.models import ModelMissing
 from services.scorer.clients.network import Floats, Network
 from services.scorer.clients.wire import Arrays, Head, receive, send
-
-
-class DeviceRefused(ValueError):  # noqa: N818 (the noun of the problem)
-    """The device runs, but not on these inputs."""
 
 
 class DeviceLine:
@@ -39,15 +36,25 @@ class DeviceLine:
     def ask(self, head: Head, arrays: Arrays) -> tuple[Head, Arrays]:
         """Send a request and wait for its answer; raises DeviceGone, DeviceRefused."""
         try:
-            line = self._socket = self._socket or self._connected()
-            send(line, head, arrays)
-            answer, outputs = receive(line)
+            answer, outputs = self._asked(head, arrays)
         except OSError as error:
-            self.close()
             raise DeviceGone from error
         if "refused" in answer:
             raise DeviceRefused(answer["refused"])
         return answer, outputs
+
+    def _asked(self, head: Head, arrays: Arrays) -> tuple[Head, Arrays]:
+        if self._socket is not None:
+            # An open connection may be to a process that was replaced since; only a fresh one that fails tells.
+            with contextlib.suppress(OSError):
+                return _exchanged(self._socket, head, arrays)
+            self.close()
+        self._socket = self._connected()
+        try:
+            return _exchanged(self._socket, head, arrays)
+        except OSError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -83,3 +90,8 @@ class _RemoteRunner:
         if len(parts) == 1:
             return list(parts[0])
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _exchanged(line: socket.socket, head: Head, arrays: Arrays) -> tuple[Head, Arrays]:
+    send(line, head, arrays)
+    return receive(line)

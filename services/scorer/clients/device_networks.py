@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from services.scorer.clients.device_order import Device
 from services.scorer.clients.flushing import batch_sizes
-from services.scorer.clients.manifest import ModelEntry, read_manifest, read_model
+from services.scorer.clients.manifest import TOWERS, ModelEntry, read_manifest, read_model
 from services.scorer.clients.models import ModelMissing
 from services.scorer.clients.network import SessionRunner
 from services.scorer.clients.providers import ProviderUnusable, providers_of
@@ -93,14 +94,25 @@ class DeviceNetworks:
 
 
 def load_networks(
-    device: Device, directories: Sequence[Path], rows_max: int, *, cache_dir: str = ""
+    device: Device,
+    directories: Sequence[Path],
+    rows_max: int,
+    *,
+    cache_dir: str = "",
+    only: Collection[str] | None = None,
 ) -> DeviceNetworks:
-    """Load every ONNX network on the device; raises ProviderUnusable when one does not run there, ManifestInvalid."""
+    """Load every ONNX network on the device, or ``only`` those named (all mounted ones as ``towers``).
+
+    Raises ProviderUnusable when one does not run there, ManifestInvalid.
+    """
+    if device in {Device.cuda, Device.tensorrt}:
+        # Finds NVIDIA's libraries also where they were installed as packages.
+        onnxruntime.preload_dlls()
     loaded: dict[str, Loaded] = {}
     missing: dict[str, str] = {}
     for directory in directories:
         for entry in read_manifest(directory).values():
-            if entry.runtime != "onnx":
+            if entry.runtime != "onnx" or not _is_meant(entry, only):
                 continue
             try:
                 loaded[entry.sha256] = _load(device, directory, entry, rows_max, cache_dir)
@@ -110,6 +122,10 @@ def load_networks(
         msg = f"no network could be loaded that would show whether {device} works; run `make models`"
         raise ProviderUnusable(msg)
     return DeviceNetworks(device, loaded, missing)
+
+
+def _is_meant(entry: ModelEntry, only: Collection[str] | None) -> bool:
+    return only is None or (TOWERS if entry.role is not None else entry.name) in only
 
 
 def _load(device: Device, directory: Path, entry: ModelEntry, rows_max: int, cache_dir: str) -> Loaded:

@@ -22,7 +22,10 @@ class Device(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceOrder:
-    """What the process is to do: which device, models, batches; ``sizes`` are (height, width) to warm up."""
+    """What the process is to do: which device, models, batches; ``warm_up_sizes`` are (height, width) of pictures.
+
+    Only networks that the dimensions ``wanted`` need are loaded. With ``takes_measures`` the tier-1 measures of whole frames run there too.
+    """
 
     device: Device
     models_dir: str = ""
@@ -31,6 +34,8 @@ class DeviceOrder:
     batch_wait_s: float = 0.005
     cache_dir: str = ""
     warm_up_sizes: tuple[tuple[int, int], ...] = ((1024, 1024),)
+    takes_measures: bool = True
+    wanted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,7 @@ class DeviceStarted:
 
 class DeviceGone(Exception):  # noqa: N818 (the noun of the problem)
     """The device's process does not answer; it says nothing about the picture."""
+
+
+class DeviceRefused(ValueError):  # noqa: N818 (the noun of the problem)
+    """The device runs, but not on these inputs."""

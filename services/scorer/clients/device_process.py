@@ -52,7 +52,9 @@ def _prepare(order: DeviceOrder) -> tuple[DeviceNetworks | None, DeviceStarted]:
     tried: list[str] = []
     for device in candidates(wanted):
         try:
-            networks = load_networks(device, directories, order.batch_rows_max, cache_dir=order.cache_dir)
+            networks = load_networks(
+                device, directories, order.batch_rows_max, cache_dir=order.cache_dir, only=_needed(order)
+            )
             runs = networks.warm_up(order.warm_up_sizes)
         except ManifestInvalid as error:
             return None, DeviceStarted(failure=str(error))
@@ -65,6 +67,16 @@ def _prepare(order: DeviceOrder) -> tuple[DeviceNetworks | None, DeviceStarted]:
     if wanted in {Device.auto, Device.cpu}:
         return None, DeviceStarted(tried=tuple(tried))
     return None, DeviceStarted(tried=tuple(tried), failure="; ".join(tried))
+
+
+def _needed(order: DeviceOrder) -> frozenset[str]:
+    from services.scorer.clients.dimensions import DIMENSIONS
+    from services.scorer.clients.model_set import IMAGE_LABELS, LABELS, TIER_ONE
+
+    known = [DIMENSIONS[name] for name in order.wanted if name in DIMENSIONS]
+    measures = {TIER_ONE} if order.takes_measures else set[str]()
+    names = {name for dimension in known for name in dimension.needs} | measures
+    return frozenset(names | {IMAGE_LABELS} if LABELS in names else names)
 
 
 async def _serve(
@@ -120,6 +132,8 @@ class _Desk:
     async def _answer(self, head: Head, arrays: Arrays) -> tuple[Head, Arrays]:
         if "open" in head:
             return self._opened(str(head["open"])), ()
+        if "count" in head:
+            return {"batches": self._batcher.batches_count, "rows": self._batcher.rows_count}, ()
         key = str(head.get("run"))
         try:
             return {}, tuple(await self._batcher.submit(key, arrays))

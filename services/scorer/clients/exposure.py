@@ -63,12 +63,23 @@ def exposure(
     if peak is not None:
         brightest = peak if mask is None else peak[mask]
         bright = np.count_nonzero(brightest >= _BRIGHT) / max(1, brightest.size)
+    mean = float(counts @ np.arange(256, dtype=np.float32)) / total
+    return exposure_from((highlight, mean, dark, bright), bright_share_max, dark_share_max, small)
+
+
+def exposure_from(
+    tones: tuple[float, float, float, float],
+    bright_share_max: float,
+    dark_share_max: float,
+    small: Grey | None = None,
+) -> Exposure:
+    """Judge by highlight, mean, and the shares of dark and of bright pixels."""
+    highlight, mean, dark, bright = tones
     if small is not None and bright > bright_share_max / 2:
         ground = white_ground_share(small)
         bright = max(0.0, bright - ground) / (1 - ground)
     under = (_HIGHLIGHT_MIN / max(highlight, 1.0)) ** _HIGHLIGHT_POWER
     overrun = max(under, bright / bright_share_max, dark / dark_share_max)
-    mean = float(counts @ np.arange(256, dtype=np.float32)) / total
     return Exposure(overrun, highlight, mean, dark, bright)
 
 

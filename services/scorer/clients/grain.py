@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -44,7 +44,12 @@ def grain(grey: Grey, half: Grey, quarter: Grey) -> Grain:
     Averaging halves white noise, texture less: with ``v`` of noise and ``t`` of texture the energy of the flattest tiles
     is ``v + t`` at one size and, times four, ``v + g t`` at the next, of which ``v`` follows.
     """
-    fine, middle, coarse = flat_energy(grey), 4 * flat_energy(half), 16 * flat_energy(quarter)
+    return grain_from(flat_energy(grey), flat_energy(half), flat_energy(quarter))
+
+
+def grain_from(fine: float, half: float, quarter: float) -> Grain:
+    """Estimate the noise by the ``flat_energy`` of a picture and of its copies."""
+    middle, coarse = 4 * half, 16 * quarter
     return Grain(
         _without_texture(fine, middle, _TEXTURE_GROWTH["fine"]),
         _without_texture(middle, coarse, _TEXTURE_GROWTH["coarse"]),
@@ -70,7 +75,11 @@ def flat_energy(grey: Grey) -> float:
     inner = residual.reshape(-1, _TILE, width)
     inner[:, 0], inner[:, -1] = inner[:, 1], inner[:, -2]
     strength = _tile_means(residual.astype(np.uint8, copy=False)).reshape(-1)
-    level = _tile_means(seen).reshape(-1)
+    return energy_of_tiles(strength, _tile_means(seen).reshape(-1))
+
+
+def energy_of_tiles(strength: NDArray[Any], level: NDArray[Any]) -> float:
+    """Give the energy by each tile's strength of the residual and level, both 0..255."""
     # Tiles near black or white lose half of their noise to clipping.
     usable = (level > 12) & (level < 243)
     if int(usable.sum()) >= max(4, strength.size // 50):

@@ -15,7 +15,8 @@ from services.scorer.clients import classic
 from services.scorer.clients.cutout import Cutout, cutout
 from services.scorer.clients.decode import Picture
 from services.scorer.clients.faces import FaceBox, FaceMesh, Floats, count_faces
-from services.scorer.clients.grain import Grain, grain
+from services.scorer.clients.frame import Frame
+from services.scorer.clients.grain import Grain
 from services.scorer.clients.identity import embed, face_chip
 from services.scorer.clients.isolation import Isolation, isolation
 from services.scorer.clients.model_set import (
@@ -71,9 +72,14 @@ class Look:
         return classic.halved(self.half)
 
     @cached_property
+    def frame(self) -> Frame:
+        """Give the measures of the whole frame."""
+        return self.models.frame(self.picture.grey)
+
+    @cached_property
     def grain(self) -> Grain:
         """Give the noise, fine and in blotches."""
-        return grain(self.picture.grey, self.half, self.quarter)
+        return self.frame.grain(self.half, self.quarter)
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:

@@ -14,6 +14,9 @@ from services.scorer.clients.models import ModelMissing
 BUILT: Final = Path(__file__).resolve().parents[3] / "models"
 """Where `make models` writes, beside the sources."""
 
+TOWERS: Final = "towers"
+"""Names all models with a role together."""
+
 _MANIFEST: Final = "manifest.yaml"
 _HOW: Final = "run `make models`"
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from services.scorer.clients.device_order import DeviceRefused
 from services.scorer.clients.faces import FaceLandmarker
+from services.scorer.clients.frame import ClassicFrame, Frame, TensorFrame, fits_tensors
 from services.scorer.clients.labels import Labels, label_names
-from services.scorer.clients.manifest import BUILT, ModelEntry, read_manifest, read_model, remedy
+from services.scorer.clients.manifest import BUILT, TOWERS, ModelEntry, read_manifest, read_model, remedy
 from services.scorer.clients.matte import PortraitMatte
 from services.scorer.clients.models import ModelMissing, load_face_models
 from services.scorer.clients.network import Network, load_network
@@ -22,9 +28,10 @@ IDENTITY: Final = "identity"
 NSFW: Final = "nsfw"
 TEXT_DETECTOR: Final = "text_detector"
 TEXT_READER: Final = "text_reader"
+TIER_ONE: Final = "tier_one"
 SALIENCY: Final = "saliency"
-TOWERS: Final = "towers"
 LABELS: Final = "labels"
+IMAGE_LABELS: Final = "image_labels"
 
 Load = Callable[[Path, ModelEntry], Network]
 """Loads a network of a directory; raises ModelMissing."""
@@ -43,7 +50,8 @@ def load_here(directory: Path, entry: ModelEntry) -> Network:
 class Models:
     """The models of this process; not safe for threads.
 
-    ``without`` names models to treat as missing, ``load`` says where ONNX networks run.
+    ``without`` names models to treat as missing, ``load`` says where ONNX networks run. With ``frames_as_tensors`` the
+    measures of whole frames run there too, as far as the picture's size allows and their graph was built.
     """
 
     def __init__(
@@ -53,10 +61,12 @@ class Models:
         *,
         without: frozenset[str] = frozenset(),
         load: Load = load_here,
+        frames_as_tensors: bool = False,
     ) -> None:
         """Read the manifests and load nothing yet; ``mounted`` is an operator's own. Raises ManifestInvalid."""
         self._directory = directory
         self._load_network = load
+        self._frames_as_tensors = frames_as_tensors
         self._entries = read_manifest(directory)
         self._mounted = mounted
         self._towers = list(read_manifest(mounted).values()) if mounted is not None else []
@@ -81,6 +91,14 @@ class Models:
             self._networks[name] = self._load_network(self._directory, entry)
         return self._networks[name]
 
+    def frame(self, grey: NDArray[np.uint8]) -> Frame:
+        """Give what measures a whole frame of ``(H, W) uint8``; both ways agree (`tests/unit/scorer/test_parity.py`)."""
+        if self._frames_as_tensors and fits_tensors(grey) and not self.lacks(TIER_ONE):
+            # What the device refuses (a size that its memory does not hold) is measured here: the values are the same.
+            with contextlib.suppress(DeviceRefused):
+                return TensorFrame(self.network(TIER_ONE), grey)
+        return ClassicFrame(grey)
+
     @cached_property
     def landmarker(self) -> FaceLandmarker:
         """Give the face landmarker; raises ModelMissing."""
@@ -104,7 +122,7 @@ class Models:
         """
         text = load_here(self._directory, self._entry("sentence_embedding"))
         names = label_names(self._words("label_numbers"), self._words("label_words"))
-        return Labels(self.network("image_labels"), text, WordPiece(self._words("word_pieces")), names)
+        return Labels(self.network(IMAGE_LABELS), text, WordPiece(self._words("word_pieces")), names)
 
     def _words(self, name: str) -> str:
         return read_model(self._directory, self._entry(name)).decode()

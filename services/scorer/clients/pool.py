@@ -51,6 +51,7 @@ class ScoringPool:
         self._processes = processes
         self._arguments = (memory_max_bytes, picture_timeout_s, models_dir, mounted_models_dir)
         self._device = DeviceProcess(device) if device is not None and device.device != Device.cpu else None
+        self._takes_measures = device is not None and device.takes_measures
         self._measure = measure
         self._slots = asyncio.Semaphore(processes * _QUEUED_PER_WORKER)
         self._executor: ProcessPoolExecutor | None = None
@@ -63,7 +64,7 @@ class ScoringPool:
 
         Raises DeviceUnusable when the demanded device cannot be had.
         """
-        if self._device is not None and (await self._device.start()).device == Device.cpu:
+        if self._device is not None and (await self._device.start(warm_up_with)).device == Device.cpu:
             self._device.stop()
             self._device = None
         executor = self._executor = self._new(self._processes)
@@ -139,12 +140,13 @@ class ScoringPool:
             self.rebuilt_count += 1
 
     def _new(self, processes: int) -> ProcessPoolExecutor:
+        address = self._device.address if self._device is not None else ""
         # Spawn, not fork: the parent has threads (gRPC, object store) that a fork would copy half.
         return ProcessPoolExecutor(
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=worker.prepare,
-            initargs=(*self._arguments, self._device.address if self._device is not None else ""),
+            initargs=(*self._arguments, address, bool(address) and self._takes_measures),
         )
 
 

@@ -41,10 +41,11 @@ def prepare(
     models_dir: str = "",
     mounted_dir: str = "",
     device_address: str = "",
+    frames_as_tensors: bool = False,  # noqa: FBT001, FBT002 (the pool passes what it has in order)
 ) -> None:
     """Set the limits of this process and load the models; a missing model leaves its dimensions unavailable.
 
-    With a ``device_address`` the networks run in the process that serves there.
+    With a ``device_address`` the networks run in the process that serves there, and ``frames_as_tensors`` too.
     """
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -53,7 +54,9 @@ def prepare(
     resource.setrlimit(resource.RLIMIT_AS, (memory_max_bytes, memory_max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     keep_freed_memory()
-    _load(picture_timeout_s, models_dir, mounted_dir, device_address)
+    _Loaded.picture_timeout_s = picture_timeout_s
+    _Loaded.models = _models(models_dir, mounted_dir, device_address, frames_as_tensors=frames_as_tensors)
+    _Loaded.prepared = True
 
 
 def keep_freed_memory() -> None:
@@ -64,7 +67,7 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * _KEPT_BLOCK_BYTES)
 
 
-def _load(picture_timeout_s: float, models_dir: str, mounted_dir: str, device_address: str) -> None:
+def _models(models_dir: str, mounted_dir: str, device_address: str, *, frames_as_tensors: bool) -> Models:
     import cv2
 
     from services.scorer.clients.device_line import DeviceLine
@@ -74,9 +77,8 @@ def _load(picture_timeout_s: float, models_dir: str, mounted_dir: str, device_ad
     cv2.setNumThreads(1)
     mounted = Path(mounted_dir) if mounted_dir else None
     load = DeviceLine(device_address).load if device_address else load_here
-    _Loaded.models = Models(Path(models_dir) if models_dir else BUILT, mounted, load=load)
-    _Loaded.picture_timeout_s = picture_timeout_s
-    _Loaded.prepared = True
+    directory = Path(models_dir) if models_dir else BUILT
+    return Models(directory, mounted, load=load, frames_as_tensors=frames_as_tensors)
 
 
 def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import pytest_asyncio
 
 from services.scorer.clients.device import DeviceUnusable
-from services.scorer.clients.device_line import DeviceLine, DeviceRefused
+from services.scorer.clients.device_line import DeviceLine
 from services.scorer.clients.device_networks import load_networks
-from services.scorer.clients.device_order import Device, DeviceGone, DeviceOrder
+from services.scorer.clients.device_order import Device, DeviceGone, DeviceOrder, DeviceRefused
 from services.scorer.clients.manifest import read_manifest
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import Models
@@ -25,25 +26,29 @@ from services.scorer.clients.pool import ScoringPool
 from services.scorer.domain.given import Given
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import png
-from tests.unit.scorer.test_towers import mounted, plain
+from tests.unit.scorer.test_towers import mount, plain
 from winnow.contracts.errors import Unavailable
 
-__all__ = ["mounted"]
+pytestmark = pytest.mark.timeout(120)
+one_loop = pytest.mark.asyncio(loop_scope="module")
 
 WANTED = frozenset({"prompt_alignment", "aesthetic", "content"})
 PICTURES = [png(plain(*colour)) for colour in ((10, 60, 250), (250, 0, 30), (80, 90, 70), (1, 2, 3))]
 GIVEN = Given(prompt="a red picture")
 
 
-def order(mounted: Path, tmp_path: Path, device: Device = Device.batched_cpu) -> DeviceOrder:
-    empty = tmp_path / "built"
-    empty.mkdir(exist_ok=True)
-    return DeviceOrder(device, str(empty), str(mounted), batch_rows_max=4)
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mount(tmp_path_factory.mktemp("mounted"))
 
 
-@pytest.fixture
-async def pool(mounted: Path, tmp_path: Path) -> AsyncIterator[ScoringPool]:
-    given = order(mounted, tmp_path)
+def order(mounted: Path, device: Device = Device.batched_cpu) -> DeviceOrder:
+    return DeviceOrder(device, str(mounted / "none_built"), str(mounted), batch_rows_max=4)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def pool(mounted: Path) -> AsyncIterator[ScoringPool]:
+    given = order(mounted)
     pool = ScoringPool(
         2, models_dir=given.models_dir, mounted_models_dir=given.mounted_models_dir, device=given
     )
@@ -61,6 +66,7 @@ def device_pid(pool: ScoringPool) -> int:
     return pid
 
 
+@one_loop
 async def test_the_device_gives_the_values_of_the_ordinary_path(pool: ScoringPool, mounted: Path) -> None:
     assert pool.has_device()
     models = Models(mounted=mounted)
@@ -72,6 +78,7 @@ async def test_the_device_gives_the_values_of_the_ordinary_path(pool: ScoringPoo
             assert one.raw == pytest.approx(expected[name].raw, abs=1e-4)
 
 
+@one_loop
 async def test_a_device_that_dies_is_replaced_and_its_pictures_are_measured(pool: ScoringPool) -> None:
     before = await pool.measure(PICTURES[0], WANTED, GIVEN)
     killed = device_pid(pool)
@@ -82,23 +89,31 @@ async def test_a_device_that_dies_is_replaced_and_its_pictures_are_measured(pool
     assert pool.rebuilt_count == 0
 
 
+@one_loop
 async def test_a_device_that_died_unnoticed_makes_the_service_unready_and_comes_back(
     pool: ScoringPool,
 ) -> None:
     os.kill(device_pid(pool), signal.SIGKILL)
     await eventually(lambda: not pool.has_device())
-    await eventually(pool.has_device, within_s=20)
+    await eventually(pool.has_device, within_s=60)
+    replacement = device_pid(pool)
     assert (await pool.measure(PICTURES[0], WANTED, GIVEN)).by_name()["prompt_alignment"].raw is not None
+    assert device_pid(pool) == replacement
 
 
+@one_loop
 async def test_a_device_that_cannot_come_back_fails_no_picture(pool: ScoringPool, mounted: Path) -> None:
+    manifest = (mounted / "manifest.yaml").read_text()
     (mounted / "manifest.yaml").write_text("models: nonsense")
     os.kill(device_pid(pool), signal.SIGKILL)
     with pytest.raises(Unavailable):
         await pool.measure(PICTURES[0], WANTED, GIVEN)
+    (mounted / "manifest.yaml").write_text(manifest)
     assert not pool.has_device()
+    await eventually(pool.has_device, within_s=60)
 
 
+@one_loop
 async def test_a_line_tells_what_the_device_has_and_refuses_what_it_cannot_run(
     pool: ScoringPool, mounted: Path
 ) -> None:
@@ -117,6 +132,7 @@ async def test_a_line_tells_what_the_device_has_and_refuses_what_it_cannot_run(
     line.close()
 
 
+@one_loop
 async def test_nonsense_on_the_line_ends_only_that_line(pool: ScoringPool) -> None:
     assert pool._device is not None
     for nonsense in (b"\x00", b"\x00\x00\x00\x02{}", b'\x00\x00\x00\x1c{"arrays": [["<f4", [-1]]]}}'):
@@ -133,18 +149,19 @@ def test_a_line_to_nowhere_says_that_the_device_is_gone(tmp_path: Path) -> None:
         DeviceLine(str(tmp_path / "nothing")).ask({"open": "x"}, ())
 
 
+@one_loop
 @pytest.mark.skipif(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this ONNX Runtime has CUDA"
 )
 async def test_a_device_that_is_not_there_fails_the_start_and_auto_goes_on_without(
-    mounted: Path, tmp_path: Path
+    mounted: Path,
 ) -> None:
-    given = order(mounted, tmp_path, Device.cuda)
+    given = order(mounted, Device.cuda)
     refused = ScoringPool(1, device=given)
     with pytest.raises(DeviceUnusable, match=r"CUDAExecutionProvider.*onnxruntime-gpu"):
         await refused.start(WANTED)
     refused.stop()
-    given = order(mounted, tmp_path, Device.auto)
+    given = order(mounted, Device.auto)
     pool = ScoringPool(1, models_dir=given.models_dir, mounted_models_dir=str(mounted), device=given)
     try:
         await pool.start(WANTED)

@@ -13,8 +13,9 @@ import yaml
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from services.scorer.clients.manifest import TOWERS
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import TOWERS, Models
+from services.scorer.clients.model_set import Models
 from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.tokens import BytePairs, WordPiece
 from services.scorer.domain.given import Given
@@ -73,6 +74,11 @@ def head() -> bytes:
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Path:
+    return mount(tmp_path)
+
+
+def mount(folder: Path) -> Path:
+    """Write the pair, a head and their manifest into a folder."""
     files = {"image.onnx": image_tower(), "text.onnx": text_tower(), "head.onnx": head()}
     common = {"licence": "made by the test", "space": "colours"}
     entries = [
@@ -84,11 +90,11 @@ def mounted(tmp_path: Path) -> Path:
     ]
     for entry in entries:
         content = files[str(entry["file"])]
-        (tmp_path / str(entry["file"])).write_bytes(content)
+        (folder / str(entry["file"])).write_bytes(content)
         entry |= {"sha256": hashlib.sha256(content).hexdigest(), **common}
-    (tmp_path / "vocabulary.txt").write_text(VOCABULARY)
-    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump({"models": entries}))
-    return tmp_path
+    (folder / "vocabulary.txt").write_text(VOCABULARY)
+    (folder / "manifest.yaml").write_text(yaml.safe_dump({"models": entries}))
+    return folder
 
 
 def plain(red: int, green: int, blue: int, side: int = 40) -> NDArray[np.uint8]:

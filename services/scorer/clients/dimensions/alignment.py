@@ -18,7 +18,8 @@ from services.scorer.clients.dimensions.dimension import (
     unavailable,
 )
 from services.scorer.clients.look import Look
-from services.scorer.clients.model_set import LABELS, TOWERS
+from services.scorer.clients.manifest import TOWERS
+from services.scorer.clients.model_set import LABELS
 from services.scorer.domain.measures import Evidence, Measurement
 
 PROMPT_ALIGNMENT: Final = "prompt_alignment"

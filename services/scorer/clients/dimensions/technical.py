@@ -71,7 +71,7 @@ def _resolution(look: Look) -> Measurement:
 
 def _sharpness(look: Look) -> Measurement:
     face = look.face_sharpness
-    found = face or classic.sharpness(look.picture.grey, look.grain.flat)
+    found = face or look.frame.sharpness(look.grain.flat)
     evidence: Evidence = {
         "region": "face" if face else "frame",
         "method": found.method,
@@ -81,7 +81,7 @@ def _sharpness(look: Look) -> Measurement:
 
 
 def _blockiness(look: Look) -> Measurement:
-    return Measurement(BLOCKINESS, MeasureStatus.ok, round(classic.blockiness(look.picture.grey), 4))
+    return Measurement(BLOCKINESS, MeasureStatus.ok, round(look.frame.blockiness(), 4))
 
 
 def _noise(look: Look) -> Measurement:
@@ -120,8 +120,7 @@ def _exposed_region(look: Look) -> tuple[str, Exposure]:
             peak=small.max(axis=2),
         )
         return "subject", found
-    found = exposure(
-        look.picture.grey,
+    found = look.frame.exposure(
         bright_share_max=_FRAME_BRIGHT_SHARE_MAX,
         dark_share_max=_FRAME_DARK_SHARE_MAX,
         small=look.small,

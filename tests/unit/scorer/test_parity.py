@@ -1,0 +1,193 @@
+"""A device gives the verdicts of the ordinary path: the same pictures by both ways, on every device that is here.
+
+The device's path always runs on the CPU provider; where ONNX Runtime lists CUDA, it runs there too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+from services.scorer.clients import classic
+from services.scorer.clients.batching import Batcher
+from services.scorer.clients.device_line import DeviceLine
+from services.scorer.clients.device_networks import load_networks
+from services.scorer.clients.device_order import Device, DeviceOrder
+from services.scorer.clients.dimensions import DIMENSIONS
+from services.scorer.clients.frame import ClassicFrame, TensorFrame, fits_tensors
+from services.scorer.clients.measure import measure_bytes
+from services.scorer.clients.model_set import IDENTITY, NSFW, TIER_ONE, Models
+from services.scorer.clients.pool import ScoringPool
+from services.scorer.clients.profiles import BUILT_IN, load_profiles
+from services.scorer.clients.rules import CelRules
+from services.scorer.domain import judge, values_of
+from services.scorer.domain.given import Given
+from services.scorer.domain.measures import Measured
+from simulators.darkroom import Darkroom, PrintOrder
+from simulators.photos.studio import Subject
+from tests.unit.scorer.photographs import (
+    blurred,
+    exposed,
+    jpeg,
+    moved,
+    noisy,
+    photograph,
+    png,
+    portrait,
+)
+
+DEVICES = [
+    Device.batched_cpu,
+    *([Device.cuda] if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else []),
+]
+RELATIVE, ABSOLUTE = 1e-3, 2e-4
+"""Of raw values, which are rounded to three or four digits: a sum in another order may round the other way."""
+SUMS_RELATIVE = 1e-5
+
+RULES = CelRules()
+PROFILES = load_profiles(BUILT_IN, RULES).all()
+WANTED = frozenset[str]().union(*(profile.wanted() for profile in PROFILES))
+REFERENCE = Given(reference=png(portrait()))
+
+
+def pictures() -> dict[str, bytes]:
+    """Give the test set: photographs, the same degraded by a known amount, and simulated orders."""
+    person = portrait()
+    found = {
+        "coffee": jpeg(photograph("coffee.png"), 92),
+        "portrait": png(person),
+        "odd size": png(np.ascontiguousarray(person[3:, :-7])),
+        "blurred": png(blurred(person, 2)),
+        "moved": png(moved(person, 11)),
+        "noisy": png(noisy(person, 12)),
+        "blurred and noisy": png(noisy(blurred(person, 2), 8)),
+        "dark": png(exposed(person, -3)),
+        "bright": png(exposed(person, 2)),
+        "blocky": jpeg(person, 15),
+        "small": png(cv2.resize(person, (96, 96), interpolation=cv2.INTER_AREA)),
+        "wider than tensors are": jpeg(cv2.resize(person, (1600, 400), interpolation=cv2.INTER_CUBIC), 90),
+        "no picture": b"no picture",
+    }
+    darkroom = Darkroom()
+    for index, subject in enumerate((Subject.headshot, Subject.product)):
+        order = PrintOrder((7, index), subject, (512, 640), "jpeg")
+        found[f"simulated {subject}"] = darkroom.develop(order).content
+    return found
+
+
+def wanted_of(name: str) -> frozenset[str]:
+    """Give what is measured: everything, but words, which take as long as all the rest, in two pictures only."""
+    return WANTED if name in {"coffee", "simulated product"} else WANTED - {"text"}
+
+
+def verdicts(measured: Measured) -> dict[str, object]:
+    """Give what every profile decides, dimension by dimension."""
+    found: dict[str, object] = {}
+    for profile in PROFILES:
+        values = values_of(profile, measured)
+        outcomes = {rule.name: RULES.evaluate(rule.expression, values) for rule in profile.rules}
+        score = judge(profile, measured, outcomes)
+        each = {one.name: (one.status, one.passed) for one in score.dimensions}
+        found[f"{profile.name}@{profile.version}"] = (score.passed, score.reasons, each)
+    return found
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("device", DEVICES)
+async def test_no_verdict_depends_on_the_device(models_dir: Path, models: Models, device: Device) -> None:
+    order = DeviceOrder(device, str(models_dir), batch_rows_max=2, warm_up_sizes=((512, 512),))
+    pool = ScoringPool(2, models_dir=str(models_dir), device=order)
+    contents = pictures()
+    try:
+        await pool.start(WANTED)
+        measured = await asyncio.gather(
+            *(pool.measure(one, wanted_of(name), REFERENCE) for name, one in contents.items())
+        )
+        assert pool._device is not None
+        line = DeviceLine(pool._device.address)
+        counts, _ = await asyncio.to_thread(line.ask, {"count": True}, ())
+        line.close()
+    finally:
+        pool.stop()
+    assert counts["rows"] > len(contents)
+    flipped, apart = [], []
+    for (name, content), found in zip(contents.items(), measured, strict=True):
+        ordinary = measure_bytes(content, wanted_of(name), models, REFERENCE.reference)
+        if verdicts(found) != verdicts(ordinary):
+            flipped.append(name)
+        expected = ordinary.by_name()
+        for dimension, one in found.by_name().items():
+            raw = expected[dimension].raw
+            if one.raw != (raw if raw is None else pytest.approx(raw, rel=RELATIVE, abs=ABSOLUTE)):
+                apart.append((name, dimension, one.raw, raw))
+    assert not flipped
+    assert not apart
+
+
+@pytest.mark.parametrize("device", DEVICES)
+async def test_frames_in_batches_give_the_sums_of_single_pictures(models_dir: Path, device: Device) -> None:
+    networks = load_networks(device, [models_dir], rows_max=8, only={TIER_ONE})
+    (key,) = networks.loaded
+    batcher = Batcher(networks.run, networks.rows_max, 0.05)
+    batcher.start()
+    decoded = [
+        cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_GRAYSCALE) for one in pictures().values()
+    ]
+    greys = [one for one in decoded if one is not None and fits_tensors(one)]
+    answers = await asyncio.gather(*(batcher.submit(key, (one[None],)) for one in greys))
+    await batcher.stop()
+    assert batcher.batches_count < len(greys)
+    for grey, answer in zip(greys, answers, strict=True):
+        tensors, classical = TensorFrame(Answered(answer), grey), ClassicFrame(grey)
+        half = classic.halved(grey)
+        seen, expected = (one.grain(half, classic.halved(half)) for one in (tensors, classical))
+        for name in ("fine", "coarse", "flat"):
+            assert getattr(seen, name) == pytest.approx(getattr(expected, name), rel=SUMS_RELATIVE, abs=1e-4)
+        assert tensors.blockiness() == pytest.approx(classical.blockiness(), rel=SUMS_RELATIVE)
+        for sigma in (0.0, expected.flat, 6.0):
+            one, other = tensors.sharpness(sigma), classical.sharpness(sigma)
+            assert one.method == other.method
+            assert one.ratio == pytest.approx(other.ratio, rel=1e-4, abs=1e-5)
+        small = classic.small_copy(grey)
+        seen, expected = (
+            one.exposure(bright_share_max=0.4, dark_share_max=0.75, small=small)
+            for one in (tensors, classical)
+        )
+        assert seen.highlight == expected.highlight
+        for name in ("overrun", "mean", "dark_share", "bright_share"):
+            assert getattr(seen, name) == pytest.approx(getattr(expected, name), rel=SUMS_RELATIVE, abs=1e-6)
+
+
+class Answered:
+    """A network that has run already."""
+
+    def __init__(self, answer) -> None:
+        self._answer = answer
+
+    def run(self, *_):
+        return self._answer
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", [IDENTITY, NSFW])
+def test_a_network_says_the_same_in_any_batch(models_dir: Path, device: Device, name: str) -> None:
+    networks = load_networks(device, [models_dir], rows_max=8, only={name})
+    (loaded,) = networks.loaded.values()
+    spec = loaded.entry.input
+    person = portrait()[:, :, ::-1]
+    crops = [np.ascontiguousarray(person[at : at + 300, at : at + 300]) for at in range(0, 200, 28)]
+    together = loaded.run([Models(models_dir).network(name).feed(crops)])[0]
+    ordinary = Models(models_dir).network(name)
+    assert spec.height is not None
+    for crop, found in zip(crops, together, strict=True):
+        np.testing.assert_allclose(found, ordinary.see(crop), atol=1e-4, rtol=1e-3)
+
+
+def test_every_dimension_of_the_profiles_was_compared() -> None:
+    assert set(DIMENSIONS) >= WANTED
+    assert {"sharpness", "blockiness", "noise", "exposure", "nsfw", "identity_distance"} <= WANTED
