@@ -48,6 +48,8 @@ lock: $(UV) ## pin every dependency again
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
 	$(subst pyproject.toml,requirements/task_queues.in,$(COMPILE)) -o requirements/task_queues.lock
 	for service in $(SERVICES); do $(COMPILE) --extra $$service -o requirements/$$service.lock; done
+	$(subst pyproject.toml,pyproject.toml requirements/scorer_gpu.in --overrides requirements/scorer_gpu_overrides.txt,$(COMPILE)) \
+		--extra scorer -o requirements/scorer_gpu.lock
 	$(UV) pip compile requirements/bench.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
 		--custom-compile-command "make lock" -o requirements/bench.lock
 	$(subst compile pyproject.toml,compile,$(COMPILE)) --group models -o requirements/models.lock
@@ -115,6 +117,8 @@ bench-gate: setup models ## what the gate finds, against the recorded truth of t
 	$(BIN)/python -m tests.bench.gate
 bench-scorer: setup models build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.scorer
+bench-gpu: setup models ## the scorer's device in batches of 1 to 256, and where a picture's time goes; the CPU provider without a GPU
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.gpu
 build/bench-venv/.installed: requirements/bench.lock | $(STAMP)
 	test -x build/bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) build/bench-venv
 	$(UV) pip sync --quiet --python build/bench-venv/bin/python --require-hashes requirements/bench.lock

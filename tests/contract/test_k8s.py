@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
+from services.scorer.clients.device_order import Device
+from services.scorer.settings import ScorerSettings
 from winnow.contracts.topics import CONSUMER_GROUPS, group_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "deploy/k8s/base"
+GPU = ROOT / "deploy/k8s/components/scorer-gpu"
 OVERLAY = ROOT / "deploy/k8s/overlays/staging"
 SERVICES = ("ingest", "router", "scorer", "ledger", "delivery")
 WITHOUT_SCHEMA = {("keda.sh/v1alpha1", "ScaledObject")}
@@ -161,3 +165,49 @@ def test_compose_names_the_same_settings() -> None:
         assert set(compose[name]["environment"]) <= {
             prefix + field.upper() for field in settings.model_fields
         }
+
+
+def test_the_gpu_component_patches_what_there_is_with_settings_of_the_scorer() -> None:
+    patch = yaml.safe_load((GPU / "deployment.yaml").read_text())
+    (patched,) = patch["spec"]["template"]["spec"]["containers"]
+    assert (patch["metadata"]["name"], patched["name"]) == ("scorer", container("scorer")["name"])
+    assert (
+        patched["resources"]["limits"]["nvidia.com/gpu"] == patched["resources"]["requests"]["nvidia.com/gpu"]
+    )
+    given = {one["name"].removeprefix("WINNOW_SCORER_").lower(): one["value"] for one in patched["env"]}
+    settings = ScorerSettings.model_validate(
+        {
+            "kafka_bootstrap": "x:1",
+            "s3_endpoint": "http://x",
+            "s3_access_key": "x",
+            "s3_secret_key": "x",
+            **given,
+        }
+    )
+    assert settings.device is Device.cuda
+    assert settings.processes > 8
+    scaler = yaml.safe_load((GPU / "scaledobject.yaml").read_text())
+    assert scaler["metadata"]["name"] in of_kind("ScaledObject")
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_an_overlay_with_the_gpu_component_renders_and_fits_its_schema(tmp_path: Path) -> None:
+    here = tmp_path / "overlay"
+    here.mkdir()
+    lines = {
+        "resources": [os.path.relpath(BASE, here)],
+        "components": [os.path.relpath(GPU, here)],
+    }
+    (here / "kustomization.yaml").write_text(yaml.safe_dump(lines))
+    done = subprocess.run(["kubectl", "kustomize", str(here)], capture_output=True, text=True, check=True)
+    rendered = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout) if one}
+    (scorer,) = rendered["Deployment", "scorer"]["spec"]["template"]["spec"]["containers"]
+    names = [one["name"] for one in scorer["env"]]
+    assert {"WINNOW_SCORER_DEVICE", "WINNOW_SCORER_KAFKA_BOOTSTRAP"} <= set(names)
+    assert scorer["startupProbe"]["httpGet"]["path"] == "/readyz"
+    assert rendered["ScaledObject", "scorer"]["spec"]["triggers"]
+    path = tmp_path / "deployment.yaml"
+    path.write_text(yaml.safe_dump(rendered["Deployment", "scorer"]))
+    command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "-k", "1.37", str(path)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
