@@ -21,7 +21,15 @@ from services.scorer.clients.device_order import Device, DeviceOrder
 from services.scorer.clients.dimensions import DIMENSIONS
 from services.scorer.clients.frame import ClassicFrame, TensorFrame, fits_tensors
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import IDENTITY, NSFW, TIER_ONE, Models
+from services.scorer.clients.model_set import (
+    IDENTITY,
+    NSFW,
+    SALIENCY,
+    TEXT_DETECTOR,
+    TEXT_READER,
+    TIER_ONE,
+    Models,
+)
 from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
@@ -81,8 +89,11 @@ def pictures() -> dict[str, bytes]:
 
 
 def wanted_of(name: str) -> frozenset[str]:
-    """Give what is measured: everything, but words, which take as long as all the rest, in two pictures only."""
-    return WANTED if name in {"coffee", "simulated product"} else WANTED - {"text"}
+    """Give what is measured: everything, but what takes as long as all the rest together in two pictures only."""
+    slow = {TEXT_DETECTOR, TEXT_READER, SALIENCY}
+    if name in {"coffee", "simulated product"}:
+        return WANTED
+    return frozenset(one for one in WANTED if not slow & set(DIMENSIONS[one].needs))
 
 
 def verdicts(measured: Measured) -> dict[str, object]:
