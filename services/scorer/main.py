@@ -17,6 +17,7 @@ from services.scorer.clients.objects import StoredPictures
 from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
+from services.scorer.domain.measures import LAZY
 from services.scorer.rpc import SERVICE_NAME, ScorerService
 from services.scorer.settings import ScorerSettings
 from winnow.contracts.errors import Unavailable
@@ -112,7 +113,7 @@ def _pool(settings: ScorerSettings, processes: int) -> ScoringPool:
 async def _start(pool: ScoringPool, profiles: Profiles) -> None:
     wanted = frozenset[str]().union(*(profile.wanted() for profile in profiles.all()))
     try:
-        complete = await pool.start(wanted)
+        complete = await pool.start(wanted - LAZY)
     except DeviceUnusable as error:
         _log.error("scorer.device.unusable", reason=str(error))
         raise

@@ -93,6 +93,9 @@ TIERS: Final[dict[str, int]] = {
 ``clients.dimensions`` holds how each is taken; a test keeps the two in step.
 """
 
+LAZY: Final = frozenset({"subject_safe_zone"})
+"""Dimensions whose model is slow and seldom asked for: the first picture that needs it loads it, not the start."""
+
 CUSTOM_TIER: Final = 3
 PERCEPTUAL_HASH: Final = "perceptual_hash"
 

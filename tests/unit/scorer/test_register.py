@@ -11,14 +11,18 @@ import pytest
 from services.scorer.clients import dimensions
 from services.scorer.clients.dimensions import ACCOUNTS, DIMENSIONS, FAMILIES
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
-from services.scorer.domain.measures import TIERS
+from services.scorer.clients.model_set import SALIENCY, Models
+from services.scorer.domain.measures import LAZY, TIERS
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.values import MeasureStatus
 
 
 def test_the_register_and_the_domain_name_the_same_dimensions() -> None:
     assert {name: dimension.tier for name, dimension in DIMENSIONS.items()} == TIERS
+
+
+def test_the_saliency_network_alone_is_left_to_the_first_picture_that_needs_it() -> None:
+    assert {name for name, one in DIMENSIONS.items() if SALIENCY in one.needs} == LAZY
 
 
 def test_no_dimension_belongs_to_two_families() -> None:
