@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from winnow.cli.desk import run_job
-from winnow.cli.options import Json
+from winnow.cli.options import Json, Reference, reference_options
 from winnow.cli.score import number
 from winnow.cli.trouble import Trouble, command, out
 
@@ -30,6 +30,7 @@ def calibrate(
         Path | None,
         typer.Option("--out", help="The new file; NAME-VERSION.yaml without. Never written over."),
     ] = None,
+    reference: Reference = None,
     as_json: Json = False,
 ) -> None:
     """Fit the limits of a profile so that each refuses at most 2 % of pictures like the accepted ones."""
@@ -38,6 +39,7 @@ def calibrate(
             raise Trouble(f"There is no folder {folder}.")
     options = ["--profile", profile, "--share", str(percent / _PERCENT)]
     options += ["--out", str(target)] if target else []
+    options += reference_options(reference)
     for line in run_job("calibrate", *options, "--", str(accepted), str(rejected)):
         if as_json:
             out.print(json.dumps(line), soft_wrap=True, markup=False)

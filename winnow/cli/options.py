@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from winnow.cli.trouble import Trouble
+
 DATA_DIR: Final = Path("var/winnow")
 
 DataDir = Annotated[
@@ -80,4 +82,21 @@ S3SecretKey = Annotated[
     str,
     typer.Option(envvar="WINNOW_S3_SECRET_KEY", help="Its secret key.", show_default=False),
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        help="A picture of the same person or thing, for identity and skin tone.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def reference_options(reference: Path | None) -> list[str]:
+    """Give the job's arguments for a reference; raises Trouble when there is no such file."""
+    if reference is None:
+        return []
+    if not reference.is_file():
+        raise Trouble(f"There is no file {reference}.")
+    return ["--reference", str(reference)]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from winnow.cli.annotate import annotate
 from winnow.cli.desk import run_job
-from winnow.cli.options import Json
+from winnow.cli.options import Json, Reference, reference_options
 from winnow.cli.trouble import Trouble, command, out
 
 REJECTED: Final = 3
@@ -44,6 +44,7 @@ def score(
         Path | None,
         typer.Option(help="Write the annotated picture here (PNG); with several pictures, a directory."),
     ] = None,
+    reference: Reference = None,
     as_json: Json = False,
 ) -> None:
     """Score pictures with the scorer's own measures; exits with 3 when one does not pass."""
@@ -52,10 +53,9 @@ def score(
         raise Trouble(f"There is no file {missing[0]}.")
     rejected = 0
     shapes = ["--shapes"] if annotated else []
-    wording = [f"--copy={copy_text}", *(f"--brand-colour={one}" for one in brand_colours or [])]
-    for line in run_job(
-        "score", "--profile", profile, *wording, *shapes, "--", *(str(image) for image in images)
-    ):
+    given = [f"--copy={copy_text}", *(f"--brand-colour={one}" for one in brand_colours or [])]
+    given += [*shapes, *reference_options(reference)]
+    for line in run_job("score", "--profile", profile, *given, "--", *(str(image) for image in images)):
         rejected += not line["passed"]
         if annotated:
             target = _target(annotated, line["image"], several=len(images) > 1)

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scorer.clients.orientation import upright
+
 BYTES_MAX: Final = 32 * 1024 * 1024
 PIXELS_MAX: Final = 40_000_000
 SIDE_MAX: Final = 16_384
@@ -121,6 +123,9 @@ def decode(content: bytes, *, luminance_only: bool = False) -> Picture:
         )
     flags = cv2.IMREAD_UNCHANGED if header.has_alpha else cv2.IMREAD_COLOR
     pixels = _eight_bit(_pixels(content, header, flags))
+    if header.has_alpha:
+        # Of transparent pictures, and of no others, the decoder gives the pixels unturned.
+        pixels = upright(content, pixels)
     bgr = _opaque_bgr(pixels)
     bgra = pixels if pixels.ndim == 3 and pixels.shape[2] == _CHANNELS_WITH_ALPHA else None
     grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)

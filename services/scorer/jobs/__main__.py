@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from services.scorer.clients.decode import NotDecodable
 from services.scorer.clients.profiles import BUILT_IN, ProfileInvalid, load_profiles, read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.calibration import TooFewAccepted
 from services.scorer.domain.given import Wording, is_colour
 from services.scorer.jobs.calibrate import calibrate_profile
-from services.scorer.jobs.desk import Desk, find_profile
+from services.scorer.jobs.desk import Desk, find_profile, read_reference
 from services.scorer.jobs.picture_report import report
 from winnow.contracts.errors import Refused
 
@@ -25,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for line in given.job(given):
             _write(line)
+    except NotDecodable as error:
+        _write({"error": f"the reference is no picture that can be read ({error.reason})"})
+        return 2
     except (Refused, ProfileInvalid, TooFewAccepted, OSError) as error:
         _write({"error": str(error)})
         return 2
@@ -36,8 +40,9 @@ def score(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     desk = Desk()
     profile = find_profile(given.profile, given.profiles_dir)
     wording = Wording(given.copy.replace("\\n", "\n"), tuple(given.brand_colour))
+    reference = read_reference(given.reference)
     for path in given.images:
-        yield report(desk, profile, path, shapes=given.shapes, wording=wording)
+        yield report(desk, profile, path, shapes=given.shapes, reference=reference, wording=wording)
 
 
 def check(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -63,7 +68,13 @@ def listed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def calibrated(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Fit the limits of a profile and write its next version."""
     yield calibrate_profile(
-        given.profiles_dir, given.profile, given.accepted, given.rejected, share=given.share, out=given.out
+        given.profiles_dir,
+        given.profile,
+        given.accepted,
+        given.rejected,
+        share=given.share,
+        out=given.out,
+        reference=read_reference(given.reference),
     )
 
 
@@ -101,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     fitting.add_argument("--share", type=float, default=0.02)
     fitting.add_argument("--out", type=Path)
     fitting.set_defaults(job=calibrated)
+    for each in (scoring, fitting):
+        each.add_argument("--reference", type=Path, help="a picture of the same person or thing")
     for each in (scoring, listing, fitting):
         each.add_argument("--profiles-dir", type=Path, default=BUILT_IN)
     return parser

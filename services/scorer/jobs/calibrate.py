@@ -22,11 +22,19 @@ PICTURE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def calibrate_profile(
-    directory: Path, name: str, accepted: Path, rejected: Path, *, share: float, out: Path | None
+    directory: Path,
+    name: str,
+    accepted: Path,
+    rejected: Path,
+    *,
+    share: float,
+    out: Path | None,
+    reference: bytes | None = None,
 ) -> dict[str, Any]:
     """Fit every limit and write the new version; raises ProfileInvalid, Refused, OSError or TooFewAccepted.
 
     ``share`` of good pictures is what each limit may refuse. An existing file is never written over.
+    ``reference`` shows who or what all of them are to show; without it, likeness is not fitted.
     """
     source, profile = _newest(directory, name)
     target = out or Path(f"{name}-{profile.version + 1}.yaml")
@@ -35,7 +43,7 @@ def calibrate_profile(
     good_files, bad_files = _pictures(accepted), _pictures(rejected)
     conformal_rank(len(good_files), share)
     desk = Desk()
-    good, bad = (_measured(desk, profile, files) for files in (good_files, bad_files))
+    good, bad = (_measured(desk, profile, files, reference) for files in (good_files, bad_files))
     found = {
         rule.name: calibrate(rule.mapping, _raw(rule, good), _raw(rule, bad), share)
         for rule in profile.dimensions
@@ -70,8 +78,8 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
-def _measured(desk: Desk, profile: Profile, files: Sequence[Path]) -> list[Measured]:
-    return [desk.measure(path.read_bytes(), profile.wanted()) for path in files]
+def _measured(desk: Desk, profile: Profile, files: Sequence[Path], reference: bytes | None) -> list[Measured]:
+    return [desk.measure(path.read_bytes(), profile.wanted(), reference) for path in files]
 
 
 def _raw(rule: DimensionRule, pictures: Sequence[Measured]) -> list[float | None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 
+from services.scorer.clients.decode import decode
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import Models
 from services.scorer.clients.profiles import load_profiles, read_profile
@@ -48,6 +49,15 @@ class Desk:
     ) -> CandidateScore:
         """Measure and judge an encoded picture."""
         return self.judge(profile, self.measure(content, profile.wanted(), reference, wording))
+
+
+def read_reference(path: Path | None) -> bytes | None:
+    """Read the picture to compare with, if one is named; raises OSError, or NotDecodable with what is wrong."""
+    if path is None:
+        return None
+    content = path.read_bytes()
+    decode(content)
+    return content
 
 
 def find_profile(wanted: str, directory: Path) -> Profile:

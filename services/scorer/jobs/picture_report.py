@@ -23,11 +23,17 @@ _OF_SUBJECTS: Final = frozenset(FAMILIES["product"])
 
 
 def report(
-    desk: Desk, profile: Profile, path: Path, *, shapes: bool, wording: Wording = NO_WORDING
+    desk: Desk,
+    profile: Profile,
+    path: Path,
+    *,
+    shapes: bool,
+    reference: bytes | None = None,
+    wording: Wording = NO_WORDING,
 ) -> dict[str, Any]:
     """Score a picture file; raises OSError when it cannot be read. Points are pixels of the upright picture."""
     content = path.read_bytes()
-    found = desk.score(content, profile, None, wording)
+    found = desk.score(content, profile, reference, wording)
     rules = {rule.name: rule for rule in profile.dimensions}
     expressions = {rule.name: rule.expression for rule in profile.rules}
     lines = [

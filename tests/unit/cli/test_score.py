@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from services.scorer.clients.profiles import BUILT_IN
-from tests.unit.scorer.photographs import blurred, png, portrait
+from tests.unit.scorer.photographs import blurred, png, portrait, reshaped
 from winnow.cli.main import app
 from winnow.cli.score import REJECTED
 
@@ -30,8 +30,26 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "clean.png").write_bytes(png(portrait()))
     (folder / "soft.png").write_bytes(png(blurred(portrait(), 2)))
+    (folder / "other.png").write_bytes(png(reshaped(portrait())))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
     return folder
+
+
+def test_a_reference_is_compared_with_and_one_that_is_no_picture_is_told(pictures: Path) -> None:
+    clean, other, broken = (str(pictures / name) for name in ("clean.png", "other.png", "broken.jpg"))
+    arguments = ("score", "--profile", "headshot", "--json", "--reference")
+    same, different = (json.loads(run(*arguments, one, clean)[1]) for one in (clean, other))
+    distances = [
+        {part["name"]: part for part in found["dimensions"]}["identity_distance"]["raw"]
+        for found in (same, different)
+    ]
+    assert distances[0] == pytest.approx(0, abs=1e-3)
+    assert distances[1] > 0.3
+    assert "identity_distance" in {part["name"] for part in same["dimensions"] if part["passed"]}
+    code, text = run(*arguments, broken, clean)
+    assert code != 0
+    assert "reference is no picture" in text
+    assert "There is no file" in run(*arguments, str(pictures / "nowhere.png"), clean)[1]
 
 
 def test_scores_as_json_name_units_limits_and_reasons(pictures: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from services.scorer.clients.decode import NotDecodable, decode, read_header
+from services.scorer.clients.orientation import upright
 from tests.unit.scorer.photographs import jpeg, pillow, png, png_bomb, portrait
 
 PORTRAIT = portrait()
@@ -50,6 +53,34 @@ def test_decode_turns_upright_by_exif(form: str) -> None:
     assert (picture.width, picture.height) == (300, 512)
     upright = np.rot90(WIDE[:, :, ::-1], -1)
     assert np.abs(picture.rgb.astype(int) - upright.astype(int)).mean() < 8
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_decode_turns_transparent_pictures_as_it_turns_opaque_ones(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    opaque = Image.fromarray(np.ascontiguousarray(WIDE[:, :, ::-1]))
+    clear = opaque.convert("RGBA")
+    clear.putalpha(254)
+    wanted, found = (decode(pillow_image(one, form, exif=exif)) for one in (opaque, clear))
+    assert wanted.rgb.shape == found.rgb.shape
+    assert np.abs(wanted.rgb.astype(int) - found.rgb.astype(int)).max() <= 2
+    assert found.straight is not None
+    assert found.straight[1].shape == found.grey.shape
+
+
+@pytest.mark.parametrize(
+    "exif", [b"II*", b"MM\x00*\xff\xff\xff\xff", b"II*\x00\x08\x00\x00\x00\xff\xff", b"no"]
+)
+def test_decode_takes_no_notice_of_broken_exif(exif: bytes) -> None:
+    assert upright(with_exif(pillow(WIDE, "PNG", "RGBA"), exif), WIDE) is WIDE
+
+
+def with_exif(content: bytes, exif: bytes) -> bytes:
+    """Put a block of EXIF behind the header of a PNG."""
+    checksum = zlib.crc32(b"eXIf" + exif).to_bytes(4, "big")
+    return content[:33] + len(exif).to_bytes(4, "big") + b"eXIf" + exif + checksum + content[33:]
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
@@ -130,9 +161,9 @@ def test_decode_survives_any_damage(content: bytes, damage: list[tuple[int, int]
     assert picture.rgb.shape[2] == 3
 
 
-def pillow_image(image: Image.Image, form: str) -> bytes:
+def pillow_image(image: Image.Image, form: str, **options: object) -> bytes:
     import io
 
     stream = io.BytesIO()
-    image.save(stream, form, **({"lossless": True, "exact": True} if form == "WEBP" else {}))
+    image.save(stream, form, **({"lossless": True, "exact": True} if form == "WEBP" else {}), **options)
     return stream.getvalue()
