@@ -91,5 +91,6 @@ ACCOUNTS: Final[dict[str, Account]] = {
     "brand_colour": Account("0.2 % quantile of CIEDE2000 from the brand colour, the most missed one", "Sharma, Wu and Dalal 2005", "not applicable without ordered colours", "simulated advertisements, at most 1.1 against 5.4 and more"),
     "subject_safe_zone": Account("saliency of 0.5 and more outside the safe area, over all of it", "U-2-Net; EBU R 95", "nothing stands out", "chosen; simulated advertisements read 0"),
     "prompt_alignment": Account("cosine of the mounted towers' picture and prompt", "CLIP, SigLIP", "not applicable without a prompt", "the mounted pair's own"),
+    "prompt_subject": Account("mean label vector, by probability, against the prompt's: deviations above an average label", "EfficientNet-Lite0; all-MiniLM-L6-v2", "not applicable without a prompt; unavailable where it names no label; failure where the labels are unsure", _NOT_SET),
     "aesthetic": Account("the mounted head over the picture's embedding", "the mounted head", "never", "the mounted head's own"),
 }  # fmt: skip
