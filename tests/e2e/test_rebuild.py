@@ -326,4 +326,4 @@ async def test_a_service_that_starts_meanwhile_waits(stopped: RunningLine, tmp_p
         renewing.cancel()
         mongo.close()
         process.terminate()
-        process.wait(60)
+        assert process.wait(60) == 0, log.read_text()[-2000:]

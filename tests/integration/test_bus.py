@@ -147,6 +147,19 @@ async def send(
     await future
 
 
+async def test_what_is_still_to_be_sent_can_be_when_the_bus_reads_no_more(place: Place) -> None:
+    seen = Seen()
+    bus = await place.reader(seen)
+
+    await bus.stop_reading()
+
+    await (await bus.send(place.topic, 0, "late", body_of("late", 1), {"type": TYPE}))
+    again = Seen()
+    await place.reader(again)
+    await eventually(lambda: again.bodies, within_s=30)
+    assert seen.bodies == []
+
+
 async def test_every_key_is_read_in_the_order_of_writing(place: Place) -> None:
     keys = [f"key-{number}" for number in range(8)]
     writer, seen = await place.writer(), Seen()

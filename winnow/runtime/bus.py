@@ -140,8 +140,13 @@ class Bus:
                 else:
                     return
 
+    async def stop_reading(self) -> None:
+        """Let the running batch end, then leave the group; what is still to be sent can be."""
+        for subscriber in self.broker.subscribers:
+            await subscriber.stop()
+
     async def stop(self) -> None:
-        """Let the running batch end, then leave the group."""
+        """Stop reading, and sending."""
         await self.broker.stop()
         await self._sender.stop()
 

@@ -110,7 +110,7 @@ def journal_of(
 def run_bus(
     service: Service, parts: Parts, topics: Sequence[str], journals: Sequence[Journal[Any]] = ()
 ) -> None:
-    """Start the bus after everything added so far; at the stop, stop it first, then drain the journals."""
+    """Start the bus after everything added so far; at the stop it reads no more, the journals drain, it ends."""
 
     async def start() -> None:
         await check_topics(service.settings.kafka_bootstrap, list(topics), shards=service.settings.shards)
@@ -121,9 +121,10 @@ def run_bus(
 
     service.add_start(start)
     service.add_check("group", joined)
-    service.add_drain(parts.bus.stop)
+    service.add_drain(parts.bus.stop_reading)
     for journal in journals:
         service.add_drain(journal.drain)
+    service.add_close(parts.bus.stop)
 
 
 async def _wait_for(name: str, ping: Any) -> None:
