@@ -30,7 +30,7 @@ class Source(BaseModel):
     member: str = ""
     member_sha256: Sha256 | Literal[""] = ""
     built: Literal["tier_one"] | None = None
-    convert: Literal["dlib_resnet", "efficientnet_lite0", "word_pieces"] | None = None
+    convert: Literal["dlib_resnet", "efficientnet_lite0", "hand_detector", "word_pieces"] | None = None
     runtime: Literal["onnx", "onnx_here", "opencv", "text"]
     input: dict[str, str | float | list[float]] = {}
     calibration: str

@@ -226,5 +226,34 @@ def single_faces(group: BGR) -> list[BGR]:
     return faces
 
 
+HANDS = (
+    (1, 218, 329, 113),
+    (1, 832, 1020, 91),
+    (3, 719, 494, 109),
+    (3, 811, 716, 113),
+    (3, 1220, 879, 113),
+    (4, 1259, 1120, 125),
+    (5, 1333, 1350, 103),
+)
+"""Palms in the group photographs: which photograph, left, top and side in pixels."""
+
+
+def hand_over_mouth(picture: BGR, hand: tuple[int, int, int, int], groups: tuple[BGR, ...]) -> BGR:
+    """Lay a photographed hand over mouth and chin, about as wide as the face, with a soft round edge."""
+    group, x, y, side = hand
+    margin = round(0.9 * side)
+    cut_out = groups[group][y - margin : y + side + margin, x - margin : x + side + margin]
+    points = _landmarks(picture)
+    wide = round(1.1 * float(np.linalg.norm(points[234] - points[454])))
+    laid = cv2.resize(cut_out, (wide, wide), interpolation=cv2.INTER_AREA).astype(np.float32)
+    down, across = np.mgrid[:wide, :wide] / (wide - 1) * 2 - 1
+    weight = np.clip((1 - down**2 - across**2) * 4, 0, 1)[..., None]
+    left, top = (round(float(value) - wide / 2) for value in (points[13] + points[14]) / 2)
+    covered = picture.copy()
+    region = covered[top : top + wide, left : left + wide]
+    region[:] = (region * (1 - weight) + laid * weight).round().astype(np.uint8)
+    return covered
+
+
 def scene(name: str) -> BGR:
     return np.ascontiguousarray(photograph(name))

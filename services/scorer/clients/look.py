@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -28,12 +28,14 @@ from services.scorer.clients.model_set import (
     Models,
 )
 from services.scorer.clients.ocr import Line, read_lines
+from services.scorer.clients.palms import Palm, square_around
 from services.scorer.clients.salient import salient
 from services.scorer.clients.staging import Staging, staging
 from services.scorer.domain.given import NO_WORDING, Wording
 
 _FACE_REGION_SIDE_MIN_PX: Final = 32
 _FACE_DETAIL_WIDTH_PX: Final = 96
+_PALM_SEARCH_SCALE: Final = 1.6
 _MODERATION_SIDE_PX: Final = 256
 _MODERATION_CROP_PX: Final = 224
 
@@ -145,6 +147,17 @@ class Look:
     def matte(self) -> Floats:
         """Give where the person is, ``(256, 256) float32`` in 0..1; raises ModelMissing."""
         return self.models.matte.of(self.picture.rgb)
+
+    @cached_property
+    def palms(self) -> list[Palm]:
+        """Give the palms at the largest face, in pixels of the picture, the surest first; raises ModelMissing."""
+        if self.mesh is None:
+            return []
+        square, (x, y) = square_around(self.picture.rgb, self.mesh.hull(), _PALM_SEARCH_SCALE)
+        return [
+            replace(one, left=one.left + x, right=one.right + x, top=one.top + y, bottom=one.bottom + y)
+            for one in self.models.palms.of(square)
+        ]
 
     @cached_property
     def chip(self) -> NDArray[np.uint8] | None:

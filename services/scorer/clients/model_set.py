@@ -19,11 +19,13 @@ from services.scorer.clients.manifest import BUILT, TOWERS, ModelEntry, read_man
 from services.scorer.clients.matte import PortraitMatte
 from services.scorer.clients.models import ModelMissing, load_face_models
 from services.scorer.clients.network import Network, load_network
+from services.scorer.clients.palms import PalmDetector
 from services.scorer.clients.tokens import WordPiece, load_tokenizer
 from services.scorer.clients.towers import Towers
 
 FACE_LANDMARKER: Final = "face_landmarker"
 PORTRAIT_MATTE: Final = "portrait_matte"
+PALM_DETECTOR: Final = "palm_detector"
 IDENTITY: Final = "identity"
 NSFW: Final = "nsfw"
 TEXT_DETECTOR: Final = "text_detector"
@@ -110,6 +112,11 @@ class Models:
         return PortraitMatte(read_model(self._directory, self._entry(PORTRAIT_MATTE)))
 
     @cached_property
+    def palms(self) -> PalmDetector:
+        """Give the palm detector; raises ModelMissing."""
+        return PalmDetector(read_model(self._directory, self._entry(PALM_DETECTOR)))
+
+    @cached_property
     def towers(self) -> Towers:
         """Give the mounted pair of towers with the heads of its space; raises ModelMissing."""
         return load_towers(self._mounted, self._towers, self._load_network)
@@ -132,6 +139,8 @@ class Models:
             _ = self.landmarker
         elif name == PORTRAIT_MATTE:
             _ = self.matte
+        elif name == PALM_DETECTOR:
+            _ = self.palms
         elif name == TOWERS:
             _ = self.towers
         elif name == LABELS:

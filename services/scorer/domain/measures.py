@@ -54,7 +54,7 @@ POSE: Final = (
     "expression_neutral",
 )
 _SKIN: Final = ("lighting_evenness", "natural_colour", "skin_tone_shift", "face_sharpness")
-_LIKENESS: Final = ("identity_distance", "face_occlusion")
+_LIKENESS: Final = ("identity_distance", "face_occlusion", "hand_over_face")
 _BACKDROP: Final = ("background_uniformity",)
 _PRODUCT: Final = (
     ISOLATION,

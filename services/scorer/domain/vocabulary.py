@@ -58,6 +58,7 @@ EVIDENCE: Final[Schema] = {
     "face_sharpness": _CHEEKS | {"method": Type.text},
     "identity_distance": _numbers("presence", "face_detail"),
     "face_occlusion": _numbers("eye_structure", "detection", "inter_eye_px", "presence"),
+    "hand_over_face": _numbers("presence", "palms", "palm_confidence"),
     "background_uniformity": _numbers("ground_share", "person_share"),
     measures.TEXT: _numbers("area_share", "lines", "confidence") | {"words": Type.words},
     **dict.fromkeys(

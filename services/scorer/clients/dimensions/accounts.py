@@ -69,6 +69,7 @@ ACCOUNTS: Final[dict[str, Account]] = {
     "skin_tone_shift": Account("difference of the cheeks' mean luminance from the reference's, log2", OWN, "no cheeks, clipped skin; not applicable without a reference", "one portrait at known exposures"),
     "face_sharpness": Account("sharpness inside the face's hull", "Laplacian over Tenengrad", "no face of 32 px", _NOT_SET),
     "identity_distance": Account("Euclidean distance of two 128-value embeddings", "dlib's ResNet", "no face here or there; not applicable without a reference", "22 faces, one pair of one person"),
+    "hand_over_face": Account("share of the face's box under the palm's box that covers most of it", "MediaPipe palm detector", _NO_FACE, "hands of photographs laid over a portrait, faces without"),
     "face_occlusion": Account("deviation of luminance in the weaker eye zone over 6 levels", OWN, _NO_FACE, _STUDIO),
     "background_uniformity": Account("mean Sobel gradient of the ground at 256 px", OFIQ, "person fills the frame", _PUBLISHED),
     "isolation": Account("weakest of even border, one component, size and place over their limits", OWN, "never", _DRAWN),

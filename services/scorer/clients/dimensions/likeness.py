@@ -1,7 +1,7 @@
 """Whether it is the person of the reference, and whether the face can be seen.
 
 Nothing here sees anatomy: an eye too many or a third ear keeps the identity. Occlusion is looked for where it was
-measured to show: eyes without the texture of eyes, and a face that the counter doubts while the landmarks do not.
+measured to show: eyes without the texture of eyes, and palms before the face.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy as np
 from services.scorer.clients.dimensions.dimension import Dimension, failed, not_applicable, ok, table
 from services.scorer.clients.faces import Floats
 from services.scorer.clients.look import Look, Region
-from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY
+from services.scorer.clients.model_set import FACE_LANDMARKER, IDENTITY, PALM_DETECTOR
+from services.scorer.clients.palms import covered_share
 from services.scorer.domain.measures import Measurement
 
 IDENTITY_DISTANCE: Final = "identity_distance"
 FACE_OCCLUSION: Final = "face_occlusion"
+HAND_OVER_FACE: Final = "hand_over_face"
 
 _EYES: Final = ((33, 133, 159, 145, 468), (362, 263, 386, 374, 473))
 _STRUCTURE_AT_LIMIT: Final = 6.0
@@ -76,6 +78,20 @@ def _occlusion(look: Look) -> Measurement:
     return ok(FACE_OCCLUSION, round(structure / _STRUCTURE_AT_LIMIT, 4), evidence)
 
 
+def _hand_over_face(look: Look) -> Measurement:
+    """Measure how much of the box around the face lies under a palm; fingers count as far as the palm's box holds them."""
+    mesh = look.mesh
+    if mesh is None:
+        return failed(HAND_OVER_FACE, "no_face")
+    palms = look.palms
+    evidence = {
+        "presence": round(mesh.presence, 4),
+        "palms": float(len(palms)),
+        "palm_confidence": round(palms[0].confidence if palms else 0.0, 4),
+    }
+    return ok(HAND_OVER_FACE, round(covered_share(palms, mesh.hull()), 4), evidence)
+
+
 LIKENESS: Final = table(
     Dimension(
         IDENTITY_DISTANCE, 2, "Euclidean distance", _identity, (FACE_LANDMARKER, IDENTITY), Region.face
@@ -86,6 +102,14 @@ LIKENESS: Final = table(
         "multiple of the eye structure at the limit",
         _occlusion,
         (FACE_LANDMARKER,),
+        Region.face,
+    ),
+    Dimension(
+        HAND_OVER_FACE,
+        2,
+        "share of the face under a palm, 0..1",
+        _hand_over_face,
+        (FACE_LANDMARKER, PALM_DETECTOR),
         Region.face,
     ),
 )
