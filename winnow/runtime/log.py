@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class _Lines:
+    """Writes lines to a stream. One that cannot be written is lost: a full log volume is no reason to stop working."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        # A closed or full stream raises OSError or ValueError, and nobody is left to be told.
+        with contextlib.suppress(OSError, ValueError):
+            print(line, file=self._stream, flush=True)
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure(service: str, level: str) -> None:
@@ -22,10 +37,11 @@ def configure(service: str, level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
+    logging.raiseExceptions = False
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
 
 
