@@ -21,7 +21,6 @@ from aiokafka.errors import KafkaError
 
 from tests.support import bus as support
 from tests.support.eventually import eventually
-from tests.support.memory_journal import MemoryJournalStore
 from winnow.contracts.ids import shard_of
 from winnow.local.servers import KAFKA_SETTINGS
 from winnow.runtime.bus import Bus, Received
@@ -75,7 +74,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until stopped, then until the outbox is empty."""
-        outbox = Outbox(self, MemoryJournalStore(), PARTITIONS)
+        outbox = Outbox(self, PARTITIONS)
         sending = asyncio.create_task(outbox.run())
         try:
             number = 0

@@ -60,7 +60,7 @@ class Trial:
                 "writer": asyncio.create_task(trial.writer.run()),
                 "watch": asyncio.create_task(trial.watch.run()),
             }
-            await eventually(lambda: len(trial.watch.committed) == PARTITIONS, within_s=60)
+            await eventually(lambda: trial.healthy() or len(trial.watch.committed) == PARTITIONS, within_s=60)
             yield trial
         finally:
             for task in trial._tasks.values():
