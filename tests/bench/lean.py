@@ -24,6 +24,7 @@ from winnow.local.line import SERVICES
 
 SIDE_PX: Final = 128
 _CATALOGUE: Final = Path("services/router/catalogue")
+_PROFILES: Final = Path("services/scorer/profiles")
 _PROVIDER: Final = "openai"
 """Answers in one call with the picture inside, which is the least a provider can ask of the router."""
 ORDER: Final = {"template": "product_shot", "mode": "low_cost", "k": 1, "prompt": "product"}
@@ -55,13 +56,14 @@ def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
         template["rounds"]["pass_rate_prior_ppm"] = 1_000_000
         del template["modes"]["stable"]
     (catalogue / "templates.yaml").write_text(yaml.safe_dump(templates))
-    for name in ("product", "headshot", "general"):
+    for path in _PROFILES.glob("*.yaml"):
+        shipped = yaml.safe_load(path.read_text())
         profile = {
-            "name": name,
-            "version": 1,
+            "name": shipped["name"],
+            "version": shipped["version"],
             "dimensions": [{"name": "decodable", "tier": 1, "mapping": {"exactly": 1}}],
         }
-        (profiles / f"{name}.yaml").write_text(yaml.safe_dump(profile))
+        (profiles / path.name).write_text(yaml.safe_dump(profile))
     return {
         "ingest": {"RATE_PER_SECOND": "100000", "RATE_BURST_COUNT": "1000000"},
         "router": {"CATALOGUE_FOLDER": str(catalogue), "ATTEMPTS_MAX": "256"},
