@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from services.ingest.store.leases import HttpShards
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from tests.contract.ingest.store_suite import Stores, StoreSuite
+from tests.support.set_clock import SetClock
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.mongo import Mongo
@@ -44,23 +45,10 @@ class TestMongoStores(StoreSuite):
     """The suite on the real server."""
 
 
-class Moving:
-    """A clock that tests move."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at.timestamp()
-
-
 class Holder:
     """One instance with what its journal was told."""
 
-    def __init__(self, mongo: Mongo, clock: Moving, name: str, unsent: dict[str, list[object]]) -> None:
+    def __init__(self, mongo: Mongo, clock: SetClock, name: str, unsent: dict[str, list[object]]) -> None:
         self.owned: list[str] = []
         self.shards = HttpShards(mongo.database, self, self._unsent, clock, name)
         self._left = unsent
@@ -76,7 +64,7 @@ class Holder:
 
 
 async def test_instances_hold_different_shards_and_give_them_back(mongo: Mongo):
-    clock, unsent = Moving(), {}
+    clock, unsent = SetClock(), {}
     one, two, three = (Holder(mongo, clock, name, unsent) for name in ("one", "two", "three"))
     await one.shards.claim()
     await two.shards.claim()
@@ -88,7 +76,7 @@ async def test_instances_hold_different_shards_and_give_them_back(mongo: Mongo):
 
 
 async def test_a_dead_instances_shard_is_adopted_until_everything_of_it_is_sent(mongo: Mongo):
-    clock, unsent = Moving(), {"http-0": ["a block"]}
+    clock, unsent = SetClock(), {"http-0": ["a block"]}
     dead, alive = Holder(mongo, clock, "dead", unsent), Holder(mongo, clock, "alive", unsent)
     await dead.shards.claim()
     await alive.shards.claim()
@@ -107,7 +95,7 @@ async def test_a_dead_instances_shard_is_adopted_until_everything_of_it_is_sent(
 
 
 async def test_an_instance_that_could_not_renew_in_time_stops_writing_and_claims_again(mongo: Mongo):
-    clock, unsent = Moving(), {}
+    clock, unsent = SetClock(), {}
     slow, quick = Holder(mongo, clock, "slow", unsent), Holder(mongo, clock, "quick", unsent)
     await slow.shards.claim()
     clock.at += timedelta(seconds=16)

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 
+from tests.support.set_clock import SetClock
 from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
 from winnow.runtime.leases import LEASE_S, Purpose, StoreLease
 from winnow.runtime.mongo import Mongo
 
 _NUMBERS = count()
-
-
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at.timestamp()
-
-    def pass_s(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from services.ledger.jobs import EntryFeed
 from services.ledger.store import LedgerMachine
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import (
     ACCOUNT,
     START,
@@ -41,19 +42,6 @@ from winnow.runtime.journal.shard import fingerprint, verify_chain
 SHARDS = 4
 SHARD = str(shard_of(ACCOUNT, SHARDS))
 SOURCE = Source("commands", int(SHARD))
-
-
-class SetClock:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def now(self):  # type: ignore[no-untyped-def]
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return 0.0
 
 
 class Seen:
@@ -156,7 +144,7 @@ def test_any_redelivery_in_any_batches_leaves_the_same_entries(
     async def entries(
         log: Sequence[LedgerCommand], size: int, restarts: int
     ) -> tuple[list[EntryRecorded], Account]:
-        store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+        store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock(START)
         for _ in range(restarts):
             async with running(store, bus, clock) as journal:
                 await feed_all(journal, log, size)
@@ -174,7 +162,7 @@ def test_any_redelivery_in_any_batches_leaves_the_same_entries(
 
 
 async def test_two_owners_of_one_shard_write_one_set_of_books() -> None:
-    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock(START)
     log = [
         grant("a", 500),
         *(reserve(name, 100) for name in range(8)),
@@ -200,7 +188,7 @@ async def test_two_owners_of_one_shard_write_one_set_of_books() -> None:
 
 
 async def test_command_id_with_another_amount_is_a_conflict_and_the_books_stand() -> None:
-    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock(START)
     first = grant("a", 100)
     async with running(store, bus, clock) as journal:
         forged = first.model_copy(update={"amount_credits_micro": 900})
@@ -213,7 +201,7 @@ async def test_command_id_with_another_amount_is_a_conflict_and_the_books_stand(
 
 
 async def test_time_alone_ends_what_is_due() -> None:
-    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock()
+    store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock(START)
     async with running(store, bus, clock) as journal:
         await feed_all(journal, [grant("a", 100), reserve(1, 100, expires_at=START + timedelta(days=1))], 10)
         clock.at = START + timedelta(days=1)
@@ -241,7 +229,7 @@ async def test_feed_reads_a_shard_after_a_commit_and_again_after_a_failure(
     feed = EntryFeed(view, shards=SHARDS)
     reading = asyncio.create_task(feed.run())
     try:
-        async with running(MemoryJournalStore(), MemoryBus(), SetClock(), feed) as journal:
+        async with running(MemoryJournalStore(), MemoryBus(), SetClock(START), feed) as journal:
             await feed_all(journal, [grant("a", 1)], 1)
             await eventually(lambda: SHARD in view.shards)
     finally:
