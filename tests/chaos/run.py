@@ -35,6 +35,8 @@ _ORDERS = (
     {"template": "studio_headshot", "mode": "low_cost", "k": 3},
 )
 _AMPLE = 500
+# A call that a killed router lost counts as spent; the default cap would now and then end an order over it.
+_AMPLE_CAP_USD_MICRO = 2_000_000
 _SHORT = "expected"
 _UNANSWERED = (httpx.HTTPError,)
 
@@ -82,7 +84,10 @@ class Load:
         await asyncio.gather(*(self._order(number, turns) for number in range(self.count)))
 
     async def _order(self, number: int, turns: asyncio.Semaphore) -> None:
-        order: dict[str, Any] = dict(_ORDERS[number % len(_ORDERS)])
+        order: dict[str, Any] = {
+            **_ORDERS[number % len(_ORDERS)],
+            "cost_cap_usd_micro": _AMPLE_CAP_USD_MICRO,
+        }
         order["prompt"] = f"{order.get('prompt', 'studio headshot')} {self._canary}"
         key = f"{self.client.account_id}-{number}"
         until_s = time.monotonic() + 400

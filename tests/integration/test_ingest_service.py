@@ -248,8 +248,14 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
             return all(place.others.types_of(task_id).count("task.accepted") == 1 for task_id in ids)
 
         await eventually(all_recorded_once, within_s=120)
-        reserves = {one["command_id"]: one["task_id"] for one in place.others.commands["ReserveCredits"]}
-        assert sorted(task for task in reserves.values() if task in ids) == sorted(ids)
+
+        def reserved() -> list[str]:
+            reserves = {one["command_id"]: one["task_id"] for one in place.others.commands["ReserveCredits"]}
+            return sorted(task for task in reserves.values() if task in ids)
+
+        # Commands have a topic of their own, read apart from the events.
+        await eventually(lambda: set(reserved()) == ids, within_s=120)
+        assert reserved() == sorted(ids)
 
         async def all_funded() -> bool:
             page = (await client.get("/v1/tasks?state=funded&limit=200", headers=headers)).json()

@@ -17,8 +17,10 @@ from winnow.contracts.topics import TOPICS, dead_letter_topics
 async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: float = 60.0) -> list[str]:
     """Create every topic that is missing, with one partition a shard; gives the names that were created.
 
-    Raises Unavailable when the broker does not answer in time or a topic has another number of partitions.
+    A created topic is waited for: a broker's metadata lag behind its controller's. Raises Unavailable when the
+    broker does not answer or show the topics in time, or a topic has another number of partitions.
     """
+    deadline = asyncio.get_running_loop().time() + within_s
     wanted: dict[str, dict[str, str]] = {
         topic.name: {
             "retention.ms": str(topic.retention_s * 1000),
@@ -40,7 +42,11 @@ async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: 
                 if code not in (0, TopicAlreadyExistsError.errno):
                     detail = f"the broker refused to create topic {topic} (code {code})"
                     raise Unavailable(detail)
-        await _check(admin, list(wanted), shards)
+        while (unseen := await _unseen(admin, list(wanted), shards)) and missing:
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.1)
+        _require(unseen)
     finally:
         await admin.close()
     return missing
@@ -50,7 +56,7 @@ async def check_topics(bootstrap: str, names: list[str], *, shards: int, within_
     """Raise Unavailable unless the topics exist with one partition a shard."""
     admin = await _connect(bootstrap, within_s)
     try:
-        await _check(admin, names, shards)
+        _require(await _unseen(admin, names, shards))
     finally:
         await admin.close()
 
@@ -70,15 +76,23 @@ async def _connect(bootstrap: str, within_s: float) -> Any:
             return admin
 
 
-async def _check(admin: Any, names: list[str], shards: int) -> None:
+async def _unseen(admin: Any, names: list[str], shards: int) -> list[str]:
+    """Give the topics that the broker does not show; raises Unavailable for a wrong number of partitions."""
+    unseen: list[str] = []
     for topic in await admin.describe_topics(names):
         count = len(topic["partitions"])
         if topic["error_code"] != 0 or count == 0:
-            detail = f"topic {topic['topic']} does not exist: run `winnow topics apply`"
-            raise Unavailable(detail)
-        if count != shards:
+            unseen.append(topic["topic"])
+        elif count != shards:
             detail = f"topic {topic['topic']} has {count} partitions, but the deployment has {shards} shards"
             raise Unavailable(detail)
+    return unseen
+
+
+def _require(unseen: list[str]) -> None:
+    if unseen:
+        detail = f"topic {unseen[0]} does not exist: run `winnow topics apply`"
+        raise Unavailable(detail)
 
 
 def main() -> None:
