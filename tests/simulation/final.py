@@ -79,7 +79,27 @@ def check_end(checker: Checker, answered: dict[str, float], outside: Outside, ca
     check(set(checker.tasks) <= set(answered) | _unanswered(checker), "I1", "a task that nobody ordered")
     held = {name: one.held for name, one in checker.books.accounts.items() if one.held}
     check(not held, "I3", f"credits are still held: {held}")
+    _check_house(checker)
     _check_webhooks(checker, answered, outside)
+
+
+def _check_house(checker: Checker) -> None:
+    """The margin: what the house's accounts earned and owe is what the bills say, and those cover every attempt."""
+    earned = owed = 0
+    for task_id, task in checker.tasks.items():
+        if task.settled is None:
+            continue
+        cost = task.settled["cost"]["actual_usd_micro"]
+        spent = sum(one["actual_cost_usd_micro"] for one in task.returned.values())
+        # What is still out when the bill is written counts with what it may cost.
+        check(cost >= spent, "I3", f"{task_id}: billed a cost of {cost}, its attempts cost {spent}")
+        earned += task.settled["settled_credits_micro"]
+        owed += cost
+    books = checker.books
+    earned -= sum(sum(one.refunded.values()) for one in books.accounts.values())
+    check(books.house["house:revenue"] == earned, "I3", f"the house earned {earned}, its account differs")
+    payable = books.costs["house:provider_payable"]
+    check(payable == -owed, "I3", f"providers are owed {owed}, the account says {payable}")
 
 
 def _unanswered(checker: Checker) -> set[str]:

@@ -7,16 +7,18 @@ from typing import Any
 
 from winnow.audit.chains import digest_of
 from winnow.runtime.journal import Block, Decision, Source
-from winnow.runtime.journal.model import GENESIS
+from winnow.runtime.journal.model import GENESIS, Entry
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def blocks(count: int, shard: str = "0") -> list[dict[str, Any]]:
+def blocks(count: int, shard: str = "0", *, with_entries: bool = False) -> list[dict[str, Any]]:
     """Seal a chain and give it as it is stored."""
+    entry = Entry(topic="topic", key="key", type="type", is_command=False, body='{"event_id":"e"}')
+    entries = (entry, entry) if with_entries else ()
     previous, documents = GENESIS, []
     for number in range(1, count + 1):
-        decision = Decision(f"account_{number}", 1, f"cause_{number}", "f", ())
+        decision = Decision(f"account_{number}", 1, f"cause_{number}", "f", entries)
         block = Block(shard, number, previous, {Source("commands", 0): number}, (decision,), AT).sealed()
         previous = block.hash
         documents.append(block.to_document())

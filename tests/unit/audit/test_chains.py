@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -87,6 +87,41 @@ def garbled(documents: Documents) -> Documents:
 )
 def test_tampering_is_named(tamper: Callable[[Documents], Documents], said: str) -> None:
     assert said in faults(tamper(copy.deepcopy(blocks(8))))
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the way to every value that holds no other."""
+    if isinstance(value, (dict, list)) and value:
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(inner, (*path, name))
+    else:
+        yield path
+
+
+def changed(document: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """Change one value a little: a number by one, a text by its last letter."""
+    copied = copy.deepcopy(document)
+    at = copied
+    for name in path[:-1]:
+        at = at[name]
+    value = at[path[-1]]
+    if isinstance(value, (bool, int)):
+        at[path[-1]] = not value if isinstance(value, bool) else value + 1
+    else:
+        at[path[-1]] = f"{value[:-1]}!" if isinstance(value, str) and value else "!"
+    return copied
+
+
+def test_any_changed_value_of_any_block_is_named() -> None:
+    documents = blocks(4, with_entries=True)
+    unseen = set()
+    for place, document in enumerate(documents):
+        for path in leaves(document):
+            forged = [*documents[:place], changed(document, path), *documents[place + 1 :]]
+            if not faults(forged):
+                unseen.add(path)
+    # How far the shard is on the bus is a hint for its next owner, no part of what was decided.
+    assert unseen == {("sent_to",)}
 
 
 def test_a_fault_is_named_once_and_the_rest_of_the_chain_is_still_checked() -> None:
