@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from services.router.app.keeping import ImageKeeper, Work, sign_of_none_kept
+from services.router.app.patience import sleep_or_set, until_there
 from services.router.app.ports import (
     Clock,
     Media,
@@ -71,7 +73,7 @@ class AttemptRunner:
         """Wire the runner; ``providers`` is keyed by provider name."""
         self._providers = providers
         self._media = media
-        self._keeper = ImageKeeper(providers, media)
+        self._keeper = ImageKeeper(providers, media, clock)
         self._record = record
         self._supply = supply
         self._clock = clock
@@ -104,11 +106,13 @@ class AttemptRunner:
         return await self._returned(work, ending)
 
     async def _generation(self, work: Work) -> Generation:
-        order = work.run.order
-        if order is None:
-            msg = "an attempt belongs to an order"
-            raise ValueError(msg)
-        request = await self._media.read_request(order.request)
+        order = work.order
+        request = await until_there(
+            partial(self._media.read_request, order.request),
+            unwanted=work.unwanted,
+            deadline_at=order.deadline_at,
+            clock=self._clock,
+        )
         negative = request.get("negative_prompt")
         parameters = request.get("parameters")
         return Generation(
@@ -194,7 +198,7 @@ class AttemptRunner:
             if work.unwanted.is_set():
                 await asyncio.sleep(wait_s)
             else:
-                await _sleep_or_set(work.unwanted, wait_s)
+                await sleep_or_set(work.unwanted, wait_s)
 
     def _ending(self, work: Work, reply: Finished | Refused | Unknown) -> Ending:
         match reply:
@@ -290,11 +294,3 @@ def _accepted(parameters: object, names: Sequence[str]) -> dict[str, str | int |
         for name, value in parameters.items()
         if name in names and isinstance(value, str | int | float | bool)
     }
-
-
-async def _sleep_or_set(event: asyncio.Event, wait_s: float) -> None:
-    try:
-        async with asyncio.timeout(wait_s):
-            await event.wait()
-    except TimeoutError:
-        return

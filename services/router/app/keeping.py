@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.router.app.ports import Media, Provider
+from services.router.app.patience import until_there
+from services.router.app.ports import Clock, Media, Provider
 from services.router.domain.calls import CollectFailed, ImageRef, NotAnImage
 from services.router.domain.catalogue import Offering
 from services.router.domain.health import Sign
 from services.router.domain.run import Attempt, Candidate, Run
 from winnow.contracts.errors import Unavailable
-from winnow.contracts.values import FailedCandidate, GeneratedCandidate
+from winnow.contracts.events import TaskAccepted
+from winnow.contracts.values import FailedCandidate, GeneratedCandidate, StoredObject
 
 _FILTERED: Final = "filtered"
 _NOT_STORED: Final = "not_stored"
+_NOT_COLLECTED: Final = "not_collected"
 COLLECT_TRIES: Final = 3
 COLLECT_TIMEOUT_S: Final = 60.0
+STORE_TIMEOUT_S: Final = 60.0
 _COLLECT_BACKOFF_S: Final = 0.2
 
 
@@ -40,18 +44,31 @@ class Work:
         return [self.run.candidates[one] for one in self.attempt.candidate_ids]
 
     @property
+    def order(self) -> TaskAccepted:
+        """Give the order that the attempt is for; raises ValueError for a run without one."""
+        if self.run.order is None:
+            msg = "an attempt belongs to an order"
+            raise ValueError(msg)
+        return self.run.order
+
+    @property
     def price_usd_micro(self) -> int:
         """Give the price of one image."""
         return self.attempt.expected_cost_usd_micro // max(1, len(self.attempt.candidate_ids))
 
 
 class ImageKeeper:
-    """Brings images into the private bucket; reading a link again is free, so it is tried again."""
+    """Brings images into the private bucket; reading a link again is free, so it is tried again.
 
-    def __init__(self, providers: Mapping[str, Provider], media: Media) -> None:
+    What was made is paid for: a store that takes nothing is waited for until the order ends. Between two tries only
+    an image that came inside the reply is held; a linked one is read again.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider], media: Media, clock: Clock) -> None:
         """Collect through the providers, store through the media."""
         self._providers = providers
         self._media = media
+        self._clock = clock
 
     async def keep_all(
         self, work: Work, images: Sequence[ImageRef]
@@ -71,25 +88,43 @@ class ImageKeeper:
     async def _keep(
         self, work: Work, candidate: Candidate, image: ImageRef
     ) -> GeneratedCandidate | FailedCandidate:
+        async def stored_now() -> StoredObject:
+            return await self._store(work.order, candidate.candidate_id, await self._collect(work, image))
+
+        deadline_at = work.order.deadline_at
         try:
-            async with asyncio.timeout(COLLECT_TIMEOUT_S):
-                content = await self._collect(work, image)
-                stored = await self._media.keep_candidate(
-                    account_id=work.run.order.account_id if work.run.order else "",
-                    task_id=work.run.task_id,
-                    candidate_id=candidate.candidate_id,
-                    content=content,
-                )
+            stored = await until_there(
+                stored_now, unwanted=work.unwanted, deadline_at=deadline_at, clock=self._clock
+            )
         except CollectFailed as error:
             return FailedCandidate(candidate_id=candidate.candidate_id, reason=error.reason)
         except NotAnImage:
             return FailedCandidate(candidate_id=candidate.candidate_id, reason="not_decodable")
-        except (TimeoutError, Unavailable):
+        except Unavailable:
             return FailedCandidate(candidate_id=candidate.candidate_id, reason=_NOT_STORED)
         seed = candidate.seed if image.seed is None else image.seed
         return GeneratedCandidate(candidate_id=candidate.candidate_id, stored=stored, seed=max(0, seed))
 
+    async def _store(self, order: TaskAccepted, candidate_id: str, content: bytes) -> StoredObject:
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                return await self._media.keep_candidate(
+                    account_id=order.account_id,
+                    task_id=order.task_id,
+                    candidate_id=candidate_id,
+                    content=content,
+                )
+        except TimeoutError as error:
+            raise Unavailable("the object store does not answer") from error
+
     async def _collect(self, work: Work, image: ImageRef) -> bytes:
+        try:
+            async with asyncio.timeout(COLLECT_TIMEOUT_S):
+                return await self._collect_again(work, image)
+        except TimeoutError as error:
+            raise CollectFailed(_NOT_COLLECTED, may_retry=False) from error
+
+    async def _collect_again(self, work: Work, image: ImageRef) -> bytes:
         if image.filtered:
             raise CollectFailed(_FILTERED, may_retry=False)
         provider = self._providers[work.offering.provider]

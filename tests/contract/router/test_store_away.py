@@ -1,0 +1,105 @@
+"""What a provider made and billed waits for an object store that is away; it is not bought again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.contract.router.line import Line, MemoryObjects, World, line, simulator
+from tests.contract.router.test_line import ENDS, assert_allowed, assert_books, of_kind
+from tests.support.eventually import eventually
+from winnow.contracts.errors import Unavailable
+from winnow.contracts.events import TaskSelected
+from winnow.runtime.clock import SystemClock
+
+
+@dataclass
+class FailingObjects(MemoryObjects):
+    """Refuses each object a number of times, per call."""
+
+    refusals: dict[str, int] = field(default_factory=dict)
+    asked: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
+        self._answer("get", key)
+        return await super().get(bucket, key, max_bytes)
+
+    async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        if key.startswith("candidates/"):
+            self._answer("put", key)
+        await super().put(bucket, key, body, content_type)
+
+    def _answer(self, call: str, key: str) -> None:
+        self.asked[call, key] += 1
+        if self.asked[call, key] <= self.refusals.get(call, 0):
+            raise Unavailable("the object store is away")
+
+
+def _attempts(one: Line) -> int:
+    return len(of_kind(one, "attempt.submitted"))
+
+
+@pytest.mark.parametrize("provider", ["fal", "replicate", "openai"])
+async def test_what_was_made_is_stored_once_the_store_is_back(provider: str) -> None:
+    world = World(objects=FailingObjects(refusals={"put": 3}))
+    async with simulator(provider) as api, line({provider: api}, world=world) as one:
+        await one.order(k=2)
+        selected = await one.until(*ENDS)
+        assert isinstance(selected, TaskSelected), selected
+        assert len(selected.selected) == 2
+        assert len(of_kind(one, "round.planned")) == 1
+        assert not of_kind(one, "candidates.failed")
+        ledger = await api.ledger()
+        assert selected.cost.actual_usd_micro == ledger["billed_usd_micro"]
+        assert_books(one)
+
+
+async def test_a_request_that_cannot_be_read_now_is_read_later_by_the_same_attempt() -> None:
+    world = World(objects=FailingObjects(refusals={"get": 4}))
+    async with simulator("fal") as api, line({"fal": api}, world=world) as one:
+        await one.order(k=1)
+        selected = await one.until(*ENDS)
+        assert isinstance(selected, TaskSelected), selected
+        assert {one.try_number for one in of_kind(one, "attempt.submitted")} == {1}
+        assert not of_kind(one, "candidates.failed")
+
+
+async def test_a_store_that_stays_away_ends_the_task_at_its_deadline_and_nothing_more_is_bought() -> None:
+    world = World(objects=FailingObjects(refusals={"put": 10_000}))
+    async with simulator("replicate") as api, line({"replicate": api}, world=world) as one:
+        await one.order(k=1, deadline_at=SystemClock().now() + timedelta(seconds=2))
+        failed: Any = await one.until(*ENDS)
+        assert (failed.type, failed.code) == ("task.failed", "deadline_exceeded")
+        planned = of_kind(one, "round.planned")
+        assert len(planned) == 1
+        bought = {one_id for event in of_kind(one, "attempt.submitted") for one_id in event.candidate_ids}
+        assert bought == {candidate.candidate_id for candidate in planned[0].candidates}
+        # The attempts end by themselves: nothing waits for a store in the name of a task that is over.
+        await eventually(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one), within_s=10)
+        assert_allowed(one)
+
+
+async def test_a_cancelled_task_stops_waiting_for_the_store() -> None:
+    objects = FailingObjects(refusals={"put": 10_000})
+    async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as one:
+        order = await one.order(k=1)
+        await one.until_true(lambda: any(call == "put" for call, _ in objects.asked))
+        await one.cancel(order)
+        await one.until("task.cancelled")
+        await one.until_true(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one))
+        assert_books(one)
+
+
+async def test_a_cancelled_task_that_waits_for_its_request_buys_nothing() -> None:
+    objects = FailingObjects(refusals={"get": 2})
+    async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as one:
+        order = await one.order(k=1)
+        await one.until_true(lambda: any(call == "get" for call, _ in objects.asked))
+        await one.cancel(order)
+        await one.until_true(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one))
+        assert {event.actual_cost_usd_micro for event in of_kind(one, "attempt.finished")} == {0}
+        assert (await api.ledger())["billed_usd_micro"] == 0
