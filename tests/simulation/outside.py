@@ -132,7 +132,7 @@ class SimulatedProvider:
         if kind is Kind.fail:
             return Refused(OutcomeClass.never_delivered, "not_reachable")
         dice = self._dice(generation.attempt_id)
-        if kind is None and dice.random() < 0.06:
+        if kind is None and dice.random() * 100 < self._process.world.script.refusals_percent:
             return dice.choice(_REFUSALS)
         work = self._take(dice, offering, generation, seconds)
         if kind is Kind.crash_after:
@@ -225,7 +225,7 @@ class SimulatedMeasurer:
 
     async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
         del given  # a simulated picture shows nobody
-        await self._process.pause(0.01, 0)
+        await self._process.pause(self._process.world.script.measuring_s, 0)
         quality = quality_of(content)
         if quality is None:
             return Measured(

@@ -69,6 +69,12 @@ class Script:
     replicas: int = 1
     promos: tuple[float | None, ...] = ()
     """For each account, after how many seconds a promo grant of 3 credits expires; None: it has none."""
+    refusals_percent: int = 6
+    """How many submits a provider refuses of its own accord."""
+    attempts_max: int = 16
+    """Attempts that a router has out at once."""
+    measuring_s: float = 0.01
+    """About how long the scorer takes for a picture."""
 
     def without(self, *, orders: set[int] | None = None, faults: set[int] | None = None) -> Script:
         """Leave orders (by number) or faults (by place in the list) out."""

@@ -234,7 +234,8 @@ def _router(line: Line, process: Process) -> None:
     record = RunRecord()
     providers = {name: SimulatedProvider(process, line.outside) for name in CATALOGUE.offerings}
     media = SimulatedMedia(SimulatedObjects(process, line.outside), "private")
-    limits = Limits(line.world.script.shards, attempts_max=16, epoch=f"{process.name}-{process.start}")
+    script, epoch = line.world.script, f"{process.name}-{process.start}"
+    limits = Limits(script.shards, attempts_max=script.attempts_max, epoch=epoch)
     router = Router(CATALOGUE, providers, media, record, process.clock, line.meter, limits)
     journal, _ = line.journal(process, bus, RunMachine())
     journal.listen(router)
