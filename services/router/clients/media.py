@@ -100,6 +100,8 @@ class TaskMedia:
                 width, height = image.size
                 if width * height > PIXELS_MAX:
                     raise NotAnImage("too_many_pixels")
+                if getattr(image, "n_frames", 1) > 1:
+                    raise NotAnImage("animated")
                 content_type, extension = _FORMATS[image.format or ""]
                 image.load()
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError) as error:

@@ -67,6 +67,17 @@ async def test_what_does_not_decode_whole_is_no_candidate(content: bytes) -> Non
     assert objects.files == {}
 
 
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+async def test_a_film_is_no_candidate(kind: str) -> None:
+    # The scorer would refuse it: what cannot pass counts against the offering at once, like a broken file.
+    objects, film = Objects(), io.BytesIO()
+    frames = [Image.new("RGB", (16, 16), (number * 20, 0, 0)) for number in range(5)]
+    frames[0].save(film, kind, save_all=True, append_images=frames[1:], duration=20)
+    with pytest.raises(NotAnImage):
+        await keep(objects, film.getvalue())
+    assert objects.files == {}
+
+
 async def test_a_picture_with_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_room, "PIXELS_MAX", 1000)
     with pytest.raises(NotAnImage):
