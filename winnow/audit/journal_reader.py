@@ -19,6 +19,7 @@ class JournalReader:
         self._mongo = Mongo(uri, database)
         self._blocks = self._mongo.database[f"{prefix}journal"]
         self._folds = self._mongo.database[f"{prefix}folds"]
+        self._losses = self._mongo.database[f"{prefix}bus_losses"]
 
     async def __aenter__(self) -> Self:
         """Use it."""
@@ -39,7 +40,10 @@ class JournalReader:
         """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
         with answering():
             noted = await self._folds.find_one({"_id": shard})
-            head = await self._blocks.find_one({"shard": shard}, {"sent_to": 1}, sort=[("block_no", -1)])
+            lost = await self._losses.find_one({"_id": shard})
+            # What a block says of a bus that lost everything since counts no more.
+            since = {"shard": shard, "block_no": {"$gt": (lost or {}).get("block_no", 0)}}
+            head = await self._blocks.find_one(since, {"sent_to": 1}, sort=[("block_no", -1)])
         return max(int((row or {}).get("sent_to", 0)) for row in (noted, head))
 
     async def documents(self, shard: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:

@@ -60,7 +60,7 @@ async def workshop(
     aside = Aside(mongo.database, names)
     try:
         with answering():
-            async with _held(lease), _archived(settings, given.archive) as archived:
+            async with held(lease), _archived(settings, given.archive) as archived:
                 full = await aside.full()
                 if full and not given.force:
                     msg = f"{name} is not empty ({', '.join(full)}); --force replaces what is there"
@@ -79,7 +79,7 @@ async def workshop(
 
 
 @asynccontextmanager
-async def _held(lease: StoreLease) -> AsyncIterator[None]:
+async def held(lease: StoreLease) -> AsyncIterator[None]:
     """Hold the stores for the block; whether they still are is for the block to ask."""
     await lease.take()
     renewing = asyncio.create_task(lease.run(), name="lease")

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from winnow.cli import audit, calibrate, dlq, keys, profiles, rebuild, score, tasks, topics, up
+from winnow.cli import audit, calibrate, dlq, keys, profiles, rebuild, reemit, score, tasks, topics, up
 
 app = typer.Typer(
     name="winnow",
@@ -26,6 +26,7 @@ app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("demo")(up.demo)
 app.command("rebuild")(rebuild.rebuild)
+app.command("reemit")(reemit.reemit)
 app.command("submit")(tasks.submit)
 app.command("watch")(tasks.watch)
 app.command("score")(score.score)

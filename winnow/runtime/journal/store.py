@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -91,6 +92,7 @@ class MongoJournalStore:
         self._blocks = database[f"{prefix}journal"]
         self._states = database[f"{prefix}state"]
         self._folds = database[f"{prefix}folds"]
+        self._losses = database[f"{prefix}bus_losses"]
         self._everywhere = causes_unique_everywhere
 
     async def prepare(self) -> None:
@@ -144,9 +146,27 @@ class MongoJournalStore:
         return fates
 
     async def head(self, shard: str) -> Block | None:
-        """Give the newest block of a shard."""
+        """Give the newest block of a shard; of one before a loss of the bus, without what it knew of that bus."""
         rows = await self._read(self._blocks, {"shard": shard}, sort=[("block_no", -1)], limit=1)
-        return Block.from_document(rows[0]) if rows else None
+        if not rows:
+            return None
+        head = Block.from_document(rows[0])
+        losses = await self._read(self._losses, {"_id": shard})
+        if losses and head.block_no <= losses[0]["block_no"]:
+            return replace(head, offsets={}, sent_to=0)
+        return head
+
+    async def forget_bus(self) -> None:
+        """Note that the bus lost all it held: offsets known so far mean nothing, and no block so far is on it.
+
+        May be repeated. No owner may be running. Raises PyMongoError.
+        """
+        for shard in await self._blocks.distinct("shard"):
+            head = await self.head(shard)
+            if head is not None:
+                loss = {"$set": {"block_no": head.block_no}}
+                await self._losses.update_one({"_id": shard}, loss, upsert=True)
+        await self._folds.update_many({}, {"$set": {"sent_to": 0}})
 
     async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
         """Give the blocks of a shard after ``block_no``, in order."""

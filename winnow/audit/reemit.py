@@ -1,0 +1,182 @@
+"""Gives a bus that lost all it held its record again: every message of every journal, in the order of their decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from winnow.audit.journal_reader import JournalReader
+from winnow.audit.lanes import JOURNALS
+from winnow.audit.rebuild import held
+from winnow.audit.records import Reading, reading
+from winnow.contracts.envelope import CONTENT_TYPE
+from winnow.contracts.errors import Unavailable
+from winnow.contracts.ids import shard_of
+from winnow.contracts.topics import TOPICS
+from winnow.runtime.clock import SystemClock, random_bytes
+from winnow.runtime.journal import Block, MongoJournalStore
+from winnow.runtime.journal.model import Entry
+from winnow.runtime.leases import Purpose, StoreLease
+from winnow.runtime.mongo import Mongo, answering
+from winnow.runtime.topics import check_topics
+
+_HOLDER_BYTES: Final = 6
+_AT_ONCE: Final = 1_000
+"""Messages that wait for the broker's word before more are handed over."""
+_NAMES: Final = [one.name for one in TOPICS]
+
+
+class ReemissionRefused(Exception):  # noqa: N818 (what became of it)
+    """Nothing was changed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One shard of one journal."""
+
+    journal: JournalReader
+    store: MongoJournalStore
+    shard: str
+
+
+async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
+    """Send every message of every journal to the topics again, and give how many.
+
+    What is sent is the same to the byte, so that whoever has decided a message takes it for a repeat. The journals
+    forget the offsets of the lost bus first: stopped half-way, it is to be done again with ``force``.
+    Raises ReemissionRefused when a topic holds records and ``force`` is not given, and Unavailable while a service
+    runs, a topic is absent, or a server does not answer.
+    """
+    async with AsyncExitStack() as open_things:
+        with answering():
+            leases, lanes = await _held_lanes(mongo_uri, open_things)
+            shards = await _shards(mongo_uri)
+        await check_topics(bootstrap, _NAMES, shards=shards)
+        if not force:
+            await _require_empty(bootstrap)
+        with answering():
+            for store in {id(one.store): one.store for one in lanes}.values():
+                await store.forget_bus()
+            count, last = await _send_all(bootstrap, shards, lanes)
+            for lease in leases:
+                await lease.renew()
+            for lane, block_no in zip(lanes, last, strict=True):
+                await lane.store.save([], {}, {lane.shard: block_no})
+        return count
+
+
+async def _held_lanes(
+    mongo_uri: str, open_things: AsyncExitStack
+) -> tuple[Sequence[StoreLease], Sequence[_Lane]]:
+    """Hold the stores of every service, and give the shards of their journals."""
+    leases: list[StoreLease] = []
+    lanes: list[_Lane] = []
+    holder = f"reemit-{random_bytes(_HOLDER_BYTES).hex()}"
+    databases: dict[str, Any] = {}
+    for name in dict.fromkeys(place.database for place in JOURNALS.values()):
+        mongo = Mongo(mongo_uri, name)
+        open_things.callback(mongo.close)
+        databases[name] = mongo.database
+        lease = StoreLease(mongo.database, SystemClock(), holder, Purpose.rebuilding)
+        await open_things.enter_async_context(held(lease))
+        leases.append(lease)
+    for place in JOURNALS.values():
+        journal = await open_things.enter_async_context(
+            JournalReader(mongo_uri, place.database, place.prefix)
+        )
+        store = MongoJournalStore(databases[place.database], prefix=place.prefix)
+        lanes += [_Lane(journal, store, shard) for shard in await journal.shards()]
+    return leases, lanes
+
+
+async def _shards(mongo_uri: str) -> int:
+    """Give the number of shards that the deployment was created with."""
+    mongo = Mongo(mongo_uri, "winnow_ledger")
+    try:
+        record = await mongo.database["deployment"].find_one({"_id": "shards"})
+    finally:
+        mongo.close()
+    if record is None:
+        raise ReemissionRefused("no service has ever run on this database")
+    return int(record["count"])
+
+
+async def _require_empty(bootstrap: str) -> None:
+    async with reading(bootstrap) as consumer:
+        topics = Reading(consumer, _NAMES)
+        await topics.begin()
+        lanes = [TopicPartition(*place) for place in topics.next_offsets]
+        ends = await consumer.end_offsets(lanes)
+        full = sorted({lane.topic for lane in lanes if ends[lane] > topics.next_offsets[lane]})
+    if full:
+        raise ReemissionRefused(f"the bus is not empty ({', '.join(full)}); --force sends all the same")
+
+
+async def merged(lanes: Sequence[AsyncIterator[Block]]) -> AsyncIterator[tuple[int, Block]]:
+    """Give the blocks of lanes with the number of their lane, oldest first; those of one lane stay in their order.
+
+    What a block was decided on stands before it, as far as the clocks of the services agree.
+    """
+    heads: list[tuple[Any, int, Block]] = []
+    for number, lane in enumerate(lanes):
+        async for block in lane:
+            heads.append((block.at, number, block))
+            break
+    heapq.heapify(heads)
+    while heads:
+        _, number, block = heads[0]
+        yield number, block
+        following = await anext(lanes[number], None)
+        if following is None:
+            heapq.heappop(heads)
+        else:
+            heapq.heapreplace(heads, (following.at, number, following))
+
+
+async def _send_all(bootstrap: str, shards: int, lanes: Sequence[_Lane]) -> tuple[int, list[int]]:
+    """Send everything; gives the number of messages, and the newest block of each lane."""
+    # The idempotent producer is refused by some brokers; a message that is written twice is decided once.
+    producer: Any = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, client_id="winnow-cli", acks="all", linger_ms=5
+    )
+    count, last = 0, [0] * len(lanes)
+    try:
+        await producer.start()
+        waiting: list[Any] = []
+        async for number, block in merged([_blocks(one) for one in lanes]):
+            last[number] = block.block_no
+            for entry in (one for decision in block.decisions for one in decision.entries if one.topic):
+                waiting.append(await _send(producer, entry, shards))
+                count += 1
+            if len(waiting) >= _AT_ONCE:
+                await asyncio.gather(*waiting)
+                waiting.clear()
+        await asyncio.gather(*waiting)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka did not confirm a message ({type(error).__name__})") from error
+    finally:
+        await producer.stop()
+    return count, last
+
+
+async def _blocks(lane: _Lane) -> AsyncIterator[Block]:
+    async for document in lane.journal.documents(lane.shard):
+        yield Block.from_document(document)
+
+
+async def _send(producer: Any, entry: Entry, shards: int) -> Any:
+    headers = [("content-type", CONTENT_TYPE.encode()), ("type", entry.type.encode())]
+    return await producer.send(
+        entry.topic,
+        entry.body.encode(),
+        key=entry.key.encode(),
+        partition=shard_of(entry.key, shards),
+        headers=headers,
+    )

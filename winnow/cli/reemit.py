@@ -1,0 +1,39 @@
+"""`winnow reemit`: gives a bus that lost everything its record again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from winnow.audit.reemit import ReemissionRefused
+from winnow.audit.reemit import reemit as send_again
+from winnow.cli.options import DATA_DIR, Bootstrap, DataDir, MongoUri
+from winnow.cli.place import Place, address
+from winnow.cli.trouble import Trouble, as_sentence, command, err, out
+
+
+@command
+async def reemit(
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Send although the topics hold records.")] = False,
+    bootstrap: Bootstrap = "",
+    mongo_uri: MongoUri = "",
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Send every message of every journal to the topics again, after the bus lost all it held.
+
+    All services must be down and the topics made anew (`winnow topics apply`). Afterwards the read model is made
+    again (`winnow rebuild ingest --force`), and the services are started.
+    """
+    place = Place.read(data_dir)
+    kafka = address(bootstrap, place.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+    database = address(mongo_uri, place.mongo_uri, "the database", "WINNOW_MONGO_URI", data_dir)
+    try:
+        with err.status("Sending the journals to the topics again ..."):
+            count = await send_again(kafka, database, force=force)
+    except ReemissionRefused as error:
+        raise Trouble(as_sentence(f"nothing was sent: {error}")) from error
+    out.print(
+        f"{count} messages were sent again. Next: `winnow rebuild ingest --force`, then start the services."
+    )
