@@ -58,6 +58,8 @@ def _tell(outcome: Outcome) -> None:
     print(f"{said:7} {outcome.seconds:6.1f} s  {outcome.row}", flush=True)
     for breach in outcome.verdict.broken[:10]:
         print(f"        {breach}", flush=True)
+    if outcome.held and outcome.reasons:
+        print(f"        {outcome.verdict.states}: {outcome.reasons}", flush=True)
 
 
 def main() -> int:
@@ -67,7 +69,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name matches this regular expression")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
-    rows = [one for one in ROWS if re.search(options.only, one.name)]
+    rows = [one for one in ROWS if re.search(options.only, one.name) and one.only_on in {"", options.bus}]
     if options.list:
         print("\n".join(one.name for one in rows))
         return 0

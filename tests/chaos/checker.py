@@ -67,7 +67,10 @@ def _nothing_withheld(seen: Evidence, _: Verdict) -> Iterator[str]:
         scored[body["task_id"]] += len(body["candidates"])
         passed[body["task_id"]] += sum(one["passed"] for one in body["candidates"])
     for task_id, task in seen.tasks.items():
-        if task["state"] in {"partially_delivered", "failed"} and passed[task_id] >= task["k"]:
+        if task_id in seen.robbed:
+            if task["state"] != "failed":
+                yield f"I5 {task_id}: {task['state']}, though its pictures are gone"
+        elif task["state"] in {"partially_delivered", "failed"} and passed[task_id] >= task["k"]:
             yield f"I1 {task_id}: {task['state']}, though {passed[task_id]} of {scored[task_id]} passed"
 
 

@@ -20,7 +20,8 @@ class Row:
 
     ``all_delivered`` is expected of faults that a retry or another provider mends; other rows may end a task in any
     one way, as long as the invariants hold. ``quiet_s`` is how long a row may show no sign of progress before
-    it counts as stuck. ``needs_kept_topics`` asks for a bus that has its topics after a restart.
+    it counts as stuck. ``needs_kept_topics`` asks for a bus that has its topics after a restart;
+    ``only_on`` names the bus that the row is for, when it is not for every one.
     """
 
     name: str
@@ -33,3 +34,4 @@ class Row:
     all_delivered: bool = True
     credit_count: int = 500
     needs_kept_topics: bool = False
+    only_on: str = ""

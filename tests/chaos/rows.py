@@ -7,6 +7,7 @@ from functools import partial
 
 from tests.chaos.bus_rows import BUS_FAULTS
 from tests.chaos.client_rows import CLIENT
+from tests.chaos.loss_rows import LOSSES
 from tests.chaos.outside_rows import PROVIDER, RECEIVER
 from tests.chaos.proxy import Weather
 from tests.chaos.row import Row
@@ -141,4 +142,14 @@ DISK = (
     Row("disk full: database", "22", partial(_disk_full, DOCUMENTS), partial(_disk_freed, DOCUMENTS)),
     Row("disk full: object store", "22", partial(_disk_full, OBJECTS), partial(_disk_freed, OBJECTS)),
 )
-ROWS: tuple[Row, ...] = (*CRASHES, *PROCESSES, *SERVERS, *PROVIDER, *BUS_FAULTS, *RECEIVER, *CLIENT, *DISK)
+ROWS: tuple[Row, ...] = (
+    *CRASHES,
+    *PROCESSES,
+    *SERVERS,
+    *PROVIDER,
+    *BUS_FAULTS,
+    *LOSSES,
+    *RECEIVER,
+    *CLIENT,
+    *DISK,
+)

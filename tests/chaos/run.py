@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -51,6 +51,8 @@ class Outcome:
     refused: int
     recover_s: float
     seconds: float
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why tasks got less than they asked for."""
 
     @property
     def held(self) -> bool:
@@ -120,7 +122,7 @@ async def play(world: World, row: Row) -> Outcome:
     await world.clear()
     paid_twice = await _paid_twice(world)
     async with world.client(credit_count=row.credit_count) as client:
-        world.customer, world.breaches = client, []
+        world.customer, world.breaches, world.robbed = client, [], []
         url = f"http://127.0.0.1:{world.fronts['receiver'].port}/hook/{client.account_id}"
         made = await client.http.post("/v1/webhook-endpoints", json={"url": url})
         assert made.status_code == 201, made.text
@@ -136,7 +138,7 @@ async def play(world: World, row: Row) -> Outcome:
         await row.recover(world)
         ended_s = time.monotonic()
         await ordering
-        seen = Evidence(client.account_id, promised=load.promised)
+        seen = Evidence(client.account_id, promised=load.promised, robbed=world.robbed)
         await _wait_for_ends(client, seen, row.quiet_s)
         seen.lag = await _lag(world, 180)
         recover_s = time.monotonic() - ended_s
@@ -145,9 +147,10 @@ async def play(world: World, row: Row) -> Outcome:
         seen.billed_twice = await _paid_twice(world) - paid_twice
         verdict = judge(seen)
         verdict.broken += world.breaches
+    reasons = _reasons(seen)
     expected = max(row.tasks, verdict.tasks)
     if row.all_delivered and verdict.states != {"delivered": expected}:
-        verdict.broken.append(f"{_SHORT} {expected} delivered, got {verdict.states}: {_reasons(seen)}")
+        verdict.broken.append(f"{_SHORT} {expected} delivered, got {verdict.states}: {reasons}")
     return Outcome(
         row.name,
         row.matrix,
@@ -155,14 +158,31 @@ async def play(world: World, row: Row) -> Outcome:
         load.refused,
         round(recover_s, 1),
         round(time.monotonic() - started_s, 1),
+        reasons,
     )
 
 
 def _reasons(seen: Evidence) -> dict[str, int]:
-    """Count why tasks got less than they asked for, in the router's words."""
-    said = [*(body["code"] for body in seen.mine("task.failed"))]
-    said += [body["reason"] for body in seen.mine("task.selected") if len(body["selected"]) < body["k"]]
+    """Count why tasks got less than they asked for, in the router's words, and what befell their attempts."""
+    short = {
+        body["task_id"] for kind in ("task.failed", "task.partially_delivered") for body in seen.mine(kind)
+    }
+    said = [f"failed: {body['code']}" for body in seen.mine("task.failed")]
+    said += [f"fewer: {body['reason']}" for body in seen.mine("task.selected") if body["task_id"] in short]
+    for body in seen.mine("attempt.finished"):
+        if body["task_id"] in short:
+            said.append(f"attempt: {body['outcome']} {body['reason'] or ''}".rstrip())
+    for kind in ("candidates.failed", "candidates.scored"):
+        for body in (one for one in seen.mine(kind) if one["task_id"] in short):
+            said += [
+                f"candidate: {one['reason'] if 'reason' in one else _verdict(one)}"
+                for one in body["candidates"]
+            ]
     return dict(Counter(said))
+
+
+def _verdict(candidate: dict[str, Any]) -> str:
+    return "passed" if candidate["passed"] else "rejected"
 
 
 def _stuck(world: World) -> bool:

@@ -97,6 +97,7 @@ BREACHES: dict[str, tuple[str, Callable[[Evidence], Any]]] = {
     "an attempt that ended twice": ("I4", lambda seen: _add(seen, "evt_f", event_id="evt_f2")),
     "a bill for more": ("I4", lambda seen: seen.bills[_TASK].update(delivered_count=2)),
     "a failed candidate delivered": ("I5", _fail_every_candidate),
+    "a delivery of pictures that are gone": ("I5", lambda seen: seen.robbed.append(_TASK)),
     "a link to other bytes": ("I5", lambda seen: seen.links.__setitem__(0, (_TASK, _CANDIDATE, 200, "00"))),
     "a link to what was not delivered": ("I5", lambda seen: seen.links.append((_TASK, "cand_2", 200, _SHA))),
     "no link": ("I5", lambda seen: seen.links.clear()),

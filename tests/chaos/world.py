@@ -69,6 +69,8 @@ class World(RunningLine):
         """What a step saw that should not be, beside what the checker finds."""
         self.promised: list[str] = []
         """The tasks that the row's client was promised so far; a step that orders more adds its own."""
+        self.robbed: list[str] = []
+        """The tasks whose selected pictures a step deleted before they were delivered."""
         self._customer: Client | None = None
         self._starts = itertools.count(1)
 
@@ -106,6 +108,10 @@ class World(RunningLine):
         if crash_at:
             spec = dataclasses.replace(spec, env={**spec.env, "WINNOW_CRASH_AT": crash_at})
         await asyncio.to_thread(self.supervisor.start, [[spec]])
+
+    async def stop_service(self, name: str) -> None:
+        """End a service as an orchestrator does."""
+        await asyncio.to_thread(self.process(name).stop)
 
     async def start_second(self, name: str) -> None:
         """Start a second process of a service beside the first, as a rolling update does."""
