@@ -18,7 +18,7 @@ DARK: Final = 5
 BRIGHT: Final = 250
 STEP_MAX: Final = 24
 HIGHLIGHT_SHARE: Final = 0.98
-THINNED_ROWS_MIN: Final = 512
+THINNING_ROWS: Final = 512
 _END: Final = 2**31 - 1
 
 
@@ -53,15 +53,18 @@ class Measures:
     def energies(self) -> str:
         """Give the mean energies of first and second differences in four directions, as in ``direction_energies``."""
         inner, low, high = (1, -1), (0, -2), (2, _END)
+        above, level, below = (
+            self._thinned(self._along(self._grey, 1, *rows), self._height) for rows in (low, inner, high)
+        )
         views = [
-            ((None, low), (None, inner), (None, high)),
-            ((low, None), (inner, None), (high, None)),
-            ((low, low), (inner, inner), (high, high)),
-            ((low, high), (inner, inner), (high, low)),
+            ((level, low), (level, inner), (level, high)),
+            ((above, None), (level, None), (below, None)),
+            ((above, low), (level, inner), (below, high)),
+            ((above, high), (level, inner), (below, low)),
         ]
         found = []
-        for before, here, after in views:
-            a, b, c = (self._cut(self._grey, *window) for window in (before, here, after))
+        for view in views:
+            a, b, c = (self._cut(rows, None, columns) for rows, columns in view)
             first = self._mean(self._squared(self._times(self._minus(c, a), 0.5)))
             second = self._mean(self._squared(self._minus(self._plus(a, c), self._times(b, 2.0))))
             pair = [self.graph.node("Unsqueeze", [one, self._axes(1, 2)]) for one in (first, second)]
@@ -91,19 +94,23 @@ class Measures:
         return self._mean(self.graph.node("Sqrt", [energy]))
 
     def steps(self, axis: int, at_most: int = 255) -> str:
-        """Give the mean step between neighbours along an axis, for each position on it; larger steps count as ``at_most``."""
+        """Give the mean step between neighbours along an axis, for each position on it; larger steps count as ``at_most``.
+
+        Across, of the rows that are looked at; down, of all rows: which of them count is chosen in `frame.py`.
+        """
+        half_height = self.graph.node("Div", [self._height, self._whole(2)])
+        seen = self._thinned(self._grey, half_height) if axis == 2 else self._grey
         windows = [(0, -1), (1, _END)]
-        before, after = (
-            self._cut(self._grey, *((one, None) if axis == 1 else (None, one))) for one in windows
-        )
+        before, after = (self._cut(seen, *((one, None) if axis == 1 else (None, one))) for one in windows)
         step = self.graph.node("Abs", [self._minus(after, before)])
         if at_most < 255:
             step = self.graph.node("Min", [step, self._number(at_most)])
         return self.graph.node("ReduceMean", [step], axes=[3 - axis], keepdims=0)
 
     def tones(self) -> str:
-        """Give highlight (98th percentile), mean, and shares of dark and bright pixels, of every fourth row in large pictures."""
-        seen = self._every(self._grey, 4, self._height)
+        """Give highlight (98th percentile), mean, and shares of dark and bright pixels, of the rows that are looked at."""
+        twice = self.graph.node("Mul", [self._height, self._whole(2)])
+        seen = self._thinned(self._grey, twice)
         dark = self._share(seen, "LessOrEqual", self._number(DARK))
         bright = self._share(seen, "GreaterOrEqual", self._number(BRIGHT))
         # The percentile is the smallest level that enough pixels reach, found bit by bit.
@@ -144,7 +151,7 @@ class Measures:
         corner = self._shape(whole_height, whole_width)
         whole = graph.node("Slice", [picture, self._axes(0, 0), corner, self._axes(1, 2)])
         rows = graph.node("Reshape", [whole, self._shape(0, -1, TILE, whole_width)])
-        tiles = self._every(rows, 2, height)
+        tiles = self._thinned(rows, height)
         cuts = [self._along(tiles, 2, start, end) for start, end in ((0, -2), (1, -1), (2, _END))]
         vertical = self._second(cuts)
         pads = graph.weight(np.array([0, 0, 0, 1, 0, 0, 0, 1], np.int64))
@@ -169,11 +176,11 @@ class Measures:
         means = graph.node("Round", [self._times(total, 1 / 64)])
         return graph.node("Reshape", [means, graph.weight(np.array([0, -1], np.int64))])
 
-    def _every(self, source: str, step: int, height: str) -> str:
-        """Take every ``step``-th of the second axis where ``height`` is 512 rows and more."""
-        is_large = self.graph.node("GreaterOrEqual", [height, self._whole(THINNED_ROWS_MIN)])
-        chosen = self.graph.node("Where", [is_large, self._whole(step), self._whole(1)])
-        steps = self.graph.node("Unsqueeze", [chosen, self._axes(0)])
+    def _thinned(self, source: str, height: str) -> str:
+        """Take of the second axis what is looked at in a picture of that height, as `sampling.row_step` says."""
+        pairs = self.graph.node("Div", [height, self._whole(THINNING_ROWS)])
+        odd = self.graph.node("Add", [self.graph.node("Mul", [pairs, self._whole(2)]), self._whole(1)])
+        steps = self.graph.node("Unsqueeze", [odd, self._axes(0)])
         return self.graph.node("Slice", [source, self._axes(0), self._axes(_END), self._axes(1), steps])
 
     def _share(self, source: str, compared: str, level: str) -> str:

@@ -35,7 +35,7 @@ from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.values import Dimension, GeneratedCandidate, ScoredCandidate, StoredObject
 
-SCORER_VERSION: Final = "1.3.0"
+SCORER_VERSION: Final = "1.4.0"
 """Changes when the same bytes may get another verdict: measures, mappings or the order of guards."""
 
 PICTURE_BYTES_MAX: Final = 32 * 1024 * 1024

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scorer.clients.sampling import row_step
+
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -18,7 +20,6 @@ _HIGHLIGHT_MIN: Final = 104.0
 _HIGHLIGHT_POWER: Final = 5
 """How steeply a frame's reading falls with its highlights. The limit stays where it is; without it a clean picture of a
 dusk would read nearer to the limit than a picture whose sky and half of its ground are burnt out."""
-_THINNED_ROWS_MIN: Final = 512
 _OPENING: Final = np.ones((5, 5), np.uint8)
 _RING_SHARE_MIN: Final = 0.85
 _GROUND_SHARE_MAX: Final = 0.97
@@ -55,7 +56,7 @@ def exposure(
     there does not count as clipped.
     """
     values = grey if mask is None else grey[mask][None]
-    counts = cv2.calcHist([_every_fourth_row(values)], [0], None, [256], [0, 256]).reshape(-1)
+    counts = cv2.calcHist([values[:: row_step(2 * values.shape[0])]], [0], None, [256], [0, 256]).reshape(-1)
     total = max(1.0, float(counts.sum()))
     highlight = float(np.searchsorted(np.cumsum(counts) / total, 0.98))
     dark = float(counts[: _DARK + 1].sum()) / total
@@ -98,8 +99,3 @@ def white_ground_share(small: Grey) -> float:
     share = np.count_nonzero(np.isin(labels, surrounds)) / labels.size
     # Nearly all white is no ground of anything.
     return float(share) if share < _GROUND_SHARE_MAX else 0.0
-
-
-def _every_fourth_row(grey: Grey) -> Grey:
-    """Thin a large picture out: shares of a million pixels are known well enough from a quarter of them."""
-    return grey[::4] if grey.shape[0] >= _THINNED_ROWS_MIN else grey

@@ -76,6 +76,7 @@ class TensorFrame:
     def __init__(self, network: Network, grey: Grey) -> None:
         """Take a picture that ``fits_tensors``; raises DeviceGone, DeviceRefused."""
         self._sums: list[Floats] = [output[0] for output in network.run(grey[None])]
+        self._height = grey.shape[0]
 
     def grain(self, _half: Grey, _quarter: Grey, /) -> Grain:
         """Give the noise; the graph makes the copies itself."""
@@ -91,7 +92,8 @@ class TensorFrame:
 
     def blockiness(self) -> float:
         """Give how far the 8-pixel grid stands out."""
-        across, across_capped, down, down_capped = self._sums[2:6]
+        across, across_capped, *rows = self._sums[2:6]
+        down, down_capped = (classic.in_bands(one, self._height) for one in rows)
         return classic.blockiness_from(
             classic.grid_from(across, across_capped), classic.grid_from(down, down_capped)
         )

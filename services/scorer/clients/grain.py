@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from services.scorer.clients.sampling import row_step
+
 Grey = NDArray[np.uint8]
 
 _TILE: Final = 16
-_THINNED_ROWS_MIN: Final = 512
 _TEXTURE_GROWTH: Final = {"fine": 7.0, "coarse": 5.0}
 """What remains of texture at half the size, in energy beside what remains of white noise, is at least this. Measured: the
 flattest lawn 4.7 to 6.3 at the fine step, gravel 10; other photographs above 3 only where nearly nothing is left. The
@@ -66,9 +67,7 @@ def flat_energy(grey: Grey) -> float:
     if height < _TILE or width < _TILE:
         return 0.0
     rows = grey[:height, :width].reshape(-1, _TILE, width)
-    # A tenth of every second row of tiles is sample enough in a large picture.
-    sample = rows[::2] if height >= _THINNED_ROWS_MIN else rows
-    seen = np.ascontiguousarray(sample).reshape(-1, width)
+    seen = np.ascontiguousarray(rows[:: row_step(grey.shape[0])]).reshape(-1, width)
     # The mixed second derivative with this aperture is Immerkaer's kernel; doubled, for the 8 bits that follow.
     residual = cv2.convertScaleAbs(cv2.Sobel(seen, cv2.CV_16S, 2, 2, ksize=3), alpha=2)
     # Rows of tiles that were no neighbours meet at these lines.

@@ -23,6 +23,7 @@ _ROUNDING_SECOND: Final = 0.5
 _ROUNDING_FIRST: Final = 0.04
 
 _WINDOW: Final = 16
+_WITHIN: Final = np.arange(_WINDOW + 1)[:, None]
 _LINES: Final = 32
 _SLOPE_MIN: Final = 6
 _SLOPE_MAX: Final = 28
@@ -83,16 +84,18 @@ def banding(grey: Grey) -> Banding:
     """
     shares, windows = [], 0
     for lines in (_lines(grey), _lines(grey.T)):
-        count = (lines.shape[1] - 1) // _WINDOW
-        steps = np.diff(lines[:, : count * _WINDOW + 1].astype(np.int16), axis=1)
-        steps = steps.reshape(-1, _WINDOW)
-        windows += steps.shape[0]
-        rise = np.abs(steps.sum(axis=1))
-        slopes = (rise >= _SLOPE_MIN) & (rise <= _SLOPE_MAX)
-        steps, rise = steps[slopes], rise[slopes]
-        monotone = np.abs(steps).sum(axis=1) <= _MONOTONE_MAX * rise
-        steps, rise = steps[monotone], rise[monotone]
-        two = np.abs(steps[:, 1:] + steps[:, :-1]).max(axis=1, initial=0)
+        ends = lines[:, ::_WINDOW].astype(np.int16)
+        rise = np.abs(ends[:, 1:] - ends[:, :-1])
+        windows += rise.size
+        line, window = np.nonzero((rise >= _SLOPE_MIN) & (rise <= _SLOPE_MAX))
+        rise = rise[line, window]
+        starts = line * lines.shape[1] + _WINDOW * window
+        # One window to a column: sums over windows then run along whole rows.
+        pixels = lines.reshape(-1).take(starts + _WITHIN).astype(np.int16)
+        path = np.abs(pixels[1:] - pixels[:-1]).sum(axis=0, dtype=np.int16)
+        monotone = path <= _MONOTONE_MAX * rise
+        pixels, rise = pixels[:, monotone], rise[monotone]
+        two = np.abs(pixels[2:] - pixels[:-2]).max(axis=0)
         shares.append(np.minimum(two, rise) / rise)
     found = np.concatenate(shares)
     slopes_share = found.size / max(1, windows)

@@ -79,6 +79,9 @@ def pictures() -> dict[str, bytes]:
         "blocky": jpeg(person, 15),
         "small": png(cv2.resize(person, (96, 96), interpolation=cv2.INTER_AREA)),
         "wider than tensors are": jpeg(cv2.resize(person, (1600, 400), interpolation=cv2.INTER_CUBIC), 90),
+        "higher, and looked at more thinly": jpeg(
+            cv2.resize(person, (600, 1100), interpolation=cv2.INTER_CUBIC), 60
+        ),
         "no picture": b"no picture",
     }
     darkroom = Darkroom()
