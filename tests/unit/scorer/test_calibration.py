@@ -6,17 +6,20 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from services.scorer.clients.model_set import IDENTITY, Models
 from services.scorer.clients.profiles import read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.calibration import TooFewAccepted, calibrate, conformal_rank, needed
 from services.scorer.domain.quality_profile import Mapping
 from services.scorer.jobs.calibrate import calibrate_profile
-from tests.unit.scorer.photographs import blurred, noisy, photograph, png
+from tests.unit.scorer.photographs import blurred, exposed, noisy, photograph, png, portrait, reshaped
 from winnow.cli.main import app
 
 # Each starts the scorer as a process that loads native libraries and models.
@@ -143,3 +146,78 @@ def test_the_command_writes_and_tells_what_changed(folders: Path, tmp_path: Path
     again = CliRunner().invoke(app, [*arguments, *more], terminal_width=200)
     assert again.exit_code == 1
     assert "File exists" in again.output
+
+
+@pytest.fixture(scope="module")
+def likenesses(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("likenesses")
+    person = portrait()
+    kinds = {
+        "accepted": [exposed(person, 0.2), np.ascontiguousarray(person[4:, :-4])],
+        "rejected": [reshaped(person), exposed(reshaped(person), 0.2)],
+    }
+    for kind, pictures in kinds.items():
+        (folder / kind).mkdir()
+        for index, picture in enumerate(pictures):
+            (folder / kind / f"{index}.png").write_bytes(png(picture))
+    (folder / "reference.png").write_bytes(png(person))
+    (folder / "broken.png").write_bytes(png(person)[:2000])
+    return folder
+
+
+def fitted_on(likenesses: Path, target: Path, *more: str) -> Result:
+    folders = [str(likenesses / "accepted"), str(likenesses / "rejected")]
+    arguments = [
+        "calibrate",
+        *folders,
+        "--profile",
+        "headshot",
+        "--percent",
+        "50",
+        "--out",
+        str(target),
+        "--json",
+    ]
+    return CliRunner().invoke(app, [*arguments, *more], terminal_width=200)
+
+
+def test_likeness_is_fitted_where_a_reference_is_named(
+    models: Models, likenesses: Path, tmp_path: Path
+) -> None:
+    assert models.lacks(IDENTITY) is None
+    target = tmp_path / "alike.yaml"
+    result = fitted_on(likenesses, target, "--reference", str(likenesses / "reference.png"))
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    of_identity = {one["name"]: one for one in found["dimensions"]}["identity_distance"]
+    assert of_identity["changed"]
+    # The accepted pictures are of the same person; the faces pulled out of proportion are as far away as other people's.
+    assert of_identity["after"] < of_identity["before"]
+    assert of_identity["separation"] == 1.0
+    assert found["refused_rejected"][1] == 2
+    rules = {rule.name: rule for rule in read_profile(target, CelRules()).dimensions}
+    assert rules["identity_distance"].mapping.raw_at(50.0) == pytest.approx(of_identity["after"])
+
+
+def test_likeness_stays_as_it_is_without_a_reference(
+    models: Models, likenesses: Path, tmp_path: Path
+) -> None:
+    assert models.lacks(IDENTITY) is None
+    result = fitted_on(likenesses, tmp_path / "apart.yaml")
+    assert result.exit_code == 0, result.output
+    found = {one["name"]: one for one in json.loads(result.output)["dimensions"]}
+    for name in ("identity_distance", "skin_tone_shift"):
+        assert not found[name]["changed"]
+        assert found[name]["after"] == found[name]["before"]
+        assert found[name]["reason"] == "too many accepted pictures cannot be assessed"
+
+
+@pytest.mark.parametrize("name", ["broken.png", "absent.png"])
+def test_a_reference_that_cannot_be_read_stops_calibration(
+    likenesses: Path, tmp_path: Path, name: str
+) -> None:
+    target = tmp_path / "none.yaml"
+    result = fitted_on(likenesses, target, "--reference", str(likenesses / name))
+    assert result.exit_code != 0
+    assert "reference" in result.output.lower() or name in result.output
+    assert not target.exists()
