@@ -26,7 +26,7 @@ class ArchivedRecord:
     @classmethod
     @asynccontextmanager
     async def at(cls, place: Place) -> AsyncIterator[ArchivedRecord]:
-        """Open an archive; raises BrokenArchive, and ValueError for an address that names none."""
+        """Open an archive; raises BrokenArchive, and BadAddress for an address that names none."""
         async with place.open() as shelf:
             catalogue = await read_catalogue(shelf)
             if not catalogue.manifests:

@@ -27,6 +27,11 @@ class Aside:
         """Name the live collections that hold something."""
         return [one for one in self._names if await self._database[one].find_one({}, {"_id": 1})]
 
+    async def is_left_over(self) -> bool:
+        """Tell whether a run was interrupted: its collections still lie beside the live ones."""
+        present = await self._database.list_collection_names()
+        return any(_PREFIX + name in present for name in self._names)
+
     async def begin(self) -> None:
         """Make every collection empty, whatever an interrupted run left."""
         await self.drop()

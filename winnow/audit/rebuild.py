@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from winnow.audit.aside import Aside
 from winnow.audit.manifests import BrokenArchive
 from winnow.audit.replay import BrokenChain
-from winnow.audit.shelves import Place
+from winnow.audit.shelves import BadAddress, Place
 from winnow.audit.workshop import RebuildRefused, Workshop
 from winnow.contracts.errors import WinnowError
 from winnow.runtime.clock import SystemClock, random_bytes
@@ -49,9 +49,10 @@ async def workshop(
     """Hold a service's stores, and put what was made of these collections in their place at the end.
 
     From an archive the journals are made again too, ``journals`` being their prefixes. Raises RebuildRefused when
-    there is something in the collections and ``force`` is not given, Unavailable while the service runs, and what
-    ails an archive. Whatever is raised, the live collections are as they were.
+    there is something in the collections and ``force`` is not given, Unavailable while the service runs, BadAddress,
+    and what ails an archive. Whatever is raised, the live collections are as they were.
     """
+    place = _place_of(settings, given.archive)
     name = settings.mongo_database or f"winnow_{service}"
     mongo = Mongo(settings.mongo_uri.get_secret_value(), name)
     holder = f"rebuild-{random_bytes(_HOLDER_BYTES).hex()}"
@@ -60,11 +61,10 @@ async def workshop(
     aside = Aside(mongo.database, names)
     try:
         with answering():
-            async with held(lease), _archived(settings, given.archive) as archived:
+            async with held(lease), _archived(place) as archived:
                 full = await aside.full()
                 if full and not given.force:
-                    msg = f"{name} is not empty ({', '.join(full)}); --force replaces what is there"
-                    raise RebuildRefused(msg)
+                    raise RebuildRefused(await _not_empty(name, full, aside))
                 try:
                     await aside.begin()
                     shop = Workshop(settings, name, aside, archived)
@@ -76,6 +76,12 @@ async def workshop(
                     await aside.drop()
     finally:
         mongo.close()
+
+
+async def _not_empty(name: str, full: Sequence[str], aside: Aside) -> str:
+    if await aside.is_left_over():
+        return f"a rebuilding of {name} was interrupted; the same command with --force does it again"
+    return f"{name} is not empty ({', '.join(full)}); --force replaces what is there"
 
 
 @asynccontextmanager
@@ -92,22 +98,29 @@ async def held(lease: StoreLease) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _archived(settings: ServiceSettings, address: str) -> AsyncIterator[ArchivedRecord | None]:
+async def _archived(place: Place | None) -> AsyncIterator[ArchivedRecord | None]:
     async with AsyncExitStack() as open_things:
-        if not address:
+        if place is None:
             yield None
             return
         # The services have no decompressor; what needs none of it goes without.
         from winnow.audit.archived import ArchivedRecord
 
-        place = Place(
-            address,
-            settings.s3_endpoint,
-            settings.s3_region,
-            settings.s3_access_key.get_secret_value(),
-            settings.s3_secret_key.get_secret_value(),
-        )
         yield await open_things.enter_async_context(ArchivedRecord.at(place))
+
+
+def _place_of(settings: ServiceSettings, address: str) -> Place | None:
+    if not address:
+        return None
+    place = Place(
+        address,
+        settings.s3_endpoint,
+        settings.s3_region,
+        settings.s3_access_key.get_secret_value(),
+        settings.s3_secret_key.get_secret_value(),
+    )
+    place.check()
+    return place
 
 
 def run(
@@ -124,7 +137,7 @@ def run(
     options = parser.parse_args()
     try:
         made = asyncio.run(_awaited(rebuild(load(), Given(options.force, options.archive))))
-    except (SettingsError, RebuildRefused, BrokenChain, BrokenArchive) as error:
+    except (SettingsError, RebuildRefused, BrokenChain, BrokenArchive, BadAddress, OSError) as error:
         sys.exit(f"winnow rebuild {service}: {error}")
     except WinnowError as error:
         sys.exit(f"winnow rebuild {service}: {error.detail}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,12 @@ from winnow.runtime.objects import Objects
 OBJECT_BYTES_MAX: Final = 512 * 1024 * 1024
 """No segment and no manifest comes near this."""
 _TYPE: Final = "application/octet-stream"
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""Names that every object store takes, as S3 states them."""
+
+
+class BadAddress(ValueError):  # noqa: N818 (what it is)
+    """An address that names no shelf; the text says what is wrong with it."""
 
 
 class Shelf(Protocol):
@@ -112,16 +119,29 @@ class Place:
     s3_access_key: str = field(default="", repr=False)
     s3_secret_key: str = field(default="", repr=False)
 
+    def check(self) -> None:
+        """Raise BadAddress for an address that names no shelf; whether anything is there is not looked at."""
+        scheme, is_url, rest = self.address.partition("://")
+        path = Path(self.address)
+        if not is_url:
+            is_shelf = bool(self.address) and (path.is_dir() or not path.exists())
+        else:
+            is_shelf = scheme == "s3" and _BUCKET.fullmatch(rest.partition("/")[0]) is not None
+        if not is_shelf:
+            msg = f"the address {self.address!r} is neither s3://bucket/prefix nor a folder"
+            raise BadAddress(msg)
+        if is_url and not self.s3_endpoint:
+            msg = f"the address {self.address!r} needs an object store, and none is given"
+            raise BadAddress(msg)
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Shelf]:
-        """Open the shelf and close it with the block; raises ValueError for an address that names none."""
+        """Open the shelf and close it with the block; raises BadAddress."""
+        self.check()
         if not self.address.startswith("s3://"):
             yield Folder(Path(self.address))
             return
         bucket, _, prefix = self.address.removeprefix("s3://").partition("/")
-        if not bucket or not self.s3_endpoint:
-            msg = f"{self.address} needs a bucket and the address of an object store"
-            raise ValueError(msg)
         objects = Objects(self.s3_endpoint, self.s3_region, self.s3_access_key, self.s3_secret_key)
         try:
             yield Bucket(objects, bucket, prefix)

@@ -37,10 +37,11 @@ class Origin(StrEnum):
 
 @command
 def rebuild(
+    context: typer.Context,
     service: Annotated[Rebuilt, typer.Argument(help="Whose stores are made again.")],
     *,
     origin: Annotated[
-        Origin, typer.Option("--from", help="`archive` reads one first, then what is live since.")
+        Origin, typer.Option("--from", help="archive: read an archive first, then what is live since.")
     ] = Origin.live,
     archive: ArchiveAddress = ARCHIVE,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
@@ -48,12 +49,17 @@ def rebuild(
 ) -> None:
     """Make the stores of a service again: folded states, views and indexes, from its journal and the topics.
 
-    With `--from archive` the journal itself is made again too, from the archive and what the live one has after it.
+    Nothing is changed while the service runs, where the record is not sound or not whole, or where there is
+    something already, unless --force is given. A rebuilding that was interrupted is done again with --force.
 
-    The service is set up by its own environment (WINNOW_<SERVICE>_…); without one, the embedded line of the data
-    directory is meant, which must be down: its servers are started for the rebuilding. Nothing is changed while the
-    service runs, or where there is something already, unless --force is given.
+    With --from archive the journal itself is made again too, from the archive and what the live one has after it.
+
+    The service is set up by its own environment (WINNOW_LEDGER_MONGO_URI and so on); without one, the embedded line
+    of the data directory is meant, which must be down: its servers are started for the rebuilding.
     """
+    source = context.get_parameter_source("archive")
+    if origin is Origin.live and source is not None and source.name == "COMMANDLINE":
+        raise Trouble("--archive is read with --from archive only.")
     options = [*(["--force"] if force else []), *(["--archive", archive] if origin is Origin.archive else [])]
     if f"WINNOW_{service.name.upper()}_MONGO_URI" in os.environ:
         _run(service, os.environ, options)

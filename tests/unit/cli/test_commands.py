@@ -21,7 +21,7 @@ from winnow.cli.trouble import Trouble
 COMMANDS = [
     ["up"], ["down"], ["demo"], ["submit"], ["watch"], ["topics", "apply"], ["keys", "create"], ["keys", "list"],
     ["keys", "revoke"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["audit", "verify"],
-    ["score"], ["calibrate"], ["profiles", "check"], ["profiles", "list"],
+    ["rebuild"], ["score"], ["calibrate"], ["profiles", "check"], ["profiles", "list"],
 ]  # fmt: skip
 LETTER = Kept(
     topic="winnow.tasks.v1.winnow-router.dlq",
@@ -104,6 +104,19 @@ def test_a_full_disk_is_said_before_anything_starts(
     assert "disk space" in said
     assert str(tmp_path) in said
     assert no_processes == []
+
+
+def test_a_rebuilding_from_what_is_no_archive_is_refused_before_anything_is_asked() -> None:
+    names = ("MONGO_URI", "KAFKA_BOOTSTRAP", "S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+    env = {f"WINNOW_LEDGER_{name}": "mongodb://127.0.0.1:1" for name in names}
+    arguments = ("rebuild", "ledger", "--from", "archive", "--archive", "ftp://store/archive")
+    said = refusal(*arguments, env=env)
+    assert "The address 'ftp://store/archive' is neither s3://bucket/prefix nor a folder." in said
+
+
+def test_an_archive_that_would_not_be_read_is_refused(tmp_path: Path) -> None:
+    said = refusal("rebuild", "ledger", "--archive", str(tmp_path))
+    assert "--archive is read with --from archive only" in said
 
 
 def test_nothing_to_stop_is_no_failure(tmp_path: Path) -> None:
