@@ -7,7 +7,7 @@ import numpy as np
 
 from services.scorer.clients.decode import NotDecodable, decode
 from services.scorer.clients.dimensions import DIMENSIONS
-from services.scorer.clients.dimensions.dimension import failed, unavailable
+from services.scorer.clients.dimensions.dimension import failed, not_applicable, unavailable
 from services.scorer.clients.look import Look
 from services.scorer.clients.model_set import Models
 from services.scorer.clients.references import References
@@ -56,6 +56,9 @@ def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:
 
 
 def _take(name: str, look: Look) -> Measurement:
+    no_question = DIMENSIONS[name].no_question(look)
+    if no_question is not None:
+        return not_applicable(name, no_question)
     for model in DIMENSIONS[name].needs:
         remedy = look.models.lacks(model)
         if remedy:

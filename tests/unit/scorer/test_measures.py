@@ -12,7 +12,7 @@ from services.scorer.clients import classic
 from services.scorer.clients.exposure import Exposure, exposure, white_ground_share
 from services.scorer.clients.grain import Grain, grain
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import FACE_LANDMARKER, Models
+from services.scorer.clients.model_set import FACE_LANDMARKER, TEXT_DETECTOR, TEXT_READER, Models
 from services.scorer.clients.models import (
     FACE_LANDMARKER_SHA256,
     ModelMissing,
@@ -22,6 +22,7 @@ from services.scorer.clients.models import (
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, judge, values_of
+from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import TIERS
 from simulators.darkroom import Darkroom, PrintOrder
 from simulators.defects import CARDS, Defect
@@ -137,6 +138,16 @@ def test_missing_model_makes_its_dimensions_unavailable_and_never_a_pass() -> No
     found = judge(profile, measured)
     assert status(found, "eyes_open") is MeasureStatus.unavailable
     assert "eyes_open:unavailable" in found.reasons
+
+
+def test_a_question_that_does_not_arise_needs_no_model() -> None:
+    # Without the reader an order that names no words would otherwise never be delivered.
+    wanted = frozenset({"copy_distance", "copy_extra", "copy_legibility"})
+    models = Models(without=frozenset({TEXT_DETECTOR, TEXT_READER}))
+    unasked = measure_bytes(png(PORTRAIT), wanted, models)
+    assert {one.status for one in unasked.measurements} == {MeasureStatus.not_applicable}
+    asked = measure_bytes(png(PORTRAIT), wanted, models, wording=Wording("Fresh bread"))
+    assert {one.status for one in asked.measurements} == {MeasureStatus.unavailable}
 
 
 def test_undecodable_picture_fails_decodable_and_nothing_else_is_claimed() -> None:

@@ -41,9 +41,11 @@ def _read(look: Look) -> list[Line]:
     return [line for line in look.lines if line.confidence >= _READ_MIN and plain(line.text)]
 
 
+def _no_copy(look: Look) -> str | None:
+    return None if plain(look.wording.copy) else "no_copy"
+
+
 def _copy(name: str, look: Look) -> Measurement:
-    if not plain(look.wording.copy):
-        return not_applicable(name, "no_copy")
     lines = _read(look)
     match = copy_match(look.wording.copy, " ".join(line.text for line in lines))
     if match is None:
@@ -87,9 +89,7 @@ def _subject_safe_zone(look: Look) -> Measurement:
 
 
 def _copy_legibility(look: Look) -> Measurement:
-    """Measure the least legible line of the copy; without an ordered copy nothing is read."""
-    if not plain(look.wording.copy):
-        return not_applicable(COPY_LEGIBILITY, "no_copy")
+    """Measure the least legible line of the copy."""
     asked = [line for line in _read(look) if _is_of_copy(line, look.wording.copy)]
     return _least_legible(COPY_LEGIBILITY, look, asked)
 
@@ -151,6 +151,7 @@ CREATIVE: Final = table(
         "edit distance from the ordered copy over its letters",
         lambda look: _copy(COPY_DISTANCE, look),
         _READER,
+        no_question=_no_copy,
     ),
     Dimension(
         COPY_EXTRA,
@@ -158,6 +159,7 @@ CREATIVE: Final = table(
         "letters beyond the copy over its letters",
         lambda look: _copy(COPY_EXTRA, look),
         _READER,
+        no_question=_no_copy,
     ),
     Dimension(TEXT_AREA, 2, "share of the frame under lines of text", _text_area, _READER),
     Dimension(TEXT_SAFE_ZONE, 2, "share of the text outside the safe area", _text_safe_zone, _READER),
@@ -165,7 +167,12 @@ CREATIVE: Final = table(
         TEXT_LEGIBILITY, 2, "multiple of the weaker limit of contrast and height", _text_legibility, _READER
     ),
     Dimension(
-        COPY_LEGIBILITY, 2, "multiple of the weaker limit of contrast and height", _copy_legibility, _READER
+        COPY_LEGIBILITY,
+        2,
+        "multiple of the weaker limit of contrast and height",
+        _copy_legibility,
+        _READER,
+        no_question=_no_copy,
     ),
     Dimension(BRAND_COLOUR, 2, "CIEDE2000 of the nearest 0.2 % of the frame", _brand_colour),
     Dimension(

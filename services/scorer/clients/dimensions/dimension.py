@@ -12,13 +12,18 @@ from winnow.contracts.values import MeasureStatus
 Take = Callable[[Look], Measurement]
 
 
+def _always_asked(_: Look) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Dimension:
     """A dimension that can be measured.
 
     ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
     ``take`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
-    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded.
+    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` gives a stable word when the
+    question does not arise for the order; then the dimension is ``not_applicable``, whether its models are there or not.
     """
 
     name: str
@@ -28,6 +33,7 @@ class Dimension:
     needs: tuple[str, ...] = ()
     follows: Region = Region.frame
     sees_colour: bool = True
+    no_question: Callable[[Look], str | None] = _always_asked
 
 
 def ok(name: str, raw: float, evidence: Evidence | None = None) -> Measurement:
