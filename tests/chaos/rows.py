@@ -102,6 +102,7 @@ SERVERS = (
     Row("database: every answer 0.3 s late", "9", partial(_weather, "documents", Weather(delay_s=0.15), 10.0), _clear),
     Row("database: connections cut and refused for 5 s", "9", partial(_weather, "documents", Weather(refuses=True), 5.0), _clear),
     Row("object store: down for 6 s", "10", partial(_weather, "objects", Weather(refuses=True), 6.0), _clear),
+    Row("object store: down for 40 s", "10", partial(_weather, "objects", Weather(refuses=True), 40.0), _clear),
     Row("object store: SIGKILL and restart", "10", partial(_kill, OBJECTS), partial(_start, OBJECTS)),
     Row("object store: every piece 0.5 s late", "10", partial(_weather, "objects", Weather(delay_s=0.5), 10.0), _clear),
     Row("object store: black hole for 8 s", "10", partial(_weather, "objects", Weather(swallows=True), 8.0), _clear),
