@@ -1,18 +1,22 @@
-"""The palm detector out of Google's hand landmarker bundle, which is an archive of two networks."""
+"""The palm detector out of Google's hand landmarker bundle, an archive of two networks, as ONNX."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 
+from scripts.models import tflite_graph
+
 _MEMBER = "hand_detector.tflite"
+_OUTPUTS = {"Identity_1": "confidences", "Identity": "boxes"}
 
 
 def convert(content: bytes) -> bytes:
     """Give the network; raises ValueError for another file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as bundle:
-            return bundle.read(_MEMBER)
+            network = bundle.read(_MEMBER)
     except (zipfile.BadZipFile, KeyError) as error:
         msg = "this is no hand landmarker bundle"
         raise ValueError(msg) from error
+    return tflite_graph.convert(network, "palm_detector", _OUTPUTS)

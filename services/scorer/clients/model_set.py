@@ -114,7 +114,7 @@ class Models:
     @cached_property
     def palms(self) -> PalmDetector:
         """Give the palm detector; raises ModelMissing."""
-        return PalmDetector(read_model(self._directory, self._entry(PALM_DETECTOR)))
+        return PalmDetector(self.network(PALM_DETECTOR))
 
     @cached_property
     def towers(self) -> Towers:

@@ -1,4 +1,4 @@
-"""Where hands are: Google's palm detector, run by OpenCV on a square around the face."""
+"""Where hands are: Google's palm detector, run on a square around the face."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from services.scorer.clients.network import Network
 
 Floats = NDArray[np.float32]
 
@@ -33,16 +35,15 @@ class Palm:
 class PalmDetector:
     """The detector, loaded once per process; not safe for threads."""
 
-    def __init__(self, content: bytes) -> None:
-        """Load from verified bytes."""
-        self._network = cv2.dnn.readNetFromTFLite(np.frombuffer(content, np.uint8))
+    def __init__(self, network: Network) -> None:
+        """Take the network, which gives logits of the confidence and boxes."""
+        self._network = network
         self._anchors = np.concatenate([_anchors(cells, count) for cells, count in _GRIDS])
 
     def of(self, square: NDArray[np.uint8]) -> list[Palm]:
         """Find palms in ``(S, S, 3) uint8 RGB``, the surest first."""
         small = cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-        self._network.setInput(cv2.dnn.blobFromImage(small, 1 / 255))
-        logits, raw = self._network.forward(["Identity_1", "Identity"])
+        logits, raw = self._network.run(self._network.feed([small.astype(np.uint8, copy=False)]))
         confidences = 1 / (1 + np.exp(-np.clip(logits[0, :, 0], -50, 50)))
         sure = confidences >= CONFIDENCE_MIN
         middles = raw[0, sure, :2] / SIDE_PX + self._anchors[sure]

@@ -1,4 +1,4 @@
-"""What `make models` converts, on files small enough to be made here: old PyTorch files and WordPiece vocabularies."""
+"""What `make models` converts: old PyTorch files and vocabularies made here, and TFLite files of an installed package."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import pickle
 import struct
 from collections import OrderedDict
 
+import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
-from scripts.models import efficientnet_lite0, word_pieces
+from scripts.models import efficientnet_lite0, tflite_graph, word_pieces
 from scripts.models.legacy_torch import read_tensors
+from services.scorer.clients.models import load_face_models
+from tests.unit.scorer.photographs import portrait
 
 MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -85,3 +89,37 @@ def test_pieces_are_written_in_the_order_of_their_numbers() -> None:
         word_pieces.convert(json.dumps({"model": {"vocab": {"a": 1}}}).encode())
     with pytest.raises(ValueError, match="WordPiece"):
         word_pieces.convert(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "outputs"),
+    [
+        ("detector", 128, {"regressors": "boxes", "classificators": "scores"}),
+        ("landmarks", 256, {"Identity": "points", "Identity_1": "presence"}),
+    ],
+)
+def test_a_converted_network_says_what_opencv_makes_of_the_file(
+    name: str, side: int, outputs: dict[str, str]
+) -> None:
+    content: bytes = getattr(load_face_models(), name)
+    session = onnxruntime.InferenceSession(
+        tflite_graph.convert(content, name, outputs), providers=["CPUExecutionProvider"]
+    )
+    ordinary = cv2.dnn.readNetFromTFLite(np.frombuffer(content, np.uint8))
+    assert [one.name for one in session.get_outputs()] == list(outputs.values())
+    face = cv2.resize(portrait()[30:230, 120:320], (side, side), interpolation=cv2.INTER_AREA)
+    for picture in (face, face[::-1]):
+        image = cv2.dnn.blobFromImage(np.ascontiguousarray(picture), 1 / 255)
+        ordinary.setInput(image)
+        for found, expected in zip(
+            session.run(None, {"image": image}), ordinary.forward(list(outputs)), strict=True
+        ):
+            assert float(np.abs(expected).max()) > 0
+            np.testing.assert_allclose(found.reshape(-1), expected.reshape(-1), rtol=1e-3, atol=2e-3)
+
+
+def test_a_tflite_file_that_is_none_or_has_other_operators_is_refused() -> None:
+    with pytest.raises(ValueError, match="no TFLite file"):
+        tflite_graph.convert(b"PK\x03\x04 and so on", "none", {})
+    with pytest.raises(ValueError, match="the operator 40 is not converted"):
+        tflite_graph.convert(load_face_models().blendshapes, "blendshapes", {})
