@@ -6,6 +6,7 @@ import argparse
 import sys
 from concurrent.futures import Future
 
+from tests.simulation.hashing import begin_fixed
 from tests.simulation.many import Part, played
 from tests.simulation.run import play
 from tests.simulation.script import script_of
@@ -57,4 +58,5 @@ def _range(text: str, first: int) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
+    begin_fixed("tests.simulation")
     sys.exit(main())

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.simulation.hashing import fixed_in_children
 from tests.simulation.run import play
 from tests.simulation.script import script_of
 
@@ -25,6 +26,7 @@ class Part:
     tasks: int
     struck: int
     cpu_s: float
+    digests: tuple[str, ...]
     broken: int | None = None
     text: str = ""
 
@@ -35,7 +37,9 @@ def played(first: int, last: int) -> Iterator[dict[int, Future[Part]]]:
     # Spawned: a forked process would carry the caller's event loops and threads along.
     pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
     try:
-        yield {one: pool.submit(_play, one, min(one + PART, last)) for one in range(first, last, PART)}
+        with fixed_in_children():
+            parts = {one: pool.submit(_play, one, min(one + PART, last)) for one in range(first, last, PART)}
+        yield parts
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -43,11 +47,13 @@ def played(first: int, last: int) -> Iterator[dict[int, Future[Part]]]:
 def _play(first: int, last: int) -> Part:
     started_s = time.process_time()
     tasks = struck = 0
+    digests: list[str] = []
     for seed in range(first, last):
         outcome = play(script_of(seed))
         tasks += outcome.tasks
         struck += outcome.struck
+        digests.append(outcome.digest)
         if outcome.broken is not None:
             spent_s = time.process_time() - started_s
-            return Part(first, seed + 1 - first, tasks, struck, spent_s, seed, outcome.text)
-    return Part(first, last - first, tasks, struck, time.process_time() - started_s)
+            return Part(first, seed + 1 - first, tasks, struck, spent_s, tuple(digests), seed, outcome.text)
+    return Part(first, last - first, tasks, struck, time.process_time() - started_s, tuple(digests))

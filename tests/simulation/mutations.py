@@ -27,6 +27,7 @@ from services.router.domain.run import CandidateState
 from services.scorer.app import scoring as scorer_app
 from services.scorer.domain import verdict as scorer_verdict
 from tests.simulation.database import Storage
+from tests.simulation.hashing import begin_fixed
 from tests.simulation.run import play
 from tests.simulation.script import script_of
 from winnow.contracts.commands import SettleCredits
@@ -344,4 +345,5 @@ def _all(word: str, seeds: int) -> Iterator[Found]:
 
 
 if __name__ == "__main__":
+    begin_fixed("tests.simulation.mutations")
     sys.exit(main())
