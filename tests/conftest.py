@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support import buses
 from tests.support.kafka.classpath import KafkaUnavailable
@@ -34,6 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Find out what can be run; in CI nothing may be missing."""
     config.addinivalue_line("markers", "one_bus: needs servers but no bus, so one round is enough")
+    # The default draws every local variable of a traceback, which takes longer than many a test.
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
     try:
         config.stash[_CHOSEN] = buses.choose(config.getoption("bus"))
     except KafkaUnavailable as error:

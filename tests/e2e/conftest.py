@@ -8,8 +8,11 @@ import pytest
 
 from tests.support.line import RunningLine, running_line
 
-# Seconds instead of minutes between the attempts of a webhook, and a short life for links.
-SETTINGS = {"delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2]"}}
+# Seconds instead of minutes between the attempts of a webhook, and a rate of requests that a busy machine can exceed.
+SETTINGS = {
+    "delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2]"},
+    "ingest": {"RATE_PER_SECOND": "30"},
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
 import zlib
@@ -165,10 +166,13 @@ async def test_an_unknown_task_or_route_is_a_problem_too(line: RunningLine) -> N
 
 async def test_too_many_requests_are_told_when_to_come_back(line: RunningLine) -> None:
     async with line.client() as client:
-        for _ in range(2000):
-            answer = await client.http.get("/v1/templates")
-            assert "ratelimit-limit" in answer.headers or "ratelimit" in answer.headers
-            if answer.status_code == 429:
+        refused: httpx.Response | None = None
+        for _ in range(100):
+            answers = await asyncio.gather(*(client.http.get("/v1/templates") for _ in range(20)))
+            assert all("ratelimit-limit" in one.headers or "ratelimit" in one.headers for one in answers)
+            refused = next((one for one in answers if one.status_code == 429), None)
+            if refused is not None:
                 break
-        is_problem(answer, 429, "rate_limited")
-        assert int(answer.headers["retry-after"]) >= 1
+        assert refused is not None
+        is_problem(refused, 429, "rate_limited")
+        assert int(refused.headers["retry-after"]) >= 1

@@ -171,7 +171,7 @@ class Line:
         return found
 
     async def until_published(self, topic: str, task: str) -> list[dict]:
-        return await eventually(lambda: self.published(topic, task), within_s=90, every_s=0.3)
+        return await eventually(lambda: self.published(topic, task), within_s=180, every_s=0.3)
 
     async def control(self, **wanted: object) -> None:
         (await self.http.post(f"http://{self.receiver}/_control", json=wanted)).raise_for_status()

@@ -16,8 +16,9 @@ from winnow.runtime import log
 
 @pytest.fixture
 def _restored() -> Iterator[None]:
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 
