@@ -39,6 +39,7 @@ from winnow.runtime.journal import MongoJournalStore
 from winnow.runtime.parts import Parts, connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
+_SAVE_EVERY_S = 5.0
 _CHANNEL_OPTIONS = (("grpc.keepalive_time_ms", 30_000), ("grpc.enable_retries", 0))
 
 
@@ -48,7 +49,7 @@ def build(settings: IngestSettings) -> Service:
     parts = connect(service, settings)
     watch = Watch()
     requests = _requests(service, parts, settings)
-    stages = journal_of(service, parts, StageMachine())
+    stages = journal_of(service, parts, StageMachine(), save_every_s=_SAVE_EVERY_S)
     lanes = IngestLanes(stages, Projection(MongoViewWriter(parts.mongo.database), watch))
     lanes.subscribe(parts.bus)
     run_bus(service, parts, [TASKS.name, ACCOUNTS.name], [stages])

@@ -44,6 +44,7 @@ class LedgerMachine:
     producer = "ledger"
     state_type = Account
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+    keeps_states = True
 
     def initial(self, aggregate_id: str) -> Account:
         """Give an account without an entry."""

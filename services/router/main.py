@@ -21,6 +21,7 @@ from winnow.runtime.parts import connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 _DRAIN_SHARE: Final = 0.7
+_SAVE_EVERY_S: Final = 5.0
 """The part of the drain that attempts get; the rest is for the journal and the bus."""
 
 
@@ -46,7 +47,7 @@ def build(settings: RouterSettings) -> Service:
             epoch=f"{settings.instance}-{int(service.clock.now().timestamp() * 1000)}",
         ),
     )
-    journal = journal_of(service, parts, RunMachine(), listener=router)
+    journal = journal_of(service, parts, RunMachine(), listener=router, save_every_s=_SAVE_EVERY_S)
     record.bind(journal)
     bus.subscribe(parts.bus, journal, router)
     service.add_task("router", router.run)

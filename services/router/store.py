@@ -44,6 +44,7 @@ class RunMachine:
     producer = "router"
     state_type: type[Run] = Run
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+    keeps_states = True
 
     def initial(self, aggregate_id: str) -> Run:
         """Give a run nothing is known of."""

@@ -64,6 +64,7 @@ class Spender:
     producer = "bench"
     state_type = Account
     private_events: tuple[type[Event], ...] = (Spent,)
+    keeps_states = True
 
     def initial(self, aggregate_id: str) -> Account:
         """Give an account with its opening balance."""

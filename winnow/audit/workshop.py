@@ -59,7 +59,8 @@ class Workshop:
                 archived_sent_to = await self._take(fold, journal, prefix)
                 # What the live stores note is believed no further than the journal goes.
                 sent_to = min(max(archived_sent_to, await journal.sent_to(shard)), fold.chain.last)
-                await _keep(store, fold.folded())
+                if machine.keeps_states:
+                    await _keep(store, fold.folded())
                 await store.save([], {shard: fold.chain.last}, {shard: sent_to})
                 self._heads[prefix, shard] = fold.chain.head
                 yield fold.states()

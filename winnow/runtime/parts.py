@@ -13,6 +13,7 @@ from winnow.contracts.errors import Unavailable, WinnowError
 from winnow.runtime.bus import Bus
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.journal import Journal, Listener, Machine, MongoJournalStore
+from winnow.runtime.journal.journal import SAVE_EVERY_S
 from winnow.runtime.journal.model import S
 from winnow.runtime.leases import Purpose, StoreLease
 from winnow.runtime.log import get_logger
@@ -91,6 +92,7 @@ def journal_of(
     listener: Listener[S] | None = None,
     causes_unique_everywhere: bool = False,
     collections: str = "",
+    save_every_s: float = SAVE_EVERY_S,
 ) -> Journal[S]:
     """Build a journal on the service's database and run it for the life of the service.
 
@@ -100,7 +102,13 @@ def journal_of(
         parts.mongo.database, causes_unique_everywhere=causes_unique_everywhere, prefix=collections
     )
     journal = Journal(
-        machine, store, parts.bus, service.clock, shards=service.settings.shards, listener=listener
+        machine,
+        store,
+        parts.bus,
+        service.clock,
+        shards=service.settings.shards,
+        listener=listener,
+        save_every_s=save_every_s,
     )
     service.add_start(store.prepare)
     service.add_task(f"{collections}journal", journal.run)

@@ -19,6 +19,7 @@ class DeliveryMachine:
     producer = "delivery"
     state_type = TaskDelivery
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+    keeps_states = True
 
     def __init__(self, policy: Policy) -> None:
         """Decide by ``policy``; what was decided before does not change with it."""

@@ -36,6 +36,7 @@ class RequestMachine:
     producer = "ingest-api"
     state_type = RequestState
     private_events: tuple[type[Event], ...] = (GrantOrdered, RefundOrdered)
+    keeps_states = False
 
     def initial(self, aggregate_id: str) -> RequestState:
         """Give the state of a request that was never made."""
@@ -67,6 +68,7 @@ class StageMachine:
     producer = "ingest"
     state_type = StageState
     private_events = STAGE_EVENTS
+    keeps_states = True
 
     def initial(self, aggregate_id: str) -> StageState:
         """Give the state of a task that was not seen yet."""

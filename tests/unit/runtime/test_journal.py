@@ -43,6 +43,7 @@ class Adder:
     producer = "adder"
     state_type = Sum
     private_events: tuple[type[Event], ...] = (Added,)
+    keeps_states = True
 
     def initial(self, aggregate_id: str) -> Sum:
         return Sum()
@@ -207,8 +208,12 @@ def test_two_owners_of_one_shard_write_one_chain(rows: list[Cause], first: int, 
 
 
 @contextlib.asynccontextmanager
-async def running(store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",)) -> Any:
-    journal = Journal(Adder(), store, bus, Clock(), shards=4)
+async def running(
+    store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",), *, keeps_states: bool = True
+) -> Any:
+    machine = Adder()
+    machine.keeps_states = keeps_states
+    journal = Journal(machine, store, bus, Clock(), shards=4)
     journal.assign(shards)
     task = asyncio.create_task(journal.run())
     try:
@@ -329,6 +334,20 @@ async def test_a_final_aggregate_leaves_memory_and_comes_back() -> None:
         assert journal.state("a") is None
         again = await journal.submit(cause("b", 1), shard="0")
     assert again.state.total == 20_001
+
+
+async def test_a_machine_whose_states_nobody_reads_keeps_none_and_still_decides_once() -> None:
+    store, bus = MemoryJournalStore(), MemoryBus()
+    async with running(store, bus, keeps_states=False) as journal:
+        first = await journal.submit(cause("a", 20_000), shard="0")
+        await journal.save()
+        assert journal.state("a") is None
+        assert store.kept == {}
+        assert await store.folded_to("0") == 1
+    async with running(store, bus, keeps_states=False) as journal:
+        again = await journal.submit(cause("a", 20_000), shard="0")
+    assert again.duplicate
+    assert again.recorded == first.recorded
 
 
 async def test_a_flipped_byte_in_a_block_is_found() -> None:

@@ -27,7 +27,8 @@ _log = get_logger(__name__)
 BATCH_MAX: Final = 1000
 """Causes in one batch: 16 MiB hold about 60,000 small entries (facts: 278 bytes each), so this leaves room."""
 _TRIES_MAX: Final = 20
-_SAVE_EVERY_S: Final = 1.0
+SAVE_EVERY_S: Final = 1.0
+"""How old a state may be that another than its owner reads, unless a service allows more."""
 
 
 class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
@@ -78,14 +79,19 @@ class Journal(Generic[S]):
         *,
         shards: int,
         listener: Listener[S] | None = None,
+        save_every_s: float = SAVE_EVERY_S,
     ) -> None:
-        """Wire the journal; ``run`` must be running for anything to happen."""
+        """Wire the journal; ``run`` must be running for anything to happen.
+
+        States are a cache: saved seldom, a short-lived aggregate is written once and the next start folds more.
+        """
         self._codec = Codec(machine, route)
         self._machine = machine
         self._store = store
         self._clock = clock
         self._shards = shards
         self._listener = listener
+        self._save_every_s = save_every_s
         self._outbox = Outbox(publisher, shards)
         self._owned: set[str] = set()
         self._given_up: set[str] = set()
@@ -207,9 +213,10 @@ class Journal(Generic[S]):
         changed = {one: _take_changed(one) for one in memories if one.dirty}
         folded_to = {one.name: one.head_no for one in changed}
         sent_to = self._outbox.take_marks()
+        kept = changed if self._machine.keeps_states else {}
         states = [
             self._codec.keep(aggregate_id, memory.name, held)
-            for memory, helds in changed.items()
+            for memory, helds in kept.items()
             for aggregate_id, held in helds.items()
         ]
         try:
@@ -233,7 +240,7 @@ class Journal(Generic[S]):
     async def _save_often(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SAVE_EVERY_S):
+                async with asyncio.timeout(self._save_every_s):
                     await self._save_soon.wait()
             self._save_soon.clear()
             try:
@@ -353,7 +360,7 @@ class Journal(Generic[S]):
             for _, cause in work.items
             if cause is not None and cause.aggregate_id not in self._loaded[work.shard].held
         }
-        states = await self._store.states(wanted) if wanted else {}
+        states = await self._store.states(wanted) if wanted and self._machine.keeps_states else {}
         return {aggregate_id: self._codec.hold(one) for aggregate_id, one in states.items()}
 
     def _committed(

@@ -49,6 +49,8 @@ class Machine(Protocol[S]):
     producer: str
     state_type: type[S]
     private_events: tuple[type[Event], ...]
+    keeps_states: bool
+    """False where every aggregate is decided once and nobody asks for its state again."""
 
     def initial(self, aggregate_id: str) -> S:
         """Give the state of an aggregate that nothing is known of."""
