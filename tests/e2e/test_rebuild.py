@@ -27,7 +27,7 @@ STORES = {
     "ledger": ("state", "folds", "entries", "entries_read_to"),
     "router": ("state", "folds"),
     "delivery": ("state", "folds", "outputs", "webhooks"),
-    "ingest": ("state", "folds", "http_state", "http_folds", "tasks", "candidates", "task_events", "entries"),
+    "ingest": ("state", "folds", "http_folds", "tasks", "candidates", "task_events", "entries"),
 }
 NOT_RECORDED = {("delivery", "outputs"): "stored_at", ("delivery", "webhooks"): "planned_at"}
 """When delivery wrote its index, just before and just after the end of the task; the end alone is in the record."""
