@@ -101,14 +101,9 @@ def journal_of(
     store = MongoJournalStore(
         parts.mongo.database, causes_unique_everywhere=causes_unique_everywhere, prefix=collections
     )
+    shards, clock = service.settings.shards, service.clock
     journal = Journal(
-        machine,
-        store,
-        parts.bus,
-        service.clock,
-        shards=service.settings.shards,
-        listener=listener,
-        save_every_s=save_every_s,
+        machine, store, parts.bus, clock, shards=shards, listener=listener, save_every_s=save_every_s
     )
     service.add_start(store.prepare)
     service.add_task(f"{collections}journal", journal.run)

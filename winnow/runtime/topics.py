@@ -20,7 +20,6 @@ async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: 
     A created topic is waited for: a broker's metadata lag behind its controller's. Raises Unavailable when the
     broker does not answer or show the topics in time, or a topic has another number of partitions.
     """
-    deadline = asyncio.get_running_loop().time() + within_s
     wanted: dict[str, dict[str, str]] = {
         topic.name: {
             "retention.ms": str(topic.retention_s * 1000),
@@ -42,11 +41,7 @@ async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: 
                 if code not in (0, TopicAlreadyExistsError.errno):
                     detail = f"the broker refused to create topic {topic} (code {code})"
                     raise Unavailable(detail)
-        while (unseen := await _unseen(admin, list(wanted), shards)) and missing:
-            if asyncio.get_running_loop().time() > deadline:
-                break
-            await asyncio.sleep(0.1)
-        _require(unseen)
+        await _wait_shown(admin, list(wanted), shards, within_s if missing else 0)
     finally:
         await admin.close()
     return missing
@@ -56,7 +51,7 @@ async def check_topics(bootstrap: str, names: list[str], *, shards: int, within_
     """Raise Unavailable unless the topics exist with one partition a shard."""
     admin = await _connect(bootstrap, within_s)
     try:
-        _require(await _unseen(admin, names, shards))
+        await _wait_shown(admin, names, shards, 0)
     finally:
         await admin.close()
 
@@ -76,23 +71,21 @@ async def _connect(bootstrap: str, within_s: float) -> Any:
             return admin
 
 
-async def _unseen(admin: Any, names: list[str], shards: int) -> list[str]:
-    """Give the topics that the broker does not show; raises Unavailable for a wrong number of partitions."""
-    unseen: list[str] = []
-    for topic in await admin.describe_topics(names):
-        count = len(topic["partitions"])
-        if topic["error_code"] != 0 or count == 0:
-            unseen.append(topic["topic"])
-        elif count != shards:
-            detail = f"topic {topic['topic']} has {count} partitions, but the deployment has {shards} shards"
+async def _wait_shown(admin: Any, names: list[str], shards: int, within_s: float) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while unseen := [one for one in await admin.describe_topics(names) if not _is_shown(one, shards)]:
+        if asyncio.get_running_loop().time() >= deadline:
+            detail = f"topic {unseen[0]['topic']} does not exist: run `winnow topics apply`"
             raise Unavailable(detail)
-    return unseen
+        await asyncio.sleep(0.1)
 
 
-def _require(unseen: list[str]) -> None:
-    if unseen:
-        detail = f"topic {unseen[0]} does not exist: run `winnow topics apply`"
+def _is_shown(topic: Any, shards: int) -> bool:
+    count = len(topic["partitions"])
+    if topic["error_code"] == 0 and count not in (0, shards):
+        detail = f"topic {topic['topic']} has {count} partitions, but the deployment has {shards} shards"
         raise Unavailable(detail)
+    return topic["error_code"] == 0 and count > 0
 
 
 def main() -> None:
