@@ -129,6 +129,8 @@ bench-line: setup ## the whole line with an instant provider
 	$(BIN)/python -m tests.bench.line
 bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts
 	$(BIN)/python -m tests.bench.line --lean --orders 1000
+bench-lean-kafka: setup ## bench-lean on Apache Kafka (needs Java 17 and Maven)
+	$(BIN)/python -m tests.bench.line --lean --orders 1000 --bus kafka
 bench-fanout: setup ## one order of 24, 240 and 2400 candidates: messages, inserts and CPU against the least
 	$(BIN)/python -m tests.bench.fanout
 bench-accept: setup ## orders that ingest takes for a second of its CPU, and how long they wait

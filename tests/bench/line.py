@@ -19,6 +19,7 @@ import yaml
 from tests.bench.lean import lean
 from tests.bench.processes import counters, cpu_s, peak_mib
 from tests.bench.report import Report
+from tests.support import buses
 from tests.support.line import Client, RunningLine, running_line
 from winnow.local.line import SERVICES
 
@@ -125,9 +126,10 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=300)
     parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--lean", action="store_true", help="one tiny picture an order, only decoded")
+    parser.add_argument("--bus", choices=(buses.TANSU, buses.KAFKA), default=buses.TANSU, help="with --lean")
     given = parser.parse_args()
     if given.lean:
-        lean(given.orders, given.at_once)
+        lean(given.orders, given.at_once, given.bus)
         return
     report = Report("line")
     with tempfile.TemporaryDirectory() as folder:

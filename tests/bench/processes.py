@@ -11,6 +11,7 @@ import httpx
 
 from tests.support.line import RunningLine
 from winnow.local.line import SERVICES
+from winnow.local.ports import listens
 
 _SAMPLE = re.compile(r"^(winnow_\w+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+]+)$")
 COUNTED = (
@@ -49,6 +50,12 @@ def cpu_s(pids: dict[str, int]) -> dict[str, float]:
         family = {pid} | {child for child, (parent, _) in parents.items() if parent == pid}
         spent[name] = sum(parents[one][1] for one in family if one in parents)
     return spent
+
+
+def listener(port: int) -> int:
+    """Give the process that listens on a port of this machine."""
+    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return next(pid for pid in pids if listens(pid, port))
 
 
 def peak_mib(pid: int) -> float:
