@@ -112,14 +112,10 @@ class Trial:
         self.writer.stop()
         await self._tasks["writer"]
         assert len(self.writer.acknowledged) == self.writer.written
-        log = await log_of(self.cluster.bootstrap, self.name)
-        order = first_places(log)
-        for key, numbers in order.items():
+        # A leader that was frozen shows an old end of the log until it hears that it leads no more.
+        log = await eventually(self._whole_log, within_s=60, every_s=1)
+        for key, numbers in first_places(log).items():
             assert numbers == sorted(numbers), f"{key} out of order"
-        present = {(key, number) for key, numbers in order.items() for number in numbers}
-        assert not (self.writer.acknowledged.keys() | self.writer.bus_acknowledged) - present, (
-            "acknowledged, lost"
-        )
         await all_handled(self.readers, log, within_s=120)
         ends = {partition: records[-1][0] + 1 for partition, records in log.items()}
         await eventually(lambda: self.healthy() or self.watch.committed == ends, within_s=60)
@@ -132,6 +128,14 @@ class Trial:
             "total_s": round(time.monotonic() - self.began_s, 1),
         }
         self._keep()
+
+    async def _whole_log(self) -> dict[int, list[tuple[int, str, int]]]:
+        """Read the log; raises AssertionError when something acknowledged is not in it."""
+        log = await log_of(self.cluster.bootstrap, self.name)
+        present = {(key, number) for key, numbers in first_places(log).items() for number in numbers}
+        lost = (self.writer.acknowledged.keys() | self.writer.bus_acknowledged) - present
+        assert not lost, f"acknowledged, lost: {len(lost)}"
+        return log
 
     def _keep(self) -> None:
         FIGURES.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from services.scorer.clients import dimensions
 from services.scorer.clients.dimensions import ACCOUNTS, DIMENSIONS, FAMILIES
 from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.model_set import SALIENCY, Models
+from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import LAZY, TIERS
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.values import MeasureStatus
@@ -69,7 +70,8 @@ def test_a_dimension_has_a_unit_and_without_its_models_a_remedy(name: str) -> No
     assert dimension.tier in (1, 2)
     if dimension.needs:
         models = Models(without=frozenset(dimension.needs))
-        (taken,) = measure_bytes(png(portrait()), frozenset({name}), models).measurements
+        wording = Wording(copy="Fresh mugs")
+        (taken,) = measure_bytes(png(portrait()), frozenset({name}), models, wording=wording).measurements
         assert taken.status is MeasureStatus.unavailable
         assert taken.evidence["model"] in dimension.needs
         assert taken.evidence["remedy"]
