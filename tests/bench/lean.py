@@ -33,7 +33,7 @@ _IDLE_ORDERS: Final = 60
 _IDLE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.1
 _WARM_UP: Final = 50
-_WAIT_IDLE_MS: Final = "5"
+_WAIT_IDLE_MS: Final = "20"
 _WAIT_LOAD_MS: Final = "50"
 """The broker polls a waiting fetch, so a short wait costs CPU that has nothing to do with the tasks."""
 _BROKERS: Final = {buses.TANSU: "Tansu", buses.KAFKA: "Apache Kafka"}

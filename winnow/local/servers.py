@@ -31,7 +31,7 @@ OBJECTS: Final = "SeaweedFS"
 TANSU_SETTINGS: Final[Mapping[str, str]] = {
     # It refuses aiokafka's InitProducerId and polls its fetches.
     "IDEMPOTENT_PRODUCER": "false",
-    "FETCH_MAX_WAIT_MS": "5",
+    "FETCH_MAX_WAIT_MS": "20",
     # It gives a group its partitions after half the session time.
     "SESSION_TIMEOUT_MS": "6000",
 }

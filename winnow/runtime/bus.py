@@ -7,6 +7,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -26,6 +27,7 @@ from winnow.runtime.settings import ServiceSettings
 _log = get_logger(__name__)
 BUG_TRIES_MAX: Final = 5
 _BACKOFF_MAX_S: Final = 30.0
+_BATCH_WAIT_MS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,7 @@ class Bus:
             batch=True,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            max_records=self._settings.batch_records_max,
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
-            batch_timeout_ms=200,
             session_timeout_ms=self._settings.session_timeout_ms,
             heartbeat_interval_ms=self._settings.session_timeout_ms // 10,
             max_poll_interval_ms=300_000,
@@ -121,7 +121,16 @@ class Bus:
             parser=_keep_readable_headers,
             decoder=_whole,
         )
+        # FastStream rests as long again after a wait that brought nothing, and what comes meanwhile lies there.
+        subscriber.get_msg = self._next_batch  # type: ignore[method-assign]
         subscriber(self._on_batch)
+
+    async def _next_batch(self, consumer: Any) -> tuple[Any, ...]:
+        """Give what has come, after the longest wait nothing, so that a stop is seen."""
+        records = await consumer.getmany(
+            timeout_ms=_BATCH_WAIT_MS, max_records=self._settings.batch_records_max
+        )
+        return tuple(chain.from_iterable(records.values()))
 
     @property
     def joined(self) -> bool:

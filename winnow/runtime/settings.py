@@ -27,7 +27,7 @@ class ServiceSettings(BaseSettings):
     kafka_bootstrap: str = Field(description="Kafka bootstrap servers, host:port, comma separated.")
     idempotent_producer: bool = Field(default=True, description="Off only for a broker that refuses it.")
     fetch_max_wait_ms: Annotated[int, Field(ge=1, le=5000)] = Field(
-        500, description="Longest wait of a fetch; 5 for a broker that polls."
+        500, description="Longest wait of a fetch; 20 for a broker that polls."
     )
     session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
         30_000,
