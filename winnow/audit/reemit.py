@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,14 +98,11 @@ async def _held_lanes(
 
 async def _shards(mongo_uri: str) -> int:
     """Give the number of shards that the deployment was created with."""
-    mongo = Mongo(mongo_uri, "winnow_ledger")
-    try:
-        record = await mongo.database["deployment"].find_one({"_id": "shards"})
-    finally:
-        mongo.close()
-    if record is None:
+    with closing(Mongo(mongo_uri, "winnow_ledger")) as mongo:
+        shards = await mongo.fixed_shards()
+    if shards is None:
         raise ReemissionRefused("no service has ever run on this database")
-    return int(record["count"])
+    return shards
 
 
 async def _require_empty(bootstrap: str) -> None:

@@ -42,6 +42,11 @@ class Mongo:
             detail = f"this deployment was created with {record['count']} shards, the setting says {shards}"
             raise Unavailable(detail)
 
+    async def fixed_shards(self) -> int | None:
+        """Give the number of shards that the deployment was created with; None before a service has run."""
+        record = await self.database["deployment"].find_one({"_id": "shards"})
+        return int(record["count"]) if record else None
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

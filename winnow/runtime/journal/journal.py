@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic
 
-from winnow.contracts.envelope import Message, Recorded
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
 from winnow.runtime import crash_points, metrics
@@ -19,6 +17,7 @@ from winnow.runtime.journal.model import Block, Cause, Listener, Machine, S, Sou
 from winnow.runtime.journal.outbox import Outbox, Publisher
 from winnow.runtime.journal.shard import CauseConflict, Codec, Draft, Held, ShardMemory
 from winnow.runtime.journal.store import Insert, JournalStore
+from winnow.runtime.journal.work import Consumed, Decided, Work, decide_work, resolve
 from winnow.runtime.log import get_logger
 
 __all__ = ["CauseConflict", "Consumed", "Decided", "Journal", "NotOwner"]
@@ -33,38 +32,6 @@ SAVE_EVERY_S: Final = 1.0
 
 class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
     """Another process owns the shard; what was to be decided is resumed there from its state."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decided(Generic[S]):
-    """What a local cause led to; a duplicate gives the recorded decision again."""
-
-    state: S
-    recorded: tuple[Recorded[Message], ...]
-    duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Consumed:
-    """How far a batch of a partition got.
-
-    ``next_offset`` is what may be committed, or where to seek. ``failed`` is set when the record at
-    ``next_offset`` raised; ``seek`` when the journal stands before the batch.
-    """
-
-    next_offset: int
-    failed: BaseException | None = None
-    seek: bool = False
-
-
-@dataclass(slots=True)
-class _Work(Generic[S]):
-    shard: str
-    items: Sequence[tuple[int, Cause | None]]
-    source: Source | None = None
-    done: asyncio.Future[tuple[Consumed, asyncio.Future[None] | None, Decided[S] | None]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
 
 
 class Journal(Generic[S]):
@@ -96,7 +63,7 @@ class Journal(Generic[S]):
         self._owned: set[str] = set()
         self._given_up: set[str] = set()
         self._loaded: dict[str, ShardMemory[S]] = {}
-        self._queue: list[_Work[S]] = []
+        self._queue: list[Work[S]] = []
         self._wake = asyncio.Event()
         self._save_soon = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -112,7 +79,7 @@ class Journal(Generic[S]):
         for shard in shards:
             self._owned.add(shard)
             self._given_up.discard(shard)
-            self._put(_Work(shard, ()))
+            self._put(Work(shard, ()))
 
     def revoke(self, shards: Iterable[str]) -> None:
         """Give shards up; what is queued for them still runs and is fenced if another owner has written."""
@@ -164,7 +131,7 @@ class Journal(Generic[S]):
         name = shard if shard is not None else self.shard_of(cause.aggregate_id)
         if name not in self._owned:
             raise NotOwner(name)
-        work: _Work[S] = _Work(name, ((0, cause),))
+        work: Work[S] = Work(name, ((0, cause),))
         self._put(work)
         _, _, decided = await work.done
         if decided is None:
@@ -186,7 +153,7 @@ class Journal(Generic[S]):
         # Records in hand when their partition was revoked come late: they do not take it back.
         if shard not in self._given_up:
             self._owned.add(shard)
-        work: _Work[S] = _Work(shard, items, source)
+        work: Work[S] = Work(shard, items, source)
         self._put(work)
         consumed, sent, _ = await work.done
         if sent is not None:
@@ -233,7 +200,7 @@ class Journal(Generic[S]):
                         del memory.held[one]
         metrics.JOURNAL_OPEN.set(sum(len(memory.held) for memory in memories))
 
-    def _put(self, work: _Work[S]) -> None:
+    def _put(self, work: Work[S]) -> None:
         self._queue.append(work)
         self._wake.set()
 
@@ -293,9 +260,9 @@ class Journal(Generic[S]):
             self._quiet[aggregate_id] = due_at
             cause_id = f"tick:{aggregate_id}:{held.seq}"
             cause = Cause(aggregate_id, cause_id, Tick(), correlation_id=cause_id)
-            self._queue.append(_Work(shard, ((0, cause),)))
+            self._queue.append(Work(shard, ((0, cause),)))
 
-    def _take(self) -> list[_Work[S]]:
+    def _take(self) -> list[Work[S]]:
         taken = 0
         count = 0
         for work in self._queue:
@@ -306,7 +273,7 @@ class Journal(Generic[S]):
         works, self._queue = self._queue[:taken], self._queue[taken:]
         return works
 
-    async def _commit(self, works: list[_Work[S]]) -> None:
+    async def _commit(self, works: list[Work[S]]) -> None:
         for _ in range(_TRIES_MAX):
             for shard in {work.shard for work in works}:
                 if shard not in self._loaded:
@@ -317,16 +284,16 @@ class Journal(Generic[S]):
         msg = "a batch was fenced again and again"
         raise RuntimeError(msg)
 
-    async def _commit_once(self, works: list[_Work[S]]) -> list[_Work[S]]:
+    async def _commit_once(self, works: list[Work[S]]) -> list[Work[S]]:
         """Decide and insert; gives the works that must be decided again."""
         kept = await self._kept_states(works)
         now = self._clock.now()
         drafts: dict[str, Draft[S]] = {}
-        outcomes: list[tuple[_Work[S], Consumed, Exception | None, bool]] = []
+        outcomes: list[tuple[Work[S], Consumed, Exception | None, bool]] = []
         for work in works:
             memory = self._loaded[work.shard]
             draft = drafts.setdefault(work.shard, Draft(self._codec, memory, kept, now))
-            outcomes.append((work, *_decide_work(work, draft, memory)))
+            outcomes.append((work, *decide_work(work, draft, memory)))
         blocks = {
             shard: draft.block(self._outbox.sent_to(shard))
             for shard, draft in drafts.items()
@@ -350,10 +317,10 @@ class Journal(Generic[S]):
             if fates.get(work.shard, Insert.committed) is not Insert.committed:
                 again.append(work)
             else:
-                _resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
+                resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
         return again
 
-    async def _kept_states(self, works: list[_Work[S]]) -> dict[str, Held[S]]:
+    async def _kept_states(self, works: list[Work[S]]) -> dict[str, Held[S]]:
         wanted = {
             cause.aggregate_id
             for work in works
@@ -431,70 +398,3 @@ def _take_changed(memory: ShardMemory[S]) -> dict[str, Held[S]]:
     changed = {one: memory.held[one] for one in memory.dirty if one in memory.held}
     memory.dirty = set()
     return changed
-
-
-def _decide_work(
-    work: _Work[S], draft: Draft[S], memory: ShardMemory[S]
-) -> tuple[Consumed, Exception | None, bool]:
-    """Decide a work's causes on the draft: how far it got, what a local cause raised, whether it was known."""
-    if work.source is not None:
-        return _decide_records(work.source, work.items, draft, memory), None, False
-    for _, cause in work.items:
-        try:
-            if cause is not None and not _decide(draft, cause):
-                return Consumed(0), None, True
-        except Exception as error:  # noqa: BLE001 (given to the caller of submit)
-            return Consumed(0), error, False
-    return Consumed(0), None, False
-
-
-def _decide_records(
-    source: Source, items: Sequence[tuple[int, Cause | None]], draft: Draft[S], memory: ShardMemory[S]
-) -> Consumed:
-    first = items[0][0]
-    expected = memory.offsets.get(source, first)
-    if first > expected and memory.sought.get(source) != expected:
-        memory.sought[source] = expected
-        return Consumed(expected, seek=True)
-    for offset, cause in items:
-        if offset < expected or cause is None:
-            continue
-        try:
-            _decide(draft, cause)
-        except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
-            draft.offsets[source] = offset
-            return Consumed(offset, failed=error)
-    draft.offsets[source] = max(expected, items[-1][0] + 1)
-    return Consumed(draft.offsets[source])
-
-
-def _decide(draft: Draft[S], cause: Cause) -> bool:
-    """Decide a cause; False when it was decided before."""
-    if draft.is_duplicate(cause):
-        metrics.JOURNAL_DUPLICATES.inc()
-        return False
-    draft.decide(cause)
-    return True
-
-
-def _resolve(
-    work: _Work[S],
-    draft: Draft[S],
-    consumed: Consumed,
-    error: Exception | None,
-    sent: asyncio.Future[None] | None,
-    *,
-    duplicate: bool,
-) -> None:
-    if work.done.done():
-        return
-    if error is not None:
-        work.done.set_exception(error)
-        return
-    decided = None
-    if work.source is None and work.items:
-        cause = work.items[0][1]
-        if cause is not None:
-            recorded = draft.recorded.get(cause.cause_id, ())
-            decided = Decided(draft.held(cause.aggregate_id).state, recorded, duplicate)
-    work.done.set_result((consumed, sent, decided))
