@@ -26,7 +26,8 @@ demo: setup ## the same, then stop; exit 0 when both orders ended as promised
 	$(BIN)/winnow demo
 
 test: setup models check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest tests/unit tests/contract tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
+	WINNOW_SIMULATED_SEEDS=$${WINNOW_SIMULATED_SEEDS:-10000} \
+		$(BIN)/python -m pytest tests/unit tests/contract tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
 
 setup: $(STAMP) ## create the virtual environment
 $(UV):

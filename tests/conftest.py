@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Find out what can be run; in CI nothing may be missing."""
     config.addinivalue_line("markers", "one_bus: needs servers but no bus, so one round is enough")
+    config.addinivalue_line("markers", "meanwhile: asks, last of all, what was done beside the other tests")
     # The default draws every local variable of a traceback, which takes longer than many a test.
     structlog.configure(
         processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -76,6 +77,8 @@ def _folders(item: pytest.Item) -> tuple[str, ...]:
 
 
 def _round(item: pytest.Item) -> int:
+    if item.get_closest_marker("meanwhile") is not None:
+        return 3
     if _folders(item)[:2] == _LOSSES:
         return 2
     parameters = getattr(getattr(item, "callspec", None), "params", {})

@@ -15,6 +15,8 @@ from tests.simulation.run import play
 from tests.simulation.script import script_of
 
 PART = 25
+SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "1000"))
+"""How many seeds a run of the tests plays; ``make test`` asks for 10,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,30 @@ class Part:
 
 
 @contextmanager
-def played(first: int, last: int) -> Iterator[dict[int, Future[Part]]]:
-    """Play seeds ``first`` to ``last`` (not included); gives the parts by their first seed, in order."""
+def played(first: int, last: int, *, idly: bool = False) -> Iterator[dict[int, Future[Part]]]:
+    """Play seeds ``first`` to ``last`` (not included); gives the parts by their first seed, in order.
+
+    ``idly`` takes only the time of the processors that nobody else wants.
+    """
     # Spawned: a forked process would carry the caller's event loops and threads along.
-    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        os.cpu_count(),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_stand_back if idly else None,
+    )
     try:
         with fixed_in_children():
             parts = {one: pool.submit(_play, one, min(one + PART, last)) for one in range(first, last, PART)}
         yield parts
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _stand_back() -> None:
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
 
 
 def _play(first: int, last: int) -> Part:

@@ -7,24 +7,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
 
-from tests.simulation.many import PART, Part, played
+from tests.simulation.many import PART, SEEDS, Part, played
 from tests.simulation.run import play
 from tests.simulation.script import script_of
 
-SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "1000"))
 
-
-@pytest.fixture(scope="module")
-def parts() -> Iterator[dict[int, Future[Part]]]:
-    with played(0, SEEDS) as begun:
-        yield begun
-
-
+@pytest.mark.meanwhile
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
 def test_every_promise_holds_in_every_seed(parts: dict[int, Future[Part]], first: int) -> None:
