@@ -15,6 +15,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from services.delivery.domain.endpoints import Endpoint
 from services.delivery.domain.records import KeptOutputs, Redelivery
 from winnow.contracts.errors import ErrorCode, Refused, Unavailable
+from winnow.runtime.mongo import UNSYNCED
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -115,8 +116,9 @@ class IndexStore:
 
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use a database handle whose write concern is majority with journal."""
-        self._outputs = database["outputs"]
-        self._webhooks = database["webhooks"]
+        # A block of the journal follows what is noted here, and takes it along.
+        self._outputs = database["outputs"].with_options(write_concern=UNSYNCED)
+        self._webhooks = database["webhooks"].with_options(write_concern=UNSYNCED)
         self._redeliveries = database["redeliveries"]
 
     async def prepare(self) -> None:

@@ -22,6 +22,7 @@ from tests.support.forged_archive import merge
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.lanes import journal_lane
 from winnow.audit.manifests import read_catalogue
+from winnow.audit.quick import seldom_collected
 from winnow.audit.replay import ShardFold
 from winnow.audit.segments import unpack
 from winnow.audit.shelves import Folder, Place
@@ -48,9 +49,10 @@ def fold_shard(folder: Path, shard: str) -> tuple[int, float, str]:
     shelf = Folder(folder)
     lane = journal_lane("ledger", shard)
     fold = ShardFold(LedgerMachine(), lane)
-    for segment in asyncio.run(read_catalogue(shelf)).segments()[lane]:
-        for document in unpack(asyncio.run(shelf.get(segment.name))):
-            fold.take(document)
+    with seldom_collected():
+        for segment in asyncio.run(read_catalogue(shelf)).segments()[lane]:
+            for document in unpack(asyncio.run(shelf.get(segment.name))):
+                fold.take(document)
     states = fold.folded()
     took_s = time.process_time() - started_s
     return fold.events_count, took_s, states_sha256(states)

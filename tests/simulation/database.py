@@ -9,6 +9,7 @@ from typing import Any
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
+from pymongo.write_concern import WriteConcern
 
 from tests.simulation.script import Kind
 from tests.simulation.world import Process
@@ -127,6 +128,8 @@ def changed(row: dict[str, Any], change: dict[str, Any], *, inserting: bool) -> 
                     after[name] = value
                 case "$setOnInsert":
                     after |= {name: value} if inserting else {}
+                case "$inc":
+                    after[name] = after.get(name, 0) + value
                 case "$max":
                     after[name] = max(after.get(name, value), value)
                 case "$addToSet":
@@ -155,6 +158,11 @@ class SimulatedCollection:
     def __init__(self, process: Process, storage: Storage) -> None:
         self._process = process
         self._storage = storage
+
+    def with_options(self, *, write_concern: WriteConcern) -> SimulatedCollection:
+        """Give the same: no simulated server loses what it acknowledged."""
+        del write_concern
+        return self
 
     async def create_index(
         self, keys: Sequence[tuple[str, int]], *, unique: bool = False, name: str = ""

@@ -19,6 +19,7 @@ from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
 from winnow.audit.manifests import Segment, order_faults, sha256_of
+from winnow.audit.quick import seldom_collected
 from winnow.audit.segments import BrokenSegment, unpack
 from winnow.audit.shelves import Place, Shelf
 from winnow.audit.verify import LaneReport
@@ -62,7 +63,8 @@ def mark_of(body: str) -> int:
 
 def verify_lane(task: LaneTask) -> LaneOutcome:
     """Verify a lane in a process of its own."""
-    return asyncio.run(lane_outcome(task))
+    with seldom_collected():
+        return asyncio.run(lane_outcome(task))
 
 
 async def lane_outcome(task: LaneTask) -> LaneOutcome:

@@ -6,7 +6,7 @@ What comes out is what the service itself keeps, to the byte: the same rules, th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Generic
 
 from winnow.audit.chains import BlockChain
@@ -34,7 +34,7 @@ class ShardFold(Generic[S]):
             **{one.type_name(): one for one in machine.private_events},
         }
         self._held: dict[str, Held[S]] = {}
-        self._moment: tuple[str, datetime] | None = None
+        self._moment = ("nothing yet", datetime.min.replace(tzinfo=UTC))
         self.shard = lane.rpartition("/")[2]
         self.chain = BlockChain(lane)
         self.events_count = 0
@@ -82,8 +82,11 @@ class ShardFold(Generic[S]):
 
     def _occurred_at(self, body: str) -> datetime:
         """Read when an event occurred; the events of a block share one moment, so it is parsed once."""
-        start = body.index(_OCCURRED_AT) + len(_OCCURRED_AT)
-        text = body[start : body.index('"', start)]
-        if self._moment is None or text != self._moment[0]:
-            self._moment = (text, datetime.fromisoformat(text))
-        return self._moment[1]
+        start = body.index(_OCCURRED_AT)
+        text, moment = self._moment
+        if not body.startswith(text, start):
+            after = start + len(_OCCURRED_AT)
+            end = body.index('"', after)
+            moment = datetime.fromisoformat(body[after:end])
+            self._moment = (body[start : end + 1], moment)
+        return moment

@@ -9,6 +9,7 @@ from winnow.audit.aside import Aside
 from winnow.audit.chains import UNREADABLE, Chain, Head, RecordChain
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import journal_lane, topic_lane
+from winnow.audit.quick import seldom_collected
 from winnow.audit.records import Kept, Reading, reading, record_of
 from winnow.audit.replay import BrokenChain, ShardFold
 from winnow.runtime.journal import MongoJournalStore
@@ -56,7 +57,8 @@ class Workshop:
                 shards.update(self._archived.shards(machine.producer))
             for shard in sorted(shards):
                 fold = ShardFold(machine, journal_lane(machine.producer, shard))
-                archived_sent_to = await self._take(fold, journal, prefix)
+                with seldom_collected():
+                    archived_sent_to = await self._take(fold, journal, prefix)
                 # What the live stores note is believed no further than the journal goes.
                 sent_to = min(max(archived_sent_to, await journal.sent_to(shard)), fold.chain.last)
                 if machine.keeps_states:

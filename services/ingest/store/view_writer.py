@@ -1,4 +1,7 @@
-"""Writes the read model in bulk; an older writer never replaces what a newer one wrote."""
+"""Writes the read model in bulk; an older writer never replaces what a newer one wrote.
+
+Only the last write of a batch waits for the disk, for all before it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.ingest.domain.answers import EntryView
 from services.ingest.domain.folding import Projected, PublicEvent
 from services.ingest.domain.views import TaskView
 from services.ingest.store.calls import database_call
 from services.ingest.store.views import ENTRY, VIEW, created_us, view_of
+from winnow.runtime.mongo import UNSYNCED
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -28,9 +32,11 @@ class MongoViewWriter:
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use the collections of the read model."""
         self._tasks = database["tasks"]
-        self._candidates = database["candidates"]
-        self._events = database["task_events"]
+        self._many_tasks = self._tasks.with_options(write_concern=UNSYNCED)
+        self._candidates = database["candidates"].with_options(write_concern=UNSYNCED)
+        self._events = database["task_events"].with_options(write_concern=UNSYNCED)
         self._entries = database["entries"]
+        self._kept = database["views_kept"]
 
     @database_call("load_views")
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
@@ -45,11 +51,25 @@ class MongoViewWriter:
             self._candidates,
             [_candidate_write(one, view, patch) for one, (view, patch) in projected.patches.items()],
         )
-        return await self._write(self._tasks, [_view_write(view) for view in projected.views.values()])
+        views = [_view_write(view) for view in projected.views.values()]
+        newer = await self._write(self._tasks if len(views) == 1 else self._many_tasks, views)
+        if len(views) != 1 or newer:
+            await self._keep()
+        return newer
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
         """Write entries; one that is there stays."""
         await self._write(self._entries, [_entry_write(entry) for entry in entries])
+
+    @database_call("keep_views")
+    async def _keep(self) -> None:
+        """Write something that waits for the disk and so takes all before it along."""
+        change = {"$inc": {"batches": 1}}
+        try:
+            await self._kept.update_one({"_id": "views"}, change, upsert=True)
+        except DuplicateKeyError:
+            # Another partition made it at the same moment.
+            await self._kept.update_one({"_id": "views"}, change, upsert=True)
 
     @database_call("save_views")
     async def _write(self, collection: Any, writes: Sequence[Any]) -> set[str]:

@@ -14,6 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from winnow.runtime import metrics
 from winnow.runtime.journal.model import Block, Decision, Folded, decision_from_document
 from winnow.runtime.log import get_logger
+from winnow.runtime.mongo import UNSYNCED
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -90,7 +91,8 @@ class MongoJournalStore:
     ) -> None:
         """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections."""
         self._blocks = database[f"{prefix}journal"]
-        self._states = database[f"{prefix}state"]
+        # The folds are noted after the states and take them along.
+        self._states = database[f"{prefix}state"].with_options(write_concern=UNSYNCED)
         self._folds = database[f"{prefix}folds"]
         self._losses = database[f"{prefix}bus_losses"]
         self._everywhere = causes_unique_everywhere
