@@ -183,6 +183,7 @@ class Dispatcher:
     async def _tell(self, run: Run, batches: list[tuple[Batch, Template]]) -> None:
         """Ask the run to submit; slots of batches that it did not submit are given back."""
         started: set[str] = set()
+        recorded = None
         try:
             cause_id = f"dispatch:{run.task_id}:{self._epoch}:{next(self._serial)}"
             message = DispatchAttempts(tuple(one for one, _ in batches), self._supply.market())
@@ -199,4 +200,6 @@ class Dispatcher:
                 if started.isdisjoint(batch.candidate_ids):
                     self._supply.ended(batch.offering, Sign.neutral)
                     self._supply.release_canary(batch.offering, template.name, template.version)
-            self.wake()
+            if recorded is not None:
+                # A run of another owner is answered at once: asking on would spin until it has left.
+                self.wake()

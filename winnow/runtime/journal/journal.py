@@ -275,8 +275,8 @@ class Journal(Generic[S]):
 
     async def _commit(self, works: list[Work[S]]) -> None:
         for _ in range(_TRIES_MAX):
-            for shard in {work.shard for work in works}:
-                if shard not in self._loaded:
+            while not self._is_loaded(works):
+                for shard in {work.shard for work in works} - set(self._loaded):
                     await self._load(shard)
             works = await self._commit_once(works)
             if not works:
@@ -287,6 +287,9 @@ class Journal(Generic[S]):
     async def _commit_once(self, works: list[Work[S]]) -> list[Work[S]]:
         """Decide and insert; gives the works that must be decided again."""
         kept = await self._kept_states(works)
+        if not self._is_loaded(works):
+            # A shard was given up meanwhile; its works still run, on what the store has.
+            return works
         now = self._clock.now()
         drafts: dict[str, Draft[S]] = {}
         outcomes: list[tuple[Work[S], Consumed, Exception | None, bool]] = []
@@ -320,6 +323,9 @@ class Journal(Generic[S]):
                 resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
         return again
 
+    def _is_loaded(self, works: list[Work[S]]) -> bool:
+        return all(work.shard in self._loaded for work in works)
+
     async def _kept_states(self, works: list[Work[S]]) -> dict[str, Held[S]]:
         wanted = {
             cause.aggregate_id
@@ -339,6 +345,9 @@ class Journal(Generic[S]):
         sent[shard] = self._outbox.put(block)
         metrics.JOURNAL_BLOCKS.inc()
         metrics.JOURNAL_DECISIONS.inc(len(draft.decisions))
+        if shard not in self._loaded:
+            # Given up during the insert: the listener has been told so and hears no more of it.
+            return
         for aggregate_id, held in draft.changed.items():
             self._watch(shard, aggregate_id, held.state)
         if self._listener is not None:
@@ -352,7 +361,8 @@ class Journal(Generic[S]):
             self._unload(shard)
             return
         known = await self._store.known_causes(shard, [one.cause_id for one in block.decisions])
-        self._loaded[shard].remember(known.values())
+        if shard in self._loaded:
+            self._loaded[shard].remember(known.values())
 
     async def _load(self, shard: str) -> None:
         head = await self._store.head(shard)

@@ -1,0 +1,37 @@
+"""The dispatcher asks no more of a run that another replica owns than a look now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from services.router.app.dispatcher import Dispatcher
+from tests.unit.router.builders import market, offering
+from tests.unit.router.test_backlog import run
+from tests.unit.router.test_supply import HandClock, Supply
+
+
+class AnothersRecord:
+    """The record of runs that are all somebody else's: every telling is refused at once."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    async def tell(self, *_: Any) -> None:
+        self.told += 1
+
+
+async def test_a_run_of_another_owner_is_not_asked_again_and_again() -> None:
+    clock, record = HandClock(), AnothersRecord()
+    supply = Supply(market(offering("cheap")).catalogue, clock)
+    dispatcher = Dispatcher(record, supply, clock, attempts_max=8, epoch="e")
+    dispatcher.hold(run(1))
+    turns = asyncio.create_task(dispatcher.run())
+
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+    turns.cancel()
+    await asyncio.gather(turns, return_exceptions=True)
+    assert record.told == 1
+    assert supply.in_flight == 0
