@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 
 import httpx
 
@@ -25,7 +26,7 @@ from tests.support.line import Client
 
 async def collect(world: World, client: Client, seen: Evidence, canaries: Sequence[str]) -> None:
     for task_id in seen.promised:
-        bill = await client.http.get(f"/v1/tasks/{task_id}/bill")
+        bill = await _answer(client, f"/v1/tasks/{task_id}/bill")
         if bill.status_code == 200:
             seen.bills[task_id] = bill.json()
         await _links(client, task_id, seen)
@@ -80,8 +81,18 @@ async def _metrics(world: World) -> dict[str, str]:
     return pages
 
 
+async def _answer(client: Client, path: str, within_s: float = 60) -> httpx.Response:
+    """Ask as a client does: again while the line says that it cannot answer now, as in a rebalance that still goes on."""
+    until_s = time.monotonic() + within_s
+    while True:
+        answer = await client.http.get(path)
+        if answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR or time.monotonic() > until_s:
+            return answer
+        await asyncio.sleep(0.5)
+
+
 async def _links(client: Client, task_id: str, seen: Evidence) -> None:
-    answer = await client.http.get(f"/v1/tasks/{task_id}/outputs")
+    answer = await _answer(client, f"/v1/tasks/{task_id}/outputs")
     if answer.status_code != 200:
         return
     async with httpx.AsyncClient(timeout=60) as http:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -140,7 +141,7 @@ async def play(world: World, row: Row) -> Outcome:
         await ordering
         seen = Evidence(client.account_id, promised=load.promised, robbed=world.robbed)
         await _wait_for_ends(client, seen, row.quiet_s)
-        seen.lag = await _lag(world, 180)
+        seen.lag = await _lag(world, row.quiet_s)
         recover_s = time.monotonic() - ended_s
         await world.clear()
         await collect(world, client, seen, [canary, client.http.headers["authorization"].split()[-1]])
@@ -210,11 +211,14 @@ async def _wait_for_ends(client: Client, seen: Evidence, quiet_s: float) -> None
         await asyncio.sleep(0.3)
 
 
-async def _lag(world: World, within_s: float) -> int:
-    until_s = time.monotonic() + within_s
+async def _lag(world: World, quiet_s: float) -> int:
+    """Wait until every record is consumed; give up only when none has been for ``quiet_s``."""
+    least, changed_s = sys.maxsize, time.monotonic()
     while True:
         lag = await read_lag(world.kafka_bootstrap, _GROUPS)
-        if lag == 0 or time.monotonic() > until_s:
+        if lag < least:
+            least, changed_s = lag, time.monotonic()
+        if lag == 0 or time.monotonic() - changed_s > quiet_s:
             return lag
         await asyncio.sleep(0.5)
 
