@@ -30,6 +30,7 @@ from rich.progress import Progress
 from tests.bench.lean import lean_settings
 from tests.bench.processes import cpu_s, peak_mib
 from tests.bench.report import Report
+from tests.support import buses
 from tests.support.stack import running_stack
 from tests.unit.router.builders import accepted
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
@@ -245,9 +246,10 @@ def main() -> None:
     """Start the servers, measure, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--bus", choices=(buses.TANSU, buses.KAFKA), default=buses.TANSU)
     given = parser.parse_args()
-    report = Report("backlog")
-    with running_stack() as stack, tempfile.TemporaryDirectory() as folder:
+    report = Report("backlog" if given.bus == buses.TANSU else f"backlog-{given.bus}")
+    with running_stack(given.bus) as stack, tempfile.TemporaryDirectory() as folder:
         measure(stack, Path(folder), given.tasks, report)
     report.close()
 

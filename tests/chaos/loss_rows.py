@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
 from typing import Any
 
-import boto3
-
 from tests.chaos.evidence import TOPICS, read_topics
 from tests.chaos.row import Row
 from tests.chaos.world import BUS, SERVICES, World
 from tests.support import buses
+from tests.support.stack import object_client
 from winnow.local.line import SHARDS
 from winnow.runtime.topics import apply_topics
 
@@ -86,15 +86,8 @@ async def _lose_pictures(world: World) -> None:
 
 
 def _delete(world: World, stored: dict[str, Any]) -> None:
-    place = world.addresses
-    client = boto3.client(
-        "s3",
-        endpoint_url=place.s3_endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=place.s3_access_key,
-        aws_secret_access_key=place.s3_secret_key,
-    )
-    client.delete_object(Bucket=stored["bucket"], Key=stored["key"])
+    with contextlib.closing(object_client(world.addresses)) as client:
+        client.delete_object(Bucket=stored["bucket"], Key=stored["key"])
 
 
 async def _go_on(world: World) -> None:

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -128,14 +129,19 @@ def _containers() -> Iterator[Addresses]:
         yield addresses
 
 
-def _made_buckets(addresses: Addresses) -> bool:
-    client = boto3.client(
+def object_client(addresses: Addresses) -> Any:
+    """Give a client of the object store, which is the caller's to close."""
+    return boto3.client(
         "s3",
         endpoint_url=addresses.s3_endpoint,
         region_name="us-east-1",
         aws_access_key_id=addresses.s3_access_key,
         aws_secret_access_key=addresses.s3_secret_key,
     )
+
+
+def _made_buckets(addresses: Addresses) -> bool:
+    client = object_client(addresses)
     try:
         present = {one["Name"] for one in client.list_buckets()["Buckets"]}
         for bucket in {"winnow-private", "winnow-outputs"} - present:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.contract.router.line import Line, MemoryObjects, World, line, simulator
+from tests.contract.router.line import Line, MemoryObjects, Simulator, World, line, simulator
 from tests.contract.router.test_line import ENDS, assert_allowed, assert_books, of_kind
 from tests.support.eventually import eventually
 from winnow.contracts.errors import Unavailable
@@ -83,23 +85,25 @@ async def test_a_store_that_stays_away_ends_the_task_at_its_deadline_and_nothing
         assert_allowed(one)
 
 
-async def test_a_cancelled_task_stops_waiting_for_the_store() -> None:
-    objects = FailingObjects(refusals={"put": 10_000})
+@asynccontextmanager
+async def cancelled_while_refused(call: str, refusals: int) -> AsyncIterator[tuple[Line, Simulator]]:
+    """Order one picture, cancel once the store has refused a call, and wait for the end of every attempt."""
+    objects = FailingObjects(refusals={call: refusals})
     async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as one:
         order = await one.order(k=1)
-        await one.until_true(lambda: any(call == "put" for call, _ in objects.asked))
+        await one.until_true(lambda: any(asked == call for asked, _ in objects.asked))
         await one.cancel(order)
-        await one.until("task.cancelled")
         await one.until_true(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one))
+        yield one, api
+
+
+async def test_a_cancelled_task_stops_waiting_for_the_store() -> None:
+    async with cancelled_while_refused("put", 10_000) as (one, _):
+        await one.until("task.cancelled")
         assert_books(one)
 
 
 async def test_a_cancelled_task_that_waits_for_its_request_buys_nothing() -> None:
-    objects = FailingObjects(refusals={"get": 2})
-    async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as one:
-        order = await one.order(k=1)
-        await one.until_true(lambda: any(call == "get" for call, _ in objects.asked))
-        await one.cancel(order)
-        await one.until_true(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one))
+    async with cancelled_while_refused("get", 2) as (one, api):
         assert {event.actual_cost_usd_micro for event in of_kind(one, "attempt.finished")} == {0}
         assert (await api.ledger())["billed_usd_micro"] == 0
