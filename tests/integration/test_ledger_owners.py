@@ -22,13 +22,13 @@ from tests.integration.ledger_process import (
     settle,
     stub_of,
 )
+from tests.support.chain import verify_chain
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.local.stack import Addresses
 from winnow.rpc.ledger.v1 import ledger_pb2 as pb
 from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.journal.shard import verify_chain
 from winnow.runtime.topics import apply_topics
 
 DATABASE = "winnow_ledger_it"

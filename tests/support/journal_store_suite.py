@@ -98,6 +98,26 @@ class JournalStoreSuite:
         assert await store.blocks_after("0", 9) == chain[9:]
         assert await store.head("0") == chain[-1]
 
+    async def test_what_was_decided_for_an_aggregate_comes_in_order_after_a_number(
+        self, store: JournalStore
+    ) -> None:
+        first = block("0", 1, ["c1"])
+        others = Block("0", 2, first.hash, {}, (decision("c2", "b"),), AT).sealed()
+        mixed = Block(
+            "0", 3, others.hash, {}, (decision("c3", "b"), decision("c4"), decision("c5")), AT
+        ).sealed()
+        for one in (first, others, mixed, block("1", 1, ["c6"])):
+            await store.insert([one])
+
+        assert await store.decided_after("0", 0, "a") == [
+            (1, first.decisions[0]),
+            (3, mixed.decisions[1]),
+            (3, mixed.decisions[2]),
+        ]
+        assert await store.decided_after("0", 1, "b") == [(2, others.decisions[0]), (3, mixed.decisions[0])]
+        assert await store.decided_after("0", 3, "a") == []
+        assert await store.decided_after("0", 0, "never") == []
+
     async def test_blocks_with_messages_are_unsent_up_to_where_the_shard_is_sent(
         self, store: JournalStore
     ) -> None:

@@ -41,6 +41,14 @@ class MemoryJournalStore:
     async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
         return [one for one in self.chain(shard) if one.block_no > block_no]
 
+    async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
+        return [
+            (block.block_no, decision)
+            for block in await self.blocks_after(shard, block_no)
+            for decision in block.decisions
+            if decision.aggregate_id == aggregate_id
+        ]
+
     async def sent_to(self, shard: str) -> int:
         head = await self.head(shard)
         return max(head.sent_to if head else 0, self.marks.get(shard, 0))

@@ -21,7 +21,7 @@ class States(Protocol):
         ...
 
     async def read_state(self, aggregate_id: str) -> TaskDelivery | None:
-        """Give a state; of another owner's task it may be a second old."""
+        """Give a state as the newest block leaves it, also of another owner's task."""
         ...
 
 

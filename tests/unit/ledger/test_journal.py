@@ -16,6 +16,7 @@ from services.ledger.bus import TABLE
 from services.ledger.domain.account import Account
 from services.ledger.jobs import EntryFeed
 from services.ledger.store import LedgerMachine
+from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
@@ -37,7 +38,7 @@ from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.runtime.journal import Cause, CauseConflict, Journal, Source
-from winnow.runtime.journal.shard import fingerprint, verify_chain
+from winnow.runtime.journal.shard import fingerprint
 
 SHARDS = 4
 SHARD = str(shard_of(ACCOUNT, SHARDS))

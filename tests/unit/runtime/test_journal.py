@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.chain import verify_chain
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.runtime.journal import Cause, CauseConflict, Journal, NotOwner, Source, Tick
-from winnow.runtime.journal.shard import verify_chain
 
 SOURCE = Source("commands", 0)
 
@@ -265,12 +265,23 @@ async def test_records_that_come_after_a_revoke_do_not_take_the_shard_back() -> 
         assert not former.owns("0")
         assert former.state("a") is None
         await owner.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2)), (2, cause("c", 4))])
-        await owner.save()
-        read = await former.read_state("a")
-        assert read is not None
-        assert read.total == 7
         former.assign(["0"])
         assert former.owns("0")
+
+
+async def test_the_state_of_another_owner_is_read_as_its_newest_block_leaves_it() -> None:
+    store = MemoryJournalStore()
+    shard = Journal(Adder(), store, MemoryBus(), Clock(), shards=4).shard_of("a")
+    async with running(store, MemoryBus(), [shard]) as owner, running(store, MemoryBus(), []) as other:
+        assert await other.read_state("a") is None
+        await owner.submit(cause("x", 1))
+        await owner.submit(cause("of another", 4, aggregate="b"), shard=shard)
+        assert await other.read_state("a") == owner.state("a")
+        await owner.save()
+        assert await other.read_state("a") == owner.state("a")
+        await owner.submit(cause("y", 2))
+        assert await other.read_state("a") == owner.state("a")
+        assert owner.state("a").total == 3
 
 
 async def test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before() -> None:

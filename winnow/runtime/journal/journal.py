@@ -27,7 +27,7 @@ BATCH_MAX: Final = 1000
 """Causes in one batch: 16 MiB hold about 60,000 small entries (facts: 278 bytes each), so this leaves room."""
 _TRIES_MAX: Final = 20
 SAVE_EVERY_S: Final = 1.0
-"""How old a state may be that another than its owner reads, unless a service allows more."""
+"""How old a kept state may be, and so how much another than its owner folds to read it; services may allow more."""
 
 
 class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
@@ -115,12 +115,20 @@ class Journal(Generic[S]):
         return None
 
     async def read_state(self, aggregate_id: str) -> S | None:
-        """Give a state from memory or the store; of another owner's aggregate it may be a second old."""
-        state = self.state(aggregate_id)
-        if state is None:
-            kept = (await self._store.states([aggregate_id])).get(aggregate_id)
-            state = self._codec.hold(kept).state if kept else None
-        return state
+        """Give a state as the newest block leaves it, also that of another owner; None when nothing is decided for it."""
+        if (state := self.state(aggregate_id)) is not None:
+            return state
+        shard = self.shard_of(aggregate_id)
+        is_kept_up = shard in self._loaded
+        # Asked first: what is kept after it holds all that was decided until then.
+        folded_to = 0 if is_kept_up else await self._store.folded_to(shard)
+        kept = (await self._store.states([aggregate_id])).get(aggregate_id)
+        held = self._codec.hold(kept) if kept else Held(self._machine.initial(aggregate_id))
+        if not is_kept_up:
+            since = max(folded_to, held.block_no)
+            for block_no, decision in await self._store.decided_after(shard, since, aggregate_id):
+                held = self._codec.fold(held, decision, block_no)
+        return held.state if held.seq else None
 
     async def submit(self, cause: Cause, *, shard: str | None = None) -> Decided[S]:
         """Decide a local cause and wait for the commit, which is shared with others.
@@ -275,9 +283,8 @@ class Journal(Generic[S]):
 
     async def _commit(self, works: list[Work[S]]) -> None:
         for _ in range(_TRIES_MAX):
-            while not self._is_loaded(works):
-                for shard in {work.shard for work in works} - set(self._loaded):
-                    await self._load(shard)
+            while missing := {work.shard for work in works} - set(self._loaded):
+                await self._load(min(missing))
             works = await self._commit_once(works)
             if not works:
                 return
@@ -287,7 +294,7 @@ class Journal(Generic[S]):
     async def _commit_once(self, works: list[Work[S]]) -> list[Work[S]]:
         """Decide and insert; gives the works that must be decided again."""
         kept = await self._kept_states(works)
-        if not self._is_loaded(works):
+        if {work.shard for work in works} - set(self._loaded):
             # A shard was given up meanwhile; its works still run, on what the store has.
             return works
         now = self._clock.now()
@@ -322,9 +329,6 @@ class Journal(Generic[S]):
             else:
                 resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
         return again
-
-    def _is_loaded(self, works: list[Work[S]]) -> bool:
-        return all(work.shard in self._loaded for work in works)
 
     async def _kept_states(self, works: list[Work[S]]) -> dict[str, Held[S]]:
         wanted = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic
 
@@ -230,17 +230,3 @@ class Draft(Generic[S]):
 def fingerprint(content: bytes) -> str:
     """Give a short hash of a cause's content, to tell a repeat from a clash."""
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def verify_chain(blocks: Iterable[Block]) -> str | None:
-    """Check the hash chain of one shard from its first block; gives the id of the first bad block."""
-    previous = GENESIS
-    for number, block in enumerate(blocks, start=1):
-        if (
-            block.block_no != number
-            or block.prev_hash != previous
-            or replace(block, hash="").digest() != block.hash
-        ):
-            return block.block_id
-        previous = block.hash
-    return None

@@ -49,6 +49,10 @@ class JournalStore(Protocol):
         """Give the blocks of a shard after ``block_no``, in order."""
         ...
 
+    async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
+        """Give what was decided for an aggregate after ``block_no``, in order, each with the number of its block."""
+        ...
+
     async def sent_to(self, shard: str) -> int:
         """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
         ...
@@ -175,6 +179,16 @@ class MongoJournalStore:
         query = {"shard": shard, "block_no": {"$gt": block_no}}
         return [
             Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])
+        ]
+
+    async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
+        """Give what was decided for an aggregate after ``block_no``, in order."""
+        query = {"shard": shard, "block_no": {"$gt": block_no}, "decisions.aggregate_id": aggregate_id}
+        return [
+            (row["block_no"], decision_from_document(one))
+            for row in await self._read(self._blocks, query, sort=[("block_no", 1)])
+            for one in row["decisions"]
+            if one["aggregate_id"] == aggregate_id
         ]
 
     async def sent_to(self, shard: str) -> int:
