@@ -21,8 +21,8 @@ from winnow.runtime.parts import connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 _DRAIN_SHARE: Final = 0.7
-_SAVE_EVERY_S: Final = 5.0
 """The part of the drain that attempts get; the rest is for the journal and the bus."""
+_SAVE_EVERY_S: Final = 5.0
 
 
 def build(settings: RouterSettings) -> Service:
