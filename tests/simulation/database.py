@@ -128,8 +128,6 @@ def changed(row: dict[str, Any], change: dict[str, Any], *, inserting: bool) -> 
                     after[name] = value
                 case "$setOnInsert":
                     after |= {name: value} if inserting else {}
-                case "$inc":
-                    after[name] = after.get(name, 0) + value
                 case "$max":
                     after[name] = max(after.get(name, value), value)
                 case "$addToSet":

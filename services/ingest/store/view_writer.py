@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from services.ingest.domain.answers import EntryView
 from services.ingest.domain.folding import Projected, PublicEvent
@@ -32,11 +32,9 @@ class MongoViewWriter:
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use the collections of the read model."""
         self._tasks = database["tasks"]
-        self._many_tasks = self._tasks.with_options(write_concern=UNSYNCED)
-        self._candidates = database["candidates"].with_options(write_concern=UNSYNCED)
-        self._events = database["task_events"].with_options(write_concern=UNSYNCED)
+        self._candidates = database["candidates"]
+        self._events = database["task_events"]
         self._entries = database["entries"]
-        self._kept = database["views_kept"]
 
     @database_call("load_views")
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
@@ -46,38 +44,29 @@ class MongoViewWriter:
 
     async def save(self, projected: Projected) -> set[str]:
         """Write events and candidates, then views, so that a view never names what is not there yet."""
-        await self._write(self._events, [_event_write(event) for event in projected.events])
-        await self._write(
-            self._candidates,
-            [_candidate_write(one, view, patch) for one, (view, patch) in projected.patches.items()],
-        )
+        events = [_event_write(event) for event in projected.events]
+        candidates = [_candidate_write(one, view, patch) for one, (view, patch) in projected.patches.items()]
         views = [_view_write(view) for view in projected.views.values()]
-        newer = await self._write(self._tasks if len(views) == 1 else self._many_tasks, views)
-        if len(views) != 1 or newer:
-            await self._keep()
-        return newer
+        await self._write(self._events, events, waits=not views)
+        await self._write(self._candidates, candidates, waits=not views)
+        newer = await self._write(self._tasks, views[:-1], waits=False)
+        return newer | await self._write(self._tasks, views[-1:])
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
         """Write entries; one that is there stays."""
         await self._write(self._entries, [_entry_write(entry) for entry in entries])
 
-    @database_call("keep_views")
-    async def _keep(self) -> None:
-        """Write something that waits for the disk and so takes all before it along."""
-        change = {"$inc": {"batches": 1}}
-        try:
-            await self._kept.update_one({"_id": "views"}, change, upsert=True)
-        except DuplicateKeyError:
-            # Another partition made it at the same moment.
-            await self._kept.update_one({"_id": "views"}, change, upsert=True)
-
     @database_call("save_views")
-    async def _write(self, collection: Any, writes: Sequence[Any]) -> set[str]:
-        """Write in bulk; gives the ids whose stored document is newer, which shows as a duplicate key."""
+    async def _write(self, collection: Any, writes: Sequence[Any], *, waits: bool = True) -> set[str]:
+        """Write in bulk; gives the ids whose stored document is newer, which shows as a duplicate key.
+
+        Where a newer view is, its writer has kept the events and candidates before it as well.
+        """
         if not writes:
             return set()
         try:
-            await collection.bulk_write(list(writes), ordered=False)
+            into = collection if waits else collection.with_options(write_concern=UNSYNCED)
+            await into.bulk_write(list(writes), ordered=False)
         except BulkWriteError as error:
             faults = error.details.get("writeErrors", [])
             if not faults or any(fault.get("code") != _DUPLICATE for fault in faults):
