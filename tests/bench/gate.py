@@ -55,10 +55,14 @@ class Judged:
     reasons: tuple[str, ...]
 
 
+SUBJECTS = (Subject.headshot, Subject.product)
+"""Advertisements and cut-outs are judged by what their orders name: `tests/quality` and `make bench-quality` do."""
+
+
 def orders(seed: int, defective: int, good: int) -> list[PrintOrder]:
     """List the pictures: every defect that fits a subject, and good ones."""
     found = []
-    for subject in Subject:
+    for subject in SUBJECTS:
         for defect in (None, *Defect):
             if defect in NOT_OF_ONE_PICTURE or (defect and not CARDS[defect].applies_to(subject)):
                 continue
@@ -111,7 +115,7 @@ def print_defects(judged: list[Judged]) -> None:
     table = Table(title="defects by subject")
     for column in ("subject", "defect", "made", "found", "on the intended dimension"):
         table.add_column(column)
-    for subject in Subject:
+    for subject in SUBJECTS:
         for defect in Defect:
             ours = [one for one in judged if one.subject is subject and one.defect is defect]
             if ours:
@@ -133,7 +137,7 @@ def main() -> None:
     judged, median_ms = asyncio.run(judge_all(orders(given.seed, given.defective, given.good)))
     print_defects(judged)
     report = Report("gate")
-    for subject in (None, *Subject):
+    for subject in (None, *SUBJECTS):
         ours = [one for one in judged if subject in (None, one.subject)]
         bad = [one for one in ours if one.defect is not None]
         good = [one for one in ours if one.defect is None]
