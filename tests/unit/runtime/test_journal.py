@@ -255,35 +255,6 @@ async def test_submit_raises_not_owner_for_a_shard_of_another_process() -> None:
             await journal.submit(cause("x", 3), shard="1")
 
 
-async def test_records_that_come_after_a_revoke_do_not_take_the_shard_back() -> None:
-    store = MemoryJournalStore()
-    async with running(store, MemoryBus()) as former, running(store, MemoryBus()) as owner:
-        await former.consume("0", SOURCE, [(0, cause("a", 1))])
-        former.revoke(["0"])
-        await former.consume("0", SOURCE, [(1, cause("b", 2))])
-
-        assert not former.owns("0")
-        assert former.state("a") is None
-        await owner.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2)), (2, cause("c", 4))])
-        former.assign(["0"])
-        assert former.owns("0")
-
-
-async def test_the_state_of_another_owner_is_read_as_its_newest_block_leaves_it() -> None:
-    store = MemoryJournalStore()
-    shard = Journal(Adder(), store, MemoryBus(), Clock(), shards=4).shard_of("a")
-    async with running(store, MemoryBus(), [shard]) as owner, running(store, MemoryBus(), []) as other:
-        assert await other.read_state("a") is None
-        await owner.submit(cause("x", 1))
-        await owner.submit(cause("of another", 4, aggregate="b"), shard=shard)
-        assert await other.read_state("a") == owner.state("a")
-        await owner.save()
-        assert await other.read_state("a") == owner.state("a")
-        await owner.submit(cause("y", 2))
-        assert await other.read_state("a") == owner.state("a")
-        assert owner.state("a").total == 3
-
-
 async def test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:

@@ -1,4 +1,4 @@
-"""A shard that is given up while the journal waits for its store leaves nothing behind and fails nobody."""
+"""A shard changes hands: nothing is left behind, nobody fails, and what another owns is read as it stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.runtime.test_journal import SOURCE, Adder, Clock, Sum, cause
+from tests.unit.runtime.test_journal import SOURCE, Adder, Clock, Sum, cause, running
 from winnow.contracts.envelope import Message, Recorded
 from winnow.runtime.journal import Journal, Source
 
@@ -61,7 +61,7 @@ async def test_nothing_is_held_of_a_shard_that_was_given_up_meanwhile(call: str,
     journal = Journal(Adder(), store, MemoryBus(), Clock(), shards=4, listener=listener)
     store.journal = journal
     journal.assign(["0", "1"])
-    running = asyncio.create_task(journal.run())
+    writing = asyncio.create_task(journal.run())
     try:
         async with asyncio.timeout(5):
             for offset in range(4):
@@ -73,10 +73,39 @@ async def test_nothing_is_held_of_a_shard_that_was_given_up_meanwhile(call: str,
                 )
             await journal.drain()
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
 
     kept_of_zero = {one for one in listener.held if one.startswith("a")}
     assert not kept_of_zero or journal.owns("0")
     assert not [one for one in journal.owned() if one.startswith("a")] or journal.owns("0")
     assert len(store._inner.chain("0")) == len(store._inner.chain("1")) == 4
+
+
+async def test_records_that_come_after_a_revoke_do_not_take_the_shard_back() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as former, running(store, MemoryBus()) as owner:
+        await former.consume("0", SOURCE, [(0, cause("a", 1))])
+        former.revoke(["0"])
+        await former.consume("0", SOURCE, [(1, cause("b", 2))])
+
+        assert not former.owns("0")
+        assert former.state("a") is None
+        await owner.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2)), (2, cause("c", 4))])
+        former.assign(["0"])
+        assert former.owns("0")
+
+
+async def test_the_state_of_another_owner_is_read_as_its_newest_block_leaves_it() -> None:
+    store = MemoryJournalStore()
+    shard = Journal(Adder(), store, MemoryBus(), Clock(), shards=4).shard_of("a")
+    async with running(store, MemoryBus(), [shard]) as owner, running(store, MemoryBus(), []) as other:
+        assert await other.read_state("a") is None
+        await owner.submit(cause("x", 1))
+        await owner.submit(cause("of another", 4, aggregate="b"), shard=shard)
+        assert await other.read_state("a") == owner.state("a")
+        await owner.save()
+        assert await other.read_state("a") == owner.state("a")
+        await owner.submit(cause("y", 2))
+        assert await other.read_state("a") == owner.state("a")
+        assert owner.state("a").total == 3
