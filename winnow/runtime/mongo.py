@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -41,11 +41,11 @@ class Mongo:
 
     async def fix_shards(self, shards: int) -> None:
         """Record the number of shards once; raises Unavailable when the deployment was created with another."""
-        record = await self.database["deployment"].find_one_and_update(
-            {"_id": "shards"}, {"$setOnInsert": {"count": shards}}, upsert=True, return_document=True
-        )
-        if record["count"] != shards:
-            detail = f"this deployment was created with {record['count']} shards, the setting says {shards}"
+        with suppress(DuplicateKeyError):
+            await self.database["deployment"].insert_one({"_id": "shards", "count": shards})
+        fixed = await self.fixed_shards()
+        if fixed != shards:
+            detail = f"this deployment was created with {fixed} shards, the setting says {shards}"
             raise Unavailable(detail)
 
     async def fixed_shards(self) -> int | None:
