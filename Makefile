@@ -92,25 +92,25 @@ fuzz: setup ## the decoder gate under a coverage-guided fuzzer for SECONDS (300)
 	mkdir -p build
 	$(BIN)/python -m tests.fuzz.decoder $(or $(SECONDS),300)
 
-test-unit: setup ## unit and contract tests
+test-unit: setup models ## unit and contract tests
 	$(BIN)/python -m pytest tests/unit tests/contract
 
-test-integration: setup ## one service and real servers
+test-integration: setup models ## one service and real servers
 	$(BIN)/python -m pytest tests/integration
 
-test-kafka: setup ## the tests that need a bus, on Apache Kafka (needs Java 17 and Maven)
+test-kafka: setup models ## the tests that need a bus, on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m pytest tests/integration tests/e2e --bus kafka
 
 test-kafka-long: setup ## lost brokers and rebalances on Apache Kafka, at length
 	WINNOW_TEST_STORM_S=60 WINNOW_TEST_OUTAGE_S=45 $(BIN)/python -m pytest tests/integration/kafka --bus kafka
 
-test-e2e: setup ## all services and the simulators
+test-e2e: setup models ## all services and the simulators
 	$(BIN)/python -m pytest tests/e2e
 
 simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a count, or A..B
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
-chaos: setup ## every fault of the matrix on the running line: BUS=tansu|kafka, ONLY=pattern; results in build/chaos
+chaos: setup models ## every fault of the matrix on the running line: BUS=tansu|kafka, ONLY=pattern; results in build/chaos
 	$(BIN)/python -m tests.chaos --bus $(or $(BUS),tansu) --only "$(ONLY)"
 
 bench: bench-gate bench-quality bench-line bench-lean bench-fanout bench-accept bench-scorer ## every benchmark; results in build/bench
@@ -126,7 +126,7 @@ build/bench-venv/.installed: requirements/bench.lock | $(STAMP)
 	touch $@
 bench-quality: setup models ## what is found on the labelled set, by severity, and clean pictures refused
 	$(BIN)/python -m tests.bench.quality
-bench-line: setup ## the whole line with an instant provider
+bench-line: setup models ## the whole line with an instant provider
 	$(BIN)/python -m tests.bench.line
 bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts
 	$(BIN)/python -m tests.bench.line --lean --orders 1000
@@ -143,7 +143,7 @@ bench-replay: setup ## a million ledger entries verified, and folded into the st
 bench-journal: setup ## decisions per second, beside a guarded update and a transaction
 	$(BIN)/python -m tests.bench.journal
 
-bench-beside: setup build/task-queues-venv/.installed ## the line beside Celery, Dramatiq (needs redis-server) and Temporal
+bench-beside: setup models build/task-queues-venv/.installed ## the line beside Celery, Dramatiq (needs redis-server) and Temporal
 	$(BIN)/python -m tests.bench.beside
 build/task-queues-venv/.installed: requirements/task_queues.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
@@ -154,6 +154,7 @@ bench-backlog: setup ## a router with 100,000 queued tasks: memory, reading, the
 	$(BIN)/python -m tests.bench.backlog
 
 up: setup ## start the line and stay
+	-@$(BIN)/python -m scripts.models
 	$(BIN)/winnow up
 down: setup ## stop it
 	$(BIN)/winnow down

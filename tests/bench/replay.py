@@ -22,10 +22,10 @@ from tests.support.forged_archive import merge
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.lanes import journal_lane
 from winnow.audit.manifests import read_catalogue
-from winnow.audit.quick import seldom_collected
 from winnow.audit.replay import ShardFold
 from winnow.audit.segments import unpack
 from winnow.audit.shelves import Folder, Place
+from winnow.runtime.collector import seldom_collected
 
 SHARDS = 4
 ENTRIES_PER_TASK = 2

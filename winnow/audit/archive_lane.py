@@ -19,7 +19,6 @@ from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
 from winnow.audit.manifests import Segment, order_faults, sha256_of
-from winnow.audit.quick import seldom_collected
 from winnow.audit.segments import BrokenSegment, unpack
 from winnow.audit.shelves import Place, Shelf
 from winnow.audit.verify import LaneReport
@@ -27,6 +26,7 @@ from winnow.contracts.envelope import Envelope, Message, Recorded
 from winnow.contracts.errors import NotFound
 from winnow.contracts.events import EntryRecorded, TaskSettled
 from winnow.contracts.topics import ACCOUNTS, MESSAGES
+from winnow.runtime.collector import seldom_collected
 
 _LEDGER: Final = "ledger"
 _ENTRY: Final = EntryRecorded.type_name()

@@ -1,18 +1,13 @@
-"""What makes the reading of millions of blocks quick, and changes nothing of what comes out."""
+"""The canonical form of a block, written quickly."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from winnow.runtime.journal.model import canonical
-
-_OBJECTS_BETWEEN: Final = 200_000
-"""New objects between two looks for cycles (Python's own: 700)."""
 
 
 def quick_canonical(document: Mapping[str, Any]) -> bytes:
@@ -24,14 +19,3 @@ def quick_canonical(document: Mapping[str, Any]) -> bytes:
         return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         return canonical(document)
-
-
-@contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Look for cycles seldom in this block: what is folded has none, and all of it would be walked again and again."""
-    before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS_BETWEEN, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

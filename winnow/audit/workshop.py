@@ -9,9 +9,9 @@ from winnow.audit.aside import Aside
 from winnow.audit.chains import UNREADABLE, Chain, Head, RecordChain
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import journal_lane, topic_lane
-from winnow.audit.quick import seldom_collected
 from winnow.audit.records import Kept, Reading, reading, record_of
 from winnow.audit.replay import BrokenChain, ShardFold
+from winnow.runtime.collector import seldom_collected
 from winnow.runtime.journal import MongoJournalStore
 from winnow.runtime.journal.model import Folded, Machine, S
 from winnow.runtime.settings import ServiceSettings

@@ -1,0 +1,51 @@
+"""What Python's collector is told, and that it still finds what nobody holds."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from winnow.runtime.collector import seldom_collected, set_start_aside
+
+
+class Node:
+    """Holds itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("collector")
+def test_what_was_there_at_the_start_is_walked_no_more() -> None:
+    stays = Node()
+    set_start_aside()
+    assert gc.get_freeze_count() > 10_000
+    assert not any(one is stays for one in gc.get_objects())
+
+
+@pytest.mark.usefixtures("collector")
+def test_cycles_left_later_are_still_found_without_being_asked_for() -> None:
+    set_start_aside()
+    lost = weakref.ref(Node())
+    kept = []
+    while lost() is not None and len(kept) < 1_000_000:
+        kept.append([])
+    assert lost() is None
+
+
+def test_the_collector_is_as_it_was_afterwards() -> None:
+    before = gc.get_threshold()
+    with seldom_collected():
+        assert gc.get_threshold() != before
+    assert gc.get_threshold() == before
