@@ -39,7 +39,7 @@ def evolve(account: Account, event: Event, at: datetime) -> Account:
     """Fold an event that was recorded at ``at``."""
     match event:
         case EntryRecorded():
-            folded = replace(account, entries_count=account.entries_count + 1)
+            folded = _counted(account)
         case Granted():
             folded = _granted(account, event)
         case Reserved():
@@ -68,6 +68,23 @@ def slices_of(lots: Iterable[LotSlice]) -> tuple[Slice, ...]:
 def lots_of(slices: Iterable[Slice]) -> list[LotSlice]:
     """Write slices in the form that is recorded."""
     return [LotSlice(grant_id=one.grant_id, amount_credits_micro=one.amount_credits_micro) for one in slices]
+
+
+def _counted(account: Account) -> Account:
+    """Count an entry. Every second event does, so all is named: ``replace`` takes more than twice as long."""
+    return Account(
+        account.account_id,
+        account.grants,
+        account.open,
+        account.ended,
+        account.refused,
+        account.entries_count + 1,
+        account.held_credits_micro,
+        account.granted_credits_micro,
+        account.settled_credits_micro,
+        account.refunded_credits_micro,
+        account.expired_credits_micro,
+    )
 
 
 def _granted(account: Account, event: Granted) -> Account:
@@ -165,7 +182,14 @@ def _moved(grants: Mapping[str, Grant], changes: Iterable[Slice]) -> dict[str, G
         if not 0 <= left <= grant.granted_credits_micro:
             msg = "what is left of a grant lies between nothing and all of it"
             raise ValueError(msg)
-        moved[one.grant_id] = replace(grant, left_credits_micro=left)
+        moved[one.grant_id] = Grant(
+            grant.grant_id,
+            grant.source,
+            grant.granted_credits_micro,
+            left,
+            grant.expires_at,
+            grant.sequence,
+        )
     return moved
 
 
