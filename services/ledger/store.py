@@ -123,8 +123,7 @@ class EntryView:
                     return count
                 documents = [one for row in rows for one in _entries_of(Block.from_document(row))]
                 read_to = rows[-1]["block_no"]
-                if documents:
-                    await insert_new(self._entries, documents)
+                await insert_new(self._entries, documents)
                 step = UpdateOne({"_id": shard}, {"$max": {"block_no": read_to}}, upsert=True)
                 await self._read_to.bulk_write([step])
                 count += len(documents)

@@ -247,7 +247,8 @@ class MongoJournalStore:
     async def _save_states(self, states: Sequence[Folded]) -> None:
         metrics.DATABASE_CALLS.labels("save_states").inc()
         rows = {one.aggregate_id: _row(one) for one in states}
-        kept = {one["_id"] async for one in self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1})}
+        known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
+        kept = {one["_id"] for one in known}
         taken = await insert_new(self._states, [row for one, row in rows.items() if one not in kept])
         writes = [
             ReplaceOne({"_id": row["_id"], "block_no": {"$lt": row["block_no"]}}, row, upsert=True)
