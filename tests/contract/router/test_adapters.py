@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +29,8 @@ from winnow.contracts.values import OutcomeClass
 from winnow.runtime.clock import SystemClock
 
 GENERATION = Generation("att", "a headshot", None, 2, 512, 512, seed=7)
-LIMITS = CallLimits(connect_timeout_s=0.5, read_timeout_s=0.5, reply_max_bytes=4096, image_max_bytes=1000)
+LIMITS = CallLimits(connect_timeout_s=10, read_timeout_s=10, reply_max_bytes=4096, image_max_bytes=1000)
+IMPATIENT = replace(LIMITS, connect_timeout_s=0.5, read_timeout_s=0.5)
 PROVIDERS = ["fal", "replicate", "openai"]
 
 
@@ -127,7 +129,11 @@ async def test_a_dripping_reply_ends_at_the_deadline_of_the_call(provider: str) 
             await writer.drain()
             await asyncio.sleep(0.1)
 
-    async with listening(drip) as url, calling(provider, url) as (one, offering), asyncio.timeout(3):
+    async with (
+        listening(drip) as url,
+        calling(provider, url, limits=IMPATIENT) as (one, offering),
+        asyncio.timeout(3),
+    ):
         assert isinstance(await one.submit(offering, GENERATION), Unknown)
 
 
