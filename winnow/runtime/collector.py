@@ -9,7 +9,7 @@ from typing import Final
 
 _THRESHOLDS: Final = (20_000, 20, 50)
 """New objects between two looks at the youngest, and looks of each age between two at the next (Python: 700, 10, 10)."""
-_OBJECTS_BETWEEN: Final = 200_000
+_OBJECTS_BETWEEN: Final = 200_000  # new ones between two looks at the youngest
 
 
 def set_start_aside() -> None:
