@@ -15,6 +15,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import MongoClient
 
+from tests.support.ends import ends_of, records_of
+
 TOPICS = ("winnow.tasks.v1", "winnow.accounts.v1", "winnow.ledger.commands.v1", "winnow.scorer.commands.v1")
 JOURNALS = ("ingest", "ledger", "router", "delivery")
 
@@ -59,24 +61,9 @@ class Evidence:
 
 async def read_topics(bootstrap: str, topics: Sequence[str]) -> list[dict[str, Any]]:
     """Read every record that is there now, from the first."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-    await consumer.start()
-    records: list[dict[str, Any]] = []
-    try:
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
         partitions = await _partitions(consumer, topics)
-        ends = await consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        for one in partitions:
-            consumer.seek(one, 0)
-        open_ = {one for one in partitions if ends[one] > 0}
-        while open_:
-            for one, batch in (await consumer.getmany(*open_, timeout_ms=1000)).items():
-                records += [_record(one, record) for record in batch]
-                if batch and batch[-1].offset + 1 >= ends[one]:
-                    open_.discard(one)
-    finally:
-        await consumer.stop()
-    return records
+        return [_record(record) async for record in records_of(consumer, partitions)]
 
 
 async def dead_letter_topics(bootstrap: str) -> list[str]:
@@ -97,10 +84,8 @@ async def read_lag(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> int:
         await consumer.start()
         try:
             partitions = await _partitions(consumer, topics)
-            ends = await consumer.end_offsets(partitions)
-            consumer.assign(partitions)
-            for one in partitions:
-                lag += max(0, ends[one] - (await consumer.committed(one) or 0))
+            for one, end in (await ends_of(consumer, partitions)).items():
+                lag += max(0, end - (await consumer.committed(one) or 0))
         finally:
             await consumer.stop()
     return lag
@@ -116,15 +101,15 @@ async def _partitions(consumer: Any, topics: Sequence[str]) -> list[TopicPartiti
     ]
 
 
-def _record(place: TopicPartition, record: Any) -> dict[str, Any]:
+def _record(record: Any) -> dict[str, Any]:
     raw = record.value or b""
     try:
         body = json.loads(raw)
     except ValueError:
         body = {}
     return {
-        "topic": place.topic,
-        "partition": place.partition,
+        "topic": record.topic,
+        "partition": record.partition,
         "offset": record.offset,
         "raw": raw,
         "headers": record.headers,

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from PIL import Image
 
 from simulators.receiver import build_receiver
+from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from tests.unit.delivery.builders import ACCOUNT, PRICE, candidate_id, image_bytes, selection, task_id
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, Recorded
@@ -61,6 +62,8 @@ class Line:
     http: httpx.AsyncClient
     ports: dict[str, int] = field(default_factory=lambda: choose(["ops", "grpc"], {}))
     process: subprocess.Popen[bytes] | None = None
+    begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When all that is published happened, so that what is published twice is the same twice."""
 
     @property
     def log(self) -> Path:
@@ -134,7 +137,7 @@ class Line:
                 subject = str(getattr(message, "task_id", ""))
                 envelope = Envelope(
                     event_id=derive_id(Prefix.event, "test", message.type, subject),
-                    occurred_at=datetime.now(UTC),
+                    occurred_at=self.begun_at,
                     producer="router",
                     subject=subject,
                     sequence=1,
@@ -153,22 +156,12 @@ class Line:
 
     async def published(self, topic: str, task: str) -> list[dict]:
         """Read everything on a topic about a task, but for what the test itself has sent."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.addresses.kafka_bootstrap, fetch_max_wait_ms=5)
-        await consumer.start()
-        found = []
-        try:
-            lanes = [TopicPartition(topic, one) for one in range(SHARDS)]
-            consumer.assign(lanes)
-            await consumer.seek_to_beginning(*lanes)
-            ends = await consumer.end_offsets(lanes)
-            for lane in lanes:
-                while await consumer.position(lane) < ends[lane]:
-                    record = json.loads((await consumer.getone(lane)).value)
-                    if record.get("task_id") == task and record["producer"] == "delivery":
-                        found.append(record)
-        finally:
-            await consumer.stop()
-        return found
+        lanes = [TopicPartition(topic, one) for one in range(SHARDS)]
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.addresses.kafka_bootstrap, fetch_max_wait_ms=5
+        ) as consumer:
+            every = [json.loads(record.value) async for record in records_of(consumer, lanes)]
+        return [one for one in every if one.get("task_id") == task and one["producer"] == "delivery"]
 
     async def until_published(self, topic: str, task: str) -> list[dict]:
         return await eventually(lambda: self.published(topic, task), within_s=180, every_s=0.3)

@@ -186,14 +186,15 @@ class Bus:
 
     async def _handle_lanes(self, consumer: Any, lanes: Mapping[TopicPartition, Sequence[Any]]) -> None:
         results = await asyncio.gather(*(self._lane(lane, records) for lane, records in lanes.items()))
-        failed = False
+        stuck = False
         commits: dict[TopicPartition, int] = {}
         for (lane, records), (next_offset, seek) in zip(lanes.items(), results, strict=True):
             self._measure_lag(consumer, lane, next_offset)
             if next_offset > records[0].offset:
                 commits[lane] = next_offset
             if seek:
-                failed = True
+                # One that got on, if only by putting a record aside, is read again at once.
+                stuck |= next_offset <= records[0].offset
                 _seek(consumer, lane, next_offset)
         if commits:
             try:
@@ -202,7 +203,7 @@ class Bus:
                 crash_points.reach("after_commit")
             except KafkaError as error:
                 _log.warning("bus.commit.failed", error=type(error).__name__)
-        if failed:
+        if stuck:
             await asyncio.sleep(self._backoff_s)
             self._backoff_s = min(self._backoff_s * 2, _BACKOFF_MAX_S)
         else:

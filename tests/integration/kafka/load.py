@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tests.support import bus as support
+from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from winnow.contracts.ids import shard_of
 from winnow.local.servers import KAFKA_SETTINGS
@@ -178,25 +179,18 @@ class Watch:
 
 async def log_of(bootstrap: str, topic: str) -> dict[int, list[tuple[int, str, int]]]:
     """Read the whole topic: offset, key and number of every record by partition."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        lanes = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-        consumer.assign(lanes)
-        ends = await consumer.end_offsets(lanes)
-        found: dict[int, list[tuple[int, str, int]]] = {lane.partition: [] for lane in lanes}
-        async with asyncio.timeout(60):
-            for lane in lanes:
-                while await consumer.position(lane) < ends[lane]:
-                    for records in (await consumer.getmany(lane, timeout_ms=1000)).values():
-                        for record in records:
-                            body = json.loads(record.value)
-                            found[lane.partition].append((record.offset, body["key"], body["number"]))
-        return found
-    finally:
-        await consumer.stop()
+    lanes = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    found: dict[int, list[tuple[int, str, int]]] = {lane.partition: [] for lane in lanes}
+    async with (
+        asyncio.timeout(60),
+        AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        ) as consumer,
+    ):
+        async for record in records_of(consumer, lanes):
+            body = json.loads(record.value)
+            found[record.partition].append((record.offset, body["key"], body["number"]))
+    return found
 
 
 def first_places(log: dict[int, list[tuple[int, str, int]]]) -> dict[str, list[int]]:

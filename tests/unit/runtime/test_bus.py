@@ -1,15 +1,18 @@
-"""The bus: a reader that waits in vain does not rest beside its waiting."""
+"""The bus: how long it rests after a wait in vain, and after a record that fails."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import faststream.kafka.subscriber.usecase as faststream_reading
 import pytest
+from aiokafka import TopicPartition
 from pydantic import SecretStr
 
-from winnow.runtime.bus import Bus, Received
+from winnow.runtime.bus import BUG_TRIES_MAX, Bus, Received
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.settings import ServiceSettings
 
@@ -30,15 +33,9 @@ async def _handle(source: Source, received: Sequence[Received]) -> Consumed:
     return Consumed(received[-1].offset + 1)
 
 
-async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def rest(_seconds: float) -> None:
-        raise AssertionError("it rests, and what comes meanwhile lies there")
-
-    monkeypatch.setattr(faststream_reading.anyio, "sleep", rest)
+def _bus() -> Bus:
     secret = SecretStr("secret")
-    bus = Bus(
+    return Bus(
         ServiceSettings(
             kafka_bootstrap="nowhere:1",
             mongo_uri=secret,
@@ -48,9 +45,81 @@ async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
         ),
         "reader",
     )
+
+
+async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def rest(_seconds: float) -> None:
+        raise AssertionError("it rests, and what comes meanwhile lies there")
+
+    monkeypatch.setattr(faststream_reading.anyio, "sleep", rest)
+    bus = _bus()
     bus.subscribe(["topic"], "group", {}, _handle)
     (subscriber,) = bus.broker.subscribers
     reading: Any = subscriber
     consumer = Consumer({}, {"one": [1, 2], "another": [3]})
     assert await reading.get_msg(consumer) == ()
     assert await reading.get_msg(consumer) == (1, 2, 3)
+
+
+class Partition:
+    """One partition of records that all fail, read as the bus seeks."""
+
+    def __init__(self, count: int) -> None:
+        self.lane = TopicPartition("topic", 0)
+        self.at = 0
+        self._count = count
+
+    def assignment(self) -> set[TopicPartition]:
+        return {self.lane}
+
+    def highwater(self, _lane: TopicPartition) -> int:
+        return self._count
+
+    def seek(self, _lane: TopicPartition, offset: int) -> None:
+        self.at = offset
+
+    async def commit(self, _offsets: dict[TopicPartition, int]) -> None:
+        """Keep nothing: where to read on is where the bus has sought."""
+
+    def batch(self) -> SimpleNamespace:
+        records = [
+            SimpleNamespace(topic="topic", partition=0, offset=one, key=b"", value=b"{}", headers=())
+            for one in range(self.at, self._count)
+        ]
+        return SimpleNamespace(raw_message=records, consumer=self)
+
+
+async def test_a_record_put_aside_does_not_make_the_next_failure_wait_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rests: list[float] = []
+    aside: list[bytes] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    async def fail(_source: Source, received: Sequence[Received]) -> Consumed:
+        if received[0].body == b"":
+            return Consumed(received[0].offset + 1)
+        return Consumed(received[0].offset, failed=ArithmeticError("a bug of the test"))
+
+    async def publish(body: bytes, **_: object) -> asyncio.Future[object]:
+        aside.append(body)
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    bus = _bus()
+    bus.subscribe(["topic"], "group", {}, fail)
+    monkeypatch.setattr("winnow.runtime.bus.asyncio.sleep", rest)
+    monkeypatch.setattr(bus.broker, "publish", publish)
+    partition = Partition(3)
+    for _ in range(3 * BUG_TRIES_MAX):
+        await bus._on_batch(partition.batch())
+    assert len(aside) == 3
+    assert partition.at == 3
+    first = rests[: len(rests) // 3]
+    assert first == sorted(first)
+    assert rests == first * 3
