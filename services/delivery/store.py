@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pymongo import ReplaceOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from services.delivery.domain.endpoints import Endpoint
 from services.delivery.domain.records import KeptOutputs, Redelivery
 from winnow.contracts.errors import ErrorCode, Refused, Unavailable
-from winnow.runtime.mongo import UNSYNCED
+from winnow.runtime.mongo import UNSYNCED, insert_new
+from winnow.runtime.together import Together
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -40,6 +42,7 @@ class EndpointStore:
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use a database handle whose write concern is majority with journal."""
         self._endpoints = database["webhook_endpoints"]
+        self._subscribed = Together(self._find_subscribed)
 
     async def prepare(self) -> None:
         """Create the indexes; may be repeated."""
@@ -81,8 +84,8 @@ class EndpointStore:
 
     async def subscribed(self, account_id: str, event_type: str) -> list[Endpoint]:
         """Give the enabled endpoints that want this type."""
-        wants = {"$or": [{"event_types": event_type}, {"event_types": []}]}
-        return await self._find({"account_id": account_id, "enabled": True, **wants})
+        asked = (account_id, event_type)
+        return (await self._subscribed.ask(asked))[asked]
 
     async def find(self, endpoint_id: str) -> Endpoint | None:
         """Give an endpoint."""
@@ -105,6 +108,17 @@ class EndpointStore:
                     {"_id": endpoint_id}, {"$set": {"enabled": False, "disabled_at": at}}
                 )
 
+    async def _find_subscribed(
+        self, asked: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], list[Endpoint]]:
+        found: dict[tuple[str, str], list[Endpoint]] = {}
+        for account_id, event_type in set(asked):
+            wants = {"$or": [{"event_types": event_type}, {"event_types": []}]}
+            found[account_id, event_type] = await self._find(
+                {"account_id": account_id, "enabled": True, **wants}
+            )
+        return found
+
     async def _find(self, query: dict[str, Any]) -> list[Endpoint]:
         with _answering():
             rows = await self._endpoints.find(query).sort("created_at", 1).to_list(length=None)
@@ -120,6 +134,7 @@ class IndexStore:
         self._outputs = database["outputs"].with_options(write_concern=UNSYNCED)
         self._webhooks = database["webhooks"].with_options(write_concern=UNSYNCED)
         self._redeliveries = database["redeliveries"]
+        self._noted = Together(self._note_rows)
 
     async def prepare(self) -> None:
         """Create the indexes; may be repeated."""
@@ -130,9 +145,16 @@ class IndexStore:
 
     async def note_outputs(self, task_id: str, account_id: str, keys: Sequence[str], at: datetime) -> None:
         """Note the objects of a task."""
-        row = {"account_id": account_id, "keys": list(keys), "stored_at": at}
+        await self._noted.ask({"_id": task_id, "account_id": account_id, "keys": list(keys), "stored_at": at})
+
+    async def _note_rows(self, rows: Sequence[dict[str, Any]]) -> None:
+        latest = {row["_id"]: row for row in rows}
         with _answering():
-            await self._outputs.update_one({"_id": task_id}, {"$set": row}, upsert=True)
+            again = await insert_new(self._outputs, list(latest.values()))
+            if again:
+                await self._outputs.bulk_write(
+                    [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in again]
+                )
 
     async def outputs_before(self, at: datetime, limit: int) -> list[KeptOutputs]:
         """Give tasks whose objects were stored before ``at``, oldest first."""

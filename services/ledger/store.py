@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from services.ledger.domain.account import Account, due_at
@@ -28,6 +28,7 @@ from winnow.contracts.ids import shard_of
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
 from winnow.runtime.journal import Block, Tick
+from winnow.runtime.mongo import UNSYNCED, insert_new
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -77,7 +78,8 @@ class EntryView:
     def __init__(self, database: AsyncIOMotorDatabase[Any], *, shards: int) -> None:
         """Use the database of the journal."""
         self._blocks = database["journal"]
-        self._entries = database["entries"]
+        # The mark of how far was read follows, and takes along what is kept here.
+        self._entries = database["entries"].with_options(write_concern=UNSYNCED)
         self._read_to = database["entries_read_to"]
         self._shards = shards
         self._one_at_a_time: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -121,9 +123,7 @@ class EntryView:
                     return count
                 documents = [one for row in rows for one in _entries_of(Block.from_document(row))]
                 read_to = rows[-1]["block_no"]
-                if documents:
-                    writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents]
-                    await self._entries.bulk_write(writes, ordered=False)
+                await insert_new(self._entries, documents)
                 step = UpdateOne({"_id": shard}, {"$max": {"block_no": read_to}}, upsert=True)
                 await self._read_to.bulk_write([step])
                 count += len(documents)

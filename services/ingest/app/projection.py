@@ -67,6 +67,7 @@ class Projection:
         views = {task_id: held[task_id] for task_id in task_ids if task_id in held}
         if missing:
             views |= await self._store.load(missing)
+        new = frozenset(task_ids) - views.keys()
         changed: dict[str, TaskView] = {}
         details: dict[str, dict[str, Any]] = {}
         views_then: dict[str, TaskView] = {}
@@ -89,7 +90,7 @@ class Projection:
         patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]] = {
             one: (views_then[one], patch) for one, patch in details.items()
         }
-        newer = await self._store.save(Projected(changed, patches, events)) if changed else set()
+        newer = await self._store.save(Projected(changed, patches, events, new)) if changed else set()
         for task_id, view in views.items():
             if view.complete or task_id in newer:
                 held.pop(task_id, None)

@@ -66,11 +66,15 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """What a batch changes: views by task, fields by candidate with the view of its task then, public events."""
+    """What a batch changes: views by task, fields by candidate with the view of its task then, public events.
+
+    ``new`` names the tasks whose views were not stored before, as far as the writer knows.
+    """
 
     views: Mapping[str, TaskView]
     patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]]
     events: Sequence[PublicEvent]
+    new: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

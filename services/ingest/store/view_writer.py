@@ -17,12 +17,11 @@ from services.ingest.domain.folding import Projected, PublicEvent
 from services.ingest.domain.views import TaskView
 from services.ingest.store.calls import database_call
 from services.ingest.store.views import ENTRY, VIEW, created_us, view_of
-from winnow.runtime.mongo import UNSYNCED
+from winnow.runtime.mongo import UNSYNCED, duplicates
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
-_DUPLICATE: Final = 11000
 _PLACES_PER_ROUND: Final = 1_000_000
 
 
@@ -45,12 +44,26 @@ class MongoViewWriter:
     async def save(self, projected: Projected) -> set[str]:
         """Write events and candidates, then views, so that a view never names what is not there yet."""
         events = [_event_write(event) for event in projected.events]
-        candidates = [_candidate_write(one, view, patch) for one, (view, patch) in projected.patches.items()]
-        views = [_view_write(view) for view in projected.views.values()]
+        views = projected.views
         await self._write(self._events, events, waits=not views)
-        await self._write(self._candidates, candidates, waits=not views)
-        newer = await self._write(self._tasks, views[:-1], waits=False)
-        return newer | await self._write(self._tasks, views[-1:])
+        await self._save_candidates(projected.patches, waits=not views)
+        new = [InsertOne(_view_row(view)) for one, view in views.items() if one in projected.new]
+        taken = await self._write(self._tasks, new, waits=len(new) == len(views))
+        known = [_view_write(view) for one, view in views.items() if one in taken or one not in projected.new]
+        newer = await self._write(self._tasks, known[:-1], waits=False)
+        return newer | await self._write(self._tasks, known[-1:])
+
+    async def _save_candidates(
+        self, patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]], *, waits: bool
+    ) -> None:
+        """Insert those that start here and change the others, and what was there already."""
+        rows = {one: _candidate_fields(view, patch) for one, (view, patch) in patches.items()}
+        new = [InsertOne({"_id": one, **row}) for one, row in rows.items() if "place" in row]
+        taken = await self._write(self._candidates, new, waits=waits)
+        known = [
+            _candidate_write(one, row) for one, row in rows.items() if one in taken or "place" not in row
+        ]
+        await self._write(self._candidates, known, waits=waits)
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
         """Write entries; one that is there stays."""
@@ -68,10 +81,7 @@ class MongoViewWriter:
             into = collection if waits else collection.with_options(write_concern=UNSYNCED)
             await into.bulk_write(list(writes), ordered=False)
         except BulkWriteError as error:
-            faults = error.details.get("writeErrors", [])
-            if not faults or any(fault.get("code") != _DUPLICATE for fault in faults):
-                raise
-            return {_id_of(writes[fault["index"]]) for fault in faults}
+            return {_id_of(writes[fault["index"]]) for fault in duplicates(error)}
         return set()
 
 
@@ -94,7 +104,7 @@ def _event_write(event: PublicEvent) -> InsertOne[dict[str, Any]]:
     )
 
 
-def _candidate_write(candidate_id: str, view: TaskView, patch: Mapping[str, Any]) -> UpdateOne:
+def _candidate_fields(view: TaskView, patch: Mapping[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {"task_id": view.task_id, "account_id": view.account_id, "offset": view.offset}
     for name, value in patch.items():
         if isinstance(value, dict | list):
@@ -103,11 +113,20 @@ def _candidate_write(candidate_id: str, view: TaskView, patch: Mapping[str, Any]
             changes[name] = value
     if "round_index" in patch:
         changes["place"] = patch["round_index"] * _PLACES_PER_ROUND + patch["index"]
-    return UpdateOne({"_id": candidate_id, "offset": {"$lt": view.offset}}, {"$set": changes}, upsert=True)
+    return changes
+
+
+def _candidate_write(candidate_id: str, fields: Mapping[str, Any]) -> UpdateOne:
+    older = {"_id": candidate_id, "offset": {"$lt": fields["offset"]}}
+    return UpdateOne(older, {"$set": fields}, upsert=True)
 
 
 def _view_write(view: TaskView) -> ReplaceOne[dict[str, Any]]:
-    row = {
+    return ReplaceOne({"_id": view.task_id, "offset": {"$lt": view.offset}}, _view_row(view), upsert=True)
+
+
+def _view_row(view: TaskView) -> dict[str, Any]:
+    return {
         "_id": view.task_id,
         "account_id": view.account_id,
         "offset": view.offset,
@@ -115,7 +134,6 @@ def _view_write(view: TaskView) -> ReplaceOne[dict[str, Any]]:
         "created_us": created_us(view.terms.accepted_at) if view.terms else 0,
         "view": VIEW.dump_json(view).decode(),
     }
-    return ReplaceOne({"_id": view.task_id, "offset": {"$lt": view.offset}}, row, upsert=True)
 
 
 def _entry_write(entry: EntryView) -> InsertOne[dict[str, Any]]:

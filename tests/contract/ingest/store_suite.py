@@ -116,6 +116,22 @@ class StoreSuite:
         events = await stores.views.events(account, tale.ids["task_id"], 0, 100)
         assert [one.number for one in events] == list(range(1, len(steps) + 1))
 
+    async def test_a_view_that_is_wrongly_taken_for_new_is_written_as_any_other(
+        self, stores: Stores, account: str
+    ):
+        tale = task_named("new", account)
+        task_id = tale.ids["task_id"]
+        steps = [replace(step, new=frozenset(step.views)) for step in history(tale)]
+        for step in steps:
+            assert await stores.writer.save(step) == set()
+            assert await stores.views.task(account, task_id) == step.views[task_id]
+        rows = await stores.views.candidates(account, task_id, Page(None, 10))
+        assert [one["state"] for one in rows] == ["delivered", "rejected"]
+        for step in steps:
+            assert await stores.writer.save(step) == {task_id}
+        assert await stores.views.task(account, task_id) == steps[-1].views[task_id]
+        assert await stores.views.candidates(account, task_id, Page(None, 10)) == rows
+
     async def test_candidates_read_back_in_order_with_their_measures(self, stores: Stores, account: str):
         tale = task_named("candidates", account)
         for step in history(tale):

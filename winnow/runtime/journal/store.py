@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from winnow.runtime import metrics
 from winnow.runtime.journal.model import Block, Decision, Folded, decision_from_document
 from winnow.runtime.log import get_logger
-from winnow.runtime.mongo import UNSYNCED
+from winnow.runtime.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -246,16 +246,20 @@ class MongoJournalStore:
 
     async def _save_states(self, states: Sequence[Folded]) -> None:
         metrics.DATABASE_CALLS.labels("save_states").inc()
+        rows = {one.aggregate_id: _row(one) for one in states}
+        known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
+        kept = {one["_id"] for one in known}
+        taken = await insert_new(self._states, [row for one, row in rows.items() if one not in kept])
         writes = [
-            ReplaceOne({"_id": one.aggregate_id, "block_no": {"$lt": one.block_no}}, _row(one), upsert=True)
-            for one in states
+            ReplaceOne({"_id": row["_id"], "block_no": {"$lt": row["block_no"]}}, row, upsert=True)
+            for row in [*taken, *(rows[one] for one in rows if one in kept)]
         ]
         try:
-            await self._states.bulk_write(writes, ordered=False)
+            if writes:
+                await self._states.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
             # An upsert that lost to a newer state shows as a duplicate key: the newer one stays.
-            if any(one.get("code") != _DUPLICATE for one in error.details.get("writeErrors", [])):
-                raise
+            duplicates(error)
 
     async def _read(
         self,
@@ -278,9 +282,6 @@ class MongoJournalStore:
                 return rows
 
 
-_DUPLICATE = 11000
-
-
 def _steps(folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str, dict[str, int]]:
     steps = {shard: {"block_no": block_no} for shard, block_no in folded_to.items()}
     for shard, block_no in sent_to.items():
@@ -289,7 +290,7 @@ def _steps(folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str
 
 
 def _is_duplicate(error: PyMongoError) -> bool:
-    return getattr(error, "code", None) == _DUPLICATE
+    return getattr(error, "code", None) == DUPLICATE
 
 
 async def _back_off(event: str, error: PyMongoError, waited_s: float) -> float:

@@ -1,0 +1,38 @@
+"""One call for all who wait: what is asked while a call runs goes together into the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+AskedT = TypeVar("AskedT")
+AnswerT = TypeVar("AnswerT")
+
+
+class Together(Generic[AskedT, AnswerT]):
+    """Asks for many at once, one call at a time."""
+
+    def __init__(self, call: Callable[[Sequence[AskedT]], Awaitable[AnswerT]]) -> None:
+        """Ask with ``call``."""
+        self._call = call
+        self._waiting: list[AskedT] = []
+        self._running: asyncio.Task[AnswerT] | None = None
+        self._next: asyncio.Task[AnswerT] | None = None
+
+    async def ask(self, one: AskedT) -> AnswerT:
+        """Give what the call answered to all of them, and raise what it raised.
+
+        It starts after this was asked, so it sees whatever was written before.
+        """
+        self._waiting.append(one)
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._after(self._running))
+        return await asyncio.shield(self._next)
+
+    async def _after(self, running: asyncio.Task[AnswerT] | None) -> AnswerT:
+        if running is not None:
+            await asyncio.wait([running])
+        asked, self._waiting = self._waiting, []
+        self._running, self._next = self._next, None
+        return await self._call(asked)
