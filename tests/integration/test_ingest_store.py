@@ -11,9 +11,10 @@ from services.ingest.store.keys import MongoInputs, MongoKeys
 from services.ingest.store.leases import HttpShards
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
-from tests.contract.ingest.store_suite import Stores, StoreSuite
+from tests.contract.ingest.store_suite import Stores, StoreSuite, history, task_named
 from tests.support.set_clock import SetClock
 from winnow.local.stack import Addresses
+from winnow.runtime import metrics
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.mongo import Mongo
 
@@ -43,6 +44,13 @@ async def stores(mongo: Mongo) -> Stores:
 
 class TestMongoStores(StoreSuite):
     """The suite on the real server."""
+
+
+async def test_only_calls_that_are_made_are_counted(stores: Stores, account: str):
+    calls = metrics.DATABASE_CALLS.labels("save_views")
+    before = calls._value.get()
+    await stores.writer.save(history(task_named("counted", account))[0])
+    assert calls._value.get() - before == 2, "the event, and the view"
 
 
 class Holder:

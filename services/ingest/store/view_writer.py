@@ -69,14 +69,15 @@ class MongoViewWriter:
         """Write entries; one that is there stays."""
         await self._write(self._entries, [_entry_write(entry) for entry in entries])
 
-    @database_call("save_views")
     async def _write(self, collection: Any, writes: Sequence[Any], *, waits: bool = True) -> set[str]:
         """Write in bulk; gives the ids whose stored document is newer, which shows as a duplicate key.
 
         Where a newer view is, its writer has kept the events and candidates before it as well.
         """
-        if not writes:
-            return set()
+        return await self._write_some(collection, writes, waits=waits) if writes else set()
+
+    @database_call("save_views")
+    async def _write_some(self, collection: Any, writes: Sequence[Any], *, waits: bool) -> set[str]:
         try:
             into = collection if waits else collection.with_options(write_concern=UNSYNCED)
             await into.bulk_write(list(writes), ordered=False)
