@@ -1,6 +1,7 @@
-"""Check that contracts only grow: gRPC by buf, events by their JSON schema, both against the main branch.
+"""Check that contracts only grow: gRPC by buf, messages and journals by their JSON schemas, against the main branch.
 
-The base is ``origin/main`` where that exists, else ``main``, else the commit before HEAD.
+A message of a raised version may have any shape, for its upcasters lead there (winnow/contracts/upcast.py). A stored
+state may have any shape whose version is raised, for it is folded anew then. The base is ``origin/main`` where that exists, else ``main``, else the commit before HEAD.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = "docs/api/events.schema.json"
+SCHEMAS = ("docs/api/events.schema.json", "docs/api/journal.events.schema.json")
+STATES = "docs/api/journal.states.schema.json"
+_WORDS = {"title", "description", "examples"}
+"""What a schema says to people: no part of a shape."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -64,18 +69,86 @@ def _field_breaks(old: dict[str, Any], new: dict[str, Any], at: str) -> list[str
 
 
 def schema_breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Compare the whole documents: every message and every value."""
-    found = [f"{name}: removed" for name in sorted(old["$defs"].keys() - new["$defs"].keys())]
-    for name in sorted(old["$defs"].keys() & new["$defs"].keys()):
-        before, after = old["$defs"][name], new["$defs"][name]
+    """Compare the whole documents: every message, found by its type, and every value."""
+    olds, news = _by_type(old["$defs"]), _by_type(new["$defs"])
+    found = [f"{name}: removed" for name in sorted(olds.keys() - news.keys())]
+    for name in sorted(olds.keys() & news.keys()):
+        before, after = olds[name], news[name]
+        if _version(after) > _version(before):
+            continue
         found += breaks(before, after, f"{name}.")
         gone = set(before.get("enum", ())) - set(after.get("enum", ()))
         found += [f"{name}: enum value removed: {value}" for value in sorted(gone)]
     return found
 
 
+def state_breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Compare the stored states of all journals: another shape needs a raised version, which is never lowered."""
+    found = [f"state of {name}: removed" for name in sorted(old.keys() - new.keys())]
+    for name in sorted(old.keys() & new.keys()):
+        before, after = old[name], new[name]
+        if after["version"] < before["version"]:
+            found.append(f"state of {name}: version lowered")
+        elif after["version"] == before["version"] and not _is_same_shape(
+            _shape(before["schema"]), _shape(after["schema"])
+        ):
+            found.append(f"state of {name}: another shape and the same state_version")
+    return found
+
+
+def _by_type(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Key messages by their type, values by their name: a message's class may be renamed."""
+    return {
+        one.get("properties", {}).get("type", {}).get("const", name): one for name, one in definitions.items()
+    }
+
+
+def _version(definition: dict[str, Any]) -> int:
+    return int(definition.get("properties", {}).get("version", {}).get("const", 0))
+
+
+def _shape(schema: Any) -> Any:
+    """Return a schema without its words for people."""
+    match schema:
+        case dict():
+            return {
+                key: {name: _shape(one) for name, one in value.items()}
+                if key in {"properties", "$defs"}
+                else _shape(value)
+                for key, value in schema.items()
+                if key not in _WORDS
+            }
+        case list():
+            return [_shape(one) for one in schema]
+        case _:
+            return schema
+
+
+def _is_same_shape(old: Any, new: Any) -> bool:
+    """Tell whether states of both shapes are read alike; a build that does not know a value of an enum refuses it."""
+    match old, new:
+        case dict(), dict():
+            if "enum" in old and "enum" in new and not set(old["enum"]) <= set(new["enum"]):
+                return False
+            return old.keys() == new.keys() and all(
+                name == "enum" or _is_same_shape(old[name], new[name]) for name in old
+            )
+        case list(), list():
+            return len(old) == len(new) and all(_is_same_shape(*pair) for pair in zip(old, new, strict=True))
+        case _:
+            return bool(old == new)
+
+
+def _compared(
+    base: str, path: str, compare: Callable[[dict[str, Any], dict[str, Any]], list[str]]
+) -> list[str]:
+    """Compare a document with that of the base; one that the base lacks breaks nothing."""
+    text = _git("show", f"{base}:{path}")
+    return compare(json.loads(text), json.loads((ROOT / path).read_text())) if text is not None else []
+
+
 def main() -> None:
-    """Check both, and say which base was used."""
+    """Check all, and say which base was used."""
     base = base_commit()
     if base is None:
         print("contracts: no history to compare with")
@@ -87,11 +160,10 @@ def main() -> None:
             cwd=ROOT / "proto",
             check=True,
         )
-    text = _git("show", f"{base}:{SCHEMA}")
-    if text is not None:
-        found = schema_breaks(json.loads(text), json.loads((ROOT / SCHEMA).read_text()))
-        if found:
-            sys.exit("breaking event changes (a new version is needed):\n  " + "\n  ".join(found))
+    found = [one for path in SCHEMAS for one in _compared(base, path, schema_breaks)]
+    found += _compared(base, STATES, state_breaks)
+    if found:
+        sys.exit("breaking changes (a new version is needed, docs/upgrading.md):\n  " + "\n  ".join(found))
     print(f"contracts: compatible with {base[:12]}")
 
 

@@ -1,7 +1,7 @@
 """Write the generated documents below docs/, or with --check tell which are stale.
 
 Event schemas, AsyncAPI and topic cards come from the contracts, OpenAPI from ingest's routes, the state
-machine from its table, settings and metrics from their declarations.
+machine from its table, settings and metrics from their declarations, the command line from its help.
 """
 
 from __future__ import annotations
@@ -16,25 +16,15 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 from pydantic import TypeAdapter
-from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticUndefined
 
-from winnow.contracts.envelope import Envelope
+from scripts.command_page import command_page
+from scripts.schemas import as_json, events_schema, journal_events_schema, journal_states_schema
 from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS
 from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, dead_letter_topics, group_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("ingest", "router", "scorer", "ledger", "delivery")
-
-
-def events_schema() -> str:
-    """Give the JSON schema of every message, as producers write it (defaults are always written)."""
-    pairs: list[tuple[Any, Any]] = [(model, "serialization") for model in (*MESSAGES.values(), Envelope)]
-    _, document = models_json_schema(pairs, title="Winnow events and commands")
-    for definition in document["$defs"].values():
-        if definition.get("type") == "object" and "properties" in definition:
-            definition["required"] = sorted(definition["properties"])
-    return _json(document)
 
 
 def asyncapi(service: str) -> str:
@@ -73,7 +63,7 @@ def asyncapi(service: str) -> str:
         }
         for name in sorted({*reads, *writes})
     }
-    return _json(
+    return as_json(
         {
             "asyncapi": "3.0.0",
             "info": {"title": f"Winnow {service}", "version": "1", "description": _first_line(service)},
@@ -86,7 +76,7 @@ def asyncapi(service: str) -> str:
 
 def openapi() -> str:
     """Give the OpenAPI document of the public API."""
-    return _json(importlib.import_module("services.ingest.api").openapi_document())
+    return as_json(importlib.import_module("services.ingest.api").openapi_document())
 
 
 def topics_card() -> str:
@@ -158,18 +148,19 @@ def state_machine() -> str:
 
 
 def settings_page() -> str:
-    """Give the settings page of all services."""
+    """Return the settings page of all services and of the embedded line."""
     lines = [
         "# Settings",
         "",
-        "Generated from each service's `settings.py`. An unknown `WINNOW_<SERVICE>_*` is an error.",
+        "Generated from each service's `settings.py`, and from that of the [embedded line](local-line.md). An unknown",
+        "`WINNOW_<SERVICE>_*` or `WINNOW_LOCAL_*` is an error.",
         "",
     ]
-    for service in SERVICES:
-        module = importlib.import_module(f"services.{service}.settings")
-        settings: Any = getattr(module, f"{service.capitalize()}Settings")
+    rooms = [(room, f"services.{room}.settings") for room in SERVICES] + [("local", "winnow.local.settings")]
+    for room, module in rooms:
+        settings: Any = getattr(importlib.import_module(module), f"{room.capitalize()}Settings")
         prefix = settings.model_config["env_prefix"]
-        lines += [f"## {service}", "", "| variable | default | meaning |", "|---|---|---|"]
+        lines += [f"## {room}", "", "| variable | default | meaning |", "|---|---|---|"]
         for name, field in sorted(settings.model_fields.items()):
             default = (
                 "**required**"
@@ -252,7 +243,10 @@ def _limit(profile: Any, rule: Any) -> str:
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/api/events.schema.json": events_schema,
+    "docs/api/journal.events.schema.json": journal_events_schema,
+    "docs/api/journal.states.schema.json": journal_states_schema,
     "docs/api/openapi.ingest.json": openapi,
+    "docs/cli.md": command_page,
     "docs/topics.md": topics_card,
     "docs/state-machine.md": state_machine,
     "docs/settings.md": settings_page,
@@ -307,10 +301,6 @@ def _default(field: Any) -> str:
     value = field.default_factory() if field.default_factory else field.default
     text = json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"))
     return f"`{text}`"
-
-
-def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

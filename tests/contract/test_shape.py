@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BUDGETS = {"winnow/contracts": 1_250, "winnow/runtime": 3_250}
+BUDGETS = {"winnow/contracts": 1_430, "winnow/runtime": 4_240}
 SOURCES = [
     path
     for folder in ("winnow", "services", "simulators", "scripts")
@@ -21,7 +21,9 @@ SOURCES = [
 @pytest.mark.parametrize(("folder", "lines_max"), BUDGETS.items())
 def test_a_shared_room_stays_within_its_budget(folder: str, lines_max: int) -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py"))
-    assert lines <= lines_max, f"{folder} has {lines} lines; raising the budget needs a decision (ADR-0010)"
+    assert lines <= lines_max, (
+        f"{folder} has {lines} lines; raising the budget needs a decision of its own (ADR-0032)"
+    )
 
 
 def test_no_file_is_longer_than_500_lines() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from winnow.contracts.envelope import Command, Instant
-from winnow.contracts.ids import AccountId, ChunkId, GrantId, ReservationId, TaskId
+from winnow.contracts.ids import AccountId, AttemptId, ChunkId, GrantId, ReservationId, TaskId
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Count, GeneratedCandidate, ProfileRef, ProviderCost, StoredObject
 
@@ -75,6 +75,17 @@ class RefundCredits(LedgerCommand):
     reason: str
 
 
+class BookCostVariance(LedgerCommand):
+    """Correct what a task's bill took an attempt to cost, once its actual cost is known."""
+
+    type: Literal["BookCostVariance"] = "BookCostVariance"
+    task_id: TaskId
+    reservation_id: ReservationId
+    attempt_id: AttemptId
+    booked_usd_micro: Micro
+    actual_usd_micro: Micro
+
+
 class ScoreCandidates(Command):
     """Score a chunk of a task's candidates; answered by ``candidates.scored``.
 
@@ -99,5 +110,6 @@ LEDGER_COMMANDS: Final[tuple[type[Command], ...]] = (
     SettleCredits,
     ReleaseCredits,
     RefundCredits,
+    BookCostVariance,
 )
 SCORER_COMMANDS: Final[tuple[type[Command], ...]] = (ScoreCandidates,)

@@ -8,7 +8,16 @@ from pydantic import Field
 
 from winnow.contracts.envelope import Event, Instant
 from winnow.contracts.errors import ErrorCode
-from winnow.contracts.ids import AccountId, AttemptId, CandidateId, ChunkId, EntryId, ReservationId, TaskId
+from winnow.contracts.ids import (
+    AccountId,
+    AttemptId,
+    CandidateId,
+    ChunkId,
+    CommandId,
+    EntryId,
+    ReservationId,
+    TaskId,
+)
 from winnow.contracts.money import Micro
 from winnow.contracts.values import (
     Alternative,
@@ -44,7 +53,10 @@ class TaskEvent(Event):
 
 
 class TaskAccepted(TaskEvent):
-    """The order is taken: everything later decisions need, pinned. The request text lies in ``request``."""
+    """The order is taken: everything later decisions need, pinned. The request text lies in ``request``.
+
+    The task ends at most ``deadline_slack_s`` seconds after ``deadline_at``; null in orders from before there was one.
+    """
 
     type: Literal["task.accepted"] = "task.accepted"
     template: TemplateRef
@@ -64,6 +76,7 @@ class TaskAccepted(TaskEvent):
     deadline_at: Instant
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     label: str | None = None
+    deadline_slack_s: Count | None = None
 
 
 class TaskFunded(TaskEvent):
@@ -184,7 +197,7 @@ class RoundClosed(TaskEvent):
 
 
 class TaskSelected(TaskEvent):
-    """The best passed candidates are chosen; from here delivery owns the end."""
+    """The best passed candidates are chosen; from here delivery owns the end, by the deadline and slack of the order."""
 
     type: Literal["task.selected"] = "task.selected"
     k: Annotated[int, Field(ge=1)]
@@ -197,6 +210,8 @@ class TaskSelected(TaskEvent):
     reserved_credits_micro: Micro
     cost: ProviderCost
     routes: list[RouteLine] = []
+    deadline_at: Instant | None = None
+    deadline_slack_s: Count | None = None
 
 
 class TaskDelivered(TaskEvent):
@@ -265,6 +280,20 @@ class EntryRecorded(Event):
     held_credits_micro: Micro
 
 
+class RefundRefused(Event):
+    """A refund changes nothing, and why; ``refund_id`` is the id of the command that asked for it."""
+
+    type: Literal["refund.refused"] = "refund.refused"
+    version: Literal[1] = 1
+    refund_id: CommandId
+    account_id: AccountId
+    task_id: TaskId
+    reservation_id: ReservationId
+    amount_credits_micro: Micro
+    code: ErrorCode
+    reason: str
+
+
 TASK_EVENTS: Final[tuple[type[Event], ...]] = (
     TaskAccepted,
     TaskFunded,
@@ -285,4 +314,4 @@ TASK_EVENTS: Final[tuple[type[Event], ...]] = (
     TaskCancelled,
     TaskSettled,
 )
-ACCOUNT_EVENTS: Final[tuple[type[Event], ...]] = (EntryRecorded,)
+ACCOUNT_EVENTS: Final[tuple[type[Event], ...]] = (EntryRecorded, RefundRefused)

@@ -69,3 +69,13 @@ def timed_id(prefix: Prefix, at: datetime, randomness: bytes) -> str:
 def shard_of(aggregate_id: str, shards: int) -> int:
     """Give the shard, which is also the partition, of an aggregate: the one function producers use."""
     return zlib.crc32(aggregate_id.encode()) % shards
+
+
+def refund_key(refund_id: str) -> str:
+    """Return the name of a refund's entry within its account."""
+    return f"{refund_id}:refund"
+
+
+def refund_entry_id(account_id: str, refund_id: str) -> str:
+    """Return the id of the entry that a refund leads to: who ordered the refund finds it by this id."""
+    return derive_id(Prefix.entry, account_id, refund_key(refund_id))

@@ -7,7 +7,8 @@ from typing import Final
 
 from winnow.contracts.commands import LEDGER_COMMANDS, SCORER_COMMANDS, LedgerCommand, ScoreCandidates
 from winnow.contracts.envelope import Message
-from winnow.contracts.events import ACCOUNT_EVENTS, TASK_EVENTS, EntryRecorded, TaskEvent
+from winnow.contracts.events import ACCOUNT_EVENTS, TASK_EVENTS, EntryRecorded, RefundRefused, TaskEvent
+from winnow.contracts.upcast import UPCASTERS, MessageRegistry
 
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
@@ -42,7 +43,7 @@ TASKS: Final = Topic(
 ACCOUNTS: Final = Topic(
     "winnow.accounts.v1",
     "account_id",
-    "every ledger entry",
+    "every ledger entry, and every refund that the ledger refused",
     ("ledger",),
     ("ingest", "audit"),
     retention_s=400 * DAY_S,
@@ -78,7 +79,10 @@ CONSUMER_GROUPS: Final = {
 MESSAGES: Final[dict[str, type[Message]]] = {
     model.type_name(): model for model in (*TASK_EVENTS, *ACCOUNT_EVENTS, *LEDGER_COMMANDS, *SCORER_COMMANDS)
 }
-"""Wire type → model, for every message that travels."""
+"""Wire type → model of the newest version, for every message that travels."""
+
+REGISTRY: Final = MessageRegistry(MESSAGES.values(), UPCASTERS)
+"""Reads every version of every message that travels."""
 
 PRODUCERS: Final[dict[str, tuple[str, ...]]] = {
     "task.accepted": ("ingest",),
@@ -100,11 +104,13 @@ PRODUCERS: Final[dict[str, tuple[str, ...]]] = {
     "task.cancelled": ("ingest", "router"),
     "task.settled": ("ledger",),
     "entry.recorded": ("ledger",),
+    "refund.refused": ("ledger",),
     "GrantCredits": ("ingest",),
     "ReserveCredits": ("ingest",),
     "SettleCredits": ("delivery",),
     "ReleaseCredits": ("ingest", "router", "delivery"),
     "RefundCredits": ("ingest",),
+    "BookCostVariance": ("router",),
     "ScoreCandidates": ("router",),
 }
 """Wire type → the services that write it."""
@@ -134,7 +140,7 @@ def route(message: Message) -> tuple[str, str] | None:
     match message:
         case TaskEvent():
             return TASKS.name, message.task_id
-        case EntryRecorded():
+        case EntryRecorded() | RefundRefused():
             return ACCOUNTS.name, message.account_id
         case LedgerCommand():
             return LEDGER_COMMAND_TOPIC.name, message.account_id

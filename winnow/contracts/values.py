@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from winnow.contracts.ids import AttemptId, CandidateId, OutputId
 from winnow.contracts.money import Micro, SignedMicro
 
 Count = Annotated[int, Field(ge=0)]
+LINK_MAX_S: Final = 900
+"""Longest life of a presigned link: 15 minutes. Source: the security rules for signed links."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -60,6 +62,7 @@ class EntryKind(StrEnum):
     refund = "refund"
     expire_reservation = "expire_reservation"
     expire_grant = "expire_grant"
+    cost_variance = "cost_variance"
 
 
 class Unit(StrEnum):

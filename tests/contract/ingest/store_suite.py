@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.ingest.domain.answers import EntryView, Hint, ScreenedInput
+from services.ingest.domain.answers import EntryView, Hint, RefundRefusal, ScreenedInput
 from services.ingest.domain.folding import Page, Projected, fold
 from services.ingest.domain.keys import KeyRecord, Scope
 from services.ingest.domain.views import TaskView
@@ -209,7 +209,28 @@ class StoreSuite:
         assert await stores.views.entries_of_task(account, task) == entries[1:]
         assert await stores.views.grant_entry(account, grant) == entries[0]
         assert await stores.views.grant_entry("acct_stranger", grant) is None
+        assert await stores.views.entry(account, entries[2].entry_id) == entries[2]
+        assert await stores.views.entry("acct_stranger", entries[2].entry_id) is None
         assert await stores.views.entries_of_task("acct_stranger", task) == []
+
+    async def test_a_refund_is_found_by_its_account_only_and_its_refusal_stays(
+        self, stores: Stores, account: str
+    ):
+        refund_id = derive_id(Prefix.command, account)
+        refusal = RefundRefusal(
+            refund_id=refund_id,
+            account_id=account,
+            task_id=derive_id(Prefix.task, account),
+            amount_credits_micro=7,
+            code="amount_not_allowed",
+            reason="more than is left of the charge",
+            decided_at=START,
+        )
+        assert await stores.views.refund_refusal(account, refund_id) is None
+        await stores.writer.save_refusals([refusal])
+        await stores.writer.save_refusals([replace(refusal, amount_credits_micro=99)])
+        assert await stores.views.refund_refusal(account, refund_id) == refusal
+        assert await stores.views.refund_refusal("acct_stranger", refund_id) is None
 
     async def test_a_key_reads_back_and_its_first_revocation_stays(self, stores: Stores, account: str):
         record = KeyRecord(

@@ -14,7 +14,7 @@ _ALLOWED = {"'self'", "'none'", "data:"}
 
 async def test_the_page_and_everything_it_loads_come_from_here() -> None:
     nothing: Any = None
-    app = build_app(UseCases(*[nothing] * 7), credit_value_usd_micro=0)
+    app = build_app(UseCases(*[nothing] * 8), credit_value_usd_micro=0)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
         page = await http.get("/docs")
         assert page.status_code == 200

@@ -333,6 +333,25 @@ async def test_a_new_owner_polls_what_was_submitted_and_never_submits_it_again()
             assert {a.outcome for a in of_kind(two, "attempt.finished")} == {OutcomeClass.succeeded}
 
 
+async def test_a_record_that_names_an_offering_of_an_older_catalogue_still_loads_and_its_task_ends() -> None:
+    world = World()
+    async with simulator("fal") as fal, simulator("replicate") as replicate:
+        await fal.control(latency_s=20.0)
+        old = offering_of("fal", name="offering-of-last-year")
+        async with line({"fal": fal}, old, world=world) as one:
+            await one.order(k=1)
+            await one.until_true(lambda: _all_have_references(one))
+        async with line({"replicate": replicate}, world=world, epoch="two") as two:
+            selected = await two.until(*ENDS)
+            assert isinstance(selected, TaskSelected)
+            routes = {route.offering: route for route in selected.routes}
+            assert routes["replicate"].passed_count
+            left = routes["offering-of-last-year"]
+            assert left.actual_cost_usd_micro == left.expected_cost_usd_micro > 0
+            lost = [a for a in of_kind(two, "attempt.finished") if a.offering == "offering-of-last-year"]
+            assert {(a.outcome, a.reason) for a in lost} == {(OutcomeClass.outcome_unknown, "owner_lost")}
+
+
 async def test_a_new_owner_counts_an_attempt_without_a_reference_as_spent() -> None:
     world = World()
     async with simulator("openai") as api:

@@ -1,0 +1,79 @@
+"""The rules of every journal, and the recorded journals of released builds."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from winnow.audit.replay import ShardFold
+from winnow.runtime.journal.model import Folded, Machine, canonical
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+JOURNALS_FOLDER: Final = ROOT / "tests/contract/journals"
+
+
+def machines() -> dict[str, Machine[Any]]:
+    """Return the rules of every journal by the name of its producer."""
+    policy = importlib.import_module("services.delivery.domain.decide").Policy
+    return {
+        "ledger": importlib.import_module("services.ledger.store").LedgerMachine(),
+        "router": importlib.import_module("services.router.store").RunMachine(),
+        "delivery": importlib.import_module("services.delivery.app.machine").DeliveryMachine(policy()),
+        "ingest": importlib.import_module("services.ingest.store.machines").StageMachine(),
+        "ingest-api": importlib.import_module("services.ingest.store.machines").RequestMachine(),
+    }
+
+
+def read_blocks(path: Path) -> list[dict[str, Any]]:
+    """Return the block documents of a recorded journal, by shard and number."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def fold(machine: Machine[Any], blocks: list[dict[str, Any]]) -> list[Folded]:
+    """Return the states that blocks fold to, by aggregate; raises BrokenChain."""
+    folds: dict[str, ShardFold[Any]] = {}
+    for block in blocks:
+        shard = block["shard"]
+        lane = f"journal/{machine.producer}/{shard}"
+        folds.setdefault(shard, ShardFold(machine, lane)).take(block)
+    states = [one for shard in folds.values() for one in shard.folded()]
+    return sorted(states, key=lambda one: (one.aggregate_id, one.shard))
+
+
+def state_line(one: Folded) -> str:
+    """Write a state as a line of text; equal states give equal bytes."""
+    return canonical(
+        {
+            "aggregate_id": one.aggregate_id,
+            "block_no": one.block_no,
+            "is_final": one.is_final,
+            "published": one.published,
+            "seq": one.seq,
+            "shard": one.shard,
+            "state": json.loads(one.state),
+        }
+    ).decode()
+
+
+def states_path(folder: Path, machine: Machine[Any]) -> Path:
+    """Return where the states of a recorded journal lie in the shape that a machine keeps them in."""
+    return folder / f"{machine.producer}.states.v{machine.state_version}.ndjson"
+
+
+def states_text(folder: Path, machine: Machine[Any]) -> str:
+    """Return the states that a recorded journal folds to, a state on each line."""
+    blocks = read_blocks(folder / f"{machine.producer}.ndjson")
+    return "".join(f"{state_line(one)}\n" for one in fold(machine, blocks))
+
+
+def write_states(folder: Path) -> list[Path]:
+    """Write the states of a folder's journals where this build's shape of them is not there yet, for the older one."""
+    missing = {states_path(folder, one): one for one in machines().values()}
+    missing = {path: one for path, one in missing.items() if not path.exists()}
+    for path, machine in missing.items():
+        for older in folder.glob(f"{machine.producer}.states.v*.ndjson"):
+            older.unlink()
+        path.write_text(states_text(folder, machine))
+    return sorted(missing)

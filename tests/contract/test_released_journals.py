@@ -1,0 +1,113 @@
+"""The journals of every released build fold, in this one, to the states that they always folded to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.journals import (
+    JOURNALS_FOLDER,
+    fold,
+    machines,
+    read_blocks,
+    state_line,
+    states_path,
+    states_text,
+)
+from tests.support.chain import verify_chain
+from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from winnow.contracts.topics import MESSAGES
+from winnow.runtime.journal import Block, Journal, Machine
+
+RELEASES = sorted(one for one in JOURNALS_FOLDER.iterdir() if one.is_dir())
+RECORDED = [
+    pytest.param(release, machine, id=f"{release.name}-{name}")
+    for release in RELEASES
+    for name, machine in machines().items()
+]
+
+
+class _Clock:
+    """A moment before any timer of the recorded states, so that nothing is decided by folding."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("release", "machine"), RECORDED)
+def test_a_released_journal_folds_to_the_same_states(release: Path, machine: Machine[Any]) -> None:
+    path = states_path(release, machine)
+    assert path.exists(), "a new shape of a state: python -m scripts.record_journals --fold writes this file"
+    assert states_text(release, machine) == path.read_text()
+
+
+@pytest.mark.parametrize(("release", "machine"), RECORDED)
+async def test_a_service_takes_a_released_journal_over(release: Path, machine: Machine[Any]) -> None:
+    """The journal loads the blocks as a service does at its start, by the rules of this build."""
+    documents = read_blocks(release / f"{machine.producer}.ndjson")
+    blocks = [Block.from_document(one) for one in documents]
+    shards = sorted({one.shard for one in blocks})
+    store = MemoryJournalStore(blocks={one.block_id: one for one in blocks})
+    for shard in shards:
+        assert verify_chain(store.chain(shard)) is None
+        # All that was recorded is on the bus.
+        store.marks[shard] = store.chain(shard)[-1].block_no
+    journal: Journal[Any] = Journal(machine, store, MemoryBus(), _Clock(), shards=4, save_every_s=3600)
+    journal.assign(shards)
+    writing = asyncio.create_task(journal.run())
+    try:
+        await journal.drain()
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert journal.held() == {}
+    assert len(store.blocks) == len(blocks)
+    wanted = [state_line(one) for one in fold(machine, documents)]
+    if machine.keeps_states:
+        folded = sorted(store.kept.values(), key=lambda one: (one.aggregate_id, one.shard))
+        assert [state_line(one) for one in folded] == wanted
+
+
+def test_the_released_journals_hold_every_event_that_stays_in_a_journal() -> None:
+    """Of the first release: later ones may add types, which its journals cannot hold."""
+    first = RELEASES[0]
+    written = {
+        entry["type"]
+        for path in sorted(first.glob("*.ndjson"))
+        if ".states." not in path.name
+        for block in read_blocks(path)
+        for decision in block["decisions"]
+        for entry in decision["entries"]
+        if entry["topic"] is None
+    }
+    assert len(written) == 29
+    assert written <= {one.type_name() for machine in machines().values() for one in machine.private_events}
+
+
+def test_a_released_journal_holds_no_text_of_a_client() -> None:
+    forbidden = {"prompt", "negative_prompt", "secret", "api_key"}
+
+    def names(value: Any) -> set[str]:
+        match value:
+            case dict():
+                return set(value) | {name for one in value.values() for name in names(one)}
+            case list():
+                return {name for one in value for name in names(one)}
+            case _:
+                return set()
+
+    for release in RELEASES:
+        for name in machines():
+            for block in read_blocks(release / f"{name}.ndjson"):
+                for decision in block["decisions"]:
+                    for entry in decision["entries"]:
+                        assert not forbidden & names(json.loads(entry["body"])), entry["type"]
+                        assert entry["topic"] is None or entry["type"] in MESSAGES
