@@ -14,10 +14,10 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from pydantic import ValidationError
 
 from winnow.contracts.envelope import Message, Recorded
 from winnow.contracts.topics import dead_letter_topic
+from winnow.contracts.upcast import MessageRegistry, UnknownVersion, announced_version
 from winnow.runtime import crash_points, metrics
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
@@ -67,7 +67,8 @@ class Bus:
         self._joined = False
         self._tries: dict[tuple[Source, int], int] = {}
         self._backoff_s = 0.1
-        self._models: Mapping[str, type[Message]] = {}
+        self._messages = MessageRegistry(())
+        self._newer: set[tuple[str, int]] = set()
         self._handler: Handler | None = None
         self._client_id = f"winnow-{service}-{settings.instance}"
         self.broker = self._new_broker()
@@ -94,14 +95,14 @@ class Bus:
         self,
         topics: Sequence[str],
         group: str,
-        models: Mapping[str, type[Message]],
+        messages: MessageRegistry,
         handler: Handler,
         *,
         assigned: Assigned = lambda _: None,
         revoked: Assigned = lambda _: None,
     ) -> None:
-        """Read topics as a group; ``models`` lists the types that are decoded, all others are skipped."""
-        self._group, self._models, self._handler = group, models, handler
+        """Read topics as a group; ``messages`` knows the types and versions that are decoded, all others are skipped."""
+        self._group, self._messages, self._handler = group, messages, handler
 
         def joined(sources: Iterable[Source]) -> None:
             self._joined = True
@@ -188,11 +189,14 @@ class Bus:
         results = await asyncio.gather(*(self._lane(lane, records) for lane, records in lanes.items()))
         stuck = False
         commits: dict[TopicPartition, int] = {}
-        for (lane, records), (next_offset, seek) in zip(lanes.items(), results, strict=True):
+        for (lane, records), consumed in zip(lanes.items(), results, strict=True):
+            next_offset = consumed.next_offset
             self._measure_lag(consumer, lane, next_offset)
             if next_offset > records[0].offset:
                 commits[lane] = next_offset
-            if seek:
+            if consumed.held_for_s:
+                _hold(consumer, lane, consumed)
+            elif consumed.seek:
                 # One that got on, if only by putting a record aside, is read again at once.
                 stuck |= next_offset <= records[0].offset
                 _seek(consumer, lane, next_offset)
@@ -209,8 +213,8 @@ class Bus:
         else:
             self._backoff_s = 0.1
 
-    async def _lane(self, lane: TopicPartition, records: Sequence[Any]) -> tuple[int, bool]:
-        """Handle one partition; gives the offset to commit, and whether to seek there."""
+    async def _lane(self, lane: TopicPartition, records: Sequence[Any]) -> Consumed:
+        """Handle one partition; return the offset to commit, whether to seek there, and for how long to pause."""
         source = Source(lane.topic, lane.partition)
         metrics.BUS_RECEIVED.labels(lane.topic).inc(len(records))
         handler = self._handler
@@ -227,24 +231,43 @@ class Bus:
             _log.exception(
                 "bus.lane.failed", topic=lane.topic, partition=lane.partition, error=type(error).__name__
             )
-            return records[0].offset, True
-        return consumed.next_offset, consumed.seek
+            return Consumed(records[0].offset, seek=True)
+        return consumed
 
     async def _receive(self, record: Any) -> Received:
         headers = dict(record.headers)
         kind = headers.get("type", b"").decode()
-        model = self._models.get(kind)
         body = record.value or b""
-        if model is None:
+        if not self._messages.newest(kind):
             return Received(record.offset, None, body)
         try:
-            recorded = Recorded.from_text(body, model)
-        except ValidationError as error:
+            recorded = self._messages.read(kind, body, announced_version(headers))
+        except UnknownVersion as newer:
+            self._skip(record, newer)
+            return Received(record.offset, None, body)
+        except ValueError as error:
             await self._dead_letter(record, "poison", type(error).__name__)
             return Received(record.offset, None, body)
         return Received(record.offset, recorded, body)
 
-    async def _failed(self, source: Source, records: Sequence[Any], consumed: Consumed) -> tuple[int, bool]:
+    def _skip(self, record: Any, newer: UnknownVersion) -> None:
+        """Count a record of a newer version than this build knows; the log names each version once."""
+        metrics.BUS_NEWER.labels(record.topic, newer.type_name).inc()
+        seen = (newer.type_name, newer.version)
+        if seen in self._newer:
+            return
+        self._newer.add(seen)
+        _log.warning(
+            "bus.record.newer_version_skipped",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            type=newer.type_name,
+            version=newer.version,
+            known=newer.newest,
+        )
+
+    async def _failed(self, source: Source, records: Sequence[Any], consumed: Consumed) -> Consumed:
         place = (source, consumed.next_offset)
         self._tries[place] = self._tries.get(place, 0) + 1
         error = type(consumed.failed).__name__
@@ -258,12 +281,12 @@ class Bus:
             exc_info=consumed.failed,
         )
         if self._tries[place] < BUG_TRIES_MAX or self._handler is None:
-            return consumed.next_offset, True
+            return Consumed(consumed.next_offset, seek=True)
         record = next(one for one in records if one.offset == consumed.next_offset)
         await self._dead_letter(record, "bug", error)
         del self._tries[place]
         passed = await self._handler(source, [Received(record.offset, None, b"")])
-        return max(passed.next_offset, consumed.next_offset + 1), True
+        return Consumed(max(passed.next_offset, consumed.next_offset + 1), seek=True)
 
     async def _dead_letter(self, record: Any, reason: str, error: str) -> None:
         """Copy a record to the dead-letter topic with where it came from; never its text in a header."""
@@ -304,6 +327,19 @@ class Bus:
 def _seek(consumer: Any, lane: TopicPartition, offset: int) -> None:
     if lane in consumer.assignment():
         consumer.seek(lane, offset)
+
+
+def _hold(consumer: Any, lane: TopicPartition, consumed: Consumed) -> None:
+    """Read no more of one partition for a while; the others go on."""
+
+    def resume() -> None:
+        if lane in consumer.assignment():
+            consumer.resume(lane)
+
+    if lane in consumer.assignment():
+        consumer.pause(lane)
+        consumer.seek(lane, consumed.next_offset)
+        asyncio.get_running_loop().call_later(consumed.held_for_s, resume)
 
 
 async def _keep_readable_headers(batch: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from winnow.contracts.envelope import Message, Recorded
-from winnow.contracts.topics import MESSAGES
+from winnow.contracts.topics import REGISTRY
 from winnow.runtime.bus import Bus, Received
 from winnow.runtime.journal import Cause, Consumed, Journal, Source
 from winnow.runtime.journal.shard import fingerprint
@@ -38,8 +38,8 @@ class JournalLanes:
 
     def subscribe(self, bus: Bus, topic: str, group: str) -> None:
         """Attach to the bus."""
-        models = {name: MESSAGES[name] for name in self._table}
-        bus.subscribe([topic], group, models, self.handle, assigned=self.assigned, revoked=self.revoked)
+        messages = REGISTRY.subset(self._table)
+        bus.subscribe([topic], group, messages, self.handle, assigned=self.assigned, revoked=self.revoked)
 
     def assigned(self, sources: Iterable[Source]) -> None:
         """Take over the shards of new partitions."""
@@ -64,7 +64,7 @@ class JournalLanes:
     ) -> Consumed:
         if items:
             consumed = await self._journal.consume(str(source.partition), source, items)
-            if consumed.seek or consumed.failed is not None:
+            if consumed.seek or consumed.held_for_s or consumed.failed is not None:
                 return consumed
         return Consumed(misplaced_offset, failed=WrongPartition())
 

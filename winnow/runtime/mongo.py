@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import monitoring
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from winnow.contracts.errors import Unavailable
+from winnow.runtime import metrics
 
 WRITE_CONCERN: Final = WriteConcern(w="majority", j=True)
 """An acknowledged write survives a crash of the server."""
@@ -26,13 +28,60 @@ DUPLICATE: Final = 11000
 """The code of a write that another document stands in the way of."""
 
 
+class CallCounter(monitoring.CommandListener):
+    """Counts each command that the driver sends, and the documents that the server says it wrote.
+
+    The driver reports neither heartbeats nor handshakes. A command that a transport error sends again is two calls.
+    """
+
+    def __init__(self) -> None:
+        """Start with no command under way."""
+        self._collections: dict[int, str] = {}
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Count a call, whether or not it will succeed."""
+        name = event.command_name
+        target = event.command.get("collection" if name == "getMore" else name)
+        collection = target if isinstance(target, str) else ""
+        metrics.DATABASE_CALLS.labels(name, collection).inc()
+        if name in _WRITES:
+            self._collections[event.request_id] = collection
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Count the documents of a write."""
+        collection = self._collections.pop(event.request_id, None)
+        if collection is not None and (written := _documents_written(event.command_name, event.reply)):
+            metrics.DATABASE_DOCUMENTS.labels(event.command_name, collection).inc(written)
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Forget a write that failed as a whole."""
+        self._collections.pop(event.request_id, None)
+
+
+_WRITES: Final = frozenset({"insert", "update", "delete", "findAndModify"})
+
+
+def _documents_written(command: str, reply: Mapping[str, Any]) -> int:
+    """Return how many documents a write inserted, changed or deleted; one found as it should be is none."""
+    if command == "update":
+        return int(reply.get("nModified", 0)) + len(reply.get("upserted", ()))
+    if command == "findAndModify":
+        return int((reply.get("lastErrorObject") or {}).get("n", 0))
+    return int(reply.get("n", 0))
+
+
 class Mongo:
     """A connection to one service's database."""
 
     def __init__(self, uri: str, database: str) -> None:
         """Prepare the client; it connects on first use."""
         self._client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
-            uri, serverSelectionTimeoutMS=5000, connectTimeoutMS=5000, socketTimeoutMS=30_000, tz_aware=True
+            uri,
+            serverSelectionTimeoutMS=5000,
+            connectTimeoutMS=5000,
+            socketTimeoutMS=30_000,
+            tz_aware=True,
+            event_listeners=[CallCounter()],
         )
         self.database: AsyncIOMotorDatabase[Any] = self._client.get_database(
             database, write_concern=WRITE_CONCERN, read_concern=ReadConcern("local")

@@ -1,6 +1,6 @@
 """One request to the object store: signed by botocore's signer, sent by aiohttp, tried again, within limits.
 
-boto3 spends 1.6 ms of CPU and a thread on a small put, this 0.4 ms on the event loop; what is rare stays with boto3.
+botocore spends 1.6 ms of CPU and a thread on a small put, this 0.4 ms on the event loop; what is rare stays with botocore.
 """
 
 from __future__ import annotations

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import boto3
-from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from winnow.contracts.errors import NotFound, Unavailable
@@ -29,24 +28,18 @@ class Objects:
     def __init__(self, endpoint: str, region: str, access_key: str, secret_key: str) -> None:
         """Build the clients; they connect on first use."""
         self._wire = ObjectWire(endpoint, region, access_key, secret_key)
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=region,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                connect_timeout=5,
-                read_timeout=30,
-                retries={"max_attempts": 4, "mode": "standard"},
-                max_pool_connections=_THREADS,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        self._new_client = partial(_client, endpoint, region, access_key, secret_key)
+        self._made: Any = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
+        self._making = threading.Lock()
+
+    @property
+    def _client(self) -> Any:
+        """Make the client in the thread that needs it first: it costs most of a second, and few services need it."""
+        with self._making:
+            if self._made is None:
+                self._made = self._new_client()
+            return self._made
 
     async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         """Store an object; keys are content-addressed, so storing again changes nothing."""
@@ -71,10 +64,10 @@ class Objects:
         """Delete objects; absent ones do not matter."""
         for start in range(0, len(keys), 1000):
             batch = {"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True}
-            await self._call(
-                "delete",
-                partial(self._client.delete_objects, Bucket=bucket, Delete=batch),
-            )
+            await self._call("delete", partial(self._delete, bucket, batch))
+
+    def _delete(self, bucket: str, batch: dict[str, Any]) -> None:
+        self._client.delete_objects(Bucket=bucket, Delete=batch)
 
     async def list(
         self, bucket: str, prefix: str, after: str = "", limit: int = 1000
@@ -139,7 +132,8 @@ class Objects:
         """Close the connections and stop the threads."""
         await self._wire.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        if self._made is not None:
+            self._made.close()
 
     async def _call(self, operation: str, call: Callable[[], T]) -> T:
         metrics.OBJECT_CALLS.labels(operation).inc()
@@ -151,6 +145,29 @@ class Objects:
             raise Unavailable("the object store refused the call") from error
         except BotoCoreError as error:
             raise Unavailable("the object store does not answer") from error
+
+
+def _client(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:
+    import boto3
+    from botocore.client import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"max_attempts": 4, "mode": "standard"},
+            max_pool_connections=_THREADS,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from winnow.runtime.bus import Bus
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.journal import Journal, Listener, Machine, MongoJournalStore
 from winnow.runtime.journal.journal import SAVE_EVERY_S
-from winnow.runtime.journal.model import S
+from winnow.runtime.journal.model import S, state_format_of
 from winnow.runtime.leases import Purpose, StoreLease
 from winnow.runtime.log import get_logger
 from winnow.runtime.mongo import Mongo
@@ -99,7 +99,10 @@ def journal_of(
     ``collections`` prefixes the collection names, for a service that keeps two journals.
     """
     store = MongoJournalStore(
-        parts.mongo.database, causes_unique_everywhere=causes_unique_everywhere, prefix=collections
+        parts.mongo.database,
+        causes_unique_everywhere=causes_unique_everywhere,
+        prefix=collections,
+        state_format=state_format_of(machine),
     )
     shards, clock = service.settings.shards, service.clock
     journal = Journal(
@@ -107,6 +110,7 @@ def journal_of(
     )
     service.add_start(store.prepare)
     service.add_task(f"{collections}journal", journal.run)
+    service.add_held(f"{collections}journal", journal.held)
     return journal
 
 

@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import grpc.aio
-import uvicorn
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -22,6 +21,7 @@ from starlette.routing import Route
 
 from winnow.runtime.clock import Clock, SystemClock
 from winnow.runtime.collector import set_start_aside
+from winnow.runtime.listener import http_server
 from winnow.runtime.log import configure, get_logger
 from winnow.runtime.settings import ServiceSettings, SettingsError
 
@@ -29,15 +29,6 @@ _log = get_logger(__name__)
 Step = Callable[[], Awaitable[object]]
 _LOOP_STALL_S: Final = 10.0
 _GRPC_MESSAGE_MAX_BYTES: Final = 8 * 1024 * 1024
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to the service."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Do nothing: the service drains all its parts in order."""
-        yield
 
 
 class Service:
@@ -52,6 +43,7 @@ class Service:
         self._drains: list[Step] = []
         self._closes: list[Step] = []
         self._checks: dict[str, Step] = {}
+        self._held: dict[str, Callable[[], Mapping[str, str]]] = {}
         self._tasks: dict[str, Step] = {}
         self._apps: list[tuple[Any, int]] = []
         self._registrars: list[tuple[str, Callable[[grpc.aio.Server], None]]] = []
@@ -75,6 +67,10 @@ class Service:
         """Make readiness depend on a step that raises, or gives False, while something is missing."""
         self._checks[name] = step
 
+    def add_held(self, name: str, reasons: Callable[[], Mapping[str, str]]) -> None:
+        """Show with readiness which shards wait, and why; the process stays ready, for the others go on."""
+        self._held[name] = reasons
+
     def add_task(self, name: str, step: Step) -> None:
         """Run for the life of the service; its end or failure ends the service."""
         self._tasks[name] = step
@@ -93,7 +89,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         _log.info("service.starting", settings=self.settings.masked())
-        ops = self._server(self._ops_app(), self.settings.ops_port)
+        ops = http_server(self._ops_app(), self.settings.ops_port, self.settings)
         ops_task = asyncio.create_task(ops.serve(), name="ops")
         background: list[asyncio.Task[object]] = []
         try:
@@ -119,7 +115,7 @@ class Service:
         for step in self._starts:
             await step()
         grpc_server = await self._start_grpc()
-        servers = [self._server(app, port) for app, port in self._apps]
+        servers = [http_server(app, port, self.settings) for app, port in self._apps]
         serving = [asyncio.create_task(server.serve(), name="http") for server in servers]
         set_start_aside()
         self._ready = True
@@ -155,20 +151,6 @@ class Service:
         await server.start()
         return server
 
-    def _server(self, app: Any, port: int) -> _Server:
-        config = uvicorn.Config(
-            app,
-            host=self.settings.host,
-            port=port,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=5,
-            server_header=False,
-        )
-        return _Server(config)
-
     def _ops_app(self) -> Starlette:
         return Starlette(
             routes=[
@@ -191,7 +173,13 @@ class Service:
                         missing.append(name)
             except Exception:  # noqa: BLE001 (whatever is wrong, the part is not ready)
                 missing.append(name)
-        return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
+        held = [
+            f"{name}/{shard}: {reason}"
+            for name, reasons in self._held.items()
+            for shard, reason in sorted(reasons().items())
+        ]
+        body = {"ready": not missing, "missing": missing, "held": held}
+        return JSONResponse(body, 503 if missing else 200)
 
     async def _metrics(self, _: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -12,6 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 from pydantic import SecretStr
 
+from winnow.contracts.upcast import MessageRegistry
 from winnow.runtime.bus import BUG_TRIES_MAX, Bus, Received
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.settings import ServiceSettings
@@ -55,7 +56,7 @@ async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
 
     monkeypatch.setattr(faststream_reading.anyio, "sleep", rest)
     bus = _bus()
-    bus.subscribe(["topic"], "group", {}, _handle)
+    bus.subscribe(["topic"], "group", MessageRegistry(()), _handle)
     (subscriber,) = bus.broker.subscribers
     reading: Any = subscriber
     consumer = Consumer({}, {"one": [1, 2], "another": [3]})
@@ -112,7 +113,7 @@ async def test_a_record_put_aside_does_not_make_the_next_failure_wait_longer(
         return done
 
     bus = _bus()
-    bus.subscribe(["topic"], "group", {}, fail)
+    bus.subscribe(["topic"], "group", MessageRegistry(()), fail)
     monkeypatch.setattr("winnow.runtime.bus.asyncio.sleep", rest)
     monkeypatch.setattr(bus.broker, "publish", publish)
     partition = Partition(3)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -43,6 +43,8 @@ class Adder:
     producer = "adder"
     state_type = Sum
     private_events: tuple[type[Event], ...] = (Added,)
+    upcasters = ()
+    state_version = 1
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> Sum:
@@ -239,6 +241,34 @@ async def test_submit_raises_conflict_when_the_same_cause_has_another_content() 
             await journal.submit(cause("x", 4), shard="0")
 
 
+async def test_a_record_with_the_same_cause_and_another_content_is_a_conflict() -> None:
+    store = MemoryJournalStore()
+    async with running(store, MemoryBus()) as journal:
+        await journal.consume("0", SOURCE, [(0, cause("x", 3))])
+        consumed = await journal.consume("0", SOURCE, [(1, cause("x", 4))])
+    assert (consumed.next_offset, type(consumed.failed)) == (1, CauseConflict)
+
+
+async def test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it() -> None:
+    acknowledged: list[asyncio.Future[object]] = []
+
+    class SlowBus(MemoryBus):
+        async def send(self, *args: Any, **kwargs: Any) -> asyncio.Future[object]:
+            await super().send(*args, **kwargs)
+            acknowledged.append(asyncio.get_running_loop().create_future())
+            return acknowledged[-1]
+
+    async with running(MemoryJournalStore(), SlowBus()) as journal:
+        consuming = asyncio.create_task(journal.consume("0", SOURCE, [(0, cause("a", 1))]))
+        while not acknowledged:
+            await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not consuming.done()
+        acknowledged[0].set_result(None)
+        assert (await consuming).next_offset == 1
+
+
 async def test_a_cause_is_unique_over_shards_when_the_store_says_so() -> None:
     store, bus = MemoryJournalStore(everywhere=True), MemoryBus()
     async with running(store, bus, ["h0", "h1"]) as journal:
@@ -274,6 +304,30 @@ async def test_consume_asks_to_seek_when_the_batch_starts_after_the_journal() ->
         # The records between are gone from the bus: asked again, the journal goes on.
         consumed = await journal.consume("0", SOURCE, [(5, cause("b", 1))])
     assert (consumed.next_offset, consumed.seek) == (6, False)
+
+
+async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None:
+    """It led to nothing when it came, so no cause remembers it; meanwhile it would lead to something."""
+
+    class Gated(Adder):
+        def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
+            return [] if message == 2 and not state.total else super().decide(state, message, now)
+
+    store = MemoryJournalStore()
+    journal = Journal(Gated(), store, MemoryBus(), Clock(), shards=4)
+    journal.assign(["0"])
+    task = asyncio.create_task(journal.run())
+    try:
+        log = [(0, cause("first", 2)), (1, cause("opens", 1))]
+        assert (await journal.consume("0", SOURCE, log)).next_offset == 2
+        again = await journal.consume("0", SOURCE, [*log, (2, cause("new", 3))])
+        assert (again.next_offset, again.seek, again.failed) == (3, False, None)
+        only_old = await journal.consume("0", SOURCE, log)
+        assert only_old.next_offset == 3
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [one.cause_id for block in store.chain("0") for one in block.decisions] == ["opens", "new"]
 
 
 async def test_a_bus_that_fails_only_delays_and_keeps_the_order() -> None:
@@ -344,3 +398,83 @@ async def test_a_flipped_byte_in_a_block_is_found() -> None:
     forged = type(decision)("b", decision.seq, decision.cause_id, decision.fingerprint, decision.entries)
     chain[1] = type(bad)(bad.shard, bad.block_no, bad.prev_hash, bad.offsets, (forged,), bad.at, bad.hash)
     assert verify_chain(chain) == "0:2"
+
+
+async def test_records_below_the_journals_offset_are_not_decided_again() -> None:
+    """A record that led to nothing left no cause behind: only its offset says that it was decided."""
+    log = [cause("c0", 1), cause("c1", 0), cause("c2", 2)]
+    store, asked = MemoryJournalStore(), list[object]()
+
+    class Noting(Adder):
+        def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
+            asked.append(message)
+            return super().decide(state, message, now)
+
+    for _ in range(2):
+        journal = Journal(Noting(), store, MemoryBus(), Clock(), shards=4)
+        running = asyncio.create_task(journal.run())
+        await _consume(journal, log, 3)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert asked == [1, 0, 2]
+
+
+@dataclass
+class _SlowStore(MemoryJournalStore):
+    """The first save waits, and fails where it is let go."""
+
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self.began.is_set():
+            self.began.set()
+            await self.let_go.wait()
+            raise ConnectionError
+        await super().save(*args, **kwargs)
+
+
+@pytest.mark.parametrize("end", ["fails", "is cancelled"])
+async def test_a_save_that_ends_badly_while_another_begins_loses_no_committed_state(end: str) -> None:
+    store, bus = _SlowStore(), MemoryBus()
+    journal = Journal(Adder(), store, bus, Clock(), shards=4, save_every_s=3600)
+    writing = asyncio.create_task(journal.run())
+    async with asyncio.timeout(5):
+        await journal.consume("0", SOURCE, [(0, cause("x", 1, "a"))])
+        saving = asyncio.create_task(journal.save())
+        await store.began.wait()
+        await journal.consume("0", SOURCE, [(1, cause("y", 2, "b"))])
+        draining = asyncio.create_task(journal.drain())
+        await asyncio.wait([draining], timeout=0.05)
+        if end == "fails":
+            store.let_go.set()
+        else:
+            saving.cancel()
+        (raised,) = await asyncio.gather(saving, return_exceptions=True)
+        assert isinstance(raised, ConnectionError | asyncio.CancelledError)
+        await draining
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+    assert await store.folded_to("0") == 2
+    async with running(store, bus) as later:
+        assert await later.read_state("a") == Sum(1, 1)
+        assert (await later.submit(cause("z", 3, "a"), shard="0")).state == Sum(4, 2)
+        assert later.state("b") == Sum(2, 1)
+
+
+async def test_a_save_that_is_cancelled_while_it_waits_leaves_its_states_to_the_next() -> None:
+    store = _SlowStore()
+    async with running(store, MemoryBus()) as journal:
+        await journal.submit(cause("x", 1), shard="0")
+        first = asyncio.create_task(journal.save())
+        await store.began.wait()
+        await journal.submit(cause("y", 2, "b"), shard="0")
+        waiting = asyncio.create_task(journal.save())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        store.let_go.set()
+        await asyncio.gather(first, waiting, return_exceptions=True)
+        assert store.kept == {}
+        await journal.save()
+        assert store.kept.keys() == {"a", "b"}

@@ -7,31 +7,30 @@ import contextlib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Generic
+from typing import Final, Generic, TypeAlias
 
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
 from winnow.runtime import crash_points, metrics
 from winnow.runtime.clock import Clock
+from winnow.runtime.journal.holds import Holds
+from winnow.runtime.journal.loading import Loaded, Loader, forget
 from winnow.runtime.journal.model import Block, Cause, Listener, Machine, S, Source, Tick
 from winnow.runtime.journal.outbox import Outbox, Publisher
-from winnow.runtime.journal.shard import CauseConflict, Codec, Draft, Held, ShardMemory
+from winnow.runtime.journal.shard import CauseConflict, Codec, Draft, Held, ShardMemory, UnreadableEvent
 from winnow.runtime.journal.store import Insert, JournalStore
-from winnow.runtime.journal.work import Consumed, Decided, Work, decide_work, resolve
+from winnow.runtime.journal.work import Consumed, Decided, NotOwner, Work, decide_work, refuse, resolve
 from winnow.runtime.log import get_logger
 
 __all__ = ["CauseConflict", "Consumed", "Decided", "Journal", "NotOwner"]
 
 _log = get_logger(__name__)
+_Decided: TypeAlias = tuple[dict[str, Draft[S]], list[tuple[Work[S], Consumed, Exception | None, bool]]]
 BATCH_MAX: Final = 1000
 """Causes in one batch: 16 MiB hold about 60,000 small entries (facts: 278 bytes each), so this leaves room."""
 _TRIES_MAX: Final = 20
 SAVE_EVERY_S: Final = 1.0
 """How old a kept state may be, and so how much another than its owner folds to read it; services may allow more."""
-
-
-class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
-    """Another process owns the shard; what was to be decided is resumed there from its state."""
 
 
 class Journal(Generic[S]):
@@ -55,6 +54,7 @@ class Journal(Generic[S]):
         self._codec = Codec(machine, route)
         self._machine = machine
         self._store = store
+        self._loader = Loader(self._codec, store)
         self._clock = clock
         self._shards = shards
         self._listener = listener
@@ -67,8 +67,10 @@ class Journal(Generic[S]):
         self._wake = asyncio.Event()
         self._save_soon = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._saving = asyncio.Lock()
         self._due: list[tuple[datetime, str, str]] = []
         self._quiet: dict[str, datetime] = {}
+        self._holds = Holds(clock)
 
     def listen(self, listener: Listener[S]) -> None:
         """Set the listener, when it needs the journal to be built first."""
@@ -87,6 +89,7 @@ class Journal(Generic[S]):
             self._owned.discard(shard)
             self._given_up.add(shard)
             self._unload(shard)
+            self._holds.release(shard)
         self._save_soon.set()
 
     def shard_of(self, aggregate_id: str) -> str:
@@ -96,6 +99,10 @@ class Journal(Generic[S]):
     def owns(self, shard: str) -> bool:
         """Tell whether this process owns the shard."""
         return shard in self._owned
+
+    def held(self) -> Mapping[str, str]:
+        """Return the shards that wait because this build cannot read their journal, each with the reason."""
+        return self._holds.reasons()
 
     def owned(self) -> Mapping[str, S]:
         """Give the open states in memory."""
@@ -115,7 +122,10 @@ class Journal(Generic[S]):
         return None
 
     async def read_state(self, aggregate_id: str) -> S | None:
-        """Give a state as the newest block leaves it, also that of another owner; None when nothing is decided for it."""
+        """Give a state as the newest block leaves it, also that of another owner; None when nothing is decided for it.
+
+        Raises UnreadableEvent.
+        """
         if (state := self.state(aggregate_id)) is not None:
             return state
         shard = self.shard_of(aggregate_id)
@@ -123,7 +133,12 @@ class Journal(Generic[S]):
         # Asked first: what is kept after it holds all that was decided until then.
         folded_to = 0 if is_kept_up else await self._store.folded_to(shard)
         kept = (await self._store.states([aggregate_id])).get(aggregate_id)
-        held = self._codec.hold(kept) if kept else Held(self._machine.initial(aggregate_id))
+        held = Held(self._machine.initial(aggregate_id))
+        if kept is not None:
+            current = self._codec.hold(kept)
+            held = (
+                current or (await self._loader.refolded(shard, {aggregate_id: kept.block_no}))[aggregate_id]
+            )
         if not is_kept_up:
             since = max(folded_to, held.block_no)
             for block_no, decision in await self._store.decided_after(shard, since, aggregate_id):
@@ -133,7 +148,7 @@ class Journal(Generic[S]):
     async def submit(self, cause: Cause, *, shard: str | None = None) -> Decided[S]:
         """Decide a local cause and wait for the commit, which is shared with others.
 
-        Raises NotOwner, CauseConflict, or what ``decide`` raised. Submitting the same cause again gives
+        Raises NotOwner, UnreadableEvent, CauseConflict, or what ``decide`` raised. Submitting the same cause again gives
         the recorded decision.
         """
         name = shard if shard is not None else self.shard_of(cause.aggregate_id)
@@ -184,8 +199,14 @@ class Journal(Generic[S]):
 
     async def save(self) -> None:
         """Keep the changed states and how far the shards are on the bus; final states leave memory."""
+        # Overlapping saves would note blocks as folded whose states another of them has not stored yet.
+        async with self._saving:
+            await self._save()
+
+    async def _save(self) -> None:
         memories = list(self._loaded.values())
         changed = {one: _take_changed(one) for one in memories if one.dirty}
+        entities = {one: dict(one.entities) for one in memories}
         folded_to = {one.name: one.head_no for one in changed}
         sent_to = self._outbox.take_marks()
         kept = changed if self._machine.keeps_states else {}
@@ -195,13 +216,15 @@ class Journal(Generic[S]):
             for aggregate_id, held in helds.items()
         ]
         try:
-            await self._store.save(states, folded_to, sent_to)
+            await self._store.save(states, folded_to, sent_to, self._loader.rows(entities))
         except BaseException:
             self._outbox.put_back(sent_to)
             for memory, helds in changed.items():
                 memory.dirty |= set(helds)
             raise
         async with self._writing:
+            for memory, saved in entities.items():
+                forget(memory, saved)
             for memory, helds in changed.items():
                 for one, held in helds.items():
                     if memory.held.get(one) is held and self._machine.is_final(held.state):
@@ -238,13 +261,15 @@ class Journal(Generic[S]):
                             work.done.set_exception(error)
                 for shard in {work.shard for work in works} & self._given_up:
                     self._unload(shard)
+                    self._holds.release(shard)
 
     async def _work_or_due(self) -> None:
         while not self._queue:
             self._wake.clear()
-            wait_s = None
+            wait_s = self._holds.next_in_s()
             if self._due:
-                wait_s = max(0.0, (self._due[0][0] - self._clock.now()).total_seconds())
+                due_s = max(0.0, (self._due[0][0] - self._clock.now()).total_seconds())
+                wait_s = due_s if wait_s is None else min(due_s, wait_s)
             try:
                 # wait_for can lose a cancellation on Python 3.11 when the event is set at the same moment.
                 async with asyncio.timeout(wait_s):
@@ -254,6 +279,7 @@ class Journal(Generic[S]):
         self._queue_ticks()
 
     def _queue_ticks(self) -> None:
+        self._queue.extend(Work(shard, ()) for shard in self._holds.due())
         now = self._clock.now()
         while self._due and self._due[0][0] <= now:
             due_at, shard, aggregate_id = heapq.heappop(self._due)
@@ -284,26 +310,36 @@ class Journal(Generic[S]):
     async def _commit(self, works: list[Work[S]]) -> None:
         for _ in range(_TRIES_MAX):
             while missing := {work.shard for work in works} - set(self._loaded):
-                await self._load(min(missing))
-            works = await self._commit_once(works)
+                works = await self._load_or_hold(min(missing), works)
+            works = await self._commit_once(works) if works else works
             if not works:
                 return
         msg = "a batch was fenced again and again"
         raise RuntimeError(msg)
 
+    async def _load_or_hold(self, shard: str, works: list[Work[S]]) -> list[Work[S]]:
+        """Load a shard, or refuse its works because this build cannot read its journal; return those to be decided."""
+        wait_s = self._holds.waits_s(shard)
+        if not wait_s:
+            try:
+                await self._load(shard)
+            except UnreadableEvent as error:
+                wait_s = self._holds.hold(shard, error.detail)
+            else:
+                self._holds.release(shard)
+                return works
+        for work in works:
+            if work.shard == shard:
+                refuse(work, self._holds.reasons()[shard], wait_s)
+        return [work for work in works if work.shard != shard]
+
     async def _commit_once(self, works: list[Work[S]]) -> list[Work[S]]:
         """Decide and insert; gives the works that must be decided again."""
-        kept = await self._kept_states(works)
-        if {work.shard for work in works} - set(self._loaded):
+        decided = await self._decide(works)
+        if decided is None:
             # A shard was given up meanwhile; its works still run, on what the store has.
             return works
-        now = self._clock.now()
-        drafts: dict[str, Draft[S]] = {}
-        outcomes: list[tuple[Work[S], Consumed, Exception | None, bool]] = []
-        for work in works:
-            memory = self._loaded[work.shard]
-            draft = drafts.setdefault(work.shard, Draft(self._codec, memory, kept, now))
-            outcomes.append((work, *decide_work(work, draft, memory)))
+        drafts, outcomes = decided
         blocks = {
             shard: draft.block(self._outbox.sent_to(shard))
             for shard, draft in drafts.items()
@@ -330,6 +366,35 @@ class Journal(Generic[S]):
                 resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
         return again
 
+    async def _decide(self, works: list[Work[S]]) -> _Decided[S] | None:
+        """Decide with all states and entities that this takes; None when a shard was given up meanwhile."""
+        kept = await self._kept_states(works)
+        loaded = await self._loader.load(works, self._loaded, kept)
+        while not {work.shard for work in works} - set(self._loaded):
+            sought = {work.shard: dict(self._loaded[work.shard].sought) for work in works}
+            drafts, outcomes = self._drafted(works, kept, loaded)
+            missing = {one for draft in drafts.values() for one in draft.missing}
+            if not missing:
+                return drafts, outcomes
+            # A decision made an earlier one's entity need another: all is decided again with that one.
+            for shard, before in sought.items():
+                self._loaded[shard].sought = before
+            loaded |= await self._loader.look_up(missing)
+        return None
+
+    def _drafted(self, works: list[Work[S]], kept: Mapping[str, Held[S]], loaded: Loaded) -> _Decided[S]:
+        """Decide on drafts, which leave the memory as it is until they are committed."""
+        now = self._clock.now()
+        drafts: dict[str, Draft[S]] = {}
+        outcomes: list[tuple[Work[S], Consumed, Exception | None, bool]] = []
+        for work in works:
+            memory = self._loaded[work.shard]
+            draft = drafts.get(work.shard)
+            if draft is None:
+                draft = drafts[work.shard] = Draft(self._codec, memory, kept, loaded, now)
+            outcomes.append((work, *decide_work(work, draft, memory)))
+        return drafts, outcomes
+
     async def _kept_states(self, works: list[Work[S]]) -> dict[str, Held[S]]:
         wanted = {
             cause.aggregate_id
@@ -338,7 +403,16 @@ class Journal(Generic[S]):
             if cause is not None and cause.aggregate_id not in self._loaded[work.shard].held
         }
         states = await self._store.states(wanted) if wanted and self._machine.keeps_states else {}
-        return {aggregate_id: self._codec.hold(one) for aggregate_id, one in states.items()}
+        helds: dict[str, Held[S]] = {}
+        for shard in {one.shard for one in states.values()}:
+            try:
+                helds |= await self._loader.hold_all(
+                    shard, [one for one in states.values() if one.shard == shard]
+                )
+            except UnreadableEvent as error:
+                self._unload(shard)
+                self._holds.hold(shard, error.detail)
+        return helds
 
     def _committed(
         self, shard: str, draft: Draft[S], block: Block | None, sent: dict[str, asyncio.Future[None]]
@@ -371,12 +445,9 @@ class Journal(Generic[S]):
     async def _load(self, shard: str) -> None:
         head = await self._store.head(shard)
         memory: ShardMemory[S] = ShardMemory(shard, head)
-        blocks = await self._store.blocks_after(shard, await self._store.folded_to(shard)) if head else []
-        kept = {one.aggregate_id: one for one in await self._store.open_states(shard)}
-        missing = {one.aggregate_id for block in blocks for one in block.decisions} - set(kept)
-        kept |= await self._store.states(missing)
-        memory.held = {aggregate_id: self._codec.hold(one) for aggregate_id, one in kept.items()}
-        memory.replay(self._codec, blocks)
+        await self._loader.hold(memory, await self._store.open_states(shard))
+        if head:
+            await self._loader.replay(memory)
         self._outbox.begin(shard, await self._store.sent_to(shard) if head else 0)
         for block in await self._store.unsent(shard) if head else []:
             # Nobody waits for what an earlier owner left; the next decision is sent after it.

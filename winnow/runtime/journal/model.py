@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.upcast import Upcaster
 
 GENESIS: Final = "0" * 64
 """The hash before the first block of a shard."""
@@ -48,7 +49,11 @@ class Machine(Protocol[S]):
 
     producer: str
     state_type: type[S]
+    state_version: int
+    """Counts the shapes of the state; a stored state of another version is folded from the journal anew."""
     private_events: tuple[type[Event], ...]
+    upcasters: tuple[Upcaster, ...]
+    """The steps that lift older versions of the private events."""
     keeps_states: bool
     """False where every aggregate is decided once and nobody asks for its state again."""
 
@@ -71,6 +76,14 @@ class Machine(Protocol[S]):
     def is_final(self, state: S) -> bool:
         """Say whether the aggregate may leave memory."""
         ...
+
+
+def state_format_of(machine: Machine[Any]) -> int:
+    """Return the format of a machine's collections: with entities, a new version of the state is a new format.
+
+    Entities are folded beside the state that they leave, so that one cannot be folded anew without the other.
+    """
+    return machine.state_version if hasattr(machine, "entity_rules") else 1
 
 
 class Listener(Protocol[Seen_contra]):
@@ -230,6 +243,7 @@ class Folded:
     published: int
     state: str
     is_final: bool
+    state_version: int = 1
 
 
 def canonical(value: Any) -> bytes:

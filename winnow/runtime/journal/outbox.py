@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from winnow.contracts.envelope import CONTENT_TYPE
 from winnow.contracts.ids import shard_of
+from winnow.contracts.upcast import headers_of
 from winnow.runtime import crash_points, metrics
 from winnow.runtime.journal.model import Block, Entry
 from winnow.runtime.log import get_logger
@@ -110,7 +110,7 @@ class Outbox:
 
     async def _send(self, entry: Entry) -> asyncio.Future[object]:
         topic = entry.topic or ""
-        headers = {"content-type": CONTENT_TYPE, "type": entry.type}
+        headers = headers_of(entry.type, entry.body)
         return await self._publisher.send(
             topic, shard_of(entry.key, self._shards), entry.key, entry.body.encode(), headers
         )

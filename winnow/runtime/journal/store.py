@@ -12,6 +12,7 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from winnow.runtime import metrics
+from winnow.runtime.journal.entities import StoredEntity
 from winnow.runtime.journal.model import Block, Decision, Folded, decision_from_document
 from winnow.runtime.log import get_logger
 from winnow.runtime.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
@@ -45,8 +46,8 @@ class JournalStore(Protocol):
         """Give the newest block of a shard."""
         ...
 
-    async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
-        """Give the blocks of a shard after ``block_no``, in order."""
+    async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
+        """Give the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
         ...
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
@@ -77,12 +78,21 @@ class JournalStore(Protocol):
         """Give the kept states of a shard that are not final."""
         ...
 
-    async def save(
-        self, states: Sequence[Folded], folded_to: Mapping[str, int], sent_to: Mapping[str, int]
-    ) -> None:
-        """Keep states (an older one never replaces a newer one), then how far shards are folded and on the bus.
+    async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
+        """Return stored entities by id."""
+        ...
 
-        Both are block numbers by shard, and never go back.
+    async def save(
+        self,
+        states: Sequence[Folded],
+        folded_to: Mapping[str, int],
+        sent_to: Mapping[str, int],
+        entities: Sequence[StoredEntity] = (),
+    ) -> None:
+        """Keep entities, then states, then how far shards are folded and on the bus.
+
+        An older entity or state never replaces a newer one. How far shards are is told in block numbers, which
+        never go back. Entities are never behind the state they left: folding again needs that state.
         """
         ...
 
@@ -91,12 +101,24 @@ class MongoJournalStore:
     """The journal in MongoDB. With ``causes_unique_everywhere`` a cause is unique over all shards."""
 
     def __init__(
-        self, database: AsyncIOMotorDatabase[Any], *, causes_unique_everywhere: bool = False, prefix: str = ""
+        self,
+        database: AsyncIOMotorDatabase[Any],
+        *,
+        causes_unique_everywhere: bool = False,
+        prefix: str = "",
+        state_format: int = 1,
     ) -> None:
-        """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections."""
+        """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections.
+
+        States of another ``state_format`` are not read: they lie in a collection of their own, and a shard that
+        has none of this format is folded from its first block.
+        """
+        suffix = "" if state_format == 1 else f"_{state_format}"
+        self._folded_to = f"block_no{suffix}"
         self._blocks = database[f"{prefix}journal"]
         # The folds are noted after the states and take them along.
-        self._states = database[f"{prefix}state"].with_options(write_concern=UNSYNCED)
+        self._states = database[f"{prefix}state{suffix}"].with_options(write_concern=UNSYNCED)
+        self._entities = database[f"{prefix}entities{suffix}"].with_options(write_concern=UNSYNCED)
         self._folds = database[f"{prefix}folds"]
         self._losses = database[f"{prefix}bus_losses"]
         self._everywhere = causes_unique_everywhere
@@ -116,7 +138,6 @@ class MongoJournalStore:
         waited_s = 0.05
         while True:
             try:
-                metrics.DATABASE_CALLS.labels("insert_blocks").inc()
                 if len(documents) == 1:
                     await self._blocks.insert_one(documents[0])
                 else:
@@ -174,12 +195,11 @@ class MongoJournalStore:
                 await self._losses.update_one({"_id": shard}, loss, upsert=True)
         await self._folds.update_many({}, {"$set": {"sent_to": 0}})
 
-    async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
-        """Give the blocks of a shard after ``block_no``, in order."""
+    async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
+        """Give the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
         query = {"shard": shard, "block_no": {"$gt": block_no}}
-        return [
-            Block.from_document(one) for one in await self._read(self._blocks, query, sort=[("block_no", 1)])
-        ]
+        rows = await self._read(self._blocks, query, sort=[("block_no", 1)], limit=limit)
+        return [Block.from_document(one) for one in rows]
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
         """Give what was decided for an aggregate after ``block_no``, in order."""
@@ -218,7 +238,7 @@ class MongoJournalStore:
     async def folded_to(self, shard: str) -> int:
         """Give the block up to which every state of the shard is kept; 0 for none."""
         rows = await self._read(self._folds, {"_id": shard})
-        return int(rows[0].get("block_no", 0)) if rows else 0
+        return int(rows[0].get(self._folded_to, 0)) if rows else 0
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
         """Give kept states by aggregate."""
@@ -230,36 +250,45 @@ class MongoJournalStore:
         """Give the kept states of a shard that are not final."""
         return [_folded(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
 
+    async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
+        """Return stored entities by id."""
+        ids = list(entity_ids)
+        rows = await self._read(self._entities, {"_id": {"$in": ids}}) if ids else []
+        return {row["_id"]: _entity(row) for row in rows}
+
     async def save(
-        self, states: Sequence[Folded], folded_to: Mapping[str, int], sent_to: Mapping[str, int]
+        self,
+        states: Sequence[Folded],
+        folded_to: Mapping[str, int],
+        sent_to: Mapping[str, int],
+        entities: Sequence[StoredEntity] = (),
     ) -> None:
-        """Keep states, then how far shards are folded and on the bus."""
+        """Keep entities, then states, then how far shards are folded and on the bus."""
+        if entities:
+            # Most are new, and an entity seldom changes again: the insert itself tells which are there.
+            taken = await insert_new(self._entities, [_entity_row(one) for one in entities])
+            await _replace_older(self._entities, taken)
         if states:
             await self._save_states(states)
         steps = [
             UpdateOne({"_id": shard}, {"$max": step}, upsert=True)
-            for shard, step in _steps(folded_to, sent_to).items()
+            for shard, step in self._steps(folded_to, sent_to).items()
         ]
         if steps:
-            metrics.DATABASE_CALLS.labels("save_steps").inc()
             await self._folds.bulk_write(steps, ordered=False)
 
+    def _steps(self, folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str, dict[str, int]]:
+        steps = {shard: {self._folded_to: block_no} for shard, block_no in folded_to.items()}
+        for shard, block_no in sent_to.items():
+            steps.setdefault(shard, {})["sent_to"] = block_no
+        return steps
+
     async def _save_states(self, states: Sequence[Folded]) -> None:
-        metrics.DATABASE_CALLS.labels("save_states").inc()
         rows = {one.aggregate_id: _row(one) for one in states}
         known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
         kept = {one["_id"] for one in known}
         taken = await insert_new(self._states, [row for one, row in rows.items() if one not in kept])
-        writes = [
-            ReplaceOne({"_id": row["_id"], "block_no": {"$lt": row["block_no"]}}, row, upsert=True)
-            for row in [*taken, *(rows[one] for one in rows if one in kept)]
-        ]
-        try:
-            if writes:
-                await self._states.bulk_write(writes, ordered=False)
-        except BulkWriteError as error:
-            # An upsert that lost to a newer state shows as a duplicate key: the newer one stays.
-            duplicates(error)
+        await _replace_older(self._states, [*taken, *(rows[one] for one in rows if one in kept)])
 
     async def _read(
         self,
@@ -272,7 +301,6 @@ class MongoJournalStore:
     ) -> list[dict[str, Any]]:
         waited_s = 0.05
         while True:
-            metrics.DATABASE_CALLS.labels("read").inc()
             try:
                 cursor = collection.find(query, fields, sort=sort, limit=limit, batch_size=_READ_BATCH)
                 rows: list[dict[str, Any]] = await cursor.to_list(length=None)
@@ -282,11 +310,23 @@ class MongoJournalStore:
                 return rows
 
 
-def _steps(folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    steps = {shard: {"block_no": block_no} for shard, block_no in folded_to.items()}
-    for shard, block_no in sent_to.items():
-        steps.setdefault(shard, {})["sent_to"] = block_no
-    return steps
+async def _replace_older(collection: Any, rows: Sequence[dict[str, Any]]) -> None:
+    writes = [ReplaceOne({"_id": row["_id"], **_older_than(row)}, row, upsert=True) for row in rows]
+    try:
+        if writes:
+            await collection.bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        # An upsert that lost to a newer document shows as a duplicate key: the newer one stays.
+        duplicates(error)
+
+
+def _older_than(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the condition for a stored document that gives way: of an older block, or of this one in another shape."""
+    older = {"block_no": {"$lt": row["block_no"]}}
+    if "state_version" not in row:
+        return older
+    other = {"block_no": row["block_no"], "state_version": {"$ne": row["state_version"]}}
+    return {"$or": [older, other]}
 
 
 def _is_duplicate(error: PyMongoError) -> bool:
@@ -309,10 +349,26 @@ def _row(one: Folded) -> dict[str, Any]:
         "published": one.published,
         "state": one.state,
         "is_final": one.is_final,
+        "state_version": one.state_version,
     }
 
 
 def _folded(row: dict[str, Any]) -> Folded:
-    return Folded(
-        row["_id"], row["shard"], row["block_no"], row["seq"], row["published"], row["state"], row["is_final"]
-    )
+    counts = (row["block_no"], row["seq"], row["published"])
+    # A state of the first build states no version.
+    version = row.get("state_version", 1)
+    return Folded(row["_id"], row["shard"], *counts, row["state"], row["is_final"], version)
+
+
+def _entity_row(one: StoredEntity) -> dict[str, Any]:
+    return {
+        "_id": one.entity_id,
+        "aggregate_id": one.aggregate_id,
+        "shard": one.shard,
+        "block_no": one.block_no,
+        "body": one.body,
+    }
+
+
+def _entity(row: dict[str, Any]) -> StoredEntity:
+    return StoredEntity(row["_id"], row["aggregate_id"], row["shard"], row["block_no"], row["body"])

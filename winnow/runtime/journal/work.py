@@ -13,6 +13,14 @@ from winnow.runtime.journal.model import Cause, S, Source
 from winnow.runtime.journal.shard import Draft, ShardMemory
 
 
+class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
+    """Another process owns the shard; what was to be decided is resumed there from its state."""
+
+
+class ShardHeld(NotOwner):
+    """This build cannot read the shard's journal; a newer build, or a later try, resumes it from its state."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decided(Generic[S]):
     """What a local cause led to; a duplicate gives the recorded decision again."""
@@ -27,12 +35,14 @@ class Consumed:
     """How far a batch of a partition got.
 
     ``next_offset`` is what may be committed, or where to seek. ``failed`` is set when the record at
-    ``next_offset`` raised; ``seek`` when the journal stands before the batch.
+    ``next_offset`` raised; ``seek`` when the journal stands before the batch. ``held_for_s`` is how long to leave the
+    partition alone when its shard is held.
     """
 
     next_offset: int
     failed: BaseException | None = None
     seek: bool = False
+    held_for_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -89,6 +99,18 @@ def _decide(draft: Draft[S], cause: Cause) -> bool:
         return False
     draft.decide(cause)
     return True
+
+
+def refuse(work: Work[S], reason: str, held_for_s: float) -> None:
+    """Tell who waits that the work's shard is held: records are read again later, a local cause raises ShardHeld."""
+    if work.done.done():
+        return
+    if work.source is not None:
+        work.done.set_result((Consumed(work.items[0][0], held_for_s=held_for_s), None, None))
+    elif work.items:
+        work.done.set_exception(ShardHeld(reason))
+    else:
+        work.done.set_result((Consumed(0), None, None))
 
 
 def resolve(

@@ -1,0 +1,243 @@
+"""Entities of an aggregate: read when a decision asks, the same whatever dies when, and no part of the state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.unit.runtime.test_journal import SOURCE, Clock, Crash, Mortal
+from winnow.contracts.envelope import Event, Message
+from winnow.contracts.topics import route
+from winnow.runtime.journal import Cause, Journal, Source
+from winnow.runtime.journal.entities import Find, Joined, NotLoaded
+from winnow.runtime.journal.shard import Codec, Held, Overlay
+
+
+class Put(Event):
+    type: Literal["test.put"] = "test.put"
+    version: Literal[1] = 1
+    name: str
+    amount: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    total: int
+    puts_count: int
+
+
+class BoxRules:
+    """A box for each name; the message names the box and the amount, and ``->other`` one more that is read."""
+
+    entity_type = Box
+
+    def needed(self, state: Shelf, message: object, found: Mapping[str, Box | None]) -> Iterable[str]:
+        del state
+        name, amount = message  # type: ignore[misc]
+        yield name
+        # Known only once the first is read, as a refund's grants are.
+        if found.get(name) and amount == 5:
+            yield f"{name}-other"
+
+    def read(self, event: Event) -> Iterable[str]:
+        return (event.name,) if isinstance(event, Put) else ()
+
+    def changed(self, state: Shelf, event: Event, at: datetime, find: Find[Box]) -> Mapping[str, Box]:
+        del state, at
+        if not isinstance(event, Put):
+            return {}
+        before = find(event.name) or Box(0, 0)
+        return {event.name: Box(before.total + event.amount, before.puts_count + 1)}
+
+
+class Shelves:
+    producer = "shelves"
+    state_type = Shelf
+    state_version = 1
+    private_events: tuple[type[Event], ...] = (Put,)
+    upcasters = ()
+    keeps_states = True
+    entity_rules = BoxRules()
+
+    def initial(self, aggregate_id: str) -> Shelf:
+        return Shelf()
+
+    def decide(self, state: Shelf, message: object, now: datetime) -> Sequence[Message]:
+        assert isinstance(message, Joined)
+        name, amount = message.message  # type: ignore[misc]
+        box: Box | None = message.entities[name]
+        if box and amount == 5:
+            assert f"{name}-other" in message.entities
+        return [Put(name=name, amount=amount, total=amount + (box.total if box else 0))]
+
+    def evolve(self, state: Shelf, event: Event, at: datetime) -> Shelf:
+        return Shelf(state.count + 1) if isinstance(event, Put) else state
+
+    def due_at(self, state: Shelf) -> datetime | None:
+        return None
+
+    def is_final(self, state: Shelf) -> bool:
+        return state.count % 2 == 0
+
+
+async def _own(store: Any, log: list[Cause], batch: int) -> None:
+    journal = Journal(Shelves(), store, MemoryBus(), Clock(), shards=1)
+    running = asyncio.create_task(journal.run())
+    work = asyncio.create_task(_consume(journal, log, batch))
+    try:
+        await asyncio.wait([running, work], return_when=asyncio.FIRST_COMPLETED)
+        for task in (running, work):
+            if task.done():
+                task.result()
+    finally:
+        for task in (running, work):
+            task.cancel()
+        with contextlib.suppress(BaseException):
+            await asyncio.gather(running, work, return_exceptions=True)
+
+
+async def _consume(journal: Journal[Shelf], log: list[Cause], batch: int) -> None:
+    at = 0
+    while at < len(log):
+        consumed = await journal.consume(
+            "0", SOURCE, [(at + index, one) for index, one in enumerate(log[at : at + batch])]
+        )
+        assert consumed.failed is None
+        at = consumed.next_offset
+        if at % 3 == 0:
+            await journal.save()
+    await journal.drain()
+
+
+def folded(store: MemoryJournalStore) -> tuple[dict[str, Held[Shelf]], dict[str, str]]:
+    """Fold the journal from its first block."""
+    codec: Codec[Shelf] = Codec(Shelves(), route)
+    held: dict[str, Held[Shelf]] = {}
+    known: dict[str, Any] = {}
+    for block in store.chain("0"):
+        overlay = Overlay(block.block_no, known, _Absent())
+        for decision in block.decisions:
+            before = held.get(decision.aggregate_id) or Held(Shelf())
+            held[decision.aggregate_id] = codec.fold(before, decision, block.block_no, overlay)
+        known |= overlay.changed
+    assert codec.entities is not None
+    return held, {one: codec.entities.stored(one, "0", value).body for one, value in known.items()}
+
+
+class _Absent(dict[str, None]):
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+LOGS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(1, 6)), min_size=1, max_size=20
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(LOGS, st.integers(1, 5), st.lists(st.integers(1, 60), max_size=4))
+def test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step(
+    rows: list[tuple[str, str, int]], batch: int, deaths: list[int]
+) -> None:
+    log = [
+        Cause(aggregate, f"c{number}", (name, amount), f"c{number}", str(number))
+        for number, (aggregate, name, amount) in enumerate(rows)
+    ]
+    store = MemoryJournalStore()
+    for step in deaths:
+        with contextlib.suppress(BaseExceptionGroup, Crash):
+            asyncio.run(_own(Mortal(store, [step]), log, batch))
+    asyncio.run(_own(store, log, batch))
+    held, entities = folded(store)
+    assert {one: row.body for one, row in store.kept_entities.items()} == entities
+    assert {one: json.loads(row.state)["count"] for one, row in store.kept.items()} == {
+        one: row.state.count for one, row in held.items()
+    }
+    totals: dict[str, int] = {}
+    for block in store.chain("0"):
+        for decision in block.decisions:
+            (entry,) = decision.entries
+            event = entry.document()
+            key = f"{decision.aggregate_id}/{event['name']}"
+            totals[key] = totals.get(key, 0) + event["amount"]
+            # What was decided rests on what was read.
+            assert event["total"] == totals[key]
+    assert {one: json.loads(body)["total"] for one, body in entities.items()} == totals
+
+
+async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> None:
+    store = MemoryJournalStore()
+    journal = Journal(Shelves(), store, MemoryBus(), Clock(), shards=1)
+    running = asyncio.create_task(journal.run())
+    log = [Cause("a", f"c{number}", (f"n{number}", 1), "c", str(number)) for number in range(40)]
+    await _consume(journal, log, 10)
+    assert len(store.kept_entities) == 40
+    assert not any(memory.entities for memory in journal._loaded.values())
+    assert store.entities_read == 0
+    again = [Cause("a", f"d{number}", ("n7", 5), "c", str(number)) for number in range(6)]
+    await journal.consume("0", SOURCE, [(40 + number, one) for number, one in enumerate(again)])
+    await journal.drain()
+    assert store.entities_read == 1
+    assert json.loads(store.kept_entities["a/n7"].body) == {"total": 31, "puts_count": 7}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def test_an_entity_that_nobody_asked_for_is_a_fault_and_never_taken_for_absent() -> None:
+    with pytest.raises(NotLoaded):
+        Overlay(1, {}).finder("a")("x")
+
+
+async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after an upgrade: nothing of the new format is there, and the journal is longer than is read at once."""
+    monkeypatch.setattr("winnow.runtime.journal.loading.BLOCKS_AT_ONCE", 3)
+    monkeypatch.setattr("winnow.runtime.journal.loading.UNSAVED_MAX", 4)
+    store = MemoryJournalStore()
+    log = [
+        Cause("ab"[number % 2], f"c{number}", (f"n{number % 9}", 1), "c", str(number)) for number in range(30)
+    ]
+    await _own(store, log, 1)
+    fresh = MemoryJournalStore(blocks=store.blocks)
+    journal = Journal(Shelves(), fresh, MemoryBus(), Clock(), shards=1)
+    running = asyncio.create_task(journal.run())
+    last = Cause("a", "last", ("n0", 1), "c", "last")
+    await journal.consume("0", Source("commands", 0), [(30, last)])
+    await journal.drain()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    held, entities = folded(fresh)
+    assert {one: row.body for one, row in fresh.kept_entities.items()} == entities
+    assert held["a"].state.count == 16
+
+
+async def test_an_entity_that_was_saved_before_its_state_is_not_folded_twice() -> None:
+    """As after a kill between the two writes of a save: the entities are ahead of the states and of the mark."""
+    store = MemoryJournalStore()
+    log = [Cause("a", f"c{number}", (f"n{number % 3}", 1), "c", str(number)) for number in range(10)]
+    await _own(store, log, 1)
+    ahead = MemoryJournalStore(blocks=store.blocks, kept_entities=dict(store.kept_entities))
+    await _own(ahead, [*log, Cause("a", "last", ("n0", 1), "c", "last")], 4)
+    _, entities = folded(ahead)
+    assert {one: row.body for one, row in ahead.kept_entities.items()} == entities
+    assert json.loads(entities["a/n0"])["total"] == 5

@@ -1,0 +1,118 @@
+"""Entities of an aggregate: documents beside its state, folded from the same events, loaded when a decision asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from winnow.contracts.envelope import Event
+from winnow.runtime.journal.model import Machine, S
+
+E = TypeVar("E")
+State_contra = TypeVar("State_contra", contravariant=True)
+Find = Callable[[str], E | None]
+
+
+class EntityRules(Protocol[State_contra, E]):
+    """Pure rules of entities. A name is unique within its aggregate; the state never depends on an entity."""
+
+    entity_type: type[E]
+
+    def needed(self, state: State_contra, message: object, found: Mapping[str, E | None]) -> Iterable[str]:
+        """Return the names that a decision of the message reads; asked again until all of them are in ``found``."""
+        ...
+
+    def read(self, event: Event) -> Iterable[str]:
+        """Return the names of the entities whose former value ``changed`` reads."""
+        ...
+
+    def changed(self, state: State_contra, event: Event, at: datetime, find: Find[E]) -> Mapping[str, E]:
+        """Return the entities that an event leaves behind; ``state`` is the one before the event."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Generic[E]):
+    """A message with the entities that its decision reads, by name; None for a name without an entity."""
+
+    message: object
+    entities: Mapping[str, E | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """An entity as it is stored: JSON text, with the block that changed it last."""
+
+    entity_id: str
+    aggregate_id: str
+    shard: str
+    block_no: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[E]):
+    """An entity in memory, with the block that changed it last."""
+
+    aggregate_id: str
+    value: E
+    block_no: int
+
+
+class NotLoaded(LookupError):  # noqa: N818 (the state of the entity)
+    """An entity was read that nobody had asked the store for."""
+
+
+class Entities(Generic[S, E]):
+    """The entities of a machine: ids, text form, and what a decision needs."""
+
+    def __init__(self, rules: EntityRules[S, E]) -> None:
+        """Use the machine's rules."""
+        self.rules = rules
+        self._adapter: TypeAdapter[E] = TypeAdapter(rules.entity_type)
+
+    def gather(self, state: S, message: object, find: Find[E]) -> dict[str, E | None]:
+        """Return all that a decision reads; what ``find`` raises passes."""
+        found: dict[str, E | None] = {}
+        while missing := [name for name in self.rules.needed(state, message, found) if name not in found]:
+            found |= {name: find(name) for name in missing}
+        return found
+
+    def missing(self, state: S, message: object, aggregate_id: str, seen: Mapping[str, Any]) -> set[str]:
+        """Return the ids that have to be looked up before a decision can be gathered further."""
+        absent: set[str] = set()
+
+        def find(name: str) -> E | None:
+            entity_id = entity_id_of(aggregate_id, name)
+            if entity_id not in seen:
+                absent.add(entity_id)
+                return None
+            known: Known[E] | None = seen[entity_id]
+            return known.value if known else None
+
+        self.gather(state, message, find)
+        return absent
+
+    def stored(self, entity_id: str, shard: str, known: Known[E]) -> StoredEntity:
+        """Write an entity for the store."""
+        body = self._adapter.dump_json(known.value).decode()
+        return StoredEntity(entity_id, known.aggregate_id, shard, known.block_no, body)
+
+    def known(self, stored: StoredEntity) -> Known[E]:
+        """Read an entity of the store."""
+        return Known(stored.aggregate_id, self._adapter.validate_json(stored.body), stored.block_no)
+
+
+def entities_of(machine: Machine[S]) -> Entities[S, Any] | None:
+    """Return the entities of a machine that has rules for some; None for any other."""
+    rules = getattr(machine, "entity_rules", None)
+    return None if rules is None else Entities(rules)
+
+
+def entity_id_of(aggregate_id: str, name: str) -> str:
+    """Return the id of an entity; it names the aggregate, so that none reads another's."""
+    return f"{aggregate_id}/{name}"

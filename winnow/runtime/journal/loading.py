@@ -1,0 +1,132 @@
+"""Brings states and entities of a shard into memory, from the store and from the blocks after it."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeAlias, cast
+
+from winnow.runtime import metrics
+from winnow.runtime.journal.entities import Known, StoredEntity
+from winnow.runtime.journal.model import Folded, S
+from winnow.runtime.journal.shard import Codec, Held, ShardMemory
+from winnow.runtime.journal.store import JournalStore
+from winnow.runtime.journal.work import Work
+
+BLOCKS_AT_ONCE: Final = 500
+"""Blocks that are read at once when a shard is loaded, or a state is folded from the first block on."""
+UNSAVED_MAX: Final = 10_000
+"""Entities in memory at which a shard that is being loaded saves them: about 5 MB at 500 bytes each."""
+Loaded: TypeAlias = dict[str, Known[Any] | None]
+"""Entities by id, as the store has them; None for one that it has not."""
+
+
+class Loader(Generic[S]):
+    """Reads what the store has; a machine without entities has none loaded."""
+
+    def __init__(self, codec: Codec[S], store: JournalStore) -> None:
+        """Read and write by the codec's rules."""
+        self._codec = codec
+        self._store = store
+
+    async def load(
+        self, works: Sequence[Work[S]], memories: Mapping[str, ShardMemory[S]], kept: Mapping[str, Held[S]]
+    ) -> Loaded:
+        """Look up the entities that works may read and that are not in memory, those of all works at once."""
+        loaded: Loaded = {}
+        while missing := self._missing(works, memories, kept, loaded):
+            loaded |= await self.look_up(missing)
+        return loaded
+
+    def _missing(
+        self,
+        works: Sequence[Work[S]],
+        memories: Mapping[str, ShardMemory[S]],
+        kept: Mapping[str, Held[S]],
+        loaded: Loaded,
+    ) -> set[str]:
+        entities, missing = self._codec.entities, set[str]()
+        for work in works if entities is not None else ():
+            memory = memories.get(work.shard)
+            if memory is None:
+                continue
+            seen = ChainMap(cast("Loaded", memory.entities), loaded)
+            for _, cause in work.items:
+                if cause is not None and entities is not None:
+                    name = cause.aggregate_id
+                    held = memory.held.get(name) or kept.get(name)
+                    state = held.state if held else self._codec.machine.initial(name)
+                    missing |= entities.missing(state, cause.message, name, seen)
+        return missing
+
+    async def look_up(self, entity_ids: Iterable[str]) -> Loaded:
+        """Return the store's entities for these ids."""
+        ids = sorted(entity_ids)
+        entities = self._codec.entities
+        if not ids or entities is None:
+            return {}
+        found = await self._store.entities(ids)
+        return {one: entities.known(found[one]) if one in found else None for one in ids}
+
+    def rows(self, unsaved: Mapping[ShardMemory[S], Mapping[str, Known[Any]]]) -> list[StoredEntity]:
+        """Return entities in the form of the store."""
+        entities = self._codec.entities
+        if entities is None:
+            return []
+        return [
+            entities.stored(entity_id, memory.name, known)
+            for memory, changed in unsaved.items()
+            for entity_id, known in changed.items()
+        ]
+
+    async def hold_all(self, shard: str, kept: Iterable[Folded]) -> dict[str, Held[S]]:
+        """Read stored states of a shard, and fold those of another shape anew; raises UnreadableEvent."""
+        states = list(kept)
+        helds = {one.aggregate_id: self._codec.hold(one) for one in states}
+        stale = {one.aggregate_id: one.block_no for one in states if helds[one.aggregate_id] is None}
+        refolded = await self.refolded(shard, stale) if stale else {}
+        return {one: held for one, held in helds.items() if held is not None} | refolded
+
+    async def refolded(self, shard: str, until: Mapping[str, int]) -> dict[str, Held[S]]:
+        """Fold states from the first block of their shard on, up to the block of each; raises UnreadableEvent."""
+        helds = {one: Held(self._codec.machine.initial(one)) for one in until}
+        block_no = 0
+        while blocks := await self._store.blocks_after(shard, block_no, limit=BLOCKS_AT_ONCE):
+            for block in blocks:
+                for decision in block.decisions:
+                    held = helds.get(decision.aggregate_id)
+                    if held is not None and block.block_no <= until[decision.aggregate_id]:
+                        helds[decision.aggregate_id] = self._codec.fold(held, decision, block.block_no)
+            block_no = blocks[-1].block_no
+        metrics.JOURNAL_REFOLDED.inc(len(helds))
+        return helds
+
+    async def hold(self, memory: ShardMemory[S], kept: Iterable[Folded]) -> None:
+        """Take stored states into memory; one that was folded anew is stored again, in its new shape."""
+        states = list(kept)
+        memory.held |= await self.hold_all(memory.name, states)
+        version = self._codec.machine.state_version
+        memory.dirty |= {one.aggregate_id for one in states if one.state_version != version}
+
+    async def replay(self, memory: ShardMemory[S]) -> None:
+        """Fold what the saved states do not hold yet, some blocks at a time."""
+        at = await self._store.folded_to(memory.name)
+        asked = set(memory.held)
+        while blocks := await self._store.blocks_after(memory.name, at, limit=BLOCKS_AT_ONCE):
+            missing = {one.aggregate_id for block in blocks for one in block.decisions} - asked
+            asked |= missing
+            await self.hold(memory, (await self._store.states(missing)).values())
+            read = self._codec.read_by(blocks) - set(memory.entities)
+            memory.replay(self._codec, blocks, await self.look_up(read))
+            at = blocks[-1].block_no
+            if len(memory.entities) > UNSAVED_MAX:
+                saved = dict(memory.entities)
+                await self._store.save([], {}, {}, self.rows({memory: saved}))
+                forget(memory, saved)
+
+
+def forget(memory: ShardMemory[Any], saved: Mapping[str, Known[Any]]) -> None:
+    """Let entities leave memory that are saved and have not changed since; they are read again on demand."""
+    for entity_id, known in saved.items():
+        if memory.entities.get(entity_id) is known:
+            del memory.entities[entity_id]
