@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,35 @@ def rehashed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         previous = block["hash"] = digest_of(block)
         fresh.append(block)
     return fresh
+
+
+def edit_body(holder: dict[str, Any], edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change the event in a record of a topic or an entry of a block."""
+    body = json.loads(holder["body"])
+    edit(body)
+    holder["body"] = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+
+def holders(lanes: Lanes, kind: str) -> Iterator[dict[str, Any]]:
+    """Give whatever holds an event of this type, in topics and journals."""
+    for lane, items in lanes.items():
+        for item in items:
+            if not is_journal(lane):
+                if ["type", kind] in item["headers"]:
+                    yield item
+                continue
+            for decision in item["decisions"]:
+                yield from (entry for entry in decision["entries"] if entry["type"] == kind)
+
+
+def edit_event(lanes: Lanes, event: dict[str, Any], edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change an event wherever it stands, and hash the journals again."""
+    for holder in holders(lanes, event["type"]):
+        if json.loads(holder["body"])["event_id"] == event["event_id"]:
+            edit_body(holder, edit)
+    for lane in lanes:
+        if is_journal(lane):
+            lanes[lane] = rehashed(lanes[lane])
 
 
 def merge(parts: list[Path], folder: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from winnow.runtime.journal import Block, Decision, Source
+from winnow.runtime.journal.entities import StoredEntity
 from winnow.runtime.journal.model import GENESIS, Entry, Folded
 from winnow.runtime.journal.store import Insert, JournalStore
 
@@ -30,6 +31,10 @@ def block(
 
 def folded(aggregate_id: str, block_no: int, *, shard: str = "0", is_final: bool = False) -> Folded:
     return Folded(aggregate_id, shard, block_no, block_no, block_no, f'{{"at":{block_no}}}', is_final)
+
+
+def entity(entity_id: str, block_no: int) -> StoredEntity:
+    return StoredEntity(entity_id, entity_id.partition("/")[0], "0", block_no, f'{{"at":{block_no}}}')
 
 
 class JournalStoreSuite:
@@ -169,6 +174,29 @@ class JournalStoreSuite:
         await store.save([folded("a", 1), folded("b", 1, is_final=True), folded("c", 1, shard="1")], {}, {})
 
         assert [one.aggregate_id for one in await store.open_states("0")] == ["a"]
+
+    async def test_entities_are_found_by_id_and_a_newer_one_is_never_replaced_by_an_older(
+        self, store: JournalStore
+    ) -> None:
+        await store.save([], {}, {}, [entity("a/x", 5), entity("a/y", 2), entity("b/x", 1)])
+
+        await store.save([], {}, {}, [entity("a/x", 4), entity("a/y", 3)])
+        await store.save([], {}, {}, [entity("a/y", 3)])
+
+        found = await store.entities(["a/x", "a/y", "a/absent"])
+        assert found == {"a/x": entity("a/x", 5), "a/y": entity("a/y", 3)}
+        assert await store.entities([]) == {}
+
+    async def test_blocks_come_some_at_a_time(self, store: JournalStore) -> None:
+        chain: list[Block] = []
+        for number in range(1, 8):
+            chain.append(block("0", number, [f"c{number}"], chain[-1] if chain else None))
+            await store.insert([chain[-1]])
+
+        assert await store.blocks_after("0", 0, limit=3) == chain[:3]
+        assert await store.blocks_after("0", 3, limit=3) == chain[3:6]
+        assert await store.blocks_after("0", 6, limit=3) == chain[6:]
+        assert await store.blocks_after("0", 7, limit=3) == []
 
     @pytest.mark.parametrize("count", [0, 1, 40])
     async def test_known_causes_give_the_whole_decision(self, store: JournalStore, count: int) -> None:

@@ -130,6 +130,10 @@ class RunningLine:
                 too_many_next=0,
                 error_next=0,
                 hang_next=0,
+                filtered_next=0,
+                failed_next=0,
+                stuck_next=0,
+                empty_next=0,
                 latency_s=0.0,
             )
 
@@ -228,6 +232,7 @@ def running_line(
         supervisor = Supervisor(Path(logs))
         try:
             supervisor.start(line.layers())
+            supervisor.check()
             yield RunningLine(line, supervisor, stack)
             supervisor.check()
         finally:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from winnow.runtime.journal import Block, Decision
+from winnow.runtime.journal.entities import StoredEntity
 from winnow.runtime.journal.model import Folded
 from winnow.runtime.journal.store import Insert
 
@@ -20,6 +21,8 @@ class MemoryJournalStore:
     marks: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Folded] = field(default_factory=dict)
     folds: dict[str, int] = field(default_factory=dict)
+    kept_entities: dict[str, StoredEntity] = field(default_factory=dict)
+    entities_read: int = 0
 
     async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
         await asyncio.sleep(0)
@@ -38,8 +41,9 @@ class MemoryJournalStore:
         chain = self.chain(shard)
         return chain[-1] if chain else None
 
-    async def blocks_after(self, shard: str, block_no: int) -> list[Block]:
-        return [one for one in self.chain(shard) if one.block_no > block_no]
+    async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
+        later = [one for one in self.chain(shard) if one.block_no > block_no]
+        return later[:limit] if limit else later
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
         return [
@@ -78,12 +82,26 @@ class MemoryJournalStore:
     async def open_states(self, shard: str) -> list[Folded]:
         return [one for one in self.kept.values() if one.shard == shard and not one.is_final]
 
+    async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
+        found = {one: self.kept_entities[one] for one in entity_ids if one in self.kept_entities}
+        self.entities_read += len(found)
+        return found
+
     async def save(
-        self, states: Sequence[Folded], folded_to: Mapping[str, int], sent_to: Mapping[str, int]
+        self,
+        states: Sequence[Folded],
+        folded_to: Mapping[str, int],
+        sent_to: Mapping[str, int],
+        entities: Sequence[StoredEntity] = (),
     ) -> None:
+        for entity in entities:
+            stored = self.kept_entities.get(entity.entity_id)
+            if stored is None or stored.block_no < entity.block_no:
+                self.kept_entities[entity.entity_id] = entity
         for one in states:
             present = self.kept.get(one.aggregate_id)
-            if present is None or present.block_no < one.block_no:
+            age = (one.block_no, present.state_version != one.state_version) if present else (0, False)
+            if present is None or present.block_no < age[0] or (present.block_no == age[0] and age[1]):
                 self.kept[one.aggregate_id] = one
         for noted, steps in ((self.folds, folded_to), (self.marks, sent_to)):
             noted |= {shard: max(noted.get(shard, 0), block_no) for shard, block_no in steps.items()}

@@ -1,0 +1,332 @@
+"""Orders that end in every way, and commands that leave every private event in some service's journal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from tests.support.ends import records_of
+from tests.support.eventually import eventually
+from tests.support.line import CREDIT, PROVIDERS, RunningLine
+from winnow.contracts.commands import GrantCredits, ReleaseCredits, ReserveCredits, SettleCredits
+from winnow.contracts.envelope import Envelope, Message, Recorded
+from winnow.contracts.events import TaskAccepted, TaskCancelRequested, TaskSelected, TaskUnfunded
+from winnow.contracts.ids import Prefix, derive_id, shard_of
+from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
+from winnow.contracts.values import ProviderCost
+from winnow.local.line import SHARDS
+
+_NO_COST = ProviderCost(expected_usd_micro=0, actual_usd_micro=0, attempts_count=0)
+_COST = ProviderCost(expected_usd_micro=32_000, actual_usd_micro=32_000, attempts_count=1)
+_TRIES = 8
+_numbers = itertools.count(1)
+
+
+class Recorder:
+    """Writes messages to the bus of a running line, and reads which are there."""
+
+    def __init__(self, line: RunningLine) -> None:
+        self._line = line
+
+    async def write(self, *messages: Message) -> None:
+        """Write messages as a neighbour of the line would, in order."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._line.kafka_bootstrap)
+        await producer.start()
+        try:
+            for message in messages:
+                to = route(message)
+                assert to is not None
+                number = next(_numbers)
+                subject = str(getattr(message, "task_id", to[1]))
+                envelope = Envelope(
+                    event_id=derive_id(Prefix.event, "recorder", number),
+                    occurred_at=datetime.now(UTC),
+                    producer="recorder",
+                    subject=subject,
+                    sequence=0 if message.is_command else number,
+                    correlation_id=f"req_recorder-{number}",
+                    causation_id=f"recorder-{number}",
+                )
+                await producer.send_and_wait(
+                    to[0],
+                    Recorded(envelope, message).encode(),
+                    key=to[1].encode(),
+                    partition=shard_of(to[1], SHARDS),
+                    headers=[("type", message.type.encode())],
+                )
+        finally:
+            await producer.stop()
+
+    async def find(
+        self, type_name: str, fits: Callable[[dict[str, Any]], bool], topic: str = TASKS.name
+    ) -> Message:
+        """Return the first message of a type on the topic that fits; raises LookupError."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._line.kafka_bootstrap)
+        await consumer.start()
+        try:
+            lanes = [TopicPartition(topic, one) for one in range(SHARDS)]
+            async for record in records_of(consumer, lanes):
+                if dict(record.headers).get("type") == type_name.encode():
+                    document = json.loads(record.value)
+                    if fits(document):
+                        return MESSAGES[type_name].model_validate_json(record.value)
+        finally:
+            await consumer.stop()
+        raise LookupError(type_name)
+
+
+async def every_end(line: RunningLine) -> None:
+    """Place the orders, one kind after the other, and wait until nothing more happens to any."""
+    recorder = Recorder(line)
+    await _delivered(line)
+    await _not_all_delivered(line)
+    await _cancelled(line)
+    await _overdue(line)
+    await _rejected(line)
+    await _out_of_order(line, recorder)
+    await _not_finished(line, recorder)
+    await _books(line, recorder)
+
+
+async def _delivered(line: RunningLine) -> None:
+    async with line.client(credit_count=100) as client:
+        url = f"{line.line.receiver_url}/hook/{client.account_id}"
+        made = await client.http.post("/v1/webhook-endpoints", json={"url": url})
+        assert made.status_code == 201, made.text
+        await line.control("receiver", secrets=[made.json()["secret"]], fail_next=1, fail_status=500)
+        first = await client.order(k=2)
+        for order in (
+            {"template": "product_shot", "mode": "stable", "k": 1, "prompt": "product photo of a mug"},
+            {"template": "product_shot", "mode": "fast", "k": 2, "prompt": "product photo of a mug"},
+            {"k": 1, "mode": "fast"},
+            {"k": 1, "mode": "stable"},
+        ):
+            await client.end(await client.order(**order))
+        await client.end(first)
+
+        async def notified() -> Any:
+            log = (await client.get("/v1/webhook-deliveries", task_id=first))["deliveries"]
+            return log[0]["delivery_id"] if log and log[0]["state"] == "delivered" else None
+
+        delivery_id = await eventually(notified, within_s=60)
+        again = await client.http.post(f"/v1/webhook-deliveries/{delivery_id}/redeliver")
+        assert again.status_code == 202, again.text
+        admin = {"authorization": f"Bearer {line.line.admin_token}"}
+        async with httpx.AsyncClient(base_url=line.line.api_url, timeout=30, headers=admin) as http:
+            for amount in (CREDIT // 10, 1000 * CREDIT):
+                refund = await http.post(
+                    f"/v1/admin/tasks/{first}/refund",
+                    json={"amount_credits_micro": amount, "reason": "goodwill"},
+                    headers={"idempotency-key": f"refund-{amount}"},
+                )
+                assert refund.status_code in {202, 409, 422}, refund.text
+
+
+async def _not_all_delivered(line: RunningLine) -> None:
+    async with line.client(credit_count=100) as client:
+        for provider in PROVIDERS:
+            await line.control(provider, forced_defects=[None, *["blur"] * 300])
+        task = await client.end(await client.order(k=3))
+        assert task["state"] == "partially_delivered", task["end"]
+        for provider in PROVIDERS:
+            await line.control(provider, forced_defects=["blur"] * 300)
+        task = await client.end(await client.order(k=1))
+        assert task["state"] == "failed", task["end"]
+        await line.calm()
+        for provider in PROVIDERS:
+            await line.control(provider, forced_defects=["blur"] * 3)
+        await client.end(await client.order(k=1, cost_cap_usd_micro=2_000_000))
+        await line.calm()
+        await line.control("fal", outage=True)
+        await client.end(await client.order(k=1))
+        await line.calm()
+
+
+async def _cancelled(line: RunningLine) -> None:
+    for provider in PROVIDERS:
+        await line.control(provider, latency_s=20.0)
+    async with line.client(credit_count=100) as client:
+        early, late = await client.order(k=1), await client.order(k=1)
+        await client.http.post(f"/v1/tasks/{early}/cancel")
+
+        async def running() -> bool:
+            return bool((await client.task(late))["rounds"])
+
+        await eventually(running, within_s=60)
+        await client.http.post(f"/v1/tasks/{late}/cancel")
+        for task_id in (early, late):
+            assert (await client.end(task_id))["state"] == "cancelled"
+    await line.calm()
+
+
+async def _overdue(line: RunningLine) -> None:
+    """An attempt that takes far longer than its offering says is tried elsewhere."""
+    for provider in ("fal", "replicate"):
+        await line.control(provider, latency_s=45.0)
+    async with line.client(credit_count=100) as client:
+        tasks = [await client.order(k=1, mode=mode) for mode in ("fast", "low_cost")]
+        for task_id in tasks:
+            await client.end(task_id, within_s=240)
+    await line.calm()
+
+
+async def _rejected(line: RunningLine) -> None:
+    """Orders that race for the same credits: some of them pass the quote and are not funded."""
+    for _ in range(_TRIES):
+        async with line.client(credit_count=2) as client:
+            answers = await asyncio.gather(*(client.submit(k=1) for _ in range(6)))
+            taken = [one.json()["id"] for one in answers if one.status_code == 202]
+            states = {(await client.end(one))["state"] for one in taken}
+            if "rejected" in states:
+                return
+    raise AssertionError("no order was rejected")
+
+
+async def _out_of_order(line: RunningLine, recorder: Recorder) -> None:
+    """What stands in the record before the acceptance it is about."""
+    async with line.client(credit_count=100) as client:
+        pattern = await client.order(k=1)
+        await client.end(pattern)
+        accepted = await recorder.find("task.accepted", lambda one: bool(one["task_id"] == pattern))
+        assert isinstance(accepted, TaskAccepted)
+        for number, make in enumerate((_early_cancel, _early_refusal)):
+            task_id = derive_id(Prefix.task, "recorder", number)
+            again = accepted.model_copy(
+                update={
+                    "task_id": task_id,
+                    "reservation_id": derive_id(Prefix.reservation, "recorder", number),
+                }
+            )
+            await recorder.write(make(task_id, client.account_id), again)
+
+            async def ended(task_id: str = task_id) -> bool:
+                answer = await client.http.get(f"/v1/tasks/{task_id}")
+                return answer.status_code == 200 and answer.json()["state"] in {"cancelled", "rejected"}
+
+            await eventually(ended, within_s=60)
+
+
+def _early_cancel(task_id: str, account_id: str) -> Message:
+    return TaskCancelRequested(task_id=task_id, account_id=account_id)
+
+
+def _early_refusal(task_id: str, account_id: str) -> Message:
+    return TaskUnfunded.model_validate(
+        {
+            "task_id": task_id,
+            "account_id": account_id,
+            "code": "insufficient_credits",
+            "shortfall_credits_micro": CREDIT,
+            "reservation_id": derive_id(Prefix.reservation, "recorder", 1),
+        }
+    )
+
+
+async def _not_finished(line: RunningLine, recorder: Recorder) -> None:
+    """A selection whose candidate is not in the object store."""
+    async with line.client(credit_count=100) as client:
+        pattern = await client.order(k=1)
+        await client.end(pattern)
+        selected = await recorder.find("task.selected", lambda one: bool(one["task_id"] == pattern))
+        assert isinstance(selected, TaskSelected)
+        task_id = derive_id(Prefix.task, "recorder", "not-finished")
+        candidate = selected.selected[0]
+        lost = candidate.model_copy(
+            update={"stored": candidate.stored.model_copy(update={"key": f"candidates/{task_id}/none.jpg"})}
+        )
+        reservation_id = derive_id(Prefix.reservation, "recorder", "not-finished")
+        await recorder.write(
+            selected.model_copy(
+                update={"task_id": task_id, "selected": [lost], "reservation_id": reservation_id}
+            )
+        )
+
+        async def failed() -> bool:
+            try:
+                await recorder.find("task.failed", lambda one: bool(one["task_id"] == task_id))
+            except LookupError:
+                return False
+            return True
+
+        await eventually(failed, within_s=90, every_s=1.0)
+
+
+async def _books(line: RunningLine, recorder: Recorder) -> None:
+    """Grants and reservations that run out of time, and commands that come after the end."""
+    account_id = "acct_recorder-books"
+    soon = datetime.now(UTC) + timedelta(seconds=4)
+
+    def command_id(name: str) -> str:
+        return derive_id(Prefix.command, "recorder", name)
+
+    def grant(name: str, expires_at: datetime | None) -> Message:
+        return GrantCredits(
+            command_id=command_id(f"grant-{name}"),
+            account_id=account_id,
+            grant_id=derive_id(Prefix.grant, "recorder", name),
+            amount_credits_micro=5 * CREDIT,
+            source="promo",
+            expires_at=expires_at,
+        )
+
+    def names(name: str) -> dict[str, str]:
+        return {
+            "account_id": account_id,
+            "task_id": derive_id(Prefix.task, "recorder", "books", name),
+            "reservation_id": derive_id(Prefix.reservation, "recorder", "books", name),
+        }
+
+    def reserve(name: str, amount: int, expires_at: datetime) -> Message:
+        return ReserveCredits(
+            command_id=command_id(f"reserve-{name}"),
+            amount_credits_micro=amount,
+            price_per_output_credits_micro=CREDIT,
+            expires_at=expires_at,
+            **names(name),
+        )
+
+    def settle(name: str, amount: int, attempt: int = 1) -> Message:
+        return SettleCredits(
+            command_id=command_id(f"settle-{name}-{attempt}"),
+            amount_credits_micro=amount,
+            delivered_count=amount // CREDIT,
+            cost=_COST,
+            reason="delivered",
+            **names(name),
+        )
+
+    later = soon + timedelta(hours=1)
+    await recorder.write(
+        grant("soon", soon),
+        grant("lasting", None),
+        reserve("released-late", 2 * CREDIT, later),
+        reserve("runs-out", 2 * CREDIT, soon),
+        reserve("too-much", 50 * CREDIT, later),
+    )
+    await eventually(lambda: datetime.now(UTC) > soon + timedelta(seconds=3), within_s=60)
+    await recorder.write(
+        ReleaseCredits(
+            command_id=command_id("release"), cost=_NO_COST, reason="cancelled", **names("released-late")
+        ),
+        settle("runs-out", CREDIT),
+        settle("runs-out", CREDIT, attempt=2),
+        settle("released-late", CREDIT),
+        grant("last", None),
+    )
+
+    async def booked() -> bool:
+        wanted = derive_id(Prefix.grant, "recorder", "last")
+        try:
+            await recorder.find("entry.recorded", lambda one: wanted in json.dumps(one), topic=ACCOUNTS.name)
+        except LookupError:
+            return False
+        return True
+
+    await eventually(booked, within_s=90, every_s=1.0)
