@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from services.ingest.app.projection import Projection
 from winnow.contracts.envelope import Message, Recorded
-from winnow.contracts.events import EntryRecorded, TaskEvent
-from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, group_of
+from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
+from winnow.contracts.topics import ACCOUNTS, MESSAGES, REGISTRY, TASKS, group_of
 from winnow.runtime.bus import Bus, Received
 from winnow.runtime.journal import Cause, Consumed, Journal, Source
 from winnow.runtime.lanes import JournalLanes, Table, cause_about
@@ -28,7 +28,8 @@ TABLE: Final[Table] = {
 }
 """The events that the stages before funding act on."""
 
-READS: Final = tuple(name for name, model in MESSAGES.items() if issubclass(model, TaskEvent | EntryRecorded))
+OF_ACCOUNTS: Final = (EntryRecorded, RefundRefused)
+READS: Final = tuple(name for name, model in MESSAGES.items() if issubclass(model, (TaskEvent, *OF_ACCOUNTS)))
 """The events that the read model keeps."""
 
 
@@ -42,10 +43,10 @@ class IngestLanes:
 
     def subscribe(self, bus: Bus) -> None:
         """Attach to the bus."""
-        models = {name: MESSAGES[name] for name in READS}
+        messages = REGISTRY.subset(READS)
         topics = [TASKS.name, ACCOUNTS.name]
         bus.subscribe(
-            topics, group_of("ingest"), models, self.handle, assigned=self.assigned, revoked=self.revoked
+            topics, group_of("ingest"), messages, self.handle, assigned=self.assigned, revoked=self.revoked
         )
 
     def assigned(self, sources: Iterable[Source]) -> None:
@@ -64,10 +65,11 @@ class IngestLanes:
         """Handle one partition's records in order."""
         if source.topic == ACCOUNTS.name:
             await self._projection.keep_entries(_records(received, EntryRecorded))
+            await self._projection.keep_refusals(_records(received, RefundRefused))
             return Consumed(received[-1].offset + 1)
         consumed = await self._lanes.handle(source, [_for_stages(one) for one in received])
-        if consumed.seek:
-            # The journal stands before this batch, so the records between are read first: a view that
+        if consumed.seek or consumed.held_for_s:
+            # The journal stands before this batch, or waits for a newer build, so the records between are read first: a view that
             # folded this batch now would take them for repeats.
             return consumed
         known = [one for one in received if one.offset < consumed.next_offset]

@@ -8,6 +8,7 @@ import grpc.aio
 
 from services.ingest.api.building import UseCases, around, build_app
 from services.ingest.app.access import Access
+from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.accounts import Accounts
 from services.ingest.app.offers import Offers
 from services.ingest.app.orders import Orders
@@ -27,13 +28,14 @@ from services.ingest.clients.scorer import ScorerClient
 from services.ingest.domain.limits import Rate
 from services.ingest.settings import IngestSettings
 from services.ingest.store.catalogue import load
-from services.ingest.store.keys import MongoInputs, MongoKeys
+from services.ingest.store.keys import MongoAccountSettings, MongoInputs, MongoKeys
 from services.ingest.store.leases import HttpShards
 from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
 from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from winnow.contracts.topics import ACCOUNTS, TASKS
+from winnow.egress.client import EgressRules
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.journal import MongoJournalStore
 from winnow.runtime.parts import Parts, connect, journal_of, run_bus
@@ -89,11 +91,14 @@ def _use_cases(
     router = RouterClient(_channel(service, settings.router_address), settings.grpc_timeout_s)
     scorer = ScorerClient(_channel(service, settings.scorer_address), settings.screen_timeout_s)
     delivery = DeliveryClient(_channel(service, settings.delivery_address), settings.grpc_timeout_s)
+    rules = EgressRules(plain_http=settings.url_plain_http_allowed, allowed_hosts=settings.url_allowed_hosts)
     fetcher = GuardedFetcher(
+        rules,
         timeout_s=settings.url_timeout_s,
         size_bytes_max=INPUT_BYTES_MAX,
-        plain_http_allowed=settings.url_plain_http_allowed,
+        ca_file=settings.url_ca_file,
     )
+    service.add_close(fetcher.close)
     access = Access(
         keys=keys,
         clock=clock,
@@ -107,6 +112,7 @@ def _use_cases(
     reading = Reading(
         views=views, requests=requests, delivery=delivery, files=files, watch=watch, clock=clock
     )
+    limits = AccountLimits(MongoAccountSettings(database), clock)
     orders = Orders(
         catalogue=loaded.catalogue,
         rule=loaded.rule,
@@ -114,9 +120,11 @@ def _use_cases(
         prices=prices,
         files=files,
         inputs=inputs,
+        limits=limits,
         reading=reading,
         watch=watch,
         clock=clock,
+        deadline_slack_s=settings.deadline_slack_s,
     )
     return UseCases(
         access=access,
@@ -128,6 +136,7 @@ def _use_cases(
         ),
         screening=InputScreening(files=files, fetcher=fetcher, screener=scorer, inputs=inputs, clock=clock),
         webhooks=Webhooks(delivery),
+        limits=limits,
     )
 
 

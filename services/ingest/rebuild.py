@@ -5,24 +5,25 @@ API keys, inputs and leases lie in no journal: they are left as they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from services.ingest.app.projection import Projection
 from services.ingest.app.watch import Watch
-from services.ingest.bus import READS
+from services.ingest.bus import OF_ACCOUNTS, READS
 from services.ingest.settings import IngestSettings
 from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
+from winnow.audit.newer import Reader
 from winnow.audit.rebuild import STATES, Given, run, workshop
 from winnow.audit.records import Kept
 from winnow.contracts.envelope import Recorded
-from winnow.contracts.events import EntryRecorded
+from winnow.contracts.events import EntryRecorded, RefundRefused
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
+from winnow.contracts.upcast import announced_version
 
-VIEWS = ("tasks", "candidates", "task_events", "entries")
+VIEWS = ("tasks", "candidates", "task_events", "entries", "refund_refusals")
 _REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{one}" for one in STATES)
 _JOURNALS = ("", REQUEST_COLLECTIONS)
 _RECORDS_AT_ONCE = 500
@@ -37,12 +38,13 @@ async def rebuild(settings: IngestSettings, given: Given) -> dict[str, int]:
             async for states in shop.folded(RequestMachine(), prefix=REQUEST_COLLECTIONS, everywhere=True)
         ]
         await MongoViews(shop.database).prepare()
-        projection = Projection(MongoViewWriter(shop.database), Watch())
-        records = await _project(shop.records([TASKS.name, ACCOUNTS.name]), projection)
-    return {"stages": sum(stages), "requests": sum(requests), "records in the read model": records}
+        projection, reader = Projection(MongoViewWriter(shop.database), Watch()), Reader()
+        records = await _project(shop.records([TASKS.name, ACCOUNTS.name]), projection, reader)
+    made = {"stages": sum(stages), "requests": sum(requests), "records in the read model": records}
+    return made | ({"records of a newer build skipped": reader.skipped_count} if reader.skipped_count else {})
 
 
-async def _project(records: AsyncIterator[Kept], projection: Projection) -> int:
+async def _project(records: AsyncIterator[Kept], projection: Projection, reader: Reader) -> int:
     """Fold the topics; a record that cannot be folded is passed over, as the service dead-letters it."""
     waiting: dict[tuple[str, int], list[Kept]] = {}
     count = 0
@@ -50,16 +52,17 @@ async def _project(records: AsyncIterator[Kept], projection: Projection) -> int:
         place = (kept.topic, kept.partition)
         waiting.setdefault(place, []).append(kept)
         if len(waiting[place]) >= _RECORDS_AT_ONCE:
-            count += await _fold(projection, waiting.pop(place))
+            count += await _fold(projection, waiting.pop(place), reader)
     for rest in waiting.values():
-        count += await _fold(projection, rest)
+        count += await _fold(projection, rest, reader)
     return count
 
 
-async def _fold(projection: Projection, kept: Sequence[Kept]) -> int:
-    records = [(one.offset, recorded) for one in kept if (recorded := _recorded(one)) is not None]
+async def _fold(projection: Projection, kept: Sequence[Kept], reader: Reader) -> int:
+    records = [(one.offset, recorded) for one in kept if (recorded := _recorded(one, reader)) is not None]
     if kept[0].topic == ACCOUNTS.name:
-        await projection.keep_entries(records)
+        await projection.keep_entries([one for one in records if isinstance(one[1].message, EntryRecorded)])
+        await projection.keep_refusals([one for one in records if isinstance(one[1].message, RefundRefused)])
         return len(records)
     rest = records
     while (fault := await projection.fold_tasks(kept[0].partition, rest)) is not None:
@@ -67,16 +70,15 @@ async def _fold(projection: Projection, kept: Sequence[Kept]) -> int:
     return len(records)
 
 
-def _recorded(kept: Kept) -> Recorded[Any] | None:
+def _recorded(kept: Kept, reader: Reader) -> Recorded[Any] | None:
     """Read an event that the read model keeps; None for any other."""
     name = kept.header("type")
-    if name not in READS or issubclass(MESSAGES[name], EntryRecorded) != (kept.topic == ACCOUNTS.name):
+    if name not in READS or issubclass(MESSAGES[name], OF_ACCOUNTS) != (kept.topic == ACCOUNTS.name):
         return None
     try:
-        recorded: Recorded[Any] = Recorded.from_document(json.loads(kept.body), MESSAGES[name])
+        return reader.read(name, kept.body, announced_version(dict(kept.headers)))
     except ValueError:
         return None
-    return recorded
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, FilePath, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from services.ingest.domain.orders import DEADLINE_SLACK_S
 from winnow.runtime.settings import Port, ServiceSettings
 
 
@@ -51,6 +52,16 @@ class IngestSettings(ServiceSettings):
         15.0, description="Total deadline of reading an input from a URL."
     )
     url_plain_http_allowed: bool = Field(default=False, description="Read inputs from http:// URLs too.")
+    deadline_slack_s: Annotated[int, Field(ge=10, le=1800)] = Field(
+        DEADLINE_SLACK_S,
+        description="A task ends at most this long after its deadline; half of it is for finishing outputs.",
+    )
+    url_allowed_hosts: tuple[str, ...] = Field(
+        (), description="host:port pairs read from as they are, http and private included, as a JSON list."
+    )
+    url_ca_file: FilePath | None = Field(
+        None, description="PEM file of authorities trusted beside the system's when a URL is read."
+    )
     credit_value_usd_micro: Annotated[int, Field(ge=0, le=10**12)] = Field(
         1_000_000, description="What a credit is worth, in micro-USD, for the operator's margin."
     )

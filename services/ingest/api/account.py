@@ -21,6 +21,7 @@ from services.ingest.api.other_answers import (
     TemplateList,
 )
 from services.ingest.api.requests import QuoteRequest
+from services.ingest.api.strict import strict_route
 from services.ingest.api.tasks import Cursor, Limit
 from services.ingest.app.accounts import Accounts
 from services.ingest.app.offers import Offers
@@ -28,29 +29,30 @@ from services.ingest.app.reading import Reading
 from services.ingest.domain.cursors import decode_cursor, encode_cursor
 from services.ingest.domain.folding import Page
 from services.ingest.domain.keys import Scope
+from winnow.contracts.values import Mode
 
 
 def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Reading) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1")
-    reader = admitted(guard, Scope.tasks_read)
-    holder = admitted(guard, Scope.account_read)
+    router = APIRouter(prefix="/v1", route_class=strict_route(guard))
+    reader = admitted(Scope.tasks_read)
+    holder, operator = admitted(Scope.account_read), admitted(Scope.operator)
 
     @router.post("/quotes", tags=["offers"], openapi_extra=scoped(Scope.tasks_read))
     async def quote(body: QuoteRequest, visitor: Visitor = reader) -> QuoteAnswer:
         """Price an order without placing it."""
-        del visitor
         template, price, cost = await offers.quote(body.template, body.mode, body.k)
+        shown = visitor.sees_costs
         return QuoteAnswer(
             template=Versioned(name=template.name, version=template.version),
-            mode=body.mode,
+            mode=Mode(body.mode),
             k=body.k,
             price_per_output_credits_micro=price.price_per_output_credits_micro,
             reserve_credits_micro=price.reserve_credits_micro,
             price_rule=price.price_rule,
-            expected_cost_usd_micro=cost.expected_cost_usd_micro,
-            cheapest_cost_usd_micro=cost.cheapest_cost_usd_micro,
-            cost_cap_default_usd_micro=cost.cost_cap_default_usd_micro,
+            expected_cost_usd_micro=cost.expected_cost_usd_micro if shown else None,
+            cheapest_cost_usd_micro=cost.cheapest_cost_usd_micro if shown else None,
+            cost_cap_default_usd_micro=cost.cost_cap_default_usd_micro if shown else None,
             candidates_expected_count=cost.candidates_expected_count,
         )
 
@@ -60,12 +62,12 @@ def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Re
         del visitor
         return TemplateList(templates=[TemplateAnswer.model_validate(one) for one in offers.templates()])
 
-    @router.get("/offerings", tags=["offers"], openapi_extra=scoped(Scope.tasks_read))
+    @router.get("/offerings", tags=["offers"], openapi_extra=scoped(Scope.operator))
     async def list_offerings(
-        visitor: Visitor = reader,
+        visitor: Visitor = operator,
         capability: Annotated[str, Query(max_length=100, description="Only those that can do this.")] = "",
     ) -> OfferingList:
-        """List the offerings with price, health and load."""
+        """List the offerings with price, health and load. For operators only."""
         del visitor
         found = await offers.offerings(capability)
         return OfferingList(offerings=[OfferingAnswer.model_validate(one) for one in found])

@@ -8,16 +8,25 @@ from fastapi import APIRouter, Path, Query, Request
 
 from services.ingest.api.guard import Guard, Visitor, admitted, scoped
 from services.ingest.api.other_answers import (
+    AccountSettingsAnswer,
     GrantAnswer,
     KeyList,
     NewKeyAnswer,
     RefundAnswer,
 )
-from services.ingest.api.requests import GrantRequest, KeyRequest, RefundRequest
+from services.ingest.api.requests import (
+    AccountSettingsRequest,
+    GrantRequest,
+    KeyRequest,
+    RefundRequest,
+)
 from services.ingest.api.showing import key_fields, show_key
+from services.ingest.api.strict import strict_route
 from services.ingest.api.tasks import IDEMPOTENCY_HEADER, TaskPath, idempotency_key_of
 from services.ingest.app.access import Access
+from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.accounts import Accounts
+from services.ingest.domain.answers import RefundView
 from services.ingest.domain.keys import Scope
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.ids import AccountId
@@ -25,17 +34,18 @@ from winnow.contracts.ids import AccountId
 _WITH_KEY: Final[dict[str, Any]] = scoped(Scope.admin, parameters=[IDEMPOTENCY_HEADER])
 
 
-def admin_routes(guard: Guard, access: Access, accounts: Accounts) -> APIRouter:
+def admin_routes(guard: Guard, access: Access, accounts: Accounts, limits: AccountLimits) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1/admin", tags=["admin"])
-    _add_keys(router, guard, access)
-    _add_credits(router, guard, accounts)
+    router = APIRouter(prefix="/v1/admin", tags=["admin"], route_class=strict_route(guard))
+    _add_keys(router, access)
+    _add_limits(router, limits)
+    _add_credits(router, accounts)
     return router
 
 
-def _add_keys(router: APIRouter, guard: Guard, access: Access) -> None:
+def _add_keys(router: APIRouter, access: Access) -> None:
     """Add creating, listing and revoking keys."""
-    admin, extra = admitted(guard, Scope.admin), scoped(Scope.admin)
+    admin, extra = admitted(Scope.admin), scoped(Scope.admin)
 
     @router.post("/keys", status_code=201, openapi_extra=extra)
     async def create_key(body: KeyRequest, visitor: Visitor = admin) -> NewKeyAnswer:
@@ -60,9 +70,31 @@ def _add_keys(router: APIRouter, guard: Guard, access: Access) -> None:
         await access.revoke_key(key_id)
 
 
-def _add_credits(router: APIRouter, guard: Guard, accounts: Accounts) -> None:
+def _add_limits(router: APIRouter, limits: AccountLimits) -> None:
+    """Add reading and setting what an account may ask for."""
+    admin, extra = admitted(Scope.admin), scoped(Scope.admin)
+
+    @router.get("/accounts/{account_id}", openapi_extra=extra)
+    async def get_account_settings(account_id: AccountId, visitor: Visitor = admin) -> AccountSettingsAnswer:
+        """Read what an account may ask for."""
+        del visitor
+        return AccountSettingsAnswer(
+            account_id=account_id, priority_max=await limits.priority_max(account_id)
+        )
+
+    @router.put("/accounts/{account_id}", openapi_extra=extra)
+    async def set_account_settings(
+        account_id: AccountId, body: AccountSettingsRequest, visitor: Visitor = admin
+    ) -> AccountSettingsAnswer:
+        """Set what an account may ask for; effective everywhere within two seconds."""
+        del visitor
+        await limits.set_priority_max(account_id, body.priority_max)
+        return AccountSettingsAnswer(account_id=account_id, priority_max=body.priority_max)
+
+
+def _add_credits(router: APIRouter, accounts: Accounts) -> None:
     """Add grants and refunds."""
-    admin = admitted(guard, Scope.admin)
+    admin = admitted(Scope.admin)
 
     @router.post("/accounts/{account_id}/grants", status_code=202, openapi_extra=_WITH_KEY)
     async def grant_credits(
@@ -93,23 +125,38 @@ def _add_credits(router: APIRouter, guard: Guard, accounts: Accounts) -> None:
     async def refund_task(
         task_id: TaskPath, body: RefundRequest, request: Request, visitor: Visitor = admin
     ) -> RefundAnswer:
-        """Give back part of what a task was charged."""
-        outcome = await accounts.refund(
+        """Give back part of what a task was charged; ``status`` says what the ledger has decided so far."""
+        refund = await accounts.refund(
             task_id=task_id,
             amount_credits_micro=body.amount_credits_micro,
             reason=body.reason,
             idempotency_key=idempotency_key_of(request),
             correlation_id=visitor.request_id,
         )
-        refund = outcome.state.refund
-        if refund is None:
-            raise _reused()
-        return RefundAnswer(
-            task_id=refund.task_id,
-            account_id=refund.account_id,
-            amount_credits_micro=refund.amount_credits_micro,
-            refund_id=refund.command_id,
-        )
+        return _show_refund(refund)
+
+    @router.get("/tasks/{task_id}/refunds/{refund_id}", openapi_extra=scoped(Scope.admin))
+    async def read_refund(
+        task_id: TaskPath,
+        refund_id: Annotated[str, Path(max_length=64, description="The refund's id.")],
+        visitor: Visitor = admin,
+    ) -> RefundAnswer:
+        """Show a refund and what became of it: pending, refunded, or refused with a reason."""
+        del visitor
+        return _show_refund(await accounts.refund_of(task_id, refund_id))
+
+
+def _show_refund(refund: RefundView) -> RefundAnswer:
+    return RefundAnswer(
+        task_id=refund.task_id,
+        account_id=refund.account_id,
+        amount_credits_micro=refund.amount_credits_micro,
+        refund_id=refund.refund_id,
+        status=refund.status,
+        code=refund.code,
+        reason=refund.reason,
+        decided_at=refund.decided_at,
+    )
 
 
 def _reused() -> Refused:

@@ -7,6 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.ingest.domain.views import CandidateState
+from winnow.contracts.states import TaskState
+from winnow.contracts.values import EntryKind, Mode, RoundDecision
+
 
 class Answer(BaseModel):
     """An answer's part; written from the domain's values by field name."""
@@ -27,11 +31,11 @@ class RoundAnswer(Answer):
     round_index: int
     planned_count: int
     wanted_count: int
-    reason: str
+    reason: str | None = Field(None, description="Only for keys with the scope operator.")
     generated_count: int | None
     passed_count: int | None
     failed_count: int | None
-    decision: str | None
+    decision: RoundDecision | None
     decision_reason: str | None
 
 
@@ -82,10 +86,10 @@ class TaskAnswer(Answer):
     """A task: its terms, how far it is, and how it ended."""
 
     id: str
-    state: str
+    state: TaskState
     complete: bool = Field(description="Nothing more will happen: the end and the bill are there.")
     template: Versioned
-    mode: str
+    mode: Mode
     profile: Versioned
     k: int
     width: int
@@ -103,8 +107,8 @@ class TaskAnswer(Answer):
     funnel: dict[str, int] = Field(description="Candidates by state.")
     failure_reasons: dict[str, int] = Field(description="Why candidates failed, most frequent first.")
     rounds: list[RoundAnswer]
-    routes: list[RouteAnswer]
-    spend: SpendAnswer
+    routes: list[RouteAnswer] | None = Field(None, description="Only for keys with the scope operator.")
+    spend: SpendAnswer | None = Field(None, description="Only for keys with the scope operator.")
     outputs_count: int
     end: EndAnswer | None
     settlement: SettlementAnswer | None
@@ -121,12 +125,12 @@ class CandidateAnswer(Answer):
     """A candidate with its verdict. ``dimensions`` are the measures behind it."""
 
     candidate_id: str
-    state: str
+    state: CandidateState
     round_index: int | None = None
     index: int | None = None
     seed: int | None = None
-    offering: str | None = None
-    provider: str | None = None
+    offering: str | None = Field(None, description="Only for keys with the scope operator.")
+    provider: str | None = Field(None, description="Only for keys with the scope operator.")
     passed: bool | None = None
     score: float | None = None
     rank: int | None = None
@@ -167,7 +171,7 @@ class OutputList(Answer):
     """The outputs of a task by rank."""
 
     task_id: str
-    state: str
+    state: TaskState
     outputs: list[OutputAnswer]
 
 
@@ -175,7 +179,7 @@ class EntryAnswer(Answer):
     """An entry of the books; micro-credits, with the balances after it."""
 
     entry_id: str
-    kind: str
+    kind: EntryKind
     amount_credits_micro: int
     occurred_at: datetime
     task_id: str | None
@@ -209,7 +213,7 @@ class BillAnswer(Answer):
     """The explained bill: promised, delivered, charged, and why."""
 
     task_id: str
-    state: str
+    state: TaskState
     is_final: bool
     promised_count: int
     delivered_count: int
@@ -219,12 +223,14 @@ class BillAnswer(Answer):
     charged_credits_micro: int
     released_credits_micro: int
     refunded_credits_micro: int
-    expected_cost_usd_micro: int
-    actual_cost_usd_micro: int
-    cost_cap_usd_micro: int
-    attempts_count: int
-    cost_per_delivered_usd_micro: int | None
-    routes: list[BillRouteAnswer]
+    expected_cost_usd_micro: int | None = Field(None, description="Only for keys with the scope operator.")
+    actual_cost_usd_micro: int | None = Field(None, description="Only for keys with the scope operator.")
+    cost_cap_usd_micro: int | None = Field(None, description="Only for keys with the scope operator.")
+    attempts_count: int | None = Field(None, description="Only for keys with the scope operator.")
+    cost_per_delivered_usd_micro: int | None = Field(
+        None, description="Only for keys with the scope operator."
+    )
+    routes: list[BillRouteAnswer] | None = Field(None, description="Only for keys with the scope operator.")
     entries: list[EntryAnswer]
     explanation: list[str]
     margin: MarginAnswer | None = Field(None, description="Only for keys with the scope operator.")
@@ -234,7 +240,7 @@ class CancelAnswer(Answer):
     """What a cancel did so far; ``released_credits_micro`` is null until the ledger has answered."""
 
     task_id: str
-    state: str
+    state: TaskState
     complete: bool
     released_credits_micro: int | None
     charged_credits_micro: int | None

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
-from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from services.ingest.api.account import account_routes
 from services.ingest.api.admin import admin_routes
 from services.ingest.api.docs_page import add_docs_page
+from services.ingest.api.document import complete
 from services.ingest.api.guard import Guard
 from services.ingest.api.inputs import input_routes
 from services.ingest.api.middleware import BodyLimit, Envelope
 from services.ingest.api.problems import Problem, install
-from services.ingest.api.requests import InputUrlRequest, TaskRequest
 from services.ingest.api.tasks import task_routes
 from services.ingest.api.webhooks import webhook_routes
 from services.ingest.app.access import Access
+from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.accounts import Accounts
 from services.ingest.app.offers import Offers
 from services.ingest.app.orders import Orders
@@ -35,8 +35,6 @@ _DESCRIPTION: Final = (
     " passes is delivered and charged. Amounts are integers of micro-units: 1,000,000 make a credit, and"
     " 1,000,000 make a USD. Every error is a problem document (RFC 9457) with a stable `code`."
 )
-_RAW_MODELS: Final[tuple[type[BaseModel], ...]] = (TaskRequest, InputUrlRequest)
-"""Bodies that routes validate from bytes themselves, which FastAPI therefore does not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ class UseCases:
     accounts: Accounts
     screening: InputScreening
     webhooks: Webhooks
+    limits: AccountLimits
 
 
 def build_app(cases: UseCases, credit_value_usd_micro: int) -> FastAPI:
@@ -61,21 +60,26 @@ def build_app(cases: UseCases, credit_value_usd_micro: int) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses={"4XX": {"model": Problem}, "5XX": {"model": Problem}},
+        responses={"default": {"model": Problem}},
         generate_unique_id_function=lambda route: route.name,
     )
     install(app)
     guard = Guard(cases.access)
-    app.include_router(task_routes(guard, cases.orders, cases.reading, credit_value_usd_micro))
-    app.include_router(account_routes(guard, cases.offers, cases.accounts, cases.reading))
-    app.include_router(input_routes(guard, cases.screening))
-    app.include_router(webhook_routes(guard, cases.webhooks))
-    app.include_router(admin_routes(guard, cases.access, cases.accounts))
+    routers = (
+        task_routes(guard, cases.orders, cases.reading, credit_value_usd_micro),
+        account_routes(guard, cases.offers, cases.accounts, cases.reading),
+        input_routes(guard, cases.screening),
+        webhook_routes(guard, cases.webhooks),
+        admin_routes(guard, cases.access, cases.accounts, cases.limits),
+    )
+    for router in routers:
+        app.include_router(router)
     add_docs_page(app)
+    app.state.addresses = [*app.routes, *(route for router in routers for route in router.routes)]
     written = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return _completed(written())
+        return complete(written())
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app
@@ -89,7 +93,7 @@ def around(app: ASGIApp, random_bytes: Callable[[int], bytes]) -> ASGIApp:
 def openapi_document() -> dict[str, Any]:
     """Give the OpenAPI document; the routes are declared without anything behind them."""
     nothing: Any = None
-    cases = UseCases(nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+    cases = UseCases(*[nothing] * 8)
     return build_app(cases, credit_value_usd_micro=0).openapi()
 
 
@@ -98,28 +102,3 @@ def export_openapi(to: Path) -> None:
     to.write_text(
         json.dumps(openapi_document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8"
     )
-
-
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the key scheme, the bodies read from bytes, and the media type of problems. May be repeated."""
-    components = document.setdefault("components", {})
-    components.setdefault("securitySchemes", {})["key"] = {"type": "http", "scheme": "bearer"}
-    schemas = components.setdefault("schemas", {})
-    for model in _RAW_MODELS:
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            _problems_only(operation["responses"])
-    return document
-
-
-def _problems_only(responses: dict[str, Any]) -> None:
-    for status, response in responses.items():
-        if status[0] in "45":
-            response["content"] = {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +32,11 @@ class Visitor:
             raise Refused(ErrorCode.scope_missing, "This needs a key of an account.")
         return self.caller.account_id
 
+    @property
+    def sees_costs(self) -> bool:
+        """Say whether provider costs and routes are shown: to operators alone."""
+        return self.caller.may(Scope.operator)
+
 
 class Guard:
     """Proves the caller, takes one request from the key's rate, and requires the scope, in this order."""
@@ -55,14 +59,6 @@ class Guard:
         request_id = request.state.request_id
         return Visitor(caller, request_id, trace_from(request.headers.get("traceparent"), request_id))
 
-    def visitor(self, scope: Scope) -> Callable[[Request], Awaitable[Visitor]]:
-        """Give the dependency that admits a request with a scope."""
-
-        async def admitted(request: Request) -> Visitor:
-            return await self.admit(request, scope)
-
-        return admitted
-
     def _limit(self, request: Request, allowance: Any) -> None:
         request.state.allowance = allowance
         if not allowance.allowed:
@@ -78,6 +74,12 @@ def scoped(scope: Scope, **extra: Any) -> dict[str, Any]:
     return {SCOPE_FIELD: scope.value, "security": [{"key": []}], **extra}
 
 
-def admitted(guard: Guard, scope: Scope) -> Any:
-    """Give the dependency of a route's visitor."""
-    return Depends(guard.visitor(scope))
+def admitted(scope: Scope) -> Any:
+    """Return the dependency of a route's visitor, whom the route has admitted; its scope is required once more."""
+
+    async def visitor(request: Request) -> Visitor:
+        found: Visitor = request.state.visitor
+        require(found.caller, scope)
+        return found
+
+    return Depends(visitor)

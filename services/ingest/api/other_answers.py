@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from services.ingest.api.answers import Answer, Versioned
+from services.ingest.domain.answers import RefundStatus
+from services.ingest.domain.keys import Scope
+from services.ingest.domain.orders import PRIORITY
+from winnow.contracts.values import Mode
 
 
 class QuoteAnswer(Answer):
-    """What an order would cost: the price in credits, the provider cost in micro-USD."""
+    """What an order would cost: the price in credits, and for operators the provider cost in micro-USD."""
 
     template: Versioned
-    mode: str
+    mode: Mode
     k: int
     price_per_output_credits_micro: int
     reserve_credits_micro: int
     price_rule: str
-    expected_cost_usd_micro: int
-    cheapest_cost_usd_micro: int
-    cost_cap_default_usd_micro: int
+    expected_cost_usd_micro: int | None = Field(None, description="Only for keys with the scope operator.")
+    cheapest_cost_usd_micro: int | None = Field(None, description="Only for keys with the scope operator.")
+    cost_cap_default_usd_micro: int | None = Field(None, description="Only for keys with the scope operator.")
     candidates_expected_count: int
 
 
@@ -38,7 +43,7 @@ class TemplateAnswer(Answer):
     version: int
     title: str
     description: str
-    modes: list[str]
+    modes: list[Mode]
     profile: Versioned
     profiles: list[Versioned]
     k: BoundsAnswer
@@ -67,7 +72,7 @@ class OfferingAnswer(Answer):
     model_version: str
     capabilities: list[str]
     price_usd_micro: int
-    breaker: str
+    breaker: str = Field(description="closed, half_open or open.")
     success_rate_ppm: int
     pass_rate_ppm: int
     latency_ms: int
@@ -100,6 +105,15 @@ class AccountAnswer(Answer):
     held_credits_micro: int
     settled_credits_micro: int
     grants: list[GrantLeftAnswer]
+
+
+class AccountSettingsAnswer(Answer):
+    """What operators have set for an account."""
+
+    account_id: str
+    priority_max: Annotated[int, Field(ge=PRIORITY.least, le=PRIORITY.greatest)] = Field(
+        description="The highest priority its orders may ask for."
+    )
 
 
 class HintAnswer(Answer):
@@ -180,7 +194,7 @@ class KeyAnswer(Answer):
 
     key_id: str
     account_id: str
-    scopes: list[str]
+    scopes: list[Scope]
     label: str
     created_at: datetime
     expires_at: datetime | None
@@ -205,15 +219,19 @@ class GrantAnswer(Answer):
     grant_id: str
     account_id: str
     amount_credits_micro: int
-    source: str
+    source: Literal["plan", "topup", "promo", "rollover"]
     expires_at: datetime | None
     applied: bool
 
 
 class RefundAnswer(Answer):
-    """A refund that was ordered from the ledger."""
+    """A refund, and what the ledger has decided: ``code`` and ``reason`` say why it was refused."""
 
     task_id: str
     account_id: str
     amount_credits_micro: int
     refund_id: str
+    status: RefundStatus
+    code: str | None
+    reason: str | None
+    decided_at: datetime | None

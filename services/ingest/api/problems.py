@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from winnow.contracts.errors import ErrorCode, WinnowError
 from winnow.runtime.log import get_logger
@@ -26,6 +27,10 @@ STATUS: Final[dict[ErrorCode, HTTPStatus]] = {
     ErrorCode.scope_missing: HTTPStatus.FORBIDDEN,
     ErrorCode.invalid_request: _UNPROCESSABLE,
     ErrorCode.unknown_field: _UNPROCESSABLE,
+    ErrorCode.duplicate_field: _UNPROCESSABLE,
+    ErrorCode.characters_not_allowed: _UNPROCESSABLE,
+    ErrorCode.unsupported_media_type: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.priority_not_allowed: HTTPStatus.FORBIDDEN,
     ErrorCode.out_of_bounds: _UNPROCESSABLE,
     ErrorCode.unknown_template: _UNPROCESSABLE,
     ErrorCode.unknown_mode: _UNPROCESSABLE,
@@ -42,6 +47,7 @@ STATUS: Final[dict[ErrorCode, HTTPStatus]] = {
     ErrorCode.body_too_large: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.url_not_allowed: _UNPROCESSABLE,
     ErrorCode.url_not_reachable: _UNPROCESSABLE,
+    ErrorCode.url_tls_failed: _UNPROCESSABLE,
     ErrorCode.rate_limited: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorCode.not_found: HTTPStatus.NOT_FOUND,
     ErrorCode.method_not_allowed: HTTPStatus.METHOD_NOT_ALLOWED,
@@ -110,6 +116,8 @@ def validation_problem(request: Request, error: ValidationError | RequestValidat
             request, ErrorCode.unknown_field, f"There is no field {place}.", {"pointer": place}
         )
     code = ErrorCode.out_of_bounds if kind in _BOUNDS else ErrorCode.invalid_request
+    if kind == ErrorCode.characters_not_allowed.value:
+        code = ErrorCode.characters_not_allowed
     if kind == "json_invalid":
         return problem_response(request, code, "The body is not JSON.")
     return problem_response(
@@ -137,6 +145,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(ValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientDisconnect, _on_cut)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -154,12 +163,18 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return validation_problem(request, error)
 
 
+async def _on_cut(request: Request, _: Exception) -> Response:
+    """Answer a request whose body ended too early or came too slowly; its connection is closed already."""
+    return problem_response(request, ErrorCode.invalid_request, "The body was not sent to its end.")
+
+
 _HTTP_CODES: Final[dict[int, ErrorCode]] = {
     401: ErrorCode.unauthenticated,
     403: ErrorCode.scope_missing,
     404: ErrorCode.not_found,
     405: ErrorCode.method_not_allowed,
     413: ErrorCode.body_too_large,
+    415: ErrorCode.unsupported_media_type,
     429: ErrorCode.rate_limited,
     503: ErrorCode.unavailable,
 }
@@ -175,7 +190,19 @@ async def _on_http(request: Request, error: Exception) -> Response:
     response = problem_response(request, code, _HTTP_DETAILS.get(code, "The request cannot be read."))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if code is ErrorCode.method_not_allowed:
+        response.headers["Allow"] = ", ".join(_methods_at(request))
     return response
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Return every method that an address takes; a route that was tried alone knows only its own."""
+    methods: set[str] = set()
+    for route in request.app.state.addresses:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
 
 
 _HTTP_DETAILS: Final = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, Final
 
 from services.ingest.api.answers import (
     BillAnswer,
@@ -32,22 +32,25 @@ from services.ingest.domain.answers import EntryView, Link, ScreenedInput
 from services.ingest.domain.bill import Bill
 from services.ingest.domain.folding import PublicEvent
 from services.ingest.domain.keys import KeyRecord
-from services.ingest.domain.views import TaskView
+from services.ingest.domain.public import without_costs, without_provider
+from services.ingest.domain.views import RoundView, TaskView
 from winnow.contracts.errors import NotFound
 from winnow.contracts.money import format_micro
+from winnow.contracts.states import TaskState
+from winnow.contracts.values import Mode
 
 
-def show_task(view: TaskView) -> TaskAnswer:
-    """Write a task; raises NotFound for one whose acceptance is not known yet."""
+def show_task(view: TaskView, *, costs: bool) -> TaskAnswer:
+    """Write a task, with ``costs`` its routes and spend too; raises NotFound for one that is not accepted yet."""
     terms = view.terms
     if terms is None or view.state is None:
         raise NotFound("There is no such task.")
     return TaskAnswer(
         id=view.task_id,
-        state=view.state.value,
+        state=view.state,
         complete=view.complete,
         template=Versioned(name=terms.template, version=terms.template_version),
-        mode=terms.mode,
+        mode=Mode(terms.mode),
         profile=Versioned(name=terms.profile, version=terms.profile_version),
         k=terms.k,
         width=terms.width,
@@ -63,23 +66,39 @@ def show_task(view: TaskView) -> TaskAnswer:
         funded_at=view.funded_at,
         cancel_requested_at=view.cancel_requested_at,
         funnel={state.value: count for state, count in view.funnel().items()},
-        failure_reasons=view.failure_reasons(),
-        rounds=[RoundAnswer.model_validate(one) for one in view.rounds],
-        routes=[RouteAnswer.model_validate(one) for one in view.routes.values()],
+        failure_reasons=view.failure_reasons() if costs else view.failure_reasons_without_providers(),
+        rounds=[_show_round(one, costs=costs) for one in view.rounds],
+        routes=[RouteAnswer.model_validate(one) for one in view.routes.values()] if costs else None,
         spend=SpendAnswer(
             expected_usd_micro=view.expected_cost_usd_micro,
             actual_usd_micro=view.actual_cost_usd_micro,
             cap_usd_micro=terms.cost_cap_usd_micro,
-        ),
+        )
+        if costs
+        else None,
         outputs_count=len(view.outputs),
         end=EndAnswer.model_validate(view.end) if view.end else None,
         settlement=SettlementAnswer.model_validate(view.settlement) if view.settlement else None,
     )
 
 
-def show_candidate(row: Mapping[str, Any]) -> CandidateAnswer:
-    """Write a candidate; where its picture lies stays inside."""
-    return CandidateAnswer(**{name: row[name] for name in CandidateAnswer.model_fields if name in row})
+def _show_round(view: RoundView, *, costs: bool) -> RoundAnswer:
+    # The reason of a plan states the pass rate of an offering and whether the cost cap bound it.
+    shown = RoundAnswer.model_validate(view)
+    return shown if costs else shown.model_copy(update={"reason": None})
+
+
+_ROUTE_OF_CANDIDATE: Final = frozenset({"offering", "provider"})
+
+
+def show_candidate(row: Mapping[str, Any], *, costs: bool) -> CandidateAnswer:
+    """Write a candidate, with ``costs`` its route too; where its picture lies stays inside."""
+    names = set(CandidateAnswer.model_fields) - (frozenset() if costs else _ROUTE_OF_CANDIDATE)
+    shown = {name: row[name] for name in names if name in row}
+    if not costs and row.get("passed") is None:
+        # Without a verdict, its reasons are those of its attempt.
+        shown["reasons"] = [without_provider(reason) for reason in row.get("reasons", ())]
+    return CandidateAnswer(**shown)
 
 
 def show_outputs(view: TaskView, links: Mapping[str, Link]) -> OutputList:
@@ -101,28 +120,39 @@ def show_outputs(view: TaskView, links: Mapping[str, Link]) -> OutputList:
 def show_bill(
     view: TaskView, bill: Bill, entries: Sequence[EntryView], credit_value_usd_micro: int | None
 ) -> BillAnswer:
-    """Write a bill, with the margin when the value of a credit is given."""
-    margin = None
+    """Write a bill, with costs, routes and margin when the value of a credit is given: for operators."""
+    shown = {name: getattr(bill, name) for name in _BILL_FIELDS}
     if credit_value_usd_micro is not None:
-        margin = MarginAnswer(
-            credit_value_usd_micro=credit_value_usd_micro,
-            margin_usd_micro=bill.margin_usd_micro(credit_value_usd_micro),
-        )
-    fields = {name: value for name, value in asdict(bill).items() if name not in {"routes", "explanation"}}
-    return BillAnswer(
-        task_id=view.task_id,
-        state=_state(view),
-        **fields,
-        routes=[
+        shown |= {name: getattr(bill, name) for name in _BILL_COSTS}
+        shown["routes"] = [
             BillRouteAnswer(
                 **asdict(line.route), cost_per_accepted_usd_micro=line.cost_per_accepted_usd_micro
             )
             for line in bill.routes
-        ],
+        ]
+        shown["margin"] = MarginAnswer(
+            credit_value_usd_micro=credit_value_usd_micro,
+            margin_usd_micro=bill.margin_usd_micro(credit_value_usd_micro),
+        )
+    return BillAnswer(
+        task_id=view.task_id,
+        state=_state(view),
+        **shown,
         entries=[EntryAnswer.model_validate(one) for one in entries],
         explanation=list(bill.explanation),
-        margin=margin,
     )
+
+
+_BILL_COSTS: Final = frozenset(
+    {
+        "expected_cost_usd_micro",
+        "actual_cost_usd_micro",
+        "cost_cap_usd_micro",
+        "attempts_count",
+        "cost_per_delivered_usd_micro",
+    }
+)
+_BILL_FIELDS: Final = frozenset(one.name for one in fields(Bill)) - _BILL_COSTS - {"routes", "explanation"}
 
 
 def show_cancel(view: TaskView) -> CancelAnswer:
@@ -147,15 +177,15 @@ def show_cancel(view: TaskView) -> CancelAnswer:
     )
 
 
-def show_event(event: PublicEvent) -> dict[str, Any]:
-    """Write an event for the stream."""
+def show_event(event: PublicEvent, *, costs: bool) -> dict[str, Any]:
+    """Write an event for the stream, with ``costs`` the fields about providers too."""
     return {
         "event_id": event.event_id,
         "number": event.number,
         "type": event.type,
         "task_id": event.task_id,
         "occurred_at": event.occurred_at.isoformat(),
-        "fields": dict(event.fields),
+        "fields": dict(event.fields) if costs else without_costs(event.type, event.fields),
     }
 
 
@@ -193,5 +223,7 @@ def show_key(record: KeyRecord) -> KeyAnswer:
     return KeyAnswer(**key_fields(record))
 
 
-def _state(view: TaskView) -> str:
-    return view.state.value if view.state else "unknown"
+def _state(view: TaskView) -> TaskState:
+    if view.state is None:
+        raise NotFound("There is no such task.")
+    return view.state

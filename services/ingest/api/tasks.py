@@ -21,7 +21,8 @@ from services.ingest.api.answers import (
     TaskList,
 )
 from services.ingest.api.guard import Guard, Visitor, admitted, scoped
-from services.ingest.api.problems import Problem, validation_problem
+from services.ingest.api.json_body import JSON, parse, require_json
+from services.ingest.api.problems import validation_problem
 from services.ingest.api.requests import TaskRequest
 from services.ingest.api.showing import (
     show_bill,
@@ -31,16 +32,19 @@ from services.ingest.api.showing import (
     show_outputs,
     show_task,
 )
+from services.ingest.api.strict import strict_route
 from services.ingest.app.orders import Asked, Orders
 from services.ingest.app.reading import Reading
 from services.ingest.domain.cursors import decode_cursor, encode_cursor
 from services.ingest.domain.folding import Page, PublicEvent
 from services.ingest.domain.keys import Scope
+from services.ingest.domain.public import EVENT_TYPES
+from services.ingest.domain.views import CandidateState
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.states import TaskState
+from winnow.contracts.values import LINK_MAX_S
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"^[\x21-\x7e]{1,200}$")
-_JSON: Final = "application/json"
 TaskPath = Annotated[str, Path(max_length=64, description="The task's id.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="next_cursor of the page before.")]
@@ -48,20 +52,23 @@ Cursor = Annotated[str | None, Query(max_length=400, description="next_cursor of
 
 def idempotency_key_of(request: Request) -> str:
     """Give the Idempotency-Key; raises Refused when it is missing or no visible ASCII of 1 to 200 characters."""
-    key = request.headers.get("idempotency-key", "")
+    keys = request.headers.getlist("idempotency-key")
+    key = keys[0] if keys else ""
     if not key:
         raise Refused(
             ErrorCode.idempotency_key_missing,
             "Send an Idempotency-Key header: the same key is one request, however often it is sent.",
         )
-    if not _IDEMPOTENCY_KEY.match(key):
-        raise Refused(ErrorCode.invalid_request, "An Idempotency-Key is 1 to 200 visible ASCII characters.")
+    if len(keys) > 1 or not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Refused(
+            ErrorCode.invalid_request, "An Idempotency-Key is 1 to 200 visible ASCII characters, given once."
+        )
     return key
 
 
 def asked_by(visitor: Visitor) -> Asked:
-    """Give who asks, for the use cases."""
-    return Asked(visitor.account_id, visitor.request_id, visitor.traceparent)
+    """Return who asks, for the use cases."""
+    return Asked(visitor.account_id, visitor.request_id, visitor.traceparent, visitor.sees_costs)
 
 
 IDEMPOTENCY_HEADER: Final = {
@@ -69,23 +76,59 @@ IDEMPOTENCY_HEADER: Final = {
     "in": "header",
     "required": True,
     "description": "The same key is one request, however often it is sent.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x21-\\x7e]+$"},
 }
+
+
+_PLACED_HEADERS: Final = {
+    "Location": {"required": True, "description": "Where the task is.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "true when the key had made this task before.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
+_EVENT: Final = {
+    "type": "object",
+    "description": "One event of the stream, by the fields of its lines; between events come comments.",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "Its number, for Last-Event-ID."},
+        "event": {"type": "string", "enum": list(EVENT_TYPES)},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "type": "object",
+                "required": ["event_id", "number", "type", "task_id", "occurred_at", "fields"],
+                "properties": {
+                    "event_id": {"type": "string"},
+                    "number": {"type": "integer", "minimum": 1},
+                    "type": {"type": "string", "enum": list(EVENT_TYPES)},
+                    "task_id": {"type": "string"},
+                    "occurred_at": {"type": "string", "format": "date-time"},
+                    "fields": {"type": "object", "description": "By type; about providers for operators."},
+                },
+            },
+        },
+    },
+}
+_PICTURE: Final = {"type": "string", "format": "binary"}
+_PICTURES: Final = ("image/jpeg", "image/png", "image/webp")
 
 
 def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd_micro: int) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
-    _add_changes(router, guard, orders)
-    _add_questions(router, guard, reading)
-    _add_candidates(router, guard, reading)
-    _add_results(router, guard, reading, credit_value_usd_micro)
+    router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=strict_route(guard))
+    _add_changes(router, orders)
+    _add_questions(router, reading)
+    _add_candidates(router, reading)
+    _add_results(router, reading, credit_value_usd_micro)
     return router
 
 
-def _add_questions(router: APIRouter, guard: Guard, reading: Reading) -> None:
+def _add_questions(router: APIRouter, reading: Reading) -> None:
     """Add the list of tasks, a task, and its stream of events."""
-    reader = admitted(guard, Scope.tasks_read)
+    reader = admitted(Scope.tasks_read)
 
     @router.get("", openapi_extra=scoped(Scope.tasks_read))
     async def list_tasks(
@@ -100,21 +143,21 @@ def _add_questions(router: APIRouter, guard: Guard, reading: Reading) -> None:
             visitor.account_id, Page(after, limit + 1, state.value if state else None)
         )
         more = len(views) > limit
-        tasks = [show_task(view) for view in views[:limit]]
+        tasks = [show_task(view, costs=visitor.sees_costs) for view in views[:limit]]
         last = tasks[-1] if more else None
         place = encode_cursor(int(last.created_at.timestamp() * 1_000_000), last.id) if last else None
         return TaskList(tasks=tasks, next_cursor=place)
 
     @router.get("/{task_id}", openapi_extra=scoped(Scope.tasks_read))
     async def get_task(task_id: TaskPath, visitor: Visitor = reader) -> TaskAnswer:
-        """Read a task: its funnel, rounds, routes, spend and end."""
-        return show_task(await reading.task(visitor.account_id, task_id))
+        """Read a task: its funnel, rounds and end, and for operators its routes and spend."""
+        return show_task(await reading.task(visitor.account_id, task_id), costs=visitor.sees_costs)
 
     @router.get(
         "/{task_id}/events",
         openapi_extra=scoped(Scope.tasks_read),
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
     )
     async def stream_events(
         task_id: TaskPath,
@@ -130,32 +173,40 @@ def _add_questions(router: APIRouter, guard: Guard, reading: Reading) -> None:
             visitor.account_id, task_id, after if last_event_id is None else last_event_id
         )
         return StreamingResponse(
-            _as_stream(events), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            _as_stream(events, costs=visitor.sees_costs),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
         )
 
 
-def _add_candidates(router: APIRouter, guard: Guard, reading: Reading) -> None:
+def _add_candidates(router: APIRouter, reading: Reading) -> None:
     """Add the list of a task's candidates and their pictures."""
-    reader, operator = admitted(guard, Scope.tasks_read), admitted(guard, Scope.operator)
+    reader, operator = admitted(Scope.tasks_read), admitted(Scope.operator)
 
     @router.get("/{task_id}/candidates", openapi_extra=scoped(Scope.tasks_read))
     async def list_candidates(
         task_id: TaskPath,
         visitor: Visitor = reader,
-        state: Annotated[
-            str | None, Query(max_length=40, description="Only candidates in this state.")
-        ] = None,
+        state: Annotated[CandidateState | None, Query(description="Only candidates in this state.")] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> CandidateList:
         """List a task's candidates with scores, verdicts and reasons."""
         after = decode_cursor(cursor) if cursor else None
-        rows = await reading.candidates(visitor.account_id, task_id, Page(after, limit + 1, state))
+        rows = await reading.candidates(
+            visitor.account_id, task_id, Page(after, limit + 1, state.value if state else None)
+        )
         shown = rows[:limit]
         place = encode_cursor(shown[-1].get("place", 0), "") if len(rows) > limit else None
-        return CandidateList(candidates=[show_candidate(row) for row in shown], next_cursor=place)
+        candidates = [show_candidate(row, costs=visitor.sees_costs) for row in shown]
+        return CandidateList(candidates=candidates, next_cursor=place)
 
-    @router.get("/{task_id}/candidates/{candidate_id}/preview", openapi_extra=scoped(Scope.operator))
+    @router.get(
+        "/{task_id}/candidates/{candidate_id}/preview",
+        openapi_extra=scoped(Scope.operator),
+        response_class=Response,
+        responses={200: {"content": {one: {"schema": _PICTURE} for one in _PICTURES}}},
+    )
     async def preview_candidate(
         task_id: TaskPath,
         candidate_id: Annotated[str, Path(max_length=64)],
@@ -166,16 +217,16 @@ def _add_candidates(router: APIRouter, guard: Guard, reading: Reading) -> None:
         return Response(body, media_type=media_type)
 
 
-def _add_results(router: APIRouter, guard: Guard, reading: Reading, credit_value_usd_micro: int) -> None:
+def _add_results(router: APIRouter, reading: Reading, credit_value_usd_micro: int) -> None:
     """Add the outputs and the bill."""
-    reader = admitted(guard, Scope.tasks_read)
+    reader = admitted(Scope.tasks_read)
 
     @router.get("/{task_id}/outputs", openapi_extra=scoped(Scope.tasks_read))
     async def list_outputs(
         task_id: TaskPath,
         visitor: Visitor = reader,
         expires_in_s: Annotated[
-            int, Query(ge=0, le=604_800, description="Lifetime of the links; 0 for the default.")
+            int, Query(ge=0, le=LINK_MAX_S, description="Lifetime of the links; 0 for the default.")
         ] = 0,
     ) -> OutputList:
         """Read the outputs with fresh links."""
@@ -184,48 +235,49 @@ def _add_results(router: APIRouter, guard: Guard, reading: Reading, credit_value
 
     @router.get("/{task_id}/bill", openapi_extra=scoped(Scope.tasks_read))
     async def get_bill(task_id: TaskPath, visitor: Visitor = reader) -> BillAnswer:
-        """Read the explained bill: promised, delivered, charged, and what each provider cost."""
+        """Read the explained bill: promised, delivered, charged, and for operators what each provider cost."""
         view, bill, entries = await reading.bill(visitor.account_id, task_id)
-        value = credit_value_usd_micro if visitor.caller.may(Scope.operator) else None
+        value = credit_value_usd_micro if visitor.sees_costs else None
         return show_bill(view, bill, entries, value)
 
 
-def _add_changes(router: APIRouter, guard: Guard, orders: Orders) -> None:
+def _add_changes(router: APIRouter, orders: Orders) -> None:
     """Add placing, the hot path, whose body is validated straight from its bytes, and cancelling."""
-    writer = admitted(guard, Scope.tasks_write)
+    writer = admitted(Scope.tasks_write)
 
     @router.post(
         "",
         status_code=202,
         response_class=Response,
         responses={
-            202: {"model": TaskAnswer, "description": "The task is accepted."},
-            402: {"model": Problem, "description": "Insufficient credits, with the shortfall."},
-            409: {"model": Problem, "description": "The idempotency key was used for another request."},
+            202: {"model": TaskAnswer, "description": "The task is accepted.", "headers": _PLACED_HEADERS},
         },
         openapi_extra=scoped(
             Scope.tasks_write,
             parameters=[IDEMPOTENCY_HEADER],
             requestBody={
                 "required": True,
-                "content": {_JSON: {"schema": {"$ref": "#/components/schemas/TaskRequest"}}},
+                "content": {JSON: {"schema": {"$ref": "#/components/schemas/TaskRequest"}}},
             },
         ),
     )
     async def place_task(request: Request) -> Response:
         """Order K outputs. The answer to a repeated Idempotency-Key is the first one's."""
-        visitor = await guard.admit(request, Scope.tasks_write)
+        visitor: Visitor = request.state.visitor
+        require_json(request)
         key = idempotency_key_of(request)
+        text = await request.body()
+        parse(text)
         try:
-            form = TaskRequest.model_validate_json(await request.body()).form()
+            form = TaskRequest.model_validate_json(text).form()
         except ValidationError as error:
             return validation_problem(request, error)
         accepted, duplicate = await orders.place(asked_by(visitor), key, form)
-        answer = show_task(accepted)
+        answer = show_task(accepted, costs=visitor.sees_costs)
         headers = {"Location": f"/v1/tasks/{answer.id}"}
         if duplicate:
             headers["Idempotent-Replayed"] = "true"
-        return Response(answer.model_dump_json(), 202, headers, _JSON)
+        return Response(answer.model_dump_json(), 202, headers, JSON)
 
     @router.post("/{task_id}/cancel", openapi_extra=scoped(Scope.tasks_write))
     async def cancel_task(task_id: TaskPath, visitor: Visitor = writer) -> CancelAnswer:
@@ -233,11 +285,11 @@ def _add_changes(router: APIRouter, guard: Guard, orders: Orders) -> None:
         return show_cancel(await orders.cancel(asked_by(visitor), task_id))
 
 
-async def _as_stream(events: AsyncIterator[PublicEvent | None]) -> AsyncIterator[str]:
+async def _as_stream(events: AsyncIterator[PublicEvent | None], *, costs: bool) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     async for event in events:
         if event is None:
             yield ": still here\n\n"
             continue
-        text = json.dumps(show_event(event), separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(show_event(event, costs=costs), separators=(",", ":"), ensure_ascii=False)
         yield f"id: {event.number}\nevent: {event.type}\ndata: {text}\n\n"

@@ -16,6 +16,7 @@ from services.ingest.api.other_answers import (
     NewEndpointAnswer,
 )
 from services.ingest.api.requests import EndpointRequest
+from services.ingest.api.strict import strict_route
 from services.ingest.app.webhooks import Webhooks
 from services.ingest.domain.keys import Scope
 
@@ -24,8 +25,8 @@ _Id = Annotated[str, Path(max_length=64)]
 
 def webhook_routes(guard: Guard, webhooks: Webhooks) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1", tags=["webhooks"])
-    writer = admitted(guard, Scope.webhooks_write)
+    router = APIRouter(prefix="/v1", tags=["webhooks"], route_class=strict_route(guard))
+    writer = admitted(Scope.webhooks_write)
     extra = scoped(Scope.webhooks_write)
 
     @router.post("/webhook-endpoints", status_code=201, openapi_extra=extra)

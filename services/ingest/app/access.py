@@ -16,11 +16,12 @@ from services.ingest.domain.keys import (
     KeyRecord,
     Scope,
     authenticate,
+    check_future,
     digest_of,
     new_key,
     parse_key,
 )
-from services.ingest.domain.limits import Allowance, Bucket, Rate, take
+from services.ingest.domain.limits import Allowance, Bucket, Rate, origin_of, take
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 
 KEY_LIFETIME_S: Final = 2.0
@@ -73,12 +74,16 @@ class Access:
 
     def admit_unproven(self, address: str) -> Allowance:
         """Take one failed proof from the address's bucket, which slows guessing."""
-        return self._take(f"address {address}", self._anonymous_rate)
+        return self._take(f"address {origin_of(address)}", self._anonymous_rate)
 
     async def create_key(
         self, account_id: str, scopes: Iterable[Scope], label: str, expires_at: datetime | None
     ) -> tuple[KeyRecord, str]:
-        """Make a key; gives its record and the text that is shown this once."""
+        """Make a key; returns its record and the text that is shown this once.
+
+        Raises Refused with ``out_of_bounds`` for one that would have expired already.
+        """
+        check_future("expires_at", expires_at, self._clock.now())
         key_id, secret, text = new_key(self._random_bytes(40))
         record = KeyRecord(
             key_id=key_id,

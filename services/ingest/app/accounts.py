@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from services.ingest.app.ports import Clock, Ledger, Requests, Views
 from services.ingest.app.prices import Prices
 from services.ingest.app.watch import Watch
-from services.ingest.domain.answers import Balance
+from services.ingest.domain.answers import Balance, RefundStatus, RefundView
+from services.ingest.domain.keys import check_future
 from services.ingest.domain.requests import (
     GrantSource,
     OrderGrant,
     OrderRefund,
     Origin,
     Outcome,
+    RefundOrdered,
     grant_id_of,
     refund_id_of,
 )
-from winnow.contracts.errors import ErrorCode, NotFound, Refused
+from winnow.contracts.errors import Conflict, ErrorCode, NotFound, Refused
+from winnow.contracts.ids import refund_entry_id
 from winnow.contracts.money import format_micro
 
 APPLIED_WAIT_S: Final = 3.0
@@ -56,12 +60,15 @@ class Accounts:
     ) -> tuple[Outcome, bool]:
         """Give credits once per idempotency key; also says whether the books hold them already.
 
-        Waits up to three seconds for the ledger. Raises Conflict when the key came with another grant before.
+        Waits up to three seconds for the ledger. Raises Conflict when the key came with another grant before, and
+        Refused with ``out_of_bounds`` for a new grant that would have expired already.
         """
         grant_id = grant_id_of(account_id, idempotency_key)
         content = _hash(account_id, amount_credits_micro, source, expires_at)
         order = OrderGrant(grant_id, account_id, amount_credits_micro, source, expires_at)
         origin = Origin(grant_id, f"grant:{grant_id}", content, correlation_id)
+        if await self._requests.find(origin.cause_id, grant_id) is None:
+            check_future("expires_at", expires_at, self._clock.now())
         with self._watch.on(account_id) as waiter:
             outcome = await self._requests.submit(order, origin)
             until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
@@ -80,10 +87,11 @@ class Accounts:
         reason: str,
         idempotency_key: str,
         correlation_id: str,
-    ) -> Outcome:
-        """Order a refund of part of a task's charge, once per idempotency key.
+    ) -> RefundView:
+        """Order a refund of part of a task's charge, once per idempotency key, and return what became of it.
 
-        Raises NotFound, Refused with ``amount_not_allowed`` beyond what was charged and not yet refunded,
+        Waits up to three seconds for the ledger, which decides: of refunds that cross, it books no more than was
+        charged. Raises NotFound, Refused with ``amount_not_allowed`` beyond what was charged and not yet refunded,
         Conflict when the key came with another refund before.
         """
         command_id = refund_id_of(task_id, idempotency_key)
@@ -102,7 +110,50 @@ class Accounts:
             reason=reason,
         )
         origin = Origin(command_id, f"refund:{command_id}", content, correlation_id)
-        return await self._requests.submit(order, origin)
+        with self._watch.on(view.account_id) as waiter:
+            ordered = (await self._requests.submit(order, origin)).state.refund
+            if ordered is None:
+                raise Conflict(
+                    ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
+                )
+            until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
+            while (refund := await self._decided(ordered)).status is RefundStatus.pending:
+                if self._clock.monotonic_s() >= until_s:
+                    return refund
+                await waiter.wait(_POLL_S)
+        self._prices.forget_balance(view.account_id)
+        return refund
+
+    async def refund_of(self, task_id: str, refund_id: str) -> RefundView:
+        """Return a refund of a task and what became of it; raises NotFound."""
+        state = await self._requests.find(f"refund:{refund_id}", refund_id)
+        if state is None or state.refund is None or state.refund.task_id != task_id:
+            raise NotFound("The task has no such refund.")
+        return await self._decided(state.refund)
+
+    async def _decided(self, ordered: RefundOrdered) -> RefundView:
+        """Return what the ledger has decided about a refund, as far as its events were read."""
+        refund = RefundView(
+            ordered.command_id,
+            ordered.account_id,
+            ordered.task_id,
+            ordered.amount_credits_micro,
+            RefundStatus.pending,
+        )
+        entry_id = refund_entry_id(ordered.account_id, ordered.command_id)
+        entry = await self._views.entry(ordered.account_id, entry_id)
+        if entry is not None:
+            return replace(refund, status=RefundStatus.refunded, decided_at=entry.occurred_at)
+        refusal = await self._views.refund_refusal(ordered.account_id, ordered.command_id)
+        if refusal is None:
+            return refund
+        return replace(
+            refund,
+            status=RefundStatus.refused,
+            code=refusal.code,
+            reason=refusal.reason,
+            decided_at=refusal.decided_at,
+        )
 
     async def _check_refundable(self, account_id: str, task_id: str, amount_credits_micro: int) -> None:
         view = await self._views.task(account_id, task_id)

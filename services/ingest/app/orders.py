@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.ports import Clock, Files, Inputs, Requests
 from services.ingest.app.prices import Prices
 from services.ingest.app.reading import Reading, accepted_view
@@ -20,6 +21,7 @@ from services.ingest.domain.orders import (
     task_id_of,
 )
 from services.ingest.domain.requests import Origin, Outcome, RequestCancel, RequestState
+from services.ingest.domain.sameness import is_same_order, without_defaults
 from services.ingest.domain.views import TaskView
 from winnow.contracts.errors import Conflict, ErrorCode, Refused, WinnowError
 from winnow.contracts.values import StoredObject
@@ -30,11 +32,12 @@ _POLL_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, and how the request is traced."""
+    """Who asks, how the request is traced, and whether provider costs may be shown."""
 
     account_id: str
     correlation_id: str
     traceparent: str | None = None
+    sees_costs: bool = False
 
 
 class Orders:
@@ -49,20 +52,24 @@ class Orders:
         prices: Prices,
         files: Files,
         inputs: Inputs,
+        limits: AccountLimits,
         reading: Reading,
         watch: Watch,
         clock: Clock,
+        deadline_slack_s: int,
     ) -> None:
-        """Wire the use cases."""
+        """Wire the use cases; every order promises its end ``deadline_slack_s`` seconds after its deadline."""
         self._catalogue = catalogue
         self._rule = rule
         self._requests = requests
         self._prices = prices
         self._files = files
         self._inputs = inputs
+        self._limits = limits
         self._reading = reading
         self._watch = watch
         self._clock = clock
+        self._deadline_slack_s = deadline_slack_s
 
     async def place(self, asked: Asked, idempotency_key: str, form: OrderForm) -> tuple[TaskView, bool]:
         """Take an order once per idempotency key; gives the task as accepted, and whether this is a repeat.
@@ -70,20 +77,19 @@ class Orders:
         Raises Refused with the first check that fails, Conflict when the key came with another order before.
         A repeat of an accepted order is answered from its record, whatever the checks would say now.
         """
-        body = form.request_object()
         task_id = task_id_of(asked.account_id, idempotency_key)
-        origin = Origin(
-            task_id, f"task:{task_id}", fingerprint_of(body), asked.correlation_id, asked.traceparent
-        )
+        cause_id = f"task:{task_id}"
         try:
-            order = await self._checked(asked.account_id, task_id, form, body)
+            order, body = await self._checked(asked, task_id, form)
+            await self._files.put(order.request.key, body, order.request.content_type)
+            origin = Origin(task_id, cause_id, order.request.sha256, asked.correlation_id, asked.traceparent)
+            outcome = await self._requests.submit(order, origin)
         except WinnowError:
-            recorded = await self._requests.find(origin.cause_id, task_id)
+            recorded = await self._requests.find(cause_id, task_id)
             if recorded is None:
                 raise
-            return _accepted(_repeated(recorded, origin.fingerprint))
-        await self._files.put(order.request.key, body, order.request.content_type)
-        return _accepted(await self._requests.submit(order, origin))
+            outcome = self._repeated(recorded, form)
+        return _accepted(outcome)
 
     async def cancel(self, asked: Asked, task_id: str) -> TaskView:
         """Ask for a task to stop and wait up to three seconds for its end; gives the task as it then stands.
@@ -107,14 +113,17 @@ class Orders:
         self._prices.forget_balance(asked.account_id)
         return view
 
-    async def _checked(self, account_id: str, task_id: str, form: OrderForm, body: bytes) -> PlaceOrder:
-        order = resolve(form, self._catalogue, self._rule)
+    async def _checked(self, asked: Asked, task_id: str, form: OrderForm) -> tuple[PlaceOrder, bytes]:
+        account_id = asked.account_id
+        priority_max = await self._limits.priority_max(account_id)
+        order = resolve(form, self._catalogue, self._rule, priority_max)
         inputs = await self._inputs_of(account_id, form.inputs)
-        cost_cap = cap_of(
-            form.cost_cap_usd_micro, await self._prices.cost(order.template, order.mode, order.k)
-        )
+        quote = await self._prices.cost(order.template, order.mode, order.k)
+        cost_cap = cap_of(form.cost_cap_usd_micro, quote, costs_shown=asked.sees_costs)
         price = await self._prices.price(order.template, order.mode, order.k)
         await self._prices.check_credits(account_id, price)
+        form = without_defaults(form, self._catalogue, quote.cost_cap_default_usd_micro)
+        body = form.request_object()
         sha256 = fingerprint_of(body)
         # The name holds the content's hash: a second body under the same idempotency key, which will be
         # refused, must not overwrite the first one's.
@@ -125,7 +134,7 @@ class Orders:
             size_bytes=len(body),
             content_type="application/json",
         )
-        return PlaceOrder(
+        placed = PlaceOrder(
             task_id=task_id,
             account_id=account_id,
             order=order,
@@ -134,7 +143,14 @@ class Orders:
             request=stored,
             inputs=inputs,
             label=form.label,
+            deadline_slack_s=self._deadline_slack_s,
         )
+        return placed, body
+
+    def _repeated(self, recorded: RequestState, form: OrderForm) -> Outcome:
+        if recorded.accepted is None or not is_same_order(form, self._catalogue, recorded.accepted):
+            raise _reused()
+        return Outcome(recorded, duplicate=True)
 
     async def _inputs_of(self, account_id: str, input_ids: Sequence[str]) -> tuple[StoredObject, ...]:
         if not input_ids:
@@ -146,14 +162,12 @@ class Orders:
         return tuple(found[input_id].stored for input_id in input_ids)
 
 
-def _repeated(recorded: RequestState, fingerprint: str) -> Outcome:
-    if recorded.accepted is None or recorded.accepted.request_sha256 != fingerprint:
-        raise Conflict(ErrorCode.idempotency_key_reused, "This idempotency key was used for another request.")
-    return Outcome(recorded, duplicate=True)
-
-
 def _accepted(outcome: Outcome) -> tuple[TaskView, bool]:
     state = outcome.state
     if state.accepted is None or state.at is None:
-        raise Conflict(ErrorCode.idempotency_key_reused, "This idempotency key was used for another request.")
+        raise _reused()
     return accepted_view(state.accepted, state.at), outcome.duplicate
+
+
+def _reused() -> Conflict:
+    return Conflict(ErrorCode.idempotency_key_reused, "This idempotency key was used for another request.")

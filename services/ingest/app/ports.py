@@ -11,6 +11,7 @@ from services.ingest.domain.answers import (
     EntryView,
     Link,
     Offering,
+    RefundRefusal,
     ScreenedInput,
     Screening,
     WebhookDelivery,
@@ -132,7 +133,7 @@ class Fetcher(Protocol):
     """Reads what a client's URL names, through the guard against requests into private networks."""
 
     async def fetch(self, url: str) -> bytes:
-        """Read the body; raises Refused: ``url_not_allowed``, ``url_not_reachable``, ``body_too_large``."""
+        """Read the body; raises Refused (url_not_allowed, url_not_reachable, url_tls_failed, body_too_large)."""
         ...
 
 
@@ -153,6 +154,18 @@ class Keys(Protocol):
 
     async def revoke(self, key_id: str, at: datetime) -> bool:
         """Revoke a key; says whether it exists. A second revocation changes nothing."""
+        ...
+
+
+class AccountSettings(Protocol):
+    """What operators set for an account."""
+
+    async def priority_max(self, account_id: str) -> int | None:
+        """Return the highest priority the account may ask for; None when nobody has set it."""
+        ...
+
+    async def set_priority_max(self, account_id: str, priority_max: int) -> None:
+        """Set it; the last one who does wins."""
         ...
 
 
@@ -203,6 +216,14 @@ class Views(Protocol):
         """Give the entry that booked a grant."""
         ...
 
+    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
+        """Return an entry by its id."""
+        ...
+
+    async def refund_refusal(self, account_id: str, refund_id: str) -> RefundRefusal | None:
+        """Return how the ledger refused a refund; None when it has not."""
+        ...
+
     async def task_anywhere(self, task_id: str) -> TaskView | None:
         """Give a task's view whatever its account: for administrators only."""
         ...
@@ -221,4 +242,8 @@ class ViewStore(Protocol):
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
         """Write entries; one that is there stays."""
+        ...
+
+    async def save_refusals(self, refusals: Sequence[RefundRefusal]) -> None:
+        """Write refused refunds; one that is there stays."""
         ...

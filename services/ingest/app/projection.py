@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from services.ingest.app.ports import ViewStore
 from services.ingest.app.watch import Watch
-from services.ingest.domain.answers import EntryView
+from services.ingest.domain.answers import EntryView, RefundRefusal
 from services.ingest.domain.folding import Projected, PublicEvent, fold
 from services.ingest.domain.views import TaskView
 from winnow.contracts.envelope import Recorded
-from winnow.contracts.events import EntryRecorded, TaskEvent
+from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
 
 _HELD_MAX: Final = 5_000
 
@@ -106,6 +106,27 @@ class Projection:
         entries = [_entry(offset, recorded) for offset, recorded in records]
         await self._store.save_entries(entries)
         self._watch.changed({entry.account_id for entry in entries})
+
+    async def keep_refusals(self, records: Sequence[tuple[int, Recorded[RefundRefused]]]) -> None:
+        """Keep the refunds that the ledger refused."""
+        if not records:
+            return
+        refusals = [_refusal(recorded) for _, recorded in records]
+        await self._store.save_refusals(refusals)
+        self._watch.changed({refusal.account_id for refusal in refusals})
+
+
+def _refusal(recorded: Recorded[RefundRefused]) -> RefundRefusal:
+    refused = recorded.message
+    return RefundRefusal(
+        refund_id=refused.refund_id,
+        account_id=refused.account_id,
+        task_id=refused.task_id,
+        amount_credits_micro=refused.amount_credits_micro,
+        code=refused.code.value,
+        reason=refused.reason,
+        decided_at=recorded.envelope.occurred_at,
+    )
 
 
 def _entry(offset: int, recorded: Recorded[EntryRecorded]) -> EntryView:

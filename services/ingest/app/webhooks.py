@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from services.ingest.app.ports import Delivery
-from services.ingest.domain.answers import WebhookDelivery, WebhookEndpoint
+from services.ingest.domain.answers import END_TYPES, WebhookDelivery, WebhookEndpoint
 from winnow.contracts.errors import ErrorCode, Refused
-from winnow.contracts.events import TASK_EVENTS
-
-_EVENT_TYPES: Final = frozenset(model.type_name() for model in TASK_EVENTS)
 
 
 class Webhooks:
@@ -25,10 +21,10 @@ class Webhooks:
     ) -> tuple[WebhookEndpoint, str]:
         """Register an endpoint; raises Refused with ``url_not_allowed`` or for an unknown event type."""
         for place, event_type in enumerate(event_types):
-            if event_type not in _EVENT_TYPES:
+            if event_type not in END_TYPES:
                 raise Refused(
                     ErrorCode.invalid_request,
-                    f"There is no such event type; known are: {', '.join(sorted(_EVENT_TYPES))}.",
+                    f"There is no such event type; known are: {', '.join(END_TYPES)}.",
                     pointer=f"event_types/{place}",
                 )
         return await self._delivery.register_endpoint(account_id, url, event_types)

@@ -1,23 +1,31 @@
-"""Reads what a client's URL names, and nothing inside our own network.
-
-The guard resolves a name once, checks every address it got, pins the connection to it, and does the same
-again for each redirect, so that neither a private address nor a changing one is ever connected to.
-"""
+"""Reads the picture that a client's URL names, and nothing inside our own network."""
 
 from __future__ import annotations
 
-import asyncio
+from pathlib import Path
+from traceback import extract_tb
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
-import drawbridge
-import httpx
+import aiohttp
 
 from winnow.contracts.errors import ErrorCode, Refused
+from winnow.egress.client import EgressRules, GuardedClient, Resolve
+from winnow.egress.target import EgressError, EgressReason
+from winnow.runtime.log import get_logger
 
-_URL_LENGTH_MAX: Final = 2048
+_log = get_logger(__name__)
 _REDIRECTS_MAX: Final = 3
-_PORTS: Final = {"https": frozenset({443}), "http": frozenset({80})}
+_CHUNK_BYTES: Final = 1 << 16
+_HEADERS: Final = {"accept": "image/*", "accept-encoding": "identity"}
+_NOT_ALLOWED: Final = frozenset({EgressReason.malformed_url, EgressReason.address_not_allowed})
+_TLS: Final = frozenset(
+    {
+        EgressReason.certificate_expired,
+        EgressReason.certificate_wrong_host,
+        EgressReason.certificate_untrusted,
+        EgressReason.tls_failed,
+    }
+)
 
 
 class GuardedFetcher:
@@ -25,71 +33,67 @@ class GuardedFetcher:
 
     def __init__(
         self,
+        rules: EgressRules,
         *,
         timeout_s: float,
         size_bytes_max: int,
-        plain_http_allowed: bool,
-        private_allowed: bool = False,
-        ports: frozenset[int] = frozenset(),
+        ca_file: Path | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
-        """Allow https on 443, plain http on 80 only if said so; ``private_allowed`` is for tests on loopback."""
-        self._schemes = frozenset({"https", "http"} if plain_http_allowed else {"https"})
-        allowed = frozenset[int]().union(*(_PORTS[scheme] for scheme in self._schemes)) | ports
-        self._timeout_s = timeout_s
+        """Read within ``timeout_s``, redirects included; ``ca_file`` (PEM) is trusted beside the system's."""
         self._size_bytes_max = size_bytes_max
-        self._policy = drawbridge.Policy(
-            allow_private=private_allowed,
-            allow_ports=allowed,
-            timeout=httpx.Timeout(connect=5.0, read=timeout_s, write=5.0, pool=5.0),
-            max_redirects=_REDIRECTS_MAX,
-            max_response_bytes=size_bytes_max,
-            user_agent="winnow-ingest",
+        self._client = GuardedClient(
+            rules, timeout_s=timeout_s, user_agent="winnow-ingest", ca_file=ca_file, resolve=resolve
         )
 
     async def fetch(self, url: str) -> bytes:
-        """Read a URL's body; the text of an error never holds the URL's address or what it answered."""
-        self._check_form(url)
+        """Read a URL's body; the text of an error never holds the URL's address or what it answered.
+
+        Raises Refused (url_not_allowed, url_not_reachable, url_tls_failed, body_too_large).
+        """
         try:
-            async with asyncio.timeout(self._timeout_s), drawbridge.Client(self._policy) as client:
-                response = await client.get(url, headers={"accept": "image/*", "accept-encoding": "identity"})
-        except (
-            drawbridge.BlockedAddressError,
-            drawbridge.BlockedDomainError,
-            drawbridge.UnsafePortError,
-            drawbridge.UnsafeSchemeError,
-        ):
-            raise _not_allowed("The URL leads to an address that is not read.") from None
-        except drawbridge.ResponseTooLargeError:
-            raise Refused(
-                ErrorCode.body_too_large,
-                f"The URL's answer is larger than {self._size_bytes_max} bytes.",
-                size_bytes_max=self._size_bytes_max,
-            ) from None
-        except (drawbridge.DrawbridgeError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError):
-            raise _not_reachable("The URL does not answer.") from None
-        if response.status_code != httpx.codes.OK:
-            raise _not_reachable(f"The URL answers with status {response.status_code}.")
-        return response.content
+            async with self._client.open(
+                "GET", url, headers=_HEADERS, redirects_max=_REDIRECTS_MAX
+            ) as response:
+                return await self._read(response)
+        except EgressError as error:
+            raise _refused(_code_of(error.reason), error.detail) from None
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a stranger's server causes is no fault of ours)
+            _log.error("ingest.fetch.unforeseen", error=type(error).__name__, at=_place_of(error))
+            raise _refused(ErrorCode.url_not_reachable, "The URL could not be read.") from None
 
-    def _check_form(self, url: str) -> None:
-        try:
-            parts: SplitResult = urlsplit(url)
-            parts.port  # noqa: B018 (reading it raises for a port that is no number)
-        except ValueError:
-            raise _not_allowed("This is no URL.") from None
-        if len(url) > _URL_LENGTH_MAX:
-            raise _not_allowed(f"The URL is longer than {_URL_LENGTH_MAX} characters.")
-        if parts.scheme not in self._schemes:
-            raise _not_allowed(f"Only {' and '.join(sorted(self._schemes))} URLs are read.")
-        if parts.username is not None or parts.password is not None:
-            raise _not_allowed("A URL with a user name or password is not read.")
-        if not parts.hostname:
-            raise _not_allowed("The URL names no host.")
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        if response.status != 200:
+            raise _refused(ErrorCode.url_not_reachable, f"The URL answers with status {response.status}.")
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > self._size_bytes_max:
+                raise Refused(
+                    ErrorCode.body_too_large,
+                    f"The URL's answer is larger than {self._size_bytes_max} bytes.",
+                    size_bytes_max=self._size_bytes_max,
+                )
+        return bytes(body)
 
 
-def _not_allowed(detail: str) -> Refused:
-    return Refused(ErrorCode.url_not_allowed, detail, pointer="url")
+def _code_of(reason: EgressReason) -> ErrorCode:
+    if reason in _NOT_ALLOWED:
+        return ErrorCode.url_not_allowed
+    return ErrorCode.url_tls_failed if reason in _TLS else ErrorCode.url_not_reachable
 
 
-def _not_reachable(detail: str) -> Refused:
-    return Refused(ErrorCode.url_not_reachable, detail, pointer="url")
+def _place_of(error: Exception) -> str:
+    """Return where an error was raised; its text may hold the URL, which is never logged."""
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
+
+
+def _refused(code: ErrorCode, detail: str) -> Refused:
+    return Refused(code, detail, pointer="url")

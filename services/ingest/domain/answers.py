@@ -7,7 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from winnow.contracts.states import ENDS, TaskState
 from winnow.contracts.values import StoredObject
+
+END_TYPES: Final = tuple(f"task.{state.value}" for state in TaskState if state in ENDS)
+"""The events that a webhook endpoint may ask for: the ends of a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,41 @@ class EntryView:
     available_credits_micro: int
     held_credits_micro: int
     offset: int
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands: the ledger has not decided yet, has booked it, or has refused it."""
+
+    pending = "pending"
+    refunded = "refunded"
+    refused = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRefusal:
+    """A refund that the ledger refused, as the read model keeps it."""
+
+    refund_id: str
+    account_id: str
+    task_id: str
+    amount_credits_micro: int
+    code: str
+    reason: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """A refund and what became of it; amounts in micro-credits."""
+
+    refund_id: str
+    account_id: str
+    task_id: str
+    amount_credits_micro: int
+    status: RefundStatus
+    code: str | None = None
+    reason: str | None = None
+    decided_at: datetime | None = None
 
 
 class ImageFormat(StrEnum):

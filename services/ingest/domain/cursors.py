@@ -26,7 +26,7 @@ def decode_cursor(cursor: str) -> tuple[int, str]:
         raise _unreadable() from None
     if not isinstance(place, int) or isinstance(place, bool) or not isinstance(tiebreak, str):
         raise _unreadable()
-    if not 0 <= place <= _PLACE_MAX:
+    if not 0 <= place <= _PLACE_MAX or not tiebreak.isascii():
         raise _unreadable()
     return place, tiebreak
 

@@ -106,6 +106,12 @@ def authenticate(record: KeyRecord | None, digest: str, now: datetime) -> Caller
     return Caller(record.key_id, record.account_id, record.scopes)
 
 
+def check_future(name: str, at: datetime | None, now: datetime) -> None:
+    """Raise Refused with ``out_of_bounds`` for a time that is not in the future; None is never."""
+    if at is not None and at <= now:
+        raise Refused(ErrorCode.out_of_bounds, f"{name} must lie in the future.", pointer=name)
+
+
 def require(caller: Caller, scope: Scope) -> None:
     """Raise Refused with ``scope_missing`` unless the caller holds the scope."""
     if not caller.may(scope):

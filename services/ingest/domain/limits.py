@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from dataclasses import dataclass
+from typing import Final
+
+_SUBNET_BITS: Final = 64
+"""The part of an IPv6 address that names a subnet; a host chooses the rest as it likes (RFC 4291, section 2.5.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,19 @@ class Allowance:
     remaining_count: int
     reset_s: int
     retry_after_s: int
+
+
+def origin_of(address: str) -> str:
+    """Return whose bucket an address takes from: an IPv4 address its own, an IPv6 address that of its /64."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, _SUBNET_BITS), strict=False))
+    return str(parsed)
 
 
 def take(bucket: Bucket | None, rate: Rate, now_s: float) -> tuple[Bucket, Allowance]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.ingest.domain.catalogue import Bounds, Catalogue, Template, WordRule
+from services.ingest.domain.text import check_text, is_blank
 from winnow.contracts.commands import ReserveCredits
 from winnow.contracts.envelope import Message
 from winnow.contracts.errors import ErrorCode, Refused
@@ -22,9 +23,13 @@ PROMPT_LENGTH_MAX: Final = 2000
 LABEL_LENGTH_MAX: Final = 120
 COPY_LENGTH_MAX: Final = 200
 BRAND_COLOURS: Final = Bounds(0, 8)
-_COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
+COLOUR_PATTERN: Final = "^#[0-9a-fA-F]{6}$"
+_COLOUR: Final = re.compile(COLOUR_PATTERN)
 PRIORITY: Final = Bounds(0, 9)
 DEFAULT_PRIORITY: Final = 5
+DEADLINE_SLACK_S: Final = 300
+"""How long after its deadline a task ends at the latest, where nothing else is set: a selection made at the deadline
+is still finished. It lies below RESERVATION_SLACK."""
 RESERVATION_SLACK: Final = timedelta(hours=1)
 """How long a reservation outlives the deadline, so that the task's own end resolves it, not its expiry."""
 
@@ -132,30 +137,41 @@ def check_k(template: Template, k: int) -> None:
     _check_bounds("k", k, template.k)
 
 
-def resolve(form: OrderForm, catalogue: Catalogue, rule: WordRule) -> ResolvedOrder:
-    """Check a form against the catalogue and the prompt rule; raises Refused with the first problem."""
+def resolve(
+    form: OrderForm, catalogue: Catalogue, rule: WordRule, priority_max: int = DEFAULT_PRIORITY
+) -> ResolvedOrder:
+    """Check a form against the catalogue, the prompt rule and the account's priority; raises Refused."""
     template = template_of(catalogue, form.template)
     mode = mode_of(template, form.mode)
     profile = _profile_of(template, form.profile)
     check_k(template, form.k)
     width, height = _size_of(template, form)
     deadline_s = template.default_deadline_s if form.deadline_s is None else form.deadline_s
-    priority = DEFAULT_PRIORITY if form.priority is None else form.priority
     _check_bounds("deadline_s", deadline_s, template.deadline_s)
-    _check_bounds("priority", priority, PRIORITY)
+    priority = _priority_of(form.priority, priority_max)
     _check_bounds("inputs", len(form.inputs), template.inputs, "The number of inputs")
     if form.label is not None:
         _check_bounds("label", len(form.label), Bounds(0, LABEL_LENGTH_MAX), "The length of label")
+        check_text("label", form.label, one_line=True)
     _check_prompt(form, rule)
     _check_wording(form, template, rule)
     return ResolvedOrder(template, mode, profile, form.k, width, height, deadline_s, priority)
 
 
-def cap_of(requested_usd_micro: int | None, quote: CostQuote) -> int:
-    """Give the cost cap in micro-USD; raises Refused with ``cost_cap_too_low`` naming the minimum."""
+def cap_of(requested_usd_micro: int | None, quote: CostQuote, *, costs_shown: bool = True) -> int:
+    """Return the cost cap in micro-USD; raises Refused with ``cost_cap_too_low``.
+
+    The refusal names the minimum only when provider costs may be shown to the caller.
+    """
     if requested_usd_micro is None:
         return quote.cost_cap_default_usd_micro
     if requested_usd_micro < quote.cheapest_cost_usd_micro:
+        if not costs_shown:
+            raise Refused(
+                ErrorCode.cost_cap_too_low,
+                "This order cannot be made at providers for so little.",
+                pointer="cost_cap_usd_micro",
+            )
         raise Refused(
             ErrorCode.cost_cap_too_low,
             f"The least this order can cost at providers is {format_micro(quote.cheapest_cost_usd_micro, 'USD')}.",
@@ -190,6 +206,7 @@ class PlaceOrder:
     request: StoredObject
     inputs: tuple[StoredObject, ...]
     label: str | None
+    deadline_slack_s: int = DEADLINE_SLACK_S
 
 
 def task_id_of(account_id: str, idempotency_key: str) -> str:
@@ -222,6 +239,7 @@ def acceptance(place: PlaceOrder, now: datetime) -> tuple[Message, ...]:
         deadline_at=deadline_at,
         priority=order.priority,
         label=place.label,
+        deadline_slack_s=place.deadline_slack_s,
     )
     reserve = ReserveCredits(
         command_id=derive_id(Prefix.command, "reserve", place.task_id),
@@ -259,8 +277,23 @@ def _size_of(template: Template, form: OrderForm) -> tuple[int, int]:
     return width, height
 
 
+def _priority_of(asked: int | None, priority_max: int) -> int:
+    """Return the priority: the default, or less where the account may not have it; raises Refused."""
+    if asked is None:
+        return min(DEFAULT_PRIORITY, priority_max)
+    _check_bounds("priority", asked, PRIORITY)
+    if asked > priority_max:
+        raise Refused(
+            ErrorCode.priority_not_allowed,
+            f"This account may ask for a priority of at most {priority_max}.",
+            pointer="priority",
+            priority_max=priority_max,
+        )
+    return asked
+
+
 def _check_prompt(form: OrderForm, rule: WordRule) -> None:
-    if not form.prompt.strip():
+    if is_blank(form.prompt):
         raise Refused(ErrorCode.invalid_request, "The prompt is empty.", pointer="prompt")
     for name, text in (("prompt", form.prompt), ("negative_prompt", form.negative_prompt or "")):
         if len(text) > PROMPT_LENGTH_MAX:
@@ -270,6 +303,7 @@ def _check_prompt(form: OrderForm, rule: WordRule) -> None:
                 pointer=name,
                 length_max=PROMPT_LENGTH_MAX,
             )
+        check_text(name, text)
     if rule.refuses(form.prompt):
         raise Refused(
             ErrorCode.prompt_refused, "The prompt holds words that are not served here.", pointer="prompt"
@@ -277,13 +311,15 @@ def _check_prompt(form: OrderForm, rule: WordRule) -> None:
 
 
 def _check_wording(form: OrderForm, template: Template, rule: WordRule) -> None:
+    asked = {"copy_text": not is_blank(form.copy_text), "brand_colours": bool(form.brand_colours)}
     for name in _WORDING_FIELDS:
-        if getattr(form, name) and not template.wording:
+        if asked[name] and not template.wording:
             raise Refused(
                 ErrorCode.invalid_request, f"The template does not judge {name}; leave it out.", pointer=name
             )
     _check_bounds("copy_text", len(form.copy_text), Bounds(0, COPY_LENGTH_MAX), "The length of copy_text")
     _check_bounds("brand_colours", len(form.brand_colours), BRAND_COLOURS, "The number of brand_colours")
+    check_text("copy_text", form.copy_text)
     for place, colour in enumerate(form.brand_colours):
         if not _COLOUR.fullmatch(colour):
             raise Refused(

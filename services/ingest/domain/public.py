@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from winnow.contracts.events import TaskEvent
@@ -64,6 +65,47 @@ _FIELDS: Final[dict[str, _Include]] = {
         "price_per_output_credits_micro", "cost", "reason",
     ),
 }  # fmt: skip
+
+
+EVENT_TYPES: Final = tuple(_FIELDS)
+"""The types of a task's events, as clients see them."""
+
+OPERATORS: Final[dict[str, frozenset[str]]] = {
+    "task.accepted": frozenset({"cost_cap_usd_micro"}),
+    "round.planned": frozenset({"assumed_pass_rate_ppm", "reason"}),
+    "attempt.submitted": frozenset({"offering", "provider", "expected_cost_usd_micro", "alternatives"}),
+    "attempt.finished": frozenset(
+        {
+            "offering", "provider", "reason", "expected_cost_usd_micro", "actual_cost_usd_micro", "latency_ms",
+        }
+    ),
+    "candidates.generated": frozenset({"offering"}),
+    "task.settled": frozenset({"cost"}),
+}  # fmt: skip
+"""The fields about providers and their cost: recorded for all, shown to operators."""
+
+
+CUSTOMER_REASONS: Final = frozenset({"content_policy", "filtered", "cost_cap_reached"})
+"""Why a candidate was not generated, where the order itself is the cause; every other reason is about a provider."""
+
+GENERATION_FAILED: Final = "generation_failed"
+"""The reason that customers read where the cause lies with a provider."""
+
+
+def without_provider(reason: str) -> str:
+    """Return why a candidate was not generated, as keys without the scope operator may read it."""
+    return reason if reason in CUSTOMER_REASONS else GENERATION_FAILED
+
+
+def without_costs(event_type: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event without those, and without the words, that only operators see."""
+    hidden = OPERATORS.get(event_type, frozenset())
+    fields = {name: value for name, value in shown.items() if name not in hidden}
+    if event_type == "candidates.failed":
+        fields["candidates"] = [
+            {**one, "reason": without_provider(one["reason"])} for one in shown["candidates"]
+        ]
+    return fields
 
 
 def public_fields(event: TaskEvent) -> dict[str, Any]:

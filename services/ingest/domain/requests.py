@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 from services.ingest.domain.orders import PlaceOrder, acceptance
 from winnow.contracts.commands import GrantCredits, RefundCredits
@@ -13,6 +13,7 @@ from winnow.contracts.envelope import Event, Instant, Message
 from winnow.contracts.events import TaskAccepted, TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.money import Micro
+from winnow.contracts.upcast import Upcaster
 
 GrantSource = Literal["plan", "topup", "promo", "rollover"]
 
@@ -38,6 +39,12 @@ class RefundOrdered(Event):
     task_id: str
     account_id: str
     amount_credits_micro: Micro
+
+
+REQUEST_EVENTS: Final[tuple[type[Event], ...]] = (GrantOrdered, RefundOrdered)
+
+REQUEST_UPCASTERS: Final[tuple[Upcaster, ...]] = ()
+"""The steps that lift older versions of the requests' events."""
 
 
 @dataclass(frozen=True, slots=True)

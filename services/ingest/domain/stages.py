@@ -26,6 +26,7 @@ from winnow.contracts.events import (
 )
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.money import Micro
+from winnow.contracts.upcast import Upcaster
 from winnow.contracts.values import ProviderCost
 
 
@@ -72,6 +73,9 @@ class EarlyRefusalNoted(Event):
 
 
 STAGE_EVENTS: Final[tuple[type[Event], ...]] = (TaskOpened, FundingNoted, EarlyCancelNoted, EarlyRefusalNoted)
+
+STAGE_UPCASTERS: Final[tuple[Upcaster, ...]] = ()
+"""The steps that lift older versions of the stages' events."""
 
 
 @dataclass(frozen=True, slots=True)

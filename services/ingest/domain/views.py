@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from services.ingest.domain.public import without_provider
 from winnow.contracts.states import ENDS, TaskState
 
 
@@ -187,8 +188,20 @@ class TaskView:
 
     def failure_reasons(self) -> dict[str, int]:
         """Count why candidates failed, most frequent first; a candidate may have several reasons."""
-        failed = (CandidateState.rejected, CandidateState.generation_failed)
-        counts = Counter(
-            reason for mark in self.candidates.values() if mark.state in failed for reason in mark.reasons
+        return _counted(reason for mark in self._failed() for reason in mark.reasons)
+
+    def failure_reasons_without_providers(self) -> dict[str, int]:
+        """Count the same as keys without the scope operator may read it; a verdict's reasons are not changed."""
+        return _counted(
+            without_provider(reason) if mark.state is CandidateState.generation_failed else reason
+            for mark in self._failed()
+            for reason in mark.reasons
         )
-        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def _failed(self) -> list[Mark]:
+        failed = (CandidateState.rejected, CandidateState.generation_failed)
+        return [mark for mark in self.candidates.values() if mark.state in failed]
+
+
+def _counted(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(reasons).items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,4 +1,4 @@
-"""One place where a call to the database is counted and its failure named."""
+"""One place where a driver's failure is named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, ParamSpec, TypeVar
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from winnow.contracts.errors import Unavailable
-from winnow.runtime import metrics
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,20 +17,16 @@ R = TypeVar("R")
 Call = Callable[P, Coroutine[Any, Any, R]]
 
 
-def database_call(operation: str) -> Callable[[Call[P, R]], Call[P, R]]:
-    """Count calls by operation and turn the driver's errors into Unavailable."""
+def answering(call: Call[P, R]) -> Call[P, R]:
+    """Raise Unavailable where ``call`` raises an error of the driver; a duplicate key stays what it is."""
 
-    def decorate(call: Call[P, R]) -> Call[P, R]:
-        @wraps(call)
-        async def counted(*args: P.args, **kwargs: P.kwargs) -> R:
-            metrics.DATABASE_CALLS.labels(operation).inc()
-            try:
-                return await call(*args, **kwargs)
-            except DuplicateKeyError:
-                raise
-            except PyMongoError as error:
-                raise Unavailable("The database does not answer.") from error
+    @wraps(call)
+    async def named(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await call(*args, **kwargs)
+        except DuplicateKeyError:
+            raise
+        except PyMongoError as error:
+            raise Unavailable("The database does not answer.") from error
 
-        return counted
-
-    return decorate
+    return named

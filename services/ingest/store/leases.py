@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from services.ingest.store.calls import database_call
+from services.ingest.store.calls import answering
 from winnow.contracts.errors import Unavailable
 from winnow.runtime.clock import Clock
 from winnow.runtime.log import get_logger
@@ -130,7 +130,7 @@ class HttpShards:
                 self._adopted.discard(name)
                 self._journal.revoke([name])
 
-    @database_call("lease_take")
+    @answering
     async def _take(self, name: str, until: datetime) -> bool:
         now = self._clock.now().timestamp()
         try:
@@ -144,20 +144,20 @@ class HttpShards:
             return False
         return row is not None and row["holder"] == self._holder
 
-    @database_call("lease_extend")
+    @answering
     async def _extend(self, name: str, until: datetime) -> bool:
         answer = await self._leases.update_one(
             {"_id": name, "holder": self._holder}, {"$set": {"until_s": until.timestamp()}}
         )
         return bool(answer.matched_count)
 
-    @database_call("lease_free")
+    @answering
     async def _free(self, name: str) -> None:
         await self._leases.update_one(
             {"_id": name, "holder": self._holder}, {"$set": {"until_s": _LONG_AGO, "released": True}}
         )
 
-    @database_call("lease_expired")
+    @answering
     async def _expired(self) -> list[str]:
         query = {"until_s": {"$lt": self._clock.now().timestamp()}, "released": False}
         return [row["_id"] for row in await self._leases.find(query, {"_id": 1}).to_list(length=None)]

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final, cast
 
 from services.ingest.domain.requests import (
-    GrantOrdered,
-    RefundOrdered,
+    REQUEST_EVENTS,
+    REQUEST_UPCASTERS,
     Request,
     RequestState,
     decide_request,
@@ -16,6 +16,7 @@ from services.ingest.domain.requests import (
 )
 from services.ingest.domain.stages import (
     STAGE_EVENTS,
+    STAGE_UPCASTERS,
     Overdue,
     StageState,
     decide_stage,
@@ -35,7 +36,9 @@ class RequestMachine:
 
     producer = "ingest-api"
     state_type = RequestState
-    private_events: tuple[type[Event], ...] = (GrantOrdered, RefundOrdered)
+    state_version = 2
+    private_events = REQUEST_EVENTS
+    upcasters = REQUEST_UPCASTERS
     keeps_states = False
 
     def initial(self, aggregate_id: str) -> RequestState:
@@ -67,7 +70,9 @@ class StageMachine:
 
     producer = "ingest"
     state_type = StageState
+    state_version = 1
     private_events = STAGE_EVENTS
+    upcasters = STAGE_UPCASTERS
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> StageState:

@@ -8,8 +8,9 @@ from services.ingest.domain.requests import Origin, Outcome, Request, RequestSta
 from services.ingest.store.machines import RequestMachine
 from winnow.contracts.envelope import Event, Message, Recorded
 from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
-from winnow.contracts.topics import MESSAGES
+from winnow.contracts.topics import route
 from winnow.runtime.journal import Cause, CauseConflict, Decision, Journal, JournalStore, NotOwner
+from winnow.runtime.journal.shard import Codec
 
 
 class RequestJournal:
@@ -23,10 +24,7 @@ class RequestJournal:
         self._store = store
         self._shard = shard
         self._machine = RequestMachine()
-        self._models: dict[str, type[Message]] = {
-            **MESSAGES,
-            **{one.type_name(): one for one in self._machine.private_events},
-        }
+        self._codec = Codec(self._machine, route)
 
     async def submit(self, request: Request, origin: Origin) -> Outcome:
         """Record a request once; raises Conflict when its content differs, Unavailable without a shard."""
@@ -61,7 +59,7 @@ class RequestJournal:
         return self._fold(aggregate_id, self._recorded(decision)) if decision else None
 
     def _recorded(self, decision: Decision) -> list[Recorded[Message]]:
-        return [Recorded.from_text(entry.body, self._models[entry.type]) for entry in decision.entries]
+        return [self._codec.recorded(entry) for entry in decision.entries]
 
     def _fold(self, aggregate_id: str, recorded: Iterable[Recorded[Message]]) -> RequestState:
         state = self._machine.initial(aggregate_id)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from services.ingest.domain.answers import EntryView
+from services.ingest.domain.answers import EntryView, RefundRefusal
 from services.ingest.domain.folding import Projected, PublicEvent
 from services.ingest.domain.views import TaskView
-from services.ingest.store.calls import database_call
-from services.ingest.store.views import ENTRY, VIEW, created_us, view_of
+from services.ingest.store.calls import answering
+from services.ingest.store.views import ENTRY, REFUSAL, VIEW, created_us, view_of
 from winnow.runtime.mongo import UNSYNCED, duplicates
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ class MongoViewWriter:
         self._candidates = database["candidates"]
         self._events = database["task_events"]
         self._entries = database["entries"]
+        self._refusals = database["refund_refusals"]
 
-    @database_call("load_views")
+    @answering
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
         """Give the views as stored."""
         rows = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
@@ -69,6 +70,10 @@ class MongoViewWriter:
         """Write entries; one that is there stays."""
         await self._write(self._entries, [_entry_write(entry) for entry in entries])
 
+    async def save_refusals(self, refusals: Sequence[RefundRefusal]) -> None:
+        """Write refused refunds; one that is there stays."""
+        await self._write(self._refusals, [_refusal_write(refusal) for refusal in refusals])
+
     async def _write(self, collection: Any, writes: Sequence[Any], *, waits: bool = True) -> set[str]:
         """Write in bulk; gives the ids whose stored document is newer, which shows as a duplicate key.
 
@@ -76,7 +81,7 @@ class MongoViewWriter:
         """
         return await self._write_some(collection, writes, waits=waits) if writes else set()
 
-    @database_call("save_views")
+    @answering
     async def _write_some(self, collection: Any, writes: Sequence[Any], *, waits: bool) -> set[str]:
         try:
             into = collection if waits else collection.with_options(write_concern=UNSYNCED)
@@ -148,5 +153,16 @@ def _entry_write(entry: EntryView) -> InsertOne[dict[str, Any]]:
             "offset": entry.offset,
             "created_us": created_us(entry.occurred_at),
             "entry": ENTRY.dump_json(entry).decode(),
+        }
+    )
+
+
+def _refusal_write(refusal: RefundRefusal) -> InsertOne[dict[str, Any]]:
+    return InsertOne(
+        {
+            "_id": refusal.refund_id,
+            "account_id": refusal.account_id,
+            "task_id": refusal.task_id,
+            "refusal": REFUSAL.dump_json(refusal).decode(),
         }
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
     AttemptFinished,
     AttemptSubmitted,
     CandidatesGenerated,
     CandidatesScored,
     EntryRecorded,
+    RefundRefused,
     RoundClosed,
     RoundPlanned,
     TaskDelivered,
@@ -16,7 +18,7 @@ from winnow.contracts.events import (
     TaskSettled,
     TaskUnfunded,
 )
-from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.ids import Prefix, derive_id, refund_entry_id
 from winnow.contracts.values import (
     Dimension,
     EntryKind,
@@ -205,6 +207,23 @@ class Tale:
             grant_id=grant_id,
             available_credits_micro=0,
             held_credits_micro=0,
+        )
+
+    def refunded(self, refund_id: str, amount: int) -> EntryRecorded:
+        """Give the entry that the ledger books for a refund."""
+        entry_id = refund_entry_id(self.ids["account_id"], refund_id)
+        return self.entry(EntryKind.refund, amount).model_copy(update={"entry_id": entry_id})
+
+    def refund_refused(self, refund_id: str, amount: int) -> RefundRefused:
+        """Give the ledger's refusal of a refund."""
+        return RefundRefused(
+            refund_id=refund_id,
+            account_id=self.ids["account_id"],
+            task_id=self.ids["task_id"],
+            reservation_id=self.reservation_id,
+            amount_credits_micro=amount,
+            code=ErrorCode.amount_not_allowed,
+            reason="more than is left of the charge",
         )
 
     def whole(self) -> list[tuple[str, object]]:

@@ -16,6 +16,7 @@ import httpx
 
 from services.ingest.api.building import UseCases, around, build_app
 from services.ingest.app.access import Access
+from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.accounts import Accounts
 from services.ingest.app.offers import Offers
 from services.ingest.app.orders import Orders
@@ -31,6 +32,7 @@ from services.ingest.domain.answers import (
     EntryView,
     Hint,
     Link,
+    RefundRefusal,
     ScreenedInput,
     Screening,
     WebhookDelivery,
@@ -103,6 +105,21 @@ class MemoryKeys:
 
 
 @dataclass
+class MemoryAccountSettings:
+    """The settings of accounts in memory."""
+
+    kept: dict[str, int] = field(default_factory=dict)
+    asked_count: int = 0
+
+    async def priority_max(self, account_id: str) -> int | None:
+        self.asked_count += 1
+        return self.kept.get(account_id)
+
+    async def set_priority_max(self, account_id: str, priority_max: int) -> None:
+        self.kept[account_id] = priority_max
+
+
+@dataclass
 class MemoryInputs:
     """The inputs port in memory."""
 
@@ -124,6 +141,7 @@ class MemoryViews:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     stream: dict[str, PublicEvent] = field(default_factory=dict)
     kept_entries: dict[str, EntryView] = field(default_factory=dict)
+    refusals: dict[str, RefundRefusal] = field(default_factory=dict)
 
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
         return {one: self.views[one] for one in task_ids if one in self.views}
@@ -149,6 +167,18 @@ class MemoryViews:
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
         for entry in entries:
             self.kept_entries.setdefault(entry.entry_id, entry)
+
+    async def save_refusals(self, refusals: Sequence[RefundRefusal]) -> None:
+        for refusal in refusals:
+            self.refusals.setdefault(refusal.refund_id, refusal)
+
+    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
+        entry = self.kept_entries.get(entry_id)
+        return entry if entry is not None and entry.account_id == account_id else None
+
+    async def refund_refusal(self, account_id: str, refund_id: str) -> RefundRefusal | None:
+        refusal = self.refusals.get(refund_id)
+        return refusal if refusal is not None and refusal.account_id == account_id else None
 
     async def task(self, account_id: str, task_id: str) -> TaskView | None:
         view = self.views.get(task_id)
@@ -339,6 +369,7 @@ class World:
         self.stages = Journal(StageMachine(), self.stage_store, self.bus, self.clock, shards=SHARDS)
         self.requests.assign([shard])
         self.keys, self.inputs, self.views = MemoryKeys(), MemoryInputs(), MemoryViews()
+        self.settings = MemoryAccountSettings()
         self.ledger, self.router, self.screener = FakeLedger(), FakeRouter(), FakeScreener()
         self.delivery, self.files, self.fetcher = FakeDelivery(), MemoryFiles(), FakeFetcher()
         self.watch = Watch()
@@ -349,6 +380,7 @@ class World:
         self._published = 0
         self._said = 0
         self.rate = Rate(1000, 1000.0)
+        self.anonymous_rate = Rate(5, 1.0)
         self.request_journal = RequestJournal(self.requests, self.http_store, lambda: shard)
         self.cases = self._build()
 
@@ -362,7 +394,7 @@ class World:
             pepper=b"a pepper for tests",
             admin_token=ADMIN_TOKEN,
             rate=self.rate,
-            anonymous_rate=Rate(5, 1.0),
+            anonymous_rate=self.anonymous_rate,
             random_bytes=lambda count: next(entropy)[:count],
         )
         reading = Reading(
@@ -373,6 +405,7 @@ class World:
             watch=self.watch,
             clock=self.clock,
         )
+        limits = AccountLimits(self.settings, self.clock)
         orders = Orders(
             catalogue=loaded.catalogue,
             rule=loaded.rule,
@@ -380,9 +413,11 @@ class World:
             prices=prices,
             files=self.files,
             inputs=self.inputs,
+            limits=limits,
             reading=reading,
             watch=self.watch,
             clock=self.clock,
+            deadline_slack_s=120,
         )
         return UseCases(
             access=access,
@@ -405,6 +440,7 @@ class World:
                 clock=self.clock,
             ),
             webhooks=Webhooks(self.delivery),
+            limits=limits,
         )
 
     async def key(self, account_id: str = "acct_one", *scopes: Scope) -> dict[str, str]:

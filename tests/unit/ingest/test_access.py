@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.keys import Scope, new_key, parse_key
-from services.ingest.domain.limits import Rate, take
+from services.ingest.domain.keys import KeyRecord, Scope, authenticate, new_key, parse_key
+from services.ingest.domain.limits import Rate, origin_of, take
 from tests.unit.ingest.parts import ADMIN_TOKEN, World, running
+from winnow.contracts.errors import ErrorCode, Refused
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def test_a_key_is_made_by_the_administrator_works_and_is_never_shown_again():
@@ -51,6 +54,29 @@ async def test_a_revoked_key_is_refused_at_once_here_and_within_two_seconds_else
     assert (here.status_code, here.json()["code"]) == (401, "key_revoked")
     assert unknown.status_code == 404
     assert (believed.status_code, found_out.status_code) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"revoked_at": NOW}, ErrorCode.key_revoked),
+        ({"expires_at": NOW}, ErrorCode.key_revoked),
+        ({"expires_at": NOW + timedelta(microseconds=1)}, None),
+        ({"digest": "another"}, ErrorCode.unauthenticated),
+    ],
+    ids=["good", "revoked", "ends now", "ends in a moment", "another secret"],
+)
+def test_a_record_proves_a_caller_only_while_it_holds(changes: dict, reason: ErrorCode | None):
+    scopes = frozenset({Scope.tasks_read})
+    record = replace(KeyRecord("id", "digest", "acct_one", scopes, "test", created_at=NOW), **changes)
+    refused = None
+    try:
+        caller = authenticate(record, "digest", NOW)
+        assert (caller.account_id, caller.scopes) == ("acct_one", scopes)
+    except Refused as error:
+        refused = error.code
+    assert refused is reason
 
 
 async def test_a_key_ends_when_it_expires():
@@ -157,6 +183,21 @@ async def test_the_rate_of_a_key_is_told_and_held():
     assert (theirs.status_code, later.status_code) == (200, 200)
 
 
+@pytest.mark.parametrize(
+    ("address", "neighbour", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("unknown", "unknown", True),
+    ],
+)
+def test_a_subnet_of_ipv6_shares_a_bucket_and_an_address_of_ipv4_has_its_own(address, neighbour, same):
+    assert (origin_of(address) == origin_of(neighbour)) is same
+
+
 async def test_guessing_keys_is_slowed_by_address():
     world = World()
     async with running(world) as client:
@@ -211,7 +252,7 @@ async def test_a_body_beyond_the_limit_is_refused(path: str, declared: bool):
 
     async with running(world) as client:
         headers = await world.key() | {"Idempotency-Key": "k", "Content-Type": "image/png"}
-        if path == "/v1/quotes":
+        if path != "/v1/inputs":
             headers["Content-Type"] = "application/json"
         answer = await client.post(path, content=body if declared else chunks(), headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
@@ -235,3 +276,24 @@ def test_a_bucket_never_gives_more_than_its_rate(waits: list[float]):
         given_count += allowance.allowed
         assert allowance.allowed or allowance.retry_after_s >= 1
         assert given_count <= rate.burst_count + rate.per_second * now_s + 1e-6
+
+
+@given(st.floats(min_value=0, max_value=1e9))
+def test_a_bucket_that_was_idle_holds_no_more_than_its_burst(idle_s: float):
+    rate = Rate(5, 2.0)
+    bucket, _ = take(None, rate, 0.0)
+    allowed = 0
+    for _ in range(20):
+        bucket, allowance = take(bucket, rate, idle_s)
+        allowed += allowance.allowed
+        assert 0 <= allowance.remaining_count < 5
+        assert allowance.reset_s >= 0
+    assert allowed <= 5
+
+
+def test_a_whole_token_is_enough_and_less_is_not():
+    rate = Rate(1, 2.0)
+    bucket, first = take(None, rate, 0.0)
+    assert first.allowed
+    assert take(bucket, rate, 0.5)[1].allowed
+    assert not take(bucket, rate, 0.499)[1].allowed

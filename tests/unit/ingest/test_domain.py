@@ -185,3 +185,11 @@ def test_any_other_text_is_a_refused_cursor(text: str):
 def test_a_cursor_beyond_what_is_stored_is_refused(place: int):
     with pytest.raises(Refused):
         decode_cursor(encode_cursor(place, "x"))
+
+
+@pytest.mark.parametrize("tiebreak", ["\ud800", "\u00fc"])
+def test_a_cursor_whose_tiebreak_is_no_ascii_is_refused(tiebreak: str):
+    """An identifier has ASCII alone; a lone surrogate can be sent to no database."""
+    with pytest.raises(Refused) as refused:
+        decode_cursor(encode_cursor(5, tiebreak))
+    assert refused.value.code == "invalid_request"

@@ -10,6 +10,7 @@ import pytest
 from services.ingest.clients.fetching import GuardedFetcher
 from tests.unit.ingest.parts import HINT, World, running
 from winnow.contracts.errors import ErrorCode, Refused
+from winnow.egress.client import EgressRules
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest of a picture"
 KEY = {"Idempotency-Key": "order-1"}
@@ -70,7 +71,7 @@ async def test_what_the_scorer_refuses_is_not_kept(code: str):
     [
         ({"files": {"other": PNG}}, "unknown_field"),
         ({"files": {"file": PNG}, "data": {"x": "1"}}, "unknown_field"),
-        ({"data": {"profile": "headshot"}, "files": {}}, "image_not_decodable"),
+        ({"data": {"profile": ["headshot", "product"]}, "files": {"file": PNG}}, "duplicate_field"),
         ({"json": {"url": ""}}, "out_of_bounds"),
         ({"json": {"link": "x", "url": "https://x"}}, "unknown_field"),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, "invalid_request"),
@@ -112,9 +113,10 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 async def test_a_url_into_a_private_network_is_refused_without_a_connection(
     url: str, no_connections: list[object]
 ):
-    fetcher = GuardedFetcher(timeout_s=5, size_bytes_max=1000, plain_http_allowed=False)
+    fetcher = GuardedFetcher(EgressRules(), timeout_s=5, size_bytes_max=1000)
     with pytest.raises(Refused) as refused:
         await fetcher.fetch(url)
+    await fetcher.close()
     assert refused.value.code in {ErrorCode.url_not_allowed, ErrorCode.url_not_reachable}
     assert refused.value.code is ErrorCode.url_not_allowed
     assert no_connections == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.ingest.domain.keys import Scope
 from tests.unit.ingest.parts import CREDIT, MemoryJournalStore, World, running
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
@@ -26,6 +27,7 @@ async def test_place_records_the_order_and_reserves_its_price():
     assert reserve["amount_credits_micro"] == accepted["reserve_credits_micro"] == 4 * CREDIT
     assert reserve["expires_at"] > accepted["deadline_at"]
     assert accepted["cost_cap_usd_micro"] == 120_000
+    assert accepted["deadline_slack_s"] == 120
 
 
 async def test_place_keeps_the_prompt_out_of_the_record_and_in_the_private_bucket():
@@ -156,13 +158,21 @@ async def test_place_names_the_least_cap_and_the_missing_credits():
     world = World()
     world.ledger.available["acct_one"] = 3 * CREDIT
     async with running(world) as client:
-        headers = await world.key() | KEY
+        headers = await world.key("acct_one", Scope.tasks_write, Scope.operator) | KEY
         low = await client.post("/v1/tasks", json=BODY | {"cost_cap_usd_micro": 5}, headers=headers)
+        hidden = await client.post(
+            "/v1/tasks",
+            json=BODY | {"cost_cap_usd_micro": 5},
+            headers=await world.key("acct_one", Scope.tasks_write) | KEY,
+        )
         poor = await client.post("/v1/tasks", json=BODY, headers=headers)
         enough = await client.post(
             "/v1/tasks", json=BODY | {"cost_cap_usd_micro": 20_000, "k": 1}, headers=headers
         )
     assert low.json()["minimum_usd_micro"] == 20_000
+    assert (hidden.status_code, hidden.json()["code"]) == (422, "cost_cap_too_low")
+    assert "minimum_usd_micro" not in hidden.json()
+    assert "0.02" not in hidden.text
     assert (poor.status_code, poor.json()["code"]) == (402, "insufficient_credits")
     assert poor.json()["shortfall_credits_micro"] == 1 * CREDIT
     assert enough.status_code == 202
@@ -204,11 +214,14 @@ async def test_place_needs_a_usable_idempotency_key(headers: dict, code: str):
     assert answer.json()["code"] == code
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"k": 1e999}', b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"k": 1e999}', b'{"k": NaN}', b"[" * 50_000, b'"\\ud800"']
+)
 async def test_place_refuses_a_body_that_is_no_order(content: bytes):
     world = World()
     async with running(world) as client:
-        answer = await client.post("/v1/tasks", content=content, headers=await world.key() | KEY)
+        headers = await world.key() | KEY | {"Content-Type": "application/json"}
+        answer = await client.post("/v1/tasks", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
@@ -222,4 +235,4 @@ async def test_the_task_can_be_read_before_the_read_model_has_it():
         at_once = await client.get(path, headers=headers)
         hidden = await client.get(path, headers=await world.key("acct_two"))
     assert at_once.json() == made.json()
-    assert (hidden.status_code, hidden.json()["code"]) == (404, "not_found")
+    assert (hidden.status_code, hidden.json().get("code")) == (404, "not_found")

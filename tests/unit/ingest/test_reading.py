@@ -31,7 +31,7 @@ def tell(world: World, tale: Tale, count: int | None = None) -> None:
 async def test_a_delivered_task_reads_as_what_happened():
     world = World()
     async with running(world) as client:
-        headers = await world.key()
+        headers = await world.key("acct_one", Scope.tasks_write, Scope.tasks_read, Scope.operator)
         tale = await place(world, client, headers)
         tell(world, tale)
         await world.settle()
@@ -76,9 +76,18 @@ async def test_the_bill_explains_and_shows_the_margin_to_operators_only():
     assert bill["reserved_credits_micro"] == bill["charged_credits_micro"] + bill["released_credits_micro"]
     assert bill["refunded_credits_micro"] == CREDIT
     assert bill["is_final"]
-    assert bill["routes"][0]["cost_per_accepted_usd_micro"] == 90
+    assert priced["routes"][0]["cost_per_accepted_usd_micro"] == 90
     assert [one["kind"] for one in bill["entries"]] == ["settle", "refund"]
-    assert bill["margin"] is None
+    assert {name for name, value in bill.items() if value is None} == {
+        "routes",
+        "margin",
+        "expected_cost_usd_micro",
+        "actual_cost_usd_micro",
+        "cost_cap_usd_micro",
+        "cost_per_delivered_usd_micro",
+        "attempts_count",
+    }
+    assert None not in priced.values()
     assert priced["margin"]["margin_usd_micro"] == CREDIT - 90
 
 

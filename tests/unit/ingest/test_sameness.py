@@ -1,0 +1,198 @@
+"""The same order is the same order, however much of its defaults is written out; and priorities by account."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.domain.keys import Scope
+from services.ingest.domain.orders import CostQuote, OrderForm, fingerprint_of
+from services.ingest.domain.sameness import is_same_order, without_defaults
+from services.ingest.store.catalogue import load
+from tests.unit.ingest.parts import ADMIN_TOKEN, World, running
+from winnow.contracts.events import TaskAccepted
+
+BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
+DEFAULTS = {
+    "negative_prompt": None,
+    "profile": "headshot",
+    "inputs": [],
+    "width": 1024,
+    "height": 1024,
+    "cost_cap_usd_micro": 120_000,
+    "deadline_s": 900,
+    "priority": 5,
+    "label": None,
+    "copy_text": "",
+    "brand_colours": [],
+}
+KEY = {"Idempotency-Key": "order-1"}
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+CATALOGUE = load().catalogue
+
+
+@pytest.mark.parametrize("name", [*DEFAULTS, "all"])
+@pytest.mark.parametrize("written_out_first", [False, True])
+async def test_a_default_that_is_written_out_is_the_same_order(name: str, written_out_first: bool):
+    world = World()
+    written_out = BODY | (DEFAULTS if name == "all" else {name: DEFAULTS[name]})
+    bodies = [written_out, BODY] if written_out_first else [BODY, written_out]
+    async with running(world) as client:
+        headers = await world.key() | KEY
+        first, again = [await client.post("/v1/tasks", json=body, headers=headers) for body in bodies]
+        await world.settle()
+    assert (first.status_code, again.status_code) == (202, 202), again.text
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert len(world.published("task.accepted")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("profile", "nothing"),
+        ("width", 1016),
+        ("cost_cap_usd_micro", 120_001),
+        ("deadline_s", 901),
+        ("priority", 4),
+        ("label", "mine"),
+        ("negative_prompt", "blur"),
+        ("k", 3),
+    ],
+)
+async def test_another_value_is_another_order(name: str, value: object):
+    world = World()
+    async with running(world) as client:
+        headers = await world.key() | KEY
+        await client.post("/v1/tasks", json=BODY, headers=headers)
+        other = await client.post("/v1/tasks", json=BODY | {name: value}, headers=headers)
+        back = await client.post("/v1/tasks", json=BODY, headers=headers)
+    assert (other.status_code, other.json().get("code")) == (409, "idempotency_key_reused")
+    assert back.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_default_cap_that_has_moved_since_is_still_the_orders_own(monkeypatch: pytest.MonkeyPatch):
+    world = World()
+    async with running(world) as client:
+        headers = await world.key() | KEY
+        first = await client.post("/v1/tasks", json=BODY, headers=headers)
+
+        async def dearer(*_: object) -> CostQuote:
+            return CostQuote(1, 1, 999_999, 4)
+
+        monkeypatch.setattr(world.router, "quote", dearer)
+        world.clock.advance(60)
+        written_out = await client.post(
+            "/v1/tasks", json=BODY | {"cost_cap_usd_micro": 120_000}, headers=headers
+        )
+        of_now = await client.post("/v1/tasks", json=BODY | {"cost_cap_usd_micro": 999_999}, headers=headers)
+    assert written_out.content == first.content
+    # The quote's default of now was never this order's cap; left out, it is the cap that was accepted.
+    assert of_now.content == first.content
+
+
+@pytest.mark.parametrize("written_out", [{}, {"priority": 5, "width": 1024}])
+async def test_an_order_that_was_recorded_as_it_was_sent_is_found_again(written_out: dict[str, int]):
+    """Orders of before have the bytes as sent for a fingerprint, their defaults written out or not."""
+    world = World()
+    async with running(world) as client:
+        await client.post("/v1/tasks", json=BODY, headers=await world.key() | KEY)
+        await world.settle()
+    (document,) = world.published("task.accepted")
+    sent = OrderForm(**BODY, **written_out)
+    before = TaskAccepted.model_validate(document | {"request_sha256": fingerprint_of(sent.request_object())})
+    assert is_same_order(sent, CATALOGUE, before)
+    assert is_same_order(OrderForm(**BODY), CATALOGUE, before) is (not written_out)
+    assert not is_same_order(OrderForm(**BODY | {"k": 3}), CATALOGUE, before)
+
+
+@given(
+    st.sampled_from(sorted(CATALOGUE.templates)),
+    st.fixed_dictionaries(
+        {}, optional={name: st.booleans() for name in ("width", "height", "priority", "label")}
+    ),
+)
+def test_leaving_defaults_out_twice_changes_nothing_more(template: str, chosen: dict[str, bool]):
+    values = {"width": 1024, "height": 512, "priority": 5, "label": " "}
+    form = OrderForm(template, "fast", 2, "p", **{name: values[name] for name in chosen})
+    once = without_defaults(form, CATALOGUE)
+    assert without_defaults(once, CATALOGUE) == once
+    assert once.prompt == form.prompt
+
+
+async def test_a_blank_label_is_none_and_a_blank_negative_prompt_is_none():
+    world = World()
+    async with running(world) as client:
+        blank = BODY | {"label": "\u200b ", "negative_prompt": " \u00a0", "copy_text": "\u200b"}
+        answer = await client.post("/v1/tasks", json=blank, headers=await world.key() | KEY)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["label"] is None
+    ((_, stored),) = world.files.objects.items()
+    assert json.loads(stored)["negative_prompt"] is None
+
+
+@pytest.mark.parametrize(("priority", "status"), [(0, 202), (5, 202), (6, 403), (9, 403), (10, 422)])
+async def test_a_key_asks_for_no_more_priority_than_its_account_has(priority: int, status: int):
+    world = World()
+    async with running(world) as client:
+        answer = await client.post(
+            "/v1/tasks", json=BODY | {"priority": priority}, headers=await world.key("acct_one", *Scope) | KEY
+        )
+    assert answer.status_code == status, answer.text
+    if status == 403:
+        problem = answer.json()
+        assert (problem["code"], problem["pointer"], problem["priority_max"]) == (
+            "priority_not_allowed",
+            "priority",
+            5,
+        )
+        assert "at most 5" in problem["detail"]
+
+
+async def test_an_operator_sets_what_an_account_may_ask_for():
+    world = World()
+    async with running(world) as client:
+        headers = await world.key()
+        url = "/v1/admin/accounts/acct_one"
+        before = await client.get(url, headers=ADMIN)
+        set_ = await client.put(url, json={"priority_max": 9}, headers=ADMIN)
+        after = await client.get(url, headers=ADMIN)
+        urgent = await client.post("/v1/tasks", json=BODY | {"priority": 9}, headers=headers | KEY)
+        theirs = await client.post(
+            "/v1/tasks", json=BODY | {"priority": 9}, headers=await world.key("acct_two") | KEY
+        )
+        refused = await client.put(url, json={"priority_max": 10}, headers=ADMIN)
+        customer = await client.put(url, json={"priority_max": 9}, headers=headers)
+    assert (before.json()["priority_max"], after.json()["priority_max"]) == (5, 9)
+    assert set_.json() == {"account_id": "acct_one", "priority_max": 9}
+    assert (urgent.status_code, urgent.json()["priority"]) == (202, 9)
+    assert theirs.json().get("code") == "priority_not_allowed"
+    assert (refused.status_code, refused.json().get("code")) == (422, "out_of_bounds")
+    assert customer.status_code == 403
+
+
+async def test_an_account_that_may_have_less_gets_less_by_default_and_elsewhere_within_two_seconds():
+    world = World()
+    async with running(world) as client:
+        headers = await world.key()
+        first = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "a"})
+        await world.settings.set_priority_max("acct_one", 2)
+        world.clock.advance(2.0)
+        second = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "b"})
+        third = await client.post(
+            "/v1/tasks", json=BODY | {"priority": 5}, headers=headers | {"Idempotency-Key": "c"}
+        )
+    assert (first.json()["priority"], second.json()["priority"]) == (5, 2)
+    assert third.json()["priority_max"] == 2
+
+
+async def test_the_limit_of_an_account_costs_no_look_up_an_order():
+    world = World()
+    async with running(world) as client:
+        headers = await world.key()
+        for number in range(20):
+            await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": str(number)})
+    assert world.settings.asked_count == 1
