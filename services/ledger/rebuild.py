@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from services.ledger.settings import LedgerSettings
 from services.ledger.store import EntryView, LedgerMachine
-from winnow.audit.rebuild import STATES, Given, run, workshop
+from winnow.audit.rebuild import Given, run, workshop
 
+STATES = ("state_2", "entities_2", "folds")
+"""The collections of accounts and their entities, named by the format of an account's state."""
 VIEW = ("entries", "entries_read_to")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
@@ -14,20 +15,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
-from services.ledger.domain.account import Account, due_at
+from services.ledger.domain import retired
+from services.ledger.domain.account import Account, Retired, due_at
 from services.ledger.domain.books import StatementEntry
 from services.ledger.domain.decide import TimePassed, decide
 from services.ledger.domain.evolve import evolve
 from services.ledger.domain.prices import PriceList, PriceRule
-from services.ledger.domain.records import PRIVATE_EVENTS
+from services.ledger.domain.records import PRIVATE_EVENTS, UPCASTERS
 from winnow.contracts.commands import LedgerCommand
-from winnow.contracts.envelope import Envelope, Event, Instant, Message
+from winnow.contracts.envelope import Event, Instant, Message
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import shard_of
 from winnow.contracts.money import Micro
+from winnow.contracts.topics import REGISTRY
+from winnow.contracts.upcast import UnknownVersion
 from winnow.contracts.values import Mode
 from winnow.runtime.journal import Block, Tick
+from winnow.runtime.journal.entities import Find, Joined
 from winnow.runtime.mongo import UNSYNCED, insert_new
 
 if TYPE_CHECKING:
@@ -39,22 +44,51 @@ _ENTRIES_IN_BLOCK_MAX: Final = 1_000_000
 """A block holds at most 1,000 causes, so its entries number far fewer; a place is block number and ordinal."""
 
 
+class RetiredRules:
+    """The rules of an account's entities, for the journal."""
+
+    entity_type = Retired
+
+    def needed(self, state: Account, message: object, found: Mapping[str, Retired | None]) -> Iterable[str]:
+        """Return the names that a decision reads."""
+        return retired.needed(state, message, found)
+
+    def read(self, event: Event) -> Iterable[str]:
+        """Return the names whose former value ``changed`` reads."""
+        return retired.read(event)
+
+    def changed(
+        self, state: Account, event: Event, at: datetime, find: Find[Retired]
+    ) -> Mapping[str, Retired]:
+        """Return what entities become by an event."""
+        return retired.changed(state, event, at, find)
+
+
 class LedgerMachine:
     """Joins the pure rules to the journal."""
 
     producer = "ledger"
     state_type = Account
+    state_version = 2
+    """Version 1 held what has become entities."""
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+    upcasters = UPCASTERS
     keeps_states = True
+
+    def __init__(self) -> None:
+        """Join the rules."""
+        self.entity_rules = RetiredRules()
 
     def initial(self, aggregate_id: str) -> Account:
         """Give an account without an entry."""
         return Account(aggregate_id)
 
     def decide(self, state: Account, message: object, now: datetime) -> Sequence[Message]:
-        """Decide a command, or what is due."""
-        incoming = TimePassed() if isinstance(message, Tick) else cast("LedgerCommand", message)
-        return decide(state, incoming, now)
+        """Decide a command, or what is due, with the entities that were found for it."""
+        joined = cast("Joined[Retired]", message)
+        incoming = joined.message
+        command = TimePassed() if isinstance(incoming, Tick) else cast("LedgerCommand", incoming)
+        return decide(state, command, now, joined.entities)
 
     def evolve(self, state: Account, event: Event, at: datetime) -> Account:
         """Fold an event."""
@@ -99,14 +133,7 @@ class EntryView:
         except PyMongoError as error:
             detail = "the store of the entries does not answer"
             raise Unavailable(detail) from error
-        return [
-            StatementEntry(
-                row["place"],
-                Envelope.model_validate(row["recorded"]).occurred_at,
-                EntryRecorded.model_validate(row["recorded"]),
-            )
-            for row in rows
-        ]
+        return [_statement_entry(row) for row in rows]
 
     async def catch_up(self, shard: str) -> int:
         """Read what the shard's journal has since; gives the number of entries. Raises PyMongoError."""
@@ -127,6 +154,17 @@ class EntryView:
                 step = UpdateOne({"_id": shard}, {"$max": {"block_no": read_to}}, upsert=True)
                 await self._read_to.bulk_write([step])
                 count += len(documents)
+
+
+def _statement_entry(row: Mapping[str, Any]) -> StatementEntry:
+    """Read a stored entry as its newest version; raises Unavailable for one that a newer build wrote."""
+    try:
+        recorded = REGISTRY.read(EntryRecorded.type_name(), json.dumps(row["recorded"]))
+    except UnknownVersion as error:
+        raise Unavailable(str(error)) from error
+    return StatementEntry(
+        row["place"], recorded.envelope.occurred_at, cast("EntryRecorded", recorded.message)
+    )
 
 
 def _entries_of(block: Block) -> Iterator[dict[str, Any]]:

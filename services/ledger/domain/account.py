@@ -1,4 +1,4 @@
-"""An account as its record tells it: grants, open reservations, and what is remembered of ended ones."""
+"""An account: the grants and reservations that can still move credits, and the entities that others become."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Final
 
 from winnow.contracts.errors import ErrorCode
 
-REMEMBERED_FOR: Final = timedelta(days=30)
-"""How long an ended or refused reservation is remembered, which is how long it can be refunded: as long as the
-commands topic keeps a command that might name it."""
+REFUNDABLE_FOR: Final = timedelta(days=30)
+"""How long after its end a reservation can be refunded."""
 
-REMEMBERED_MAX: Final = 4096
-"""Ended (and as many refused) reservations remembered at most. At about 300 bytes each the state stays far below
-the 16 MiB of a stored document; one whose own time has not passed is kept even beyond."""
+GRANTS_MAX: Final = 1_000
+"""Grants of an account at once that hold credits, or pay for an open reservation."""
+
+PINS_MAX: Final = 10_000
+"""Parts of grants that the open reservations of an account pin at once; each reservation pins one at least.
+
+With both bounds a stored account stays below 8 MB, half of what a document may have.
+"""
 
 
 class Source(StrEnum):
@@ -38,7 +42,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Credits from one source, and what is left of them; ``sequence`` counts the account's grants from 1."""
+    """Credits from one source, and what is left of them; ``sequence`` counts the account's grants from 1.
+
+    ``held_credits_micro`` is pinned by open reservations. ``grace_id`` names the grant that lengthened the life of
+    this one, ``grace_of`` the one whose life this one lengthens.
+    """
 
     grant_id: str
     source: Source
@@ -46,6 +54,9 @@ class Grant:
     left_credits_micro: int
     expires_at: datetime | None
     sequence: int
+    held_credits_micro: int = 0
+    grace_id: str | None = None
+    grace_of: str | None = None
 
     def is_expired(self, now: datetime) -> bool:
         """Say whether it can no longer be spent."""
@@ -70,7 +81,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What is remembered of an ended reservation: which slices were charged, and how much came back since."""
+    """An ended reservation: which slices were charged, and how much came back since."""
 
     task_id: str
     charged: tuple[Slice, ...]
@@ -95,10 +106,23 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Retired:
+    """An entity of an account: a reservation that ended or was refused, or a grant without credits.
+
+    It has left the account's state, and is read again when a command names it.
+    """
+
+    ended: Ended | None = None
+    refusal: Refusal | None = None
+    grant: Grant | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """The state of an account. The totals count from the account's first entry, in micro-credits.
 
     ``held_credits_micro`` is the sum of the open reservations, kept so that an entry need not add them up.
+    ``grants_count`` counts every grant there ever was, ``pins_count`` the slices of open reservations.
 
     Always: granted + refunded = left + held + settled + expired, where left is the sum over grants.
     """
@@ -106,8 +130,8 @@ class Account:
     account_id: str
     grants: dict[str, Grant] = field(default_factory=dict)
     open: dict[str, Reservation] = field(default_factory=dict)
-    ended: dict[str, Ended] = field(default_factory=dict)
-    refused: dict[str, Refusal] = field(default_factory=dict)
+    grants_count: int = 0
+    pins_count: int = 0
     entries_count: int = 0
     held_credits_micro: int = 0
     granted_credits_micro: int = 0

@@ -56,11 +56,19 @@ def credit_postings(moves: Iterable[tuple[str, int]]) -> list[Posting]:
 def cost_postings(cost: ProviderCost) -> list[Posting]:
     """Book what providers are owed, in micro-USD: the expected cost, and how far the actual one lies from it."""
     variance = cost.actual_usd_micro - cost.expected_usd_micro
-    moves = (
+    return _usd_postings(
         (PROVIDER_COST, cost.expected_usd_micro),
         (PROVIDER_VARIANCE, variance),
         (PROVIDER_PAYABLE, -cost.actual_usd_micro),
     )
+
+
+def variance_postings(variance_usd_micro: int) -> list[Posting]:
+    """Book that providers are owed more than was booked, or less, in micro-USD."""
+    return _usd_postings((PROVIDER_VARIANCE, variance_usd_micro), (PROVIDER_PAYABLE, -variance_usd_micro))
+
+
+def _usd_postings(*moves: tuple[str, int]) -> list[Posting]:
     return [
         Posting(account=account, amount_micro=amount, unit=Unit.usd_micro)
         for account, amount in moves

@@ -11,8 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from services.ledger.domain.account import Account, Reservation, Source, total
+from services.ledger.domain.account import (
+    GRANTS_MAX,
+    PINS_MAX,
+    Account,
+    Grant,
+    Reservation,
+    Slice,
+    Source,
+    total,
+)
 from services.ledger.domain.books import (
     BREAKAGE,
     Subject,
@@ -23,10 +33,12 @@ from services.ledger.domain.books import (
 )
 from services.ledger.domain.burn import pin
 from services.ledger.domain.draft import Draft
-from services.ledger.domain.ending import Ending, end, refund, release, settle
+from services.ledger.domain.ending import Ending, book_variance, end, refund, release, settle
 from services.ledger.domain.evolve import lots_of
-from services.ledger.domain.records import Granted, GrantExpired, ReservationRefused, Reserved
+from services.ledger.domain.records import Granted, GrantExpired, GrantRetired, ReservationRefused, Reserved
+from services.ledger.domain.retired import Found
 from winnow.contracts.commands import (
+    BookCostVariance,
     GrantCredits,
     LedgerCommand,
     RefundCredits,
@@ -40,18 +52,24 @@ from winnow.contracts.events import TaskFunded, TaskUnfunded
 from winnow.contracts.money import AMOUNT_MAX
 from winnow.contracts.values import EntryKind, ProviderCost
 
+_RETIRED_AT_ONCE: Final = 100
+"""Grants that one decision retires at most; an account of before may bring thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
     """Something of the account is due."""
 
 
-def decide(account: Account, message: LedgerCommand | TimePassed, now: datetime) -> Sequence[Message]:
+def decide(
+    account: Account, message: LedgerCommand | TimePassed, now: datetime, found: Found
+) -> Sequence[Message]:
     """Decide a command, or what time alone changes, at ``now``; nothing means that nothing is recorded.
 
-    Raises ValueError for a command about another account, which is a fault of its sender.
+    ``found`` holds the entities that ``retired.needed`` names. Raises ValueError for a command about another
+    account, which is a fault of its sender.
     """
-    draft = Draft(account, now)
+    draft = Draft(account, now, found)
     sweep(draft)
     match message:
         case TimePassed():
@@ -69,10 +87,13 @@ def decide(account: Account, message: LedgerCommand | TimePassed, now: datetime)
             release(draft, message)
         case RefundCredits():
             refund(draft, message)
+        case BookCostVariance():
+            book_variance(draft, message)
         case _:
             msg = "the ledger has no such command"
             raise ValueError(msg)
     sweep(draft)
+    _retire(draft)
     return draft.messages
 
 
@@ -93,6 +114,22 @@ def sweep(draft: Draft) -> None:
         )
 
 
+def _retire(draft: Draft) -> None:
+    """Let grants leave the state that hold nothing and pay for no open reservation.
+
+    A grace stays as long as the grant whose life it lengthens: what comes back to that one needs it.
+    """
+    idle = [
+        grant.grant_id
+        for grant in draft.account.grants.values()
+        if not grant.left_credits_micro
+        and not grant.held_credits_micro
+        and grant.grace_of not in draft.account.grants
+    ]
+    for grant_id in idle[:_RETIRED_AT_ONCE]:
+        draft.add(GrantRetired(grant_id=grant_id))
+
+
 def _expire_reservations(draft: Draft) -> None:
     for reservation in list(draft.account.open.values()):
         if reservation.expires_at <= draft.now:
@@ -101,7 +138,7 @@ def _expire_reservations(draft: Draft) -> None:
 
 
 def _grant(draft: Draft, command: GrantCredits) -> None:
-    known = draft.account.grants.get(command.grant_id)
+    known = _known_grant(draft, command.grant_id)
     amount = command.amount_credits_micro
     if known is not None:
         same = (known.source, known.granted_credits_micro, known.expires_at) == (
@@ -114,6 +151,9 @@ def _grant(draft: Draft, command: GrantCredits) -> None:
         return
     if draft.account.granted_credits_micro + amount > AMOUNT_MAX:
         draft.refuse(command, command.grant_id, ErrorCode.amount_not_allowed, "beyond the largest amount")
+        return
+    if len(draft.account.grants) >= GRANTS_MAX:
+        draft.refuse(command, command.grant_id, ErrorCode.out_of_bounds, "the account has too many grants")
         return
     draft.add(
         Granted(
@@ -134,13 +174,21 @@ def _grant(draft: Draft, command: GrantCredits) -> None:
     )
 
 
+def _known_grant(draft: Draft, grant_id: str) -> Grant | None:
+    grant = draft.account.grants.get(grant_id)
+    if grant is not None:
+        return grant
+    retired = draft.found[grant_id]
+    return retired.grant if retired else None
+
+
 def _reserve(draft: Draft, command: ReserveCredits) -> None:
     account, reservation_id = draft.account, command.reservation_id
-    refusal = account.refused.get(reservation_id)
+    refusal = draft.refusal(reservation_id)
     if refusal is not None:
         draft.add(_unfunded(command, refusal.code, refusal.shortfall_credits_micro))
         return
-    if reservation_id in account.open or reservation_id in account.ended:
+    if reservation_id in account.open or draft.ended(reservation_id) is not None:
         draft.refuse(command, reservation_id, ErrorCode.reservation_already_resolved, "the id is taken")
         return
     shortfall = command.amount_credits_micro - account.available_credits_micro(draft.now)
@@ -149,12 +197,15 @@ def _reserve(draft: Draft, command: ReserveCredits) -> None:
     elif shortfall > 0:
         _refuse_reservation(draft, command, ErrorCode.insufficient_credits, shortfall)
     else:
-        _hold(draft, command)
+        slices = pin(account, command.amount_credits_micro, draft.now)
+        if account.pins_count + len(slices) > PINS_MAX:
+            _refuse_reservation(draft, command, ErrorCode.out_of_bounds, 0)
+        else:
+            _hold(draft, command, slices)
 
 
-def _hold(draft: Draft, command: ReserveCredits) -> None:
+def _hold(draft: Draft, command: ReserveCredits, slices: tuple[Slice, ...]) -> None:
     amount = command.amount_credits_micro
-    slices = pin(draft.account, amount, draft.now)
     draft.add(
         Reserved(
             reservation_id=command.reservation_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from services.ledger.domain.account import Ended, Reservation
+from services.ledger.domain.account import GRANTS_MAX, REFUNDABLE_FOR, Ended, Reservation
 from services.ledger.domain.books import (
     REVENUE,
     Subject,
@@ -13,6 +13,7 @@ from services.ledger.domain.books import (
     cost_postings,
     credit_postings,
     held_of,
+    variance_postings,
 )
 from services.ledger.domain.burn import give_back, refund_slices, take
 from services.ledger.domain.draft import Draft
@@ -22,10 +23,12 @@ from services.ledger.domain.records import (
     Refunded,
     ReservationEnded,
     ReservationRefused,
+    VarianceBooked,
 )
-from winnow.contracts.commands import RefundCredits, ReleaseCredits, SettleCredits
+from winnow.contracts.commands import BookCostVariance, RefundCredits, ReleaseCredits, SettleCredits
 from winnow.contracts.errors import ErrorCode
-from winnow.contracts.events import TaskSettled
+from winnow.contracts.events import RefundRefused, TaskSettled
+from winnow.contracts.ids import refund_key
 from winnow.contracts.values import EntryKind, ProviderCost
 
 CUSTOMER_REASONS: Final = frozenset({"cancelled", "cancelled_before_funding"})
@@ -78,9 +81,9 @@ def release(draft: Draft, command: ReleaseCredits) -> None:
     account, reservation_id = draft.account, command.reservation_id
     if reservation is not None:
         end(draft, reservation, Ending(EntryKind.release, 0, 0, command.cost, command.reason))
-    elif reservation_id in account.open or reservation_id in account.ended:
+    elif reservation_id in account.open or draft.ended(reservation_id) is not None:
         _after_end(draft, command, absorbed=0)
-    elif reservation_id not in account.refused:
+    elif draft.refusal(reservation_id) is None:
         draft.add(
             ReservationRefused(reservation_id=reservation_id, code=ErrorCode.reservation_already_resolved)
         )
@@ -91,14 +94,15 @@ def end(draft: Draft, reservation: Reservation, ending: Ending) -> None:
     reservation_id = reservation.reservation_id
     charged, rest = take(reservation.slices, ending.charge_credits_micro)
     grace = ending.reason not in CUSTOMER_REASONS
-    returned, graces = give_back(draft.account, rest, draft.now, cause=reservation_id, grace=grace)
+    back = give_back(draft.account, rest, draft.now, grace=grace, found=draft.found)
     draft.add(
         ReservationEnded(
             reservation_id=reservation_id,
             by=ending.by,
             charged=lots_of(charged),
-            returned=lots_of(returned),
-            graces=list(graces),
+            returned=lots_of(back.slices),
+            graces=back.graces,
+            graced=lots_of(back.graced),
             cost_is_booked=ending.by is not EntryKind.expire_reservation,
         )
     )
@@ -115,7 +119,7 @@ def end(draft: Draft, reservation: Reservation, ending: Ending) -> None:
             reservation_id,
         ),
         [*credit_postings(moves), *cost_postings(ending.cost)],
-        charged if ending.by is EntryKind.settle else returned,
+        charged if ending.by is EntryKind.settle else back.slices,
     )
     draft.add(
         TaskSettled(
@@ -134,29 +138,78 @@ def end(draft: Draft, reservation: Reservation, ending: Ending) -> None:
 
 
 def refund(draft: Draft, command: RefundCredits) -> None:
-    """Give back part of a charge to the grants it came from, at most what was charged and is not back yet."""
+    """Give back part of a charge to the grants it came from, at most what was charged and is not back yet.
+
+    Every refund has one outcome that others see: its entry, or ``refund.refused``.
+    """
     reservation_id, amount = command.reservation_id, command.amount_credits_micro
-    ended = draft.account.ended.get(reservation_id)
+    ended = draft.ended(reservation_id)
     if ended is None or ended.task_id != command.task_id:
-        draft.refuse(
-            command,
-            reservation_id,
-            ErrorCode.reservation_unknown,
-            "no charge is known that could be refunded",
-        )
+        _refuse_refund(draft, command, ErrorCode.reservation_unknown, "the task has no charge yet")
+        return
+    if draft.now - ended.ended_at > REFUNDABLE_FOR:
+        _refuse_refund(draft, command, ErrorCode.deadline_exceeded, "the time for a refund is over")
         return
     if amount > ended.refundable_credits_micro:
-        draft.refuse(command, reservation_id, ErrorCode.amount_not_allowed, "more than is left of the charge")
+        _refuse_refund(draft, command, ErrorCode.amount_not_allowed, "more than is left of the charge")
         return
     slices = refund_slices(ended.charged, ended.refunded_credits_micro, amount)
-    returned, graces = give_back(draft.account, slices, draft.now, cause=command.command_id, grace=True)
-    draft.add(Refunded(reservation_id=reservation_id, returned=lots_of(returned), graces=list(graces)))
+    back = give_back(draft.account, slices, draft.now, grace=True, found=draft.found)
+    if len(draft.account.grants) + len(back.revived) + len(back.graces) > GRANTS_MAX:
+        _refuse_refund(draft, command, ErrorCode.out_of_bounds, "the account has too many grants")
+        return
+    draft.add(
+        Refunded(
+            reservation_id=reservation_id,
+            returned=lots_of(back.slices),
+            graces=back.graces,
+            graced=lots_of(back.graced),
+            revived=list(back.revived.values()),
+        )
+    )
     draft.book(
         EntryKind.refund,
         amount,
-        Subject(f"{command.command_id}:refund", command.reason, command.task_id, reservation_id),
+        Subject(refund_key(command.command_id), command.reason, command.task_id, reservation_id),
         credit_postings([(REVENUE, -amount), (available_of(command.account_id), amount)]),
-        returned,
+        back.slices,
+    )
+
+
+def _refuse_refund(draft: Draft, command: RefundCredits, code: ErrorCode, reason: str) -> None:
+    draft.refuse(command, command.reservation_id, code, reason)
+    draft.add(
+        RefundRefused(
+            refund_id=command.command_id,
+            account_id=command.account_id,
+            task_id=command.task_id,
+            reservation_id=command.reservation_id,
+            amount_credits_micro=command.amount_credits_micro,
+            code=code,
+            reason=reason,
+        )
+    )
+
+
+def book_variance(draft: Draft, command: BookCostVariance) -> None:
+    """Book how far an attempt's cost lies from what its task's bill took it for; never twice for an attempt.
+
+    It needs no reservation: the bill may come before it or after it.
+    """
+    variance = command.actual_usd_micro - command.booked_usd_micro
+    if not variance:
+        return
+    draft.add(VarianceBooked(attempt_id=command.attempt_id, variance_usd_micro=variance))
+    draft.book(
+        EntryKind.cost_variance,
+        0,
+        Subject(
+            f"{command.attempt_id}:variance",
+            "cost_known_after_the_bill",
+            command.task_id,
+            command.reservation_id,
+        ),
+        variance_postings(variance),
     )
 
 
@@ -170,7 +223,7 @@ def _open_reservation(draft: Draft, command: SettleCredits | ReleaseCredits) -> 
 
 def _after_end(draft: Draft, command: SettleCredits | ReleaseCredits, *, absorbed: int) -> None:
     reservation_id = command.reservation_id
-    ended: Ended | None = draft.account.ended.get(reservation_id)
+    ended: Ended | None = draft.ended(reservation_id)
     if ended is None or ended.task_id != command.task_id:
         draft.refuse(
             command, reservation_id, ErrorCode.reservation_unknown, "the task holds no such reservation"

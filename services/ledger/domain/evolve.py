@@ -1,4 +1,7 @@
-"""The fold of an account. It reads the private events; public ones only count entries."""
+"""The fold of an account. It reads the private events; public ones only count entries.
+
+It never reads an entity (``retired``), so that the state is the same whether an entity was loaded or not.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,27 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from services.ledger.domain.account import (
-    REMEMBERED_FOR,
-    REMEMBERED_MAX,
-    Account,
-    Ended,
-    Grant,
-    Refusal,
-    Reservation,
-    Slice,
-    total,
-)
+from services.ledger.domain.account import Account, Grant, Reservation, Slice, total
 from services.ledger.domain.records import (
     Grace,
     Granted,
     GrantExpired,
-    LateCostBooked,
+    GrantRetired,
     Refunded,
     ReservationEnded,
-    ReservationRefused,
     Reserved,
+    Revived,
 )
 from winnow.contracts.envelope import Event
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.values import LotSlice
 
-RememberedT = TypeVar("RememberedT", Ended, Refusal)
+T = TypeVar("T")
 
 
 def evolve(account: Account, event: Event, at: datetime) -> Account:
     """Fold an event that was recorded at ``at``."""
+    del at
     match event:
         case EntryRecorded():
             folded = _counted(account)
@@ -45,16 +39,13 @@ def evolve(account: Account, event: Event, at: datetime) -> Account:
         case Reserved():
             folded = _reserved(account, event)
         case ReservationEnded():
-            folded = _ended(account, event, at)
+            folded = _ended(account, event)
         case Refunded():
             folded = _refunded(account, event)
         case GrantExpired():
             folded = _grant_expired(account, event)
-        case ReservationRefused():
-            folded = _refused(account, event, at)
-        case LateCostBooked():
-            ended = replace(account.ended[event.reservation_id], cost_is_booked=True)
-            folded = replace(account, ended={**account.ended, event.reservation_id: ended})
+        case GrantRetired():
+            folded = replace(account, grants=_without(account.grants, event.grant_id))
         case _:
             folded = account
     return folded
@@ -76,8 +67,8 @@ def _counted(account: Account) -> Account:
         account.account_id,
         account.grants,
         account.open,
-        account.ended,
-        account.refused,
+        account.grants_count,
+        account.pins_count,
         account.entries_count + 1,
         account.held_credits_micro,
         account.granted_credits_micro,
@@ -90,11 +81,12 @@ def _counted(account: Account) -> Account:
 def _granted(account: Account, event: Granted) -> Account:
     amount = event.amount_credits_micro
     grant = Grant(
-        event.grant_id, event.source, amount, amount, event.expires_at, sequence=len(account.grants) + 1
+        event.grant_id, event.source, amount, amount, event.expires_at, sequence=account.grants_count + 1
     )
     return replace(
         account,
         grants={**account.grants, event.grant_id: grant},
+        grants_count=account.grants_count + 1,
         granted_credits_micro=account.granted_credits_micro + amount,
     )
 
@@ -104,28 +96,28 @@ def _reserved(account: Account, event: Reserved) -> Account:
     reservation = Reservation(
         event.reservation_id, event.task_id, event.price_per_output_credits_micro, event.expires_at, slices
     )
-    taken = [Slice(one.grant_id, -one.amount_credits_micro) for one in slices]
     return replace(
         account,
-        grants=_moved(account.grants, taken),
+        grants=_pinned(account.grants, slices),
         open={**account.open, event.reservation_id: reservation},
+        pins_count=account.pins_count + len(slices),
         held_credits_micro=account.held_credits_micro + total(slices),
     )
 
 
-def _ended(account: Account, event: ReservationEnded, at: datetime) -> Account:
+def _ended(account: Account, event: ReservationEnded) -> Account:
     reservation = account.open[event.reservation_id]
     charged, returned = slices_of(event.charged), slices_of(event.returned)
     if total(charged) + total(returned) != reservation.held_credits_micro:
         msg = "a reservation ends with exactly what it held"
         raise ValueError(msg)
-    ended = Ended(reservation.task_id, charged, 0, event.cost_is_booked, reservation.expires_at, ended_at=at)
-    kept = {**account.ended, event.reservation_id: ended}
+    unpinned = replace(account, grants=_unpinned(account.grants, reservation.slices))
+    graced = _with_graces(unpinned, event.graces, slices_of(event.graced) or returned)
     return replace(
-        account,
-        grants=_moved(_with_graces(account.grants, event.graces, returned), returned),
-        open={one: kept for one, kept in account.open.items() if one != event.reservation_id},
-        ended=_remembered(kept, at),
+        graced,
+        grants=_moved(graced.grants, returned),
+        open=_without(account.open, event.reservation_id),
+        pins_count=account.pins_count - len(reservation.slices),
         held_credits_micro=account.held_credits_micro - reservation.held_credits_micro,
         settled_credits_micro=account.settled_credits_micro + total(charged),
     )
@@ -133,14 +125,27 @@ def _ended(account: Account, event: ReservationEnded, at: datetime) -> Account:
 
 def _refunded(account: Account, event: Refunded) -> Account:
     returned = slices_of(event.returned)
-    amount = total(returned)
-    before = account.ended[event.reservation_id]
-    ended = replace(before, refunded_credits_micro=before.refunded_credits_micro + amount)
+    revived = replace(
+        account, grants={**account.grants, **{one.grant_id: _grant_of(one) for one in event.revived}}
+    )
+    graced = _with_graces(revived, event.graces, slices_of(event.graced) or returned)
     return replace(
-        account,
-        grants=_moved(_with_graces(account.grants, event.graces, returned), returned),
-        ended={**account.ended, event.reservation_id: ended},
-        refunded_credits_micro=account.refunded_credits_micro + amount,
+        graced,
+        grants=_moved(graced.grants, returned),
+        refunded_credits_micro=account.refunded_credits_micro + total(returned),
+    )
+
+
+def _grant_of(one: Revived) -> Grant:
+    return Grant(
+        one.grant_id,
+        one.source,
+        one.granted_credits_micro,
+        0,
+        one.expires_at,
+        one.sequence,
+        grace_id=one.grace_id,
+        grace_of=one.grace_of,
     )
 
 
@@ -152,54 +157,70 @@ def _grant_expired(account: Account, event: GrantExpired) -> Account:
     )
 
 
-def _refused(account: Account, event: ReservationRefused, at: datetime) -> Account:
-    refusal = Refusal(event.code, event.shortfall_credits_micro, at)
-    return replace(account, refused=_remembered({**account.refused, event.reservation_id: refusal}, at))
-
-
-def _with_graces(
-    grants: Mapping[str, Grant], graces: Sequence[Grace], returned: Sequence[Slice]
-) -> Mapping[str, Grant]:
-    amounts = {one.grant_id: one.amount_credits_micro for one in returned}
-    opened = dict(grants)
+def _with_graces(account: Account, graces: Sequence[Grace], received: Sequence[Slice]) -> Account:
+    """Open grace grants, or let them grow; journals of before may hold several for a grant, the last counts."""
+    amounts = {part.grant_id: part.amount_credits_micro for part in received}
+    grants, count = dict(account.grants), account.grants_count
     for grace in graces:
-        opened[grace.grant_id] = Grant(
-            grace.grant_id,
-            grants[grace.of_grant_id].source,
-            amounts[grace.grant_id],
-            0,
-            grace.expires_at,
-            sequence=len(opened) + 1,
-        )
-    return opened
+        known, expired = grants.get(grace.grant_id), grants[grace.of_grant_id]
+        amount = amounts[grace.grant_id]
+        if known is None:
+            count += 1
+            known = Grant(
+                grace.grant_id, expired.source, 0, 0, grace.expires_at, count, grace_of=grace.of_grant_id
+            )
+        grants[grace.grant_id] = replace(known, granted_credits_micro=known.granted_credits_micro + amount)
+        grants[grace.of_grant_id] = replace(expired, grace_id=grace.grant_id)
+    return replace(account, grants=grants, grants_count=count)
 
 
 def _moved(grants: Mapping[str, Grant], changes: Iterable[Slice]) -> dict[str, Grant]:
+    """Put credits into grants, or take them out without a hold."""
     moved = dict(grants)
-    for one in changes:
-        grant = moved[one.grant_id]
-        left = grant.left_credits_micro + one.amount_credits_micro
-        if not 0 <= left <= grant.granted_credits_micro:
-            msg = "what is left of a grant lies between nothing and all of it"
-            raise ValueError(msg)
-        moved[one.grant_id] = Grant(
-            grant.grant_id,
-            grant.source,
-            grant.granted_credits_micro,
-            left,
-            grant.expires_at,
-            grant.sequence,
-        )
+    for part in changes:
+        grant = moved[part.grant_id]
+        moved[part.grant_id] = _changed(grant, part.amount_credits_micro, 0)
     return moved
 
 
-def _remembered(kept: dict[str, RememberedT], at: datetime) -> dict[str, RememberedT]:
-    """Forget the oldest, in place; ``kept`` is in the order of the record."""
-    for one in list(kept):
-        remembered = kept[one]
-        since = remembered.ended_at if isinstance(remembered, Ended) else remembered.at
-        can_return = isinstance(remembered, Ended) and remembered.expires_at > at
-        if can_return or (len(kept) <= REMEMBERED_MAX and at - since <= REMEMBERED_FOR):
-            break
-        del kept[one]
-    return kept
+def _pinned(grants: Mapping[str, Grant], slices: Iterable[Slice]) -> dict[str, Grant]:
+    """Move credits from what is left of grants to what is held of them."""
+    moved = dict(grants)
+    for part in slices:
+        amount = part.amount_credits_micro
+        moved[part.grant_id] = _changed(moved[part.grant_id], -amount, amount)
+    return moved
+
+
+def _unpinned(grants: Mapping[str, Grant], slices: Iterable[Slice]) -> dict[str, Grant]:
+    """Take the hold off grants; where the credits go stands in the event."""
+    moved = dict(grants)
+    for part in slices:
+        moved[part.grant_id] = _changed(moved[part.grant_id], 0, -part.amount_credits_micro)
+    return moved
+
+
+def _changed(grant: Grant, left: int, held: int) -> Grant:
+    """Change what is left and held of a grant; every field is named, as ``replace`` takes twice as long."""
+    left += grant.left_credits_micro
+    held += grant.held_credits_micro
+    if left < 0 or held < 0 or left + held > grant.granted_credits_micro:
+        msg = "what is left of a grant and held lies between nothing and all of it"
+        raise ValueError(msg)
+    return Grant(
+        grant.grant_id,
+        grant.source,
+        grant.granted_credits_micro,
+        left,
+        grant.expires_at,
+        grant.sequence,
+        held,
+        grant.grace_id,
+        grant.grace_of,
+    )
+
+
+def _without(mapping: Mapping[str, T], name: str) -> dict[str, T]:
+    rest = dict(mapping)
+    del rest[name]
+    return rest

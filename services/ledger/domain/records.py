@@ -9,7 +9,8 @@ from pydantic import Field
 from services.ledger.domain.account import Source
 from winnow.contracts.envelope import Event, Instant, Value
 from winnow.contracts.errors import ErrorCode
-from winnow.contracts.money import Micro
+from winnow.contracts.money import Micro, SignedMicro
+from winnow.contracts.upcast import Upcaster
 from winnow.contracts.values import EntryKind, LotSlice
 
 
@@ -41,11 +42,23 @@ class Reserved(Noted):
 
 
 class Grace(Value):
-    """A grant opened for credits that come back to one that has expired; of the same source."""
+    """A grant for credits that come back to one that has expired, of the same source; opened once for each grant."""
 
     grant_id: str
     of_grant_id: str
     expires_at: Instant
+
+
+class Revived(Value):
+    """A retired grant that credits come back to; it returns to the account's state with nothing left."""
+
+    grant_id: str
+    source: Source
+    granted_credits_micro: Micro
+    expires_at: Instant | None
+    sequence: int
+    grace_id: str | None = None
+    grace_of: str | None = None
 
 
 class ReservationEnded(Noted):
@@ -58,6 +71,8 @@ class ReservationEnded(Noted):
     returned: list[LotSlice]
     graces: list[Grace] = Field(default_factory=list)
     cost_is_booked: bool
+    graced: list[LotSlice] = Field(default=[])
+    """What each grace receives; where it is missing, all that is returned to it."""
 
 
 class Refunded(Noted):
@@ -67,6 +82,8 @@ class Refunded(Noted):
     reservation_id: str
     returned: list[LotSlice]
     graces: list[Grace] = Field(default_factory=list)
+    graced: list[LotSlice] = Field(default=[])
+    revived: list[Revived] = Field(default=[])
 
 
 class GrantExpired(Noted):
@@ -75,6 +92,13 @@ class GrantExpired(Noted):
     type: Literal["ledger.grant_expired"] = "ledger.grant_expired"
     grant_id: str
     amount_credits_micro: Micro
+
+
+class GrantRetired(Noted):
+    """A grant without credits left the account's state."""
+
+    type: Literal["ledger.grant_retired"] = "ledger.grant_retired"
+    grant_id: str
 
 
 class ReservationRefused(Noted):
@@ -94,6 +118,14 @@ class LateCostBooked(Noted):
     absorbed_credits_micro: Micro
 
 
+class VarianceBooked(Noted):
+    """The cost of an attempt turned out other than it was booked with its task's bill."""
+
+    type: Literal["ledger.variance_booked"] = "ledger.variance_booked"
+    attempt_id: str
+    variance_usd_micro: SignedMicro
+
+
 class CommandRefused(Noted):
     """A command changed nothing, and why."""
 
@@ -110,7 +142,12 @@ PRIVATE_EVENTS: Final[tuple[type[Event], ...]] = (
     ReservationEnded,
     Refunded,
     GrantExpired,
+    GrantRetired,
     ReservationRefused,
     LateCostBooked,
+    VarianceBooked,
     CommandRefused,
 )
+
+UPCASTERS: Final[tuple[Upcaster, ...]] = ()
+"""The steps that lift older versions of the private events."""

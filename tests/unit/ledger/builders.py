@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from services.ledger.domain.account import Account
+from services.ledger.domain import retired
+from services.ledger.domain.account import Account, Retired
 from services.ledger.domain.books import available_of, held_of
 from services.ledger.domain.decide import TimePassed, decide
 from services.ledger.domain.evolve import evolve
+from services.ledger.store import RetiredRules
 from winnow.contracts.commands import (
+    BookCostVariance,
     GrantCredits,
     LedgerCommand,
     RefundCredits,
@@ -24,12 +27,15 @@ from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import EntryRecorded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import ProviderCost, Unit
+from winnow.runtime.journal.entities import Entities
 
 ACCOUNT = "acct_mila"
 START = datetime(2026, 11, 1, tzinfo=UTC)
 PRICE = 10
 EventT = TypeVar("EventT", bound=Event)
 _STATE: TypeAdapter[Account] = TypeAdapter(Account)
+_RETIRED: TypeAdapter[dict[str, Retired]] = TypeAdapter(dict[str, Retired])
+_ENTITIES: Entities[Account, Retired] = Entities(RetiredRules())
 
 
 def rsv(name: object) -> str:
@@ -117,19 +123,33 @@ def refund(name: object, amount: int, *, number: int = 1) -> RefundCredits:
     )
 
 
+def variance(name: object, booked: int, actual: int, *, of: object = "t") -> BookCostVariance:
+    return BookCostVariance(
+        command_id=_cmd("variance", name),
+        account_id=ACCOUNT,
+        task_id=task(of),
+        reservation_id=rsv(of),
+        attempt_id=derive_id(Prefix.attempt, str(name)),
+        booked_usd_micro=booked,
+        actual_usd_micro=actual,
+    )
+
+
 class Books:
     """One account: takes commands, keeps every message, and checks the books after each decision."""
 
     def __init__(self) -> None:
         self.account = Account(ACCOUNT)
+        self.retired: dict[str, Retired] = {}
         self.now = START
         self.log: list[tuple[datetime, Message]] = []
 
     def do(self, command: LedgerCommand) -> list[Message]:
-        return self._take(decide(self.account, command, self.now))
+        found = _ENTITIES.gather(self.account, command, self.retired.get)
+        return self._take(decide(self.account, command, self.now, found))
 
     def tick(self) -> list[Message]:
-        return self._take(decide(self.account, TimePassed(), self.now))
+        return self._take(decide(self.account, TimePassed(), self.now, {}))
 
     def pass_time(self, by: timedelta) -> None:
         """Let time pass without a tick."""
@@ -142,7 +162,9 @@ class Books:
         return [one for one in self.all(TaskSettled) if one.reservation_id == rsv(name)]
 
     def left(self, name: object) -> int:
-        return self.account.grants[grt(name)].left_credits_micro
+        grant = self.account.grants.get(grt(name)) or self.retired[grt(name)].grant
+        assert grant is not None
+        return grant.left_credits_micro
 
     @property
     def available(self) -> int:
@@ -155,7 +177,9 @@ class Books:
     def _take(self, messages: Sequence[Message]) -> list[Message]:
         for message in messages:
             assert isinstance(message, Event)
+            changed = retired.changed(self.account, message, self.now, self.retired.get)
             self.account = evolve(self.account, message, self.now)
+            self.retired |= changed
             self.log.append((self.now, message))
         self.check()
         return list(messages)
@@ -163,9 +187,13 @@ class Books:
     def check(self) -> None:
         """Check what always holds: conservation, no balance below zero, postings equal to the fold."""
         account = self.account
-        assert all(
-            0 <= one.left_credits_micro <= one.granted_credits_micro for one in account.grants.values()
-        )
+        for grant in account.grants.values():
+            left, held = grant.left_credits_micro, grant.held_credits_micro
+            assert min(left, held) >= 0
+            assert left + held <= grant.granted_credits_micro
+        assert sum(one.held_credits_micro for one in account.grants.values()) == account.held_credits_micro
+        assert sum(len(one.slices) for one in account.open.values()) == account.pins_count
+        assert all(one.grant.left_credits_micro == 0 for one in self.retired.values() if one.grant)
         assert account.granted_credits_micro + account.refunded_credits_micro == (
             account.left_credits_micro
             + account.held_credits_micro
@@ -178,11 +206,13 @@ class Books:
         check_postings(self.all(EntryRecorded))
         assert balance_of(self.all(EntryRecorded)) == (account.left_credits_micro, account.held_credits_micro)
         assert account.left_credits_micro == account.available_credits_micro(self.now)
-        folded = Account(ACCOUNT)
+        folded, entities = Account(ACCOUNT), dict[str, Retired]()
         for at, message in self.log:
             assert isinstance(message, Event)
+            entities |= retired.changed(folded, message, at, entities.get)
             folded = evolve(folded, message, at)
-        assert folded == account
+        assert (folded, entities) == (account, self.retired)
+        assert _RETIRED.validate_json(_RETIRED.dump_json(entities)) == entities
         assert _STATE.validate_json(_STATE.dump_json(account)) == account
 
 

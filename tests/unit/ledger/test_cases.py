@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +47,8 @@ from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import route
 from winnow.runtime.journal import CauseConflict
-from winnow.runtime.journal.shard import Codec, Held
+from winnow.runtime.journal.entities import Known
+from winnow.runtime.journal.shard import Codec, Held, Overlay
 
 DAY = timedelta(days=1)
 
@@ -153,6 +155,7 @@ async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> 
     final = await chain_of(store, STORY, batch=1)
     codec = Codec(LedgerMachine(), route)
     held = Held(codec.machine.initial(ACCOUNT))
+    entities: dict[str, Known[Any]] = {}
     chain = store.chain(SHARD)
     assert len(chain) > 5
     for number in range(len(chain) + 1):
@@ -160,15 +163,20 @@ async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> 
         kept = MemoryJournalStore(blocks=store.blocks)
         if number:
             block = chain[number - 1]
+            overlay = Overlay(block.block_no, entities, {})
             for decision in block.decisions:
-                held = codec.fold(held, decision, block.block_no)
-            await kept.save([codec.keep(ACCOUNT, SHARD, held)], {SHARD: number}, {})
+                held = codec.fold(held, decision, block.block_no, overlay)
+            entities |= overlay.changed
+            assert codec.entities is not None
+            rows = [codec.entities.stored(one, SHARD, known) for one, known in entities.items()]
+            await kept.save([codec.keep(ACCOUNT, SHARD, held)], {SHARD: number}, {}, rows)
         async with running(kept, MemoryBus(), SetClock(START)) as journal:
             journal.assign([SHARD])
             # A record from before, so that the shard is loaded.
             await journal.consume(SHARD, SOURCE, [(0, cause_of(STORY[0]))])
             await journal.drain()
             assert await journal.read_state(ACCOUNT) == final
+        assert kept.kept_entities == store.kept_entities
     assert held.state == final
 
 

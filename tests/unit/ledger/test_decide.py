@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
+from pydantic import TypeAdapter
 
-from services.ledger.domain.account import REMEMBERED_FOR
-from services.ledger.domain.records import CommandRefused, LateCostBooked
+from services.ledger.domain.account import (
+    GRANTS_MAX,
+    PINS_MAX,
+    REFUNDABLE_FOR,
+    Account,
+    Grant,
+    Reservation,
+    Slice,
+    Source,
+)
+from services.ledger.domain.records import CommandRefused, GrantRetired, LateCostBooked, VarianceBooked
 from tests.unit.ledger.builders import (
     ACCOUNT,
     START,
@@ -21,11 +32,13 @@ from tests.unit.ledger.builders import (
     rsv,
     settle,
     task,
+    variance,
 )
-from winnow.contracts.commands import LEDGER_COMMANDS
+from winnow.contracts.commands import LEDGER_COMMANDS, RefundCredits
 from winnow.contracts.envelope import Message
 from winnow.contracts.errors import ErrorCode
-from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled, TaskUnfunded
+from winnow.contracts.events import EntryRecorded, RefundRefused, TaskFunded, TaskSettled, TaskUnfunded
+from winnow.contracts.ids import refund_entry_id
 from winnow.contracts.money import AMOUNT_MAX
 from winnow.contracts.values import EntryKind, ProviderCost, Unit
 
@@ -279,9 +292,11 @@ def test_refunds_add_up_to_the_charge_at_most() -> None:
     books = funded("t")
     books.do(settle("t", 70))
     assert len(of(EntryKind.refund, books.do(refund("t", 40)))) == 1
-    (refused,) = books.do(refund("t", 31, number=2))
-    assert isinstance(refused, CommandRefused)
-    assert refused.code is ErrorCode.amount_not_allowed
+    (noted, told) = books.do(refund("t", 31, number=2))
+    assert isinstance(noted, CommandRefused)
+    assert told == refused(
+        refund("t", 31, number=2), ErrorCode.amount_not_allowed, "more than is left of the charge"
+    )
     assert len(of(EntryKind.refund, books.do(refund("t", 30, number=3)))) == 1
     assert of(EntryKind.refund, books.do(refund("t", 1, number=4))) == []
     assert books.available == 1000
@@ -294,8 +309,7 @@ def test_refund_without_a_charge_is_refused(before: str) -> None:
     if before == "released":
         books.do(release("t"))
     available = books.available
-    (refused,) = books.do(refund("t", 1))
-    assert isinstance(refused, CommandRefused)
+    assert isinstance(books.do(refund("t", 1))[-1], RefundRefused)
     assert books.available == available
 
 
@@ -341,14 +355,53 @@ def test_release_to_an_expired_grant_is_graced_unless_the_customer_cancelled(
     assert books.settled("t")[0].released_credits_micro == 100
 
 
-def test_refund_is_refused_when_the_charge_is_forgotten() -> None:
-    books = funded("t", "later")
+def test_refund_is_refused_when_its_time_is_over() -> None:
+    books = funded("t")
     books.do(settle("t", 70))
-    books.pass_time(REMEMBERED_FOR + timedelta(seconds=1))
-    books.do(settle("later", 70))
-    (refused,) = books.do(refund("t", 1))
-    assert isinstance(refused, CommandRefused)
-    assert refused.code is ErrorCode.reservation_unknown
+    books.pass_time(REFUNDABLE_FOR)
+    assert len(of(EntryKind.refund, books.do(refund("t", 1)))) == 1
+    books.pass_time(timedelta(microseconds=1))
+    assert books.do(refund("t", 1, number=2))[-1] == refused(
+        refund("t", 1, number=2), ErrorCode.deadline_exceeded, "the time for a refund is over"
+    )
+
+
+def test_refund_that_names_another_task_is_refused() -> None:
+    books = funded("t", "other")
+    books.do(settle("t", 70))
+    foreign = refund("t", 10).model_copy(update={"task_id": task("other")})
+    before = books.available
+    assert books.do(foreign)[-1] == refused(
+        foreign, ErrorCode.reservation_unknown, "the task has no charge yet"
+    )
+    assert books.available == before
+    assert of(EntryKind.refund, [one for _, one in books.log]) == []
+
+
+def test_every_refund_has_one_outcome_that_others_see() -> None:
+    books = funded("t")
+    books.do(settle("t", 70))
+    for number, amount in enumerate((40, 40, 30, 1)):
+        command = refund("t", amount, number=number)
+        messages = books.do(command)
+        entries = of(EntryKind.refund, messages)
+        refusals = [one for one in messages if isinstance(one, RefundRefused)]
+        assert len(entries) + len(refusals) == 1
+        assert [one.entry_id for one in entries] in ([], [refund_entry_id(ACCOUNT, command.command_id)])
+        assert [one.refund_id for one in refusals] in ([], [command.command_id])
+    assert books.account.refunded_credits_micro == 70
+
+
+def refused(command: RefundCredits, code: ErrorCode, reason: str) -> RefundRefused:
+    return RefundRefused(
+        refund_id=command.command_id,
+        account_id=command.account_id,
+        task_id=command.task_id,
+        reservation_id=command.reservation_id,
+        amount_credits_micro=command.amount_credits_micro,
+        code=code,
+        reason=reason,
+    )
 
 
 def test_expired_grant_cannot_be_spent_although_it_is_not_swept() -> None:
@@ -358,7 +411,8 @@ def test_expired_grant_cannot_be_spent_although_it_is_not_swept() -> None:
     assert books.available == 0
     messages = books.do(reserve("t", 1))
     assert len(of(EntryKind.expire_grant, messages)) == 1
-    assert isinstance(messages[-1], TaskUnfunded)
+    assert [one for one in messages if isinstance(one, (TaskFunded, TaskUnfunded))] == books.all(TaskUnfunded)
+    assert messages[-1] == GrantRetired(grant_id=grt("a"))
 
 
 def test_expiry_takes_only_from_its_own_grant() -> None:
@@ -413,7 +467,8 @@ def test_amounts_that_are_not_whole_micro_units_are_refused_at_the_edge(amount: 
         with pytest.raises(ValueError, match="amount_credits_micro"):
             type(make).model_validate({**make.model_dump(), "amount_credits_micro": amount})
         checked += 1
-    assert checked == len(LEDGER_COMMANDS) - 1
+    # A release and a cost variance move no credits that they name.
+    assert checked == len(LEDGER_COMMANDS) - 2
 
 
 def test_bill_adds_up_for_every_end() -> None:
@@ -426,3 +481,166 @@ def test_bill_adds_up_for_every_end() -> None:
     assert len(bills) == 3
     for bill in bills:
         assert bill.reserved_credits_micro == bill.settled_credits_micro + bill.released_credits_micro
+
+
+# The cost of an attempt that was out when its task's bill was written.
+
+
+@pytest.mark.parametrize("settles_first", [True, False])
+def test_a_cost_variance_makes_the_books_owe_what_the_attempt_cost(settles_first: bool) -> None:
+    books = funded("t")
+    bill = settle("t", 70, cost=ProviderCost(expected_usd_micro=50, actual_usd_micro=48, attempts_count=2))
+    commands = [bill, variance("late", 20, 31)]
+    for command in commands if settles_first else commands[::-1]:
+        books.do(command)
+    assert house(books) == {
+        "house:provider_cost": 50,
+        "house:provider_cost_variance": -2 + 11,
+        "house:provider_payable": -(48 + 11),
+    }
+    (entry,) = of(EntryKind.cost_variance, [one for _, one in books.log])
+    assert (entry.amount_credits_micro, entry.task_id, entry.lots) == (0, task("t"), [])
+    assert books.all(VarianceBooked) == [
+        VarianceBooked(attempt_id=variance("late", 20, 31).attempt_id, variance_usd_micro=11)
+    ]
+
+
+def test_a_cost_variance_of_nothing_writes_nothing() -> None:
+    assert funded("t").do(variance("late", 20, 20)) == []
+
+
+def house(books: Books) -> dict[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for entry in books.all(EntryRecorded):
+        for posting in entry.postings:
+            if posting.unit is Unit.usd_micro:
+                sums[posting.account] += posting.amount_micro
+    return dict(sums)
+
+
+# What has left the state.
+
+
+def test_a_spent_grant_leaves_the_state_and_a_refund_brings_it_back() -> None:
+    books = Books()
+    books.do(grant("a", 100, expires_at=START + 9 * DAY))
+    books.do(reserve("t", 100))
+    assert grt("a") in books.account.grants, "an open reservation may give credits back to it"
+    books.do(settle("t", 100))
+    assert books.account.grants == {}
+    books.do(refund("t", 30))
+    assert books.account.grants[grt("a")].left_credits_micro == 30
+    assert books.available == 30
+    books.do(reserve("again", 30))
+    books.do(release("again"))
+    assert books.available == 30
+
+
+def test_a_grant_that_has_left_the_state_is_known_by_its_id() -> None:
+    books = Books()
+    books.do(grant("a", 100))
+    books.do(reserve("t", 100))
+    books.do(settle("t", 100))
+    assert books.account.grants == {}
+    assert books.do(grant("a", 100)) == []
+    (noted,) = books.do(grant("a", 7))
+    assert isinstance(noted, CommandRefused)
+    assert books.available == 0
+
+
+def test_an_ended_reservation_leaves_the_state_and_its_id_stays_taken() -> None:
+    books = funded("t")
+    books.do(settle("t", 70))
+    assert books.account.open == {}
+    (noted,) = books.do(reserve("t", 10))
+    assert isinstance(noted, CommandRefused)
+    assert noted.code is ErrorCode.reservation_already_resolved
+
+
+def test_a_second_refund_after_the_grace_of_its_grant_does_not_lengthen_it_again() -> None:
+    books = Books()
+    books.do(grant("a", 100, expires_at=START + DAY))
+    for name in "xy":
+        books.do(reserve(name, 50))
+        books.do(settle(name, 50))
+    books.pass_time(2 * DAY)
+    books.do(refund("x", 50))
+    assert books.available == 50
+    books.pass_time(DAY)
+    messages = books.do(refund("y", 50))
+    assert len(of(EntryKind.refund, messages)) == 1
+    # It is booked, and what comes back to a grant whose one grace is over has expired.
+    assert [one.amount_credits_micro for one in of(EntryKind.expire_grant, messages)] == [50, 50]
+    assert books.available == 0
+
+
+def test_what_comes_back_while_a_grace_lasts_joins_it() -> None:
+    books = Books()
+    books.do(grant("a", 100, expires_at=START + DAY))
+    for name in "xy":
+        books.do(reserve(name, 50))
+        books.do(settle(name, 50))
+    books.pass_time(2 * DAY)
+    books.do(refund("x", 50))
+    books.do(reserve("z", 50))
+    books.pass_time(DAY / 2)
+    books.do(refund("y", 50))
+    (grace,) = books.account.grants.values()
+    assert (grace.left_credits_micro, grace.held_credits_micro, grace.granted_credits_micro) == (50, 50, 100)
+    assert grace.expires_at == START + 3 * DAY
+    books.pass_time(DAY)
+    # A grace has none of its own.
+    books.do(release("z"))
+    assert books.available == 0
+
+
+# Bounds of the state.
+
+
+def test_parts_of_grants_that_are_pinned_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ledger.domain.decide.PINS_MAX", 3)
+    books = Books()
+    books.do(grant("a", 10))
+    books.do(grant("b", 1000))
+    books.do(reserve("two", 20))
+    books.do(reserve("one", 20))
+    told = books.do(reserve("more", 20))[-1]
+    assert isinstance(told, TaskUnfunded)
+    assert (told.code, told.shortfall_credits_micro) == (ErrorCode.out_of_bounds, 0)
+    books.do(release("one"))
+    assert any(isinstance(one, TaskFunded) for one in books.do(reserve("later", 20)))
+
+
+def test_grants_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("decide", "ending"):
+        monkeypatch.setattr(f"services.ledger.domain.{module}.GRANTS_MAX", 2)
+    books = Books()
+    books.do(grant("spent", 10))
+    books.do(reserve("t", 10))
+    books.do(settle("t", 10))
+    books.do(grant("a", 10))
+    books.do(grant("b", 10))
+    noted = books.do(grant("c", 10))
+    assert [one.code for one in noted if isinstance(one, CommandRefused)] == [ErrorCode.out_of_bounds]
+    assert books.do(refund("t", 5))[-1] == refused(
+        refund("t", 5), ErrorCode.out_of_bounds, "the account has too many grants"
+    )
+
+
+def test_an_account_at_its_bounds_is_far_below_what_a_document_may_have() -> None:
+    far = datetime(2026, 11, 21, 7, 15, 19, 219099, tzinfo=UTC)
+    grants = {
+        grt(number): Grant(
+            grt(number), Source.rollover, AMOUNT_MAX, AMOUNT_MAX, far, number, AMOUNT_MAX, grt("x"), grt("y")
+        )
+        for number in range(2 * GRANTS_MAX)
+    }
+    holds = {
+        rsv(number): Reservation(
+            rsv(number), task(number), AMOUNT_MAX, far, (Slice(grt(number), AMOUNT_MAX),)
+        )
+        for number in range(PINS_MAX)
+    }
+    account = Account(ACCOUNT, grants, holds)
+    size = len(TypeAdapter(Account).dump_json(account))
+    assert size < 8 * 2**20, size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from services.ledger.domain.records import Refunded, ReservationEnded
 from tests.unit.ledger.builders import (
     PRICE,
     START,
@@ -39,6 +41,7 @@ class Lot:
     expires_at: datetime | None
     order: int
     left: int = 0
+    grace: Lot | None = None
 
     def is_live(self, now: datetime) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -113,15 +116,15 @@ class Model:
         return True
 
     def _back(self, credits_: list[Lot], *, grace: bool) -> None:
-        graces: dict[int, Lot] = {}
         for lot in credits_:
-            if lot.is_live(self.now) or not grace:
-                lot.left += 1
-                continue
-            if lot.order not in graces:
-                graces[lot.order] = Lot("grace", lot.promo, self.now + GRACE, len(self.lots))
-                self.lots.append(graces[lot.order])
-            graces[lot.order].left += 1
+            into = lot
+            if grace and not lot.is_live(self.now) and lot.name != "grace":
+                if lot.grace is None:
+                    lot.grace = Lot("grace", lot.promo, self.now + GRACE, len(self.lots))
+                    self.lots.append(lot.grace)
+                # Once its one grace is over, nothing lengthens a lot again.
+                into = lot.grace if lot.grace.is_live(self.now) else lot
+            into.left += 1
         self.drop_expired()
 
 
@@ -174,9 +177,10 @@ class LedgerMatchesModel(RuleBasedStateMachine):
 
     def _reserve(self, name: int, amount: int, hours: int) -> None:
         expires_at = self.model.now + timedelta(hours=hours)
-        answer = self._do(reserve(name, amount, expires_at=expires_at))[-1]
+        messages = self._do(reserve(name, amount, expires_at=expires_at))
+        answer = next((one for one in messages if isinstance(one, (TaskFunded, TaskUnfunded))), None)
         if name in self.model.holds:
-            assert not isinstance(answer, (TaskFunded, TaskUnfunded))
+            assert answer is None
         elif self.model.reserve(name, amount, expires_at):
             assert isinstance(answer, TaskFunded)
         else:
@@ -248,7 +252,19 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         for lot in self.model.lots:
             if lot.name != "grace" and lot.is_live(self.model.now):
                 assert self.books.left(lot.name) == lot.left
-                assert grt(lot.name) in self.books.account.grants
+                assert grt(lot.name) in self.books.account.grants or not lot.left
+
+    @invariant()
+    def no_grant_lives_longer_than_its_one_grace(self) -> None:
+        """Whatever came back how often, the credits of a grant live until its expiry, or one day more, once."""
+        graces = [lot for lot in self.model.lots if lot.name == "grace"]
+        opened: dict[str, set[datetime]] = defaultdict(set)
+        for event in (*self.books.all(ReservationEnded), *self.books.all(Refunded)):
+            for grace in event.graces:
+                opened[grace.of_grant_id].add(grace.expires_at)
+        assert all(len(ends) == 1 for ends in opened.values())
+        assert len(opened) == len(graces)
+        assert not opened.keys() & self.graces_seen()
 
     @invariant()
     def every_credit_is_somewhere(self) -> None:
@@ -272,6 +288,10 @@ class LedgerMatchesModel(RuleBasedStateMachine):
     def every_reservation_has_one_bill_when_it_ended(self) -> None:
         for name, hold in self.model.holds.items():
             assert len(self.books.settled(name)) == (hold.state == "ended")
+
+    def graces_seen(self) -> set[str]:
+        events = (*self.books.all(ReservationEnded), *self.books.all(Refunded))
+        return {grace.grant_id for event in events for grace in event.graces}
 
     @staticmethod
     def _bills(messages: list[Message]) -> list[TaskSettled]:
