@@ -12,13 +12,14 @@ from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
 from services.delivery.app.workbench import Workbench
 from services.delivery.clients.images import ImageFinisher
-from services.delivery.clients.webhook import AddressRules, WebhookSender
+from services.delivery.clients.webhook import WebhookSender
 from services.delivery.domain.decide import Policy
 from services.delivery.domain.outputs import derive_key
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.settings import DeliverySettings
 from services.delivery.store import EndpointStore, IndexStore
 from winnow.contracts.topics import TASKS
+from winnow.egress.client import EgressRules
 from winnow.runtime.journal import Journal
 from winnow.runtime.objects import Objects
 from winnow.runtime.parts import Parts, connect, journal_of, run_bus
@@ -57,6 +58,7 @@ def build(settings: DeliverySettings) -> Service:
         service.clock,
         retention_s=settings.retention_s,
         outputs_bucket=settings.outputs_bucket,
+        name_key=_key(settings, "object-names"),
     )
     register = EndpointRegister(
         endpoints,
@@ -110,12 +112,12 @@ def _finishing(
 
 
 def _sender(service: Service, settings: DeliverySettings) -> WebhookSender:
-    rules = AddressRules(
+    rules = EgressRules(
         ports=settings.webhook_ports,
         allowed_hosts=settings.webhook_allowed_hosts,
         private_networks=settings.webhook_allow_private_networks,
     )
-    sender = WebhookSender(rules, timeout_s=settings.webhook_timeout_s)
+    sender = WebhookSender(rules, timeout_s=settings.webhook_timeout_s, ca_file=settings.webhook_ca_file)
     service.add_close(sender.close)
     return sender
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, FilePath, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.delivery.domain.schedule import SCHEDULE_S
@@ -36,7 +36,8 @@ class DeliverySettings(ServiceSettings):
         120.0, description="A candidate that is not finished in this time is missing from the delivery."
     )
     finish_deadline_s: Annotated[int, Field(ge=10, le=86_400)] = Field(
-        3600, description="A task that is still not finished after this time fails."
+        3600,
+        description="A task that is still not finished after this time fails, or earlier by its own deadline.",
     )
     candidate_bytes_max: Annotated[int, Field(ge=1024, le=1 << 30)] = Field(
         64 << 20, description="Largest candidate that is read."
@@ -65,6 +66,9 @@ class DeliverySettings(ServiceSettings):
     )
     webhook_allowed_hosts: tuple[str, ...] = Field(
         (), description="host:port pairs let through as they are, http and private included, as a JSON list."
+    )
+    webhook_ca_file: FilePath | None = Field(
+        None, description="PEM file of authorities trusted beside the system's when a webhook is sent."
     )
     webhook_allow_private_networks: bool = Field(
         default=False, description="Let every address through; only for a closed network."

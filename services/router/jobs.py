@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from datetime import date
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.router.app.router import Router
+from services.router.domain.catalogue import Offering
 from winnow.contracts.events import AttemptFinished
 from winnow.runtime.log import get_logger
 
@@ -32,6 +35,11 @@ WAITING: Final = Gauge("winnow_router_waiting_calls", "Calls that wait for a tur
 IN_FLIGHT: Final = Gauge("winnow_router_attempts_in_flight", "Attempts that are out.", ["offering"])
 BREAKER: Final = Gauge("winnow_router_breaker_open", "0 closed, 0.5 half open, 1 open.", ["offering"])
 PASS_RATE: Final = Gauge("winnow_router_pass_rate_ratio", "Learnt pass rate.", ["offering"])
+RETIRED: Final = Gauge(
+    "winnow_router_offering_retired",
+    "1 for an offering past its end (retired_on), which gets no attempts.",
+    ["offering"],
+)
 _BREAKER_VALUES: Final = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 _USD_MICRO: Final = 1_000_000
 
@@ -68,6 +76,20 @@ class PrometheusMeter:
         )
 
 
+def warn_of_retired(offerings: Iterable[Offering], today: date) -> None:
+    """Log a warning for each offering whose ``retired_on`` has come; it has no price, so nothing is bought of it."""
+    for offering in offerings:
+        is_retired = offering.is_retired_on(today)
+        RETIRED.labels(offering.name).set(is_retired)
+        if is_retired:
+            _log.warning(
+                "router.offering.retired",
+                offering=offering.name,
+                retired_on=str(offering.retired_on),
+                replaced_by=offering.replaced_by,
+            )
+
+
 async def sample(router: Router) -> None:
     """Keep the gauges until cancelled."""
     while True:
@@ -77,4 +99,5 @@ async def sample(router: Router) -> None:
             IN_FLIGHT.labels(name).set(view.health.in_flight)
             BREAKER.labels(name).set(_BREAKER_VALUES[view.breaker])
             PASS_RATE.labels(name).set(view.pass_rate_ppm / 1_000_000)
+            RETIRED.labels(name).set(view.is_retired)
         await asyncio.sleep(_SAMPLE_EVERY_S)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
 from services.router import bus, jobs, rpc
 from services.router.app.ports import Provider
 from services.router.app.router import Limits, Router
@@ -14,8 +16,16 @@ from services.router.clients.media import TaskMedia
 from services.router.clients.openai_images import OpenAIImages
 from services.router.clients.replicate import Replicate
 from services.router.clients.wire import Wire
+from services.router.domain.catalogue import Catalogue
 from services.router.settings import RouterSettings
-from services.router.store import CATALOGUE_FOLDER, RunMachine, RunRecord, read_catalogue
+from services.router.store import (
+    CATALOGUE_FOLDER,
+    OFFERINGS,
+    SIMULATED_OFFERINGS,
+    RunMachine,
+    RunRecord,
+    read_catalogue,
+)
 from winnow.contracts.topics import TASKS
 from winnow.runtime.parts import connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
@@ -31,8 +41,9 @@ def build(settings: RouterSettings) -> Service:
     parts = connect(service, settings)
     wire = Wire(service.clock)
     providers = _providers(settings, wire)
-    catalogue = read_catalogue(Path(settings.catalogue_folder or CATALOGUE_FOLDER))
+    catalogue = _catalogue(settings)
     usable = {name: one for name, one in catalogue.offerings.items() if one.provider in providers}
+    jobs.warn_of_retired(usable.values(), service.clock.now().date())
     record = RunRecord()
     router = Router(
         replace(catalogue, offerings=usable),
@@ -59,19 +70,27 @@ def build(settings: RouterSettings) -> Service:
     return service
 
 
+def _catalogue(settings: RouterSettings) -> Catalogue:
+    if settings.catalogue_folder:
+        return read_catalogue(Path(settings.catalogue_folder))
+    is_simulated = settings.catalogue == "simulated"
+    return read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS if is_simulated else OFFERINGS)
+
+
 def _providers(settings: RouterSettings, wire: Wire) -> dict[str, Provider]:
     providers: dict[str, Provider] = {}
-    if settings.fal_key is not None:
-        providers["fal"] = Fal(wire, settings.fal_base_url, settings.fal_key.get_secret_value())
-    if settings.replicate_key is not None:
-        providers["replicate"] = Replicate(
-            wire, settings.replicate_base_url, settings.replicate_key.get_secret_value()
-        )
-    if settings.openai_key is not None:
-        providers["openai"] = OpenAIImages(
-            wire, settings.openai_base_url, settings.openai_key.get_secret_value()
-        )
+    if key := _key(settings.fal_key):
+        providers["fal"] = Fal(wire, settings.fal_base_url, key)
+    if key := _key(settings.replicate_key):
+        providers["replicate"] = Replicate(wire, settings.replicate_base_url, key)
+    if key := _key(settings.openai_key):
+        providers["openai"] = OpenAIImages(wire, settings.openai_base_url, key)
     return providers
+
+
+def _key(given: SecretStr | None) -> str:
+    """Return a key, empty when there is none: a compose file passes a variable that is not set as an empty one."""
+    return given.get_secret_value() if given is not None else ""
 
 
 if __name__ == "__main__":

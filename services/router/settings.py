@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -27,8 +27,11 @@ class RouterSettings(ServiceSettings):
     )
     openai_base_url: str = Field("https://api.openai.com/v1", description="Address of OpenAI, with /v1.")
     openai_key: SecretStr | None = Field(None, description="Key for OpenAI; none: OpenAI is not used.")
+    catalogue: Literal["providers", "simulated"] = Field(
+        "providers", description="Which bundled offerings are used: the providers' or the simulators'."
+    )
     catalogue_folder: str = Field(
-        "", description="Folder with offerings.yaml and templates.yaml; empty for the bundled ones."
+        "", description="Folder with offerings.yaml and templates.yaml in place of the bundled ones."
     )
     attempts_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
         64, description="Attempts in flight at once in this process."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,7 +25,7 @@ from services.router.domain.catalogue import (
 )
 from services.router.domain.decide import decide, due_at, is_final
 from services.router.domain.evolve import evolve
-from services.router.domain.run import PRIVATE_EVENTS, Run, RunMessage, TimePassed
+from services.router.domain.run import PRIVATE_EVENTS, UPCASTERS, Run, RunMessage, TimePassed
 from winnow.contracts.envelope import Event, Message, Recorded
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
@@ -36,6 +37,9 @@ _log = get_logger(__name__)
 _TELL_TRIES: Final = 8
 _TELL_BACKOFF_S: Final = 0.2
 CATALOGUE_FOLDER: Final = Path(__file__).parent / "catalogue"
+OFFERINGS: Final = "offerings.yaml"
+SIMULATED_OFFERINGS: Final = "simulated.yaml"
+"""Beside ``OFFERINGS`` in the bundled folder: what the simulated providers make."""
 
 
 class RunMachine:
@@ -43,7 +47,9 @@ class RunMachine:
 
     producer = "router"
     state_type: type[Run] = Run
+    state_version = 2
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+    upcasters = UPCASTERS
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> Run:
@@ -119,6 +125,8 @@ class _Price(_Strict):
     price_usd_micro: Micro
     starts_on: date
     ends_on: date | None = None
+    source: str = Field(default="", pattern=r"^(https://.+)?$")
+    as_of: date | None = None
 
 
 class _Offering(_Strict):
@@ -132,8 +140,8 @@ class _Offering(_Strict):
     output_token_price_usd_micro: Micro = 0
     max_n: int = Field(ge=1, le=64)
     concurrency_limit: int = Field(ge=1, le=10_000)
-    latency_prior_ms: int = Field(ge=1)
-    success_prior_ppm: int = Field(ge=0, le=1_000_000)
+    latency_prior_ms: int = Field(default=5_000, ge=1)
+    success_prior_ppm: int = Field(default=950_000, ge=0, le=1_000_000)
     pass_prior_ppm: dict[str, int] = Field(default_factory=dict)
     sizes: list[tuple[int, int]] = Field(default_factory=list)
     size_max: int = Field(default=1536, ge=64)
@@ -144,6 +152,7 @@ class _Offering(_Strict):
     limits: CallLimits = CallLimits()
     retired_on: date | None = None
     replaced_by: str | None = None
+    pinned_for: list[str] = Field(default_factory=list)
 
     def offering(self) -> Offering:
         return Offering(
@@ -188,24 +197,39 @@ class _Templates(_Strict):
     templates: list[_Template]
 
 
-def read_catalogue(folder: Path = CATALOGUE_FOLDER) -> Catalogue:
-    """Read ``offerings.yaml`` and ``templates.yaml``; raises ValueError for a file that is wrong."""
-    offerings = [one.offering() for one in _read(folder / "offerings.yaml", _Offerings).offerings]
-    templates = [
-        Template(one.name, one.version, one.rounds, one.modes, one.cost_cap_factor_ppm)
-        for one in _read(folder / "templates.yaml", _Templates).templates
-    ]
-    by_name = {one.name: one for one in offerings}
-    if len(by_name) != len(offerings):
+def read_catalogue(folder: Path = CATALOGUE_FOLDER, offerings_file: str = OFFERINGS) -> Catalogue:
+    """Return the catalogue of an offerings file and ``templates.yaml``; raises ValueError for a file that is wrong."""
+    given = _read(folder / offerings_file, _Offerings).offerings
+    offerings = {entry.name: entry.offering() for entry in given}
+    if len(offerings) != len(given):
         msg = "two offerings have one name"
         raise ValueError(msg)
-    for template in templates:
+    templates = _read(folder / "templates.yaml", _Templates).templates
+    names = {template.name for template in templates}
+    for pinned in given:
+        if unknown := set(pinned.pinned_for) - names:
+            msg = f"offering {pinned.name} is pinned for unknown templates: {sorted(unknown)}"
+            raise ValueError(msg)
+    read = [_template(template, given) for template in templates]
+    for template in read:
         for policy in template.modes.values():
-            unknown = set(policy.offerings) - set(by_name)
-            if unknown:
+            if unknown := set(policy.offerings) - set(offerings):
                 msg = f"template {template.name} names unknown offerings: {sorted(unknown)}"
                 raise ValueError(msg)
-    return Catalogue(by_name, {(one.name, one.version): one for one in templates})
+    return Catalogue(offerings, {(template.name, template.version): template for template in read})
+
+
+def _template(given: _Template, offerings: Sequence[_Offering]) -> Template:
+    """Return a template whose pinned modes name their offerings; raises ValueError where nothing is pinned for it."""
+    pinned = tuple(offering.name for offering in offerings if given.name in offering.pinned_for)
+    modes = {
+        mode: replace(policy, offerings=pinned) if policy.pinned and not policy.offerings else policy
+        for mode, policy in given.modes.items()
+    }
+    if any(policy.pinned and not policy.offerings for policy in modes.values()):
+        msg = f"no offering is pinned for template {given.name}"
+        raise ValueError(msg)
+    return Template(given.name, given.version, given.rounds, modes, given.cost_cap_factor_ppm)
 
 
 def _read(path: Path, model: type[T]) -> T:

@@ -13,11 +13,12 @@ from prometheus_client import Counter, Histogram
 
 from services.scorer.app import Scorer
 from winnow.contracts.commands import ScoreCandidates
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, Recorded
+from winnow.contracts.envelope import Envelope, Recorded
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
-from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS, group_of
+from winnow.contracts.topics import REGISTRY, SCORER_COMMAND_TOPIC, TASKS, group_of
+from winnow.contracts.upcast import headers_of
 from winnow.runtime.bus import Bus, Received
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
@@ -70,8 +71,8 @@ class ScorerLane:
 
     def subscribe(self, bus: Bus) -> None:
         """Attach to the bus."""
-        models: dict[str, type[Message]] = {ScoreCandidates.type_name(): ScoreCandidates}
-        bus.subscribe([SCORER_COMMAND_TOPIC.name], group_of("scorer"), models, self.handle)
+        messages = REGISTRY.subset(READS)
+        bus.subscribe([SCORER_COMMAND_TOPIC.name], group_of("scorer"), messages, self.handle)
 
     async def handle(self, _: Source, received: Sequence[Received]) -> Consumed:
         """Score a batch in any order; give the offset before the first record that failed."""
@@ -120,10 +121,10 @@ class ScorerLane:
             causation_id=command.message.command_id,
             traceparent=child_of(command.envelope.traceparent, event_id),
         )
-        headers = {"content-type": CONTENT_TYPE, "type": event.type}
+        text = Recorded(envelope, event).text()
         partition = shard_of(event.task_id, self._shards)
-        body = Recorded(envelope, event).encode()
-        await (await self._publisher.send(TASKS.name, partition, event.task_id, body, headers))
+        headers = headers_of(event.type, text)
+        await (await self._publisher.send(TASKS.name, partition, event.task_id, text.encode(), headers))
 
 
 def _cause(error: BaseException) -> BaseException:

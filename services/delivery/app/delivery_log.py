@@ -12,7 +12,7 @@ from services.delivery.domain.records import Redelivery
 from services.delivery.domain.task import TaskDelivery, Webhook
 from winnow.contracts.errors import NotFound
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Cause, NotOwner
+from winnow.runtime.journal import Cause, NotOwner, UnreadableEvent
 
 LOG_DEFAULT: Final = 50
 LOG_MAX: Final = 200
@@ -70,11 +70,11 @@ class DeliveryLog:
         """Decide the redeliveries that were asked for elsewhere and are ours to decide; gives how many."""
         taken = 0
         for wanted in await self._index.asked_redeliveries(_REDELIVERIES):
-            state = await self._states.read_state(wanted.task_id)
             try:
+                state = await self._states.read_state(wanted.task_id)
                 if state is not None:
                     await self._redeliver(state, wanted)
-            except NotOwner:
+            except (NotOwner, UnreadableEvent):
                 continue
             await self._index.forget_redelivery(wanted)
             taken += 1

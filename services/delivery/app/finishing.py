@@ -22,11 +22,13 @@ from winnow.runtime.log import get_logger
 _log = get_logger(__name__)
 _BACKOFF_FIRST_S: Final = 0.2
 _BACKOFF_MAX_S: Final = 5.0
+_SHARE_OF_TIME: Final = 0.9
+"""The part of a task's remaining time that its candidates may take; the rest is for the commit of the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishingLimits:
-    """``within_s`` bounds a task's finishing, ``candidate_max_bytes`` one candidate, ``at_once_max`` all tasks."""
+    """``within_s`` bounds the work on a candidate, ``candidate_max_bytes`` its size, ``at_once_max`` all tasks."""
 
     within_s: float
     candidate_max_bytes: int
@@ -60,13 +62,15 @@ class Finishing:
         self._turns = asyncio.Semaphore(limits.at_once_max)
 
     async def finish(self, state: TaskDelivery) -> None:
-        """Finish a task and submit the result. Raises NotOwner, or what the index or the journal raise."""
+        """Finish a task and submit the result: what is not finished when its time is over is missing from it.
+
+        Raises NotOwner, or what the index or the journal raise.
+        """
         if state.selection is None:
             return
         started_s = self._clock.monotonic_s()
-        results = await asyncio.gather(
-            *(self._within_time(state.account_id, one) for one in state.selection.selected)
-        )
+        left_s = (state.selection.finish_by - self._clock.now()).total_seconds() * _SHARE_OF_TIME
+        results = await asyncio.gather(*(self._within_time(one, left_s) for one in state.selection.selected))
         outputs = tuple(one for one in results if isinstance(one, Output))
         failed = tuple(one for one in results if isinstance(one, FailedFinish))
         for one in failed:
@@ -91,21 +95,20 @@ class Finishing:
             failed_count=len(failed),
         )
 
-    async def _within_time(self, account_id: str, candidate: SelectedCandidate) -> Output | FailedFinish:
-        """Wait for a turn, then finish one candidate; only the work itself is timed."""
-        async with self._turns:
-            try:
-                async with asyncio.timeout(self._limits.within_s):
-                    return await self._one(account_id, candidate)
-            except TimeoutError:
-                return FailedFinish(candidate.candidate_id, "finishing_timed_out")
+    async def _within_time(self, candidate: SelectedCandidate, left_s: float) -> Output | FailedFinish:
+        """Wait for a turn, then finish a candidate: the task's time bounds both, the candidate's own the work."""
+        try:
+            async with asyncio.timeout(left_s), self._turns, asyncio.timeout(self._limits.within_s):
+                return await self._one(candidate)
+        except TimeoutError:
+            return FailedFinish(candidate.candidate_id, "finishing_timed_out")
 
-    async def _one(self, account_id: str, candidate: SelectedCandidate) -> Output | FailedFinish:
+    async def _one(self, candidate: SelectedCandidate) -> Output | FailedFinish:
         """Finish one candidate, waiting for a store that does not answer."""
         wait_s = _BACKOFF_FIRST_S
         while True:
             try:
-                return await self._finish_one(account_id, candidate)
+                return await self._finish_one(candidate)
             except Unavailable:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
@@ -114,7 +117,7 @@ class Finishing:
             except Refused as refused:
                 return FailedFinish(candidate.candidate_id, refused.code.value)
 
-    async def _finish_one(self, account_id: str, candidate: SelectedCandidate) -> Output | FailedFinish:
+    async def _finish_one(self, candidate: SelectedCandidate) -> Output | FailedFinish:
         stored = candidate.stored
         if stored.size_bytes > self._limits.candidate_max_bytes:
             return FailedFinish(candidate.candidate_id, ErrorCode.image_too_large.value)
@@ -125,13 +128,13 @@ class Finishing:
         if not await asyncio.to_thread(is_intact, content, stored):
             return FailedFinish(candidate.candidate_id, "content_differs")
         image = await self._images.finish(content)
-        return await self._store(account_id, candidate, image)
+        return await self._store(candidate, image)
 
-    async def _store(self, account_id: str, candidate: SelectedCandidate, image: FinishedImage) -> Output:
+    async def _store(self, candidate: SelectedCandidate, image: FinishedImage) -> Output:
         segment = unguessable(self._name_key, candidate.candidate_id)
         output, thumbnail = await asyncio.gather(
-            self._put("outputs", account_id, segment, image.output),
-            self._put("thumbs", account_id, segment, image.thumbnail),
+            self._put("outputs", segment, image.output),
+            self._put("thumbs", segment, image.thumbnail),
         )
         return Output(
             output_id=output_id_of(candidate.candidate_id),
@@ -142,9 +145,9 @@ class Finishing:
             thumbnail=thumbnail,
         )
 
-    async def _put(self, folder: str, account_id: str, segment: str, picture: Picture) -> StoredObject:
+    async def _put(self, folder: str, segment: str, picture: Picture) -> StoredObject:
         sha256 = await asyncio.to_thread(lambda: picture.sha256)
-        key = object_key(folder, account_id, segment, sha256=sha256, content_type=picture.content_type)
+        key = object_key(folder, segment, sha256=sha256, content_type=picture.content_type)
         await self._files.put(self._bucket, key, picture.content, picture.content_type)
         metrics.OUTPUT_BYTES.inc(len(picture.content))
         return StoredObject(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from services.delivery.domain.decide import Policy, decide
-from services.delivery.domain.messages import PRIVATE_EVENTS, Incoming, TimePassed
+from services.delivery.domain.messages import PRIVATE_EVENTS, UPCASTERS, Incoming, TimePassed
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from winnow.contracts.envelope import Event, Message
 from winnow.runtime.journal import Tick
@@ -18,7 +18,9 @@ class DeliveryMachine:
 
     producer = "delivery"
     state_type = TaskDelivery
+    state_version = 1
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
+    upcasters = UPCASTERS
     keeps_states = True
 
     def __init__(self, policy: Policy) -> None:

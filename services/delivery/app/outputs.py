@@ -9,7 +9,7 @@ from typing import Final
 
 from services.delivery.app import metrics
 from services.delivery.app.ports import Files, Index, Links, States
-from services.delivery.domain.outputs import file_name, is_kept, link_life_s
+from services.delivery.domain.outputs import file_name, is_kept, link_life_s, unguessable
 from winnow.contracts.errors import NotFound
 from winnow.contracts.values import Output
 from winnow.runtime.clock import Clock
@@ -40,8 +40,9 @@ class Outputs:
         *,
         retention_s: int,
         outputs_bucket: str,
+        name_key: bytes,
     ) -> None:
-        """Keep outputs ``retention_s`` seconds."""
+        """Keep outputs ``retention_s`` seconds; ``name_key`` derives what saved files are called."""
         self._states = states
         self._index = index
         self._files = files
@@ -49,6 +50,7 @@ class Outputs:
         self._clock = clock
         self._retention_s = retention_s
         self._bucket = outputs_bucket
+        self._name_key = name_key
 
     async def renew_links(self, account_id: str, task_id: str, asked_s: int) -> list[OutputLinks]:
         """Sign fresh links to what was delivered, best first.
@@ -66,7 +68,8 @@ class Outputs:
         )
         if state is None or not kept or not state.outputs:
             raise NotFound("The task has no outputs to link to.")
-        return list(await asyncio.gather(*(self._sign(task_id, one, expires_in_s) for one in state.outputs)))
+        order = unguessable(self._name_key, task_id)
+        return list(await asyncio.gather(*(self._sign(order, one, expires_in_s) for one in state.outputs)))
 
     async def sweep(self) -> int:
         """Delete the objects that are past their retention; gives how many tasks were swept."""
@@ -80,14 +83,14 @@ class Outputs:
             swept += len(kept)
         return swept
 
-    async def _sign(self, task_id: str, output: Output, expires_in_s: int) -> OutputLinks:
+    async def _sign(self, order: str, output: Output, expires_in_s: int) -> OutputLinks:
         url, thumbnail_url = await asyncio.gather(
             *(
                 self._links.presign_get(
                     stored.bucket,
                     stored.key,
                     expires_in_s=expires_in_s,
-                    filename=file_name(task_id, output, thumbnail=thumbnail),
+                    filename=file_name(order, output, thumbnail=thumbnail),
                     content_type=stored.content_type,
                 )
                 for stored, thumbnail in ((output.stored, False), (output.thumbnail, True))

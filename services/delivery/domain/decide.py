@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from services.delivery.domain.messages import (
     AttemptReason,
@@ -38,17 +38,20 @@ from winnow.contracts.events import (
     TaskFailed,
     TaskPartiallyDelivered,
     TaskRejected,
+    TaskSelected,
 )
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import Output
+
+_LATE: Final = "finishing_timed_out"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What an operator sets, in seconds.
 
-    ``finish_deadline_s`` is the last resort, after which a task whose finishing never returned fails;
-    it leaves room for an outage of this service, because a late delivery beats none.
+    ``finish_deadline_s`` is the last resort, after which a task whose finishing never returned fails. An order's own
+    deadline with its slack comes first where it is earlier.
     """
 
     finish_deadline_s: int = 3600
@@ -63,7 +66,7 @@ def decide(  # noqa: PLR0911 (one return a message)
         case SelectionReceived():
             return _note_selection(state, message, now, policy)
         case Finished():
-            return _end(state, message)
+            return _end(state, message, now)
         case EndReceived():
             return _note_end(state, message)
         case EndpointsRead():
@@ -94,6 +97,18 @@ def charge_credits_micro(selection: Selection, delivered_count: int) -> int:
     return min(price, selection.reserved_credits_micro)
 
 
+def finish_by(event: TaskSelected, now: datetime, policy: Policy) -> datetime:
+    """Return the moment at which a task whose finishing has not returned fails.
+
+    Half of the order's slack is left for the timer, the commit and a change of owner, so that the end itself
+    lies before the deadline plus the slack.
+    """
+    own = now + timedelta(seconds=policy.finish_deadline_s)
+    if event.deadline_at is None or event.deadline_slack_s is None:
+        return own
+    return min(own, event.deadline_at + timedelta(seconds=event.deadline_slack_s) / 2)
+
+
 def _note_selection(
     state: TaskDelivery, message: SelectionReceived, now: datetime, policy: Policy
 ) -> list[Message]:
@@ -111,15 +126,18 @@ def _note_selection(
         price_per_output_credits_micro=event.price_per_output_credits_micro,
         reserved_credits_micro=event.reserved_credits_micro,
         cost=event.cost,
-        finish_by=now + timedelta(seconds=policy.finish_deadline_s),
+        finish_by=finish_by(event, now, policy),
     )
     return [noted]
 
 
-def _end(state: TaskDelivery, message: Finished) -> list[Message]:
+def _end(state: TaskDelivery, message: Finished, now: datetime) -> list[Message]:
     selection = state.selection
     if selection is None or state.end is not None:
         return []
+    if selection.finish_by <= now:
+        # A late end is the same whichever is decided first: this result or the timer.
+        return _end_with(state, selection, [], _LATE)
     outputs = _allowed(selection, message.outputs)
     failures = [FinishFailure(candidate_id=one.candidate_id, reason=one.reason) for one in message.failed]
     noted: list[Message] = [FinishingFailed(task_id=state.task_id, failed=failures)] if failures else []
@@ -274,6 +292,6 @@ def _redeliver(state: TaskDelivery, message: RedeliveryAsked) -> list[Message]:
 
 def _on_time(state: TaskDelivery, now: datetime) -> list[Message]:
     if state.is_finishing and state.selection is not None and state.selection.finish_by <= now:
-        return _end_with(state, state.selection, [], "finishing_timed_out")
+        return _end_with(state, state.selection, [], _LATE)
     due = [one.delivery_id for one in state.webhooks if one.next_at is not None and one.next_at <= now]
     return [WebhookAttemptStarted(task_id=state.task_id, delivery_ids=due)] if due else []

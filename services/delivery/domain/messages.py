@@ -24,6 +24,7 @@ from winnow.contracts.events import (
 )
 from winnow.contracts.ids import AccountId, CandidateId, EventId, ReservationId, TaskId
 from winnow.contracts.money import Micro
+from winnow.contracts.upcast import Upcaster
 from winnow.contracts.values import Count, Output, ProviderCost, SelectedCandidate
 
 EndEvent = TaskDelivered | TaskPartiallyDelivered | TaskFailed | TaskCancelled | TaskRejected
@@ -60,6 +61,11 @@ class AttemptReason(StrEnum):
     not_reachable = "not_reachable"
     address_not_allowed = "address_not_allowed"
     endpoint_disabled = "endpoint_disabled"
+    certificate_expired = "certificate_expired"
+    certificate_wrong_host = "certificate_wrong_host"
+    certificate_untrusted = "certificate_untrusted"
+    tls_failed = "tls_failed"
+    unforeseen = "unforeseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,4 +251,6 @@ PRIVATE_EVENTS: Final[tuple[type[Event], ...]] = (
     WebhookAttemptReturned,
     WebhookRedeliveryRequested,
 )
+UPCASTERS: Final[tuple[Upcaster, ...]] = ()
+"""The steps that lift older versions of the private events."""
 FinishingFailed.model_rebuild()

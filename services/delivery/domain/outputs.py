@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from winnow.contracts.errors import ErrorCode, Refused
-from winnow.contracts.values import Output
+from winnow.contracts.values import LINK_MAX_S, Output
 
 LINK_DEFAULT_S: Final = 300
-LINK_MAX_S: Final = 900
-"""Longest life of a presigned link: 15 minutes. Source: the security rules for signed links."""
 
 THUMBNAIL_PX: Final = 256
 """Longest side of a thumbnail."""
@@ -25,21 +23,25 @@ def derive_key(secret_key: bytes, purpose: str) -> bytes:
     return hmac.new(secret_key, f"winnow.delivery.{purpose}.v1".encode(), hashlib.sha256).digest()
 
 
-def unguessable(name_key: bytes, candidate_id: str) -> str:
-    """Give the 128-bit path segment of a candidate: stable for us, random to everyone else."""
-    return hmac.new(name_key, candidate_id.encode(), hashlib.sha256).hexdigest()[:32]
+def unguessable(name_key: bytes, own_id: str) -> str:
+    """Return the 128-bit name of a candidate or a task: stable for us, random to everyone else.
+
+    An id of ours is derived from the account and its idempotency key, so a link that held one would let its reader
+    test guesses of both.
+    """
+    return hmac.new(name_key, own_id.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def object_key(folder: str, account_id: str, segment: str, *, sha256: str, content_type: str) -> str:
-    """Name an object by its account, its unguessable segment and its content."""
-    return f"{folder}/{account_id}/{segment}/{sha256}.{_EXTENSIONS[content_type]}"
+def object_key(folder: str, segment: str, *, sha256: str, content_type: str) -> str:
+    """Name an object by its unguessable segment and its content; a link shows the name, so no id stands in it."""
+    return f"{folder}/{segment}/{sha256}.{_EXTENSIONS[content_type]}"
 
 
-def file_name(task_id: str, output: Output, *, thumbnail: bool = False) -> str:
-    """Name the file that a client saves: task, rank, and whether it is the thumbnail."""
+def file_name(order: str, output: Output, *, thumbnail: bool = False) -> str:
+    """Name the file that a client saves: its order's unguessable name, its rank, and whether it is the thumbnail."""
     stored = output.thumbnail if thumbnail else output.stored
     tail = "-thumbnail" if thumbnail else ""
-    return f"winnow-{task_id[-12:]}-{output.rank:03d}{tail}.{_EXTENSIONS[stored.content_type]}"
+    return f"winnow-{order[:12]}-{output.rank:03d}{tail}.{_EXTENSIONS[stored.content_type]}"
 
 
 def link_life_s(asked_s: int) -> int:

@@ -56,6 +56,7 @@ class OfferingView:
     breaker: str
     health: Health
     pass_rate_ppm: int
+    is_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +289,7 @@ class Router:
             breaker=self.supply.breaker_of(name).value,
             health=health,
             pass_rate_ppm=self.supply.pass_rate_ppm(name),
+            is_retired=offering.is_retired_on(today),
         )
 
     def drain_offering(self, name: str, *, drained: bool) -> OfferingView:

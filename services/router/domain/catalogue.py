@@ -110,9 +110,13 @@ class Offering:
     retired_on: date | None = None
     replaced_by: str | None = None
 
+    def is_retired_on(self, day: date) -> bool:
+        """Return whether the provider has ended the model by that day."""
+        return self.retired_on is not None and day >= self.retired_on
+
     def price_on(self, day: date, *, width: int, height: int) -> int | None:
         """Give the price of one image in USD micro; None when unknown on that day: not routable."""
-        if self.retired_on is not None and day >= self.retired_on:
+        if self.is_retired_on(day):
             return None
         price = next((p.price_usd_micro for p in self.prices if p.holds_on(day)), None)
         if price is None or self.price_unit is PriceUnit.image:

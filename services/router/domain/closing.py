@@ -15,9 +15,9 @@ from services.router.domain.planning import (
     plan_count,
     tail_ppm,
 )
-from services.router.domain.run import SETTLED, CandidateState, Phase, Run
+from services.router.domain.run import SETTLED, Attempt, CandidateState, Phase, Run
 from services.router.domain.selection import Passed, Selection, choose_best
-from winnow.contracts.commands import ReleaseCredits
+from winnow.contracts.commands import BookCostVariance, ReleaseCredits
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import RoundClosed, RoundPlanned, TaskFailed, TaskSelected
 from winnow.contracts.ids import Prefix, derive_id, derive_seed
@@ -219,6 +219,8 @@ def _select(draft: Draft, selection: Selection, reason: str) -> None:
             reserved_credits_micro=run.reserved_credits_micro,
             cost=run.cost,
             routes=routes(run),
+            deadline_at=order.deadline_at,
+            deadline_slack_s=order.deadline_slack_s,
         )
     )
 
@@ -282,5 +284,27 @@ def release(draft: Draft, reason: str) -> None:
             task_id=order.task_id,
             cost=draft.run.cost,
             reason=reason,
+        )
+    )
+
+
+def correct_cost(draft: Draft, before: Attempt) -> None:
+    """Tell the ledger what an attempt cost that was out when the task's bill was written.
+
+    The bill took it for its expected cost. ``before`` is the attempt as the bill knew it.
+    """
+    run, order = draft.run, draft.order
+    after = run.attempts[before.attempt_id]
+    if run.phase is Phase.running or after.cost_usd_micro == before.cost_usd_micro:
+        return
+    draft.add(
+        BookCostVariance(
+            command_id=derive_id(Prefix.command, "variance", before.attempt_id),
+            account_id=order.account_id,
+            task_id=order.task_id,
+            reservation_id=order.reservation_id,
+            attempt_id=before.attempt_id,
+            booked_usd_micro=before.cost_usd_micro,
+            actual_usd_micro=after.cost_usd_micro,
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.router.domain.chunks import send_chunks
-from services.router.domain.closing import conclude
+from services.router.domain.closing import conclude, correct_cost
 from services.router.domain.draft import Draft
 from services.router.domain.run import Attempt, AttemptReturned, CandidateState, Phase, Run
 from winnow.contracts.events import AttemptFinished, CandidatesFailed, CandidatesGenerated
@@ -59,6 +59,7 @@ def take_back(draft: Draft, message: AttemptReturned) -> None:
             will_retry=bool(fates.retried),
         )
     )
+    correct_cost(draft, attempt)
     _add_fates(draft, attempt, fates)
     send_chunks(draft)
     conclude(draft, message.market)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ from winnow.contracts.events import (
 )
 from winnow.contracts.ids import AttemptId, CandidateId, ChunkId, TaskId
 from winnow.contracts.money import Micro
+from winnow.contracts.upcast import Upcaster
 from winnow.contracts.values import (
     Alternative,
     FailedCandidate,
@@ -250,6 +251,9 @@ PRIVATE_EVENTS: tuple[type[Event], ...] = (
     ScoresNoted,
     ChunkSent,
 )
+
+UPCASTERS: Final[tuple[Upcaster, ...]] = ()
+"""The steps that lift older versions of the private events."""
 
 
 # The messages. Those that may lead to a plan come with the market they are decided under.

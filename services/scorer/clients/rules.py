@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-import cel
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 from services.scorer.domain.rule_types import check_types
 from services.scorer.domain.verdict import RuleOutcome, Values
 from services.scorer.domain.vocabulary import Schema
 
+if TYPE_CHECKING:
+    import cel
+
 _UNDECIDED = (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
+
+
+def _language() -> Any:
+    """Import the language without its command line, whose three terminal libraries are an eighth of a start."""
+    sys.modules.setdefault("cel.cli", ModuleType("cel.cli"))
+    return importlib.import_module("cel")
+
+
+_CEL: Final = _language()
 
 
 class RuleInvalid(Exception):  # noqa: N818 (the noun of the problem)
@@ -46,5 +61,5 @@ class CelRules:
 
     def _program(self, expression: str) -> cel.Program:
         if expression not in self._programs:
-            self._programs[expression] = cel.compile(expression)
+            self._programs[expression] = _CEL.compile(expression)
         return self._programs[expression]

@@ -58,6 +58,7 @@ class Line:
     index: MemoryIndex = field(default_factory=MemoryIndex)
     sender: RecordingSender = field(default_factory=RecordingSender)
     within_s: float = 5.0
+    at_once_max: int = 4
     offsets: dict[int, int] = field(default_factory=dict)
     pumped: int = 0
 
@@ -76,7 +77,7 @@ class Line:
             self.images,
             self.index,
             self.clock,
-            limits=FinishingLimits(self.within_s, 10_000_000, 4),
+            limits=FinishingLimits(self.within_s, 10_000_000, self.at_once_max),
             outputs_bucket="outputs",
             name_key=KEY,
         )
@@ -100,6 +101,7 @@ class Line:
             self.clock,
             retention_s=86_400,
             outputs_bucket="outputs",
+            name_key=KEY,
         )
         self.register = EndpointRegister(
             self.endpoints, self.sender, self.clock, signing_key=KEY, endpoints_max=2

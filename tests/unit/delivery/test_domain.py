@@ -37,6 +37,7 @@ from tests.unit.delivery.builders import (
     PRICE,
     endpoint,
     output,
+    selected,
     selection,
     selection_received,
     task_id,
@@ -118,6 +119,25 @@ def test_an_output_of_a_candidate_that_was_not_selected_is_not_delivered():
     stranger = output(0, task="another")
     _, messages = step(finishing(1), Finished((stranger,), ()))
     assert isinstance(messages[0], TaskFailed)
+
+
+def test_no_more_than_k_are_delivered_and_charged_however_many_were_selected_and_finished():
+    event = selection(2, candidates=[selected(index) for index in (3, 1, 0, 2)], reserved=4 * PRICE)
+    state, _ = step(TaskDelivery(task_id()), selection_received(event))
+    outputs = tuple(output(index) for index in (3, 2, 1, 0))
+    _, messages = step(state, Finished(outputs, ()))
+    delivered, settle = messages
+    assert isinstance(delivered, TaskDelivered)
+    assert [one.candidate_id for one in delivered.outputs] == [output(0).candidate_id, output(1).candidate_id]
+    assert isinstance(settle, SettleCredits)
+    assert (settle.delivered_count, settle.amount_credits_micro) == (2, 2 * PRICE)
+
+
+def test_an_output_that_came_twice_is_delivered_once():
+    _, messages = step(finishing(2), Finished((output(0), output(0)), ()))
+    partial = messages[0]
+    assert isinstance(partial, TaskPartiallyDelivered)
+    assert len(partial.outputs) == 1
 
 
 def test_a_charge_never_exceeds_what_was_reserved():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -39,13 +40,21 @@ async def test_a_selection_becomes_outputs_an_end_a_charge_and_links():
         for one in end["outputs"]:
             for part, folder in (("stored", "outputs"), ("thumbnail", "thumbs")):
                 key = one[part]["key"]
-                assert key.startswith(f"{folder}/{ACCOUNT}/")
-                assert one[part]["sha256"] in key
+                # 128 unguessable bits, then the content; no id of an account, a task or a candidate.
+                assert re.fullmatch(rf"{folder}/[0-9a-f]{{32}}/{one[part]['sha256']}\.(jpg|png|webp)", key)
                 assert len(line.files.objects["outputs", key]) == one[part]["size_bytes"]
         links = await line.outputs.renew_links(ACCOUNT, task_id(), 0)
         assert [one.output_id for one in links] == [one["output_id"] for one in end["outputs"]]
         assert links[0].expires_in_s == 300
         assert "expires=300" in links[0].url
+        for link in links:
+            for url in (link.url, link.thumbnail_url):
+                assert ACCOUNT not in url
+                assert task_id()[-12:] not in url, (
+                    "a derived id lets its reader test guesses of what it is made of"
+                )
+        names = {re.search(r"file=winnow-([0-9a-f]{12})-", link.url)[1] for link in links}
+        assert len(names) == 1, "the files of an order are saved side by side"
 
 
 async def test_a_selection_that_comes_twice_delivers_and_charges_once():
@@ -200,6 +209,19 @@ async def test_five_days_of_failure_switch_the_endpoint_off_and_a_success_clears
         line.sender.answers = [WebhookAnswer(500, AttemptReason.server_error)]
         await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
         await eventually(lambda: not line.endpoints.kept[one.endpoint_id].enabled)
+
+
+async def test_a_disabled_endpoint_gets_nothing_more():
+    line = Line()
+    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
+    async with line.running():
+        await line.receive(line.order(PICTURES[0]))
+        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
+        line.endpoints.kept[endpoint().endpoint_id] = endpoint(enabled=False)
+        await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
+        await eventually(lambda: line.webhook_state() is not WebhookState.pending)
+        assert line.webhook_state() is WebhookState.endpoint_disabled
+        assert len(line.sender.requests) == 1
 
 
 async def test_a_deleted_endpoint_gets_nothing_more():

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import yaml
 from pydantic import ValidationError
 
-from services.router.domain.catalogue import Price, PriceUnit
-from services.router.store import CATALOGUE_FOLDER, read_catalogue
+from services.router import jobs
+from services.router.domain.catalogue import Offering, Price, PriceUnit
+from services.router.store import CATALOGUE_FOLDER, OFFERINGS, SIMULATED_OFFERINGS, read_catalogue
 from tests.unit.router.builders import market, offering, template
 from winnow.contracts.values import Mode
 
+TODAY = date(2026, 11, 22)
+BUNDLED = [OFFERINGS, SIMULATED_OFFERINGS]
 
-def test_the_bundled_catalogue_serves_every_template_in_every_mode() -> None:
-    catalogue = read_catalogue()
+
+@pytest.mark.parametrize("file", BUNDLED)
+def test_the_bundled_catalogues_serve_every_template_in_every_mode(file: str) -> None:
+    catalogue = read_catalogue(CATALOGUE_FOLDER, file)
     assert {name for name, _ in catalogue.templates} == {
         "studio_headshot",
         "product_shot",
@@ -29,8 +36,53 @@ def test_the_bundled_catalogue_serves_every_template_in_every_mode() -> None:
             capable = catalogue.capable(one, mode, width=1024, height=1024)
             assert capable
             assert one.modes[mode].pinned is (mode is Mode.stable)
+            assert mode is not Mode.stable or len(capable) == 1
             for found in capable:
-                assert found.price_on(date(2026, 11, 21), width=1024, height=1024)
+                assert found.price_on(TODAY, width=1024, height=1024)
+
+
+def test_no_offering_has_a_prior_of_what_nobody_measured() -> None:
+    """The rates that the simulators are made with are for the router to learn, and of real models none is known."""
+    for file in BUNDLED:
+        for one in read_catalogue(CATALOGUE_FOLDER, file).offerings.values():
+            neutral = Offering(one.name, one.provider)
+            assert one.pass_prior_ppm == {}
+            assert one.success_prior_ppm == neutral.success_prior_ppm
+            assert one.latency_prior_ms == neutral.latency_prior_ms
+
+
+def test_simulated_offerings_are_named_as_such_and_real_ones_are_not() -> None:
+    real = read_catalogue().offerings
+    simulated = read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS).offerings
+    for one in simulated.values():
+        assert one.name.startswith("simulated-")
+        assert one.model.startswith("simulated")
+    assert not any("simulated" in f"{one.name} {one.model}" for one in real.values())
+
+
+def test_every_price_of_a_real_offering_has_a_source_and_the_day_on_which_it_was_read() -> None:
+    document = yaml.safe_load((CATALOGUE_FOLDER / OFFERINGS).read_text("utf-8"))
+    for one in document["offerings"]:
+        for price in one["prices"]:
+            assert price["source"].startswith("https://"), one["name"]
+            assert date(2026, 1, 1) <= price["as_of"] <= TODAY, one["name"]
+
+
+def test_no_bundled_offering_is_retired() -> None:
+    for file in BUNDLED:
+        for one in read_catalogue(CATALOGUE_FOLDER, file).offerings.values():
+            assert not one.is_retired_on(TODAY), one.name
+
+
+def test_a_catalogue_that_names_its_offerings_in_the_template_is_read_as_before(tmp_path: Path) -> None:
+    offerings = (CATALOGUE_FOLDER / OFFERINGS).read_text("utf-8")
+    lines = [line for line in offerings.splitlines() if "pinned_for" not in line]
+    (tmp_path / "offerings.yaml").write_text("\n".join(lines))
+    templates = (CATALOGUE_FOLDER / "templates.yaml").read_text("utf-8")
+    pinned = "stable: {pinned: true, offerings: [replicate-flux-dev]}"
+    (tmp_path / "templates.yaml").write_text(templates.replace("stable: {pinned: true}", pinned))
+    template_ = read_catalogue(tmp_path).templates["studio_headshot", 1]
+    assert template_.modes[Mode.stable].offerings == ("replicate-flux-dev",)
 
 
 def test_the_router_and_the_public_catalogue_name_the_same_templates() -> None:
@@ -49,14 +101,25 @@ def test_the_router_and_the_public_catalogue_name_the_same_templates() -> None:
         ("max_n: 4", "max_n: 0"),
         ("max_n: 4", "max_nn: 4"),
         ("price_usd_micro: 3000", "price_usd_micro: 3000.5"),
-        ("name: openai-gpt-image", "name: fal-flux-schnell"),
-        ("name: replicate-flux-dev", "name: something-else"),
+        ("name: openai-gpt-image-2\n", "name: fal-flux-schnell\n"),
+        ("pinned_for: [background_removal]", "pinned_for: [nothing]"),
+        ("pinned_for: [background_removal]", "pinned_for: []"),
+        ("https://replicate.com", "replicate.com"),
     ],
-    ids=["out of bounds", "misspelt", "not whole", "twice", "unknown to a template"],
+    ids=[
+        "out of bounds",
+        "misspelt",
+        "not whole",
+        "twice",
+        "unknown template",
+        "nothing pinned",
+        "no source",
+    ],
 )
 def test_a_wrong_catalogue_is_refused(tmp_path: Path, old: str, new: str) -> None:
     for name in ("offerings.yaml", "templates.yaml"):
         text = (CATALOGUE_FOLDER / name).read_text("utf-8")
+        assert name == "templates.yaml" or old in text
         (tmp_path / name).write_text(text.replace(old, new) if name == "offerings.yaml" else text)
     with pytest.raises((ValidationError, ValueError)):
         read_catalogue(tmp_path)
@@ -76,6 +139,29 @@ def test_a_retired_offering_has_no_price() -> None:
     one = offering("o", retired_on=date(2026, 11, 1))
     assert one.price_on(date(2026, 10, 31), width=1, height=1) == 3000
     assert one.price_on(date(2026, 11, 1), width=1, height=1) is None
+    assert not one.is_retired_on(date(2026, 10, 31))
+    assert one.is_retired_on(date(2026, 11, 1))
+
+
+def test_a_retired_offering_is_never_routed_to() -> None:
+    gone = offering("gone", retired_on=TODAY, prices=(Price(1, date(2026, 1, 1)),))
+    on = replace(market(gone, offering("dear")), day=TODAY)
+    considered = on.consider(template(), Mode.low_cost, width=512, height=512)
+    assert [one.offering for one in considered] == ["dear"]
+    alone = replace(market(gone), day=TODAY)
+    assert alone.outlook("t", 1, Mode.low_cost, width=512, height=512) is None
+
+
+def test_a_start_warns_of_an_offering_past_its_end() -> None:
+    gone = offering("gone", retired_on=TODAY, replaced_by="new")
+    soon = offering("soon", retired_on=TODAY + timedelta(days=1))
+    with structlog.testing.capture_logs() as logs:
+        jobs.warn_of_retired([gone, soon, offering("lasting")], TODAY)
+    assert [(one["event"], one["log_level"], one["offering"], one["replaced_by"]) for one in logs] == [
+        ("router.offering.retired", "warning", "gone", "new")
+    ]
+    shown = {name: jobs.RETIRED.labels(name)._value.get() for name in ("gone", "soon", "lasting")}
+    assert shown == {"gone": 1, "soon": 0, "lasting": 0}
 
 
 def test_a_price_per_megapixel_is_rounded_up() -> None:

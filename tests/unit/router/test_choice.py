@@ -61,6 +61,13 @@ def test_what_was_tried_comes_last_but_is_better_than_nothing() -> None:
     assert choose([tried], POLICY).offering == "cheap"
 
 
+def test_what_was_tried_is_not_tried_again_while_another_is_only_busy() -> None:
+    tried, busy = replace(CHEAP, tried=True), replace(DEAR, slots_free=0)
+    choice = choose([tried, busy], POLICY)
+    assert choice.offering is None
+    assert {a.offering: a.reason for a in choice.alternatives}["cheap"] == "already_tried"
+
+
 def test_a_pinned_mode_never_uses_another() -> None:
     blocked = replace(CHEAP, refusal="breaker_open")
     assert choose([blocked, DEAR], ModePolicy(pinned=True)).offering is None

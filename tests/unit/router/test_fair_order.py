@@ -37,6 +37,7 @@ def test_shares_are_of_cost_not_of_count() -> None:
     spent: Counter[str] = Counter()
     for one in islice(FairOrder().take(queue), 1500):
         spent[one.account_id] += one.cost_usd_micro
+    assert set(spent) == set(costs)
     assert jain([float(share) for share in spent.values()]) >= 0.98
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -24,6 +25,7 @@ from services.router.domain.run import (
     Phase,
     Run,
     RunMessage,
+    ScoresNoted,
     TimePassed,
 )
 from tests.unit.router.builders import (
@@ -37,8 +39,9 @@ from tests.unit.router.builders import (
     scored,
     scored_candidate,
 )
-from winnow.contracts.commands import ReleaseCredits, ScoreCandidates
+from winnow.contracts.commands import BookCostVariance, ReleaseCredits, ScoreCandidates
 from winnow.contracts.envelope import Event, Message
+from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
     AttemptFinished,
     AttemptSubmitted,
@@ -49,6 +52,7 @@ from winnow.contracts.events import (
     TaskFailed,
     TaskSelected,
 )
+from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.states import next_state
 from winnow.contracts.topics import route
 from winnow.contracts.values import FailedCandidate, OutcomeClass
@@ -80,6 +84,19 @@ class Player:
         self.check(decided)
         return decided
 
+    def owed_usd_micro(self) -> int:
+        """Give what the ledger is told that the task cost: with its end, and by every later correction."""
+        reported = sum(
+            one.cost.actual_usd_micro
+            for one in self.messages
+            if isinstance(one, (TaskSelected, ReleaseCredits))
+        )
+        return reported + sum(
+            one.actual_usd_micro - one.booked_usd_micro
+            for one in self.messages
+            if isinstance(one, BookCostVariance)
+        )
+
     def check(self, decided: Sequence[Message]) -> None:
         if any(isinstance(one, AttemptSubmitted) for one in decided):
             assert self.run.committed_usd_micro <= self.order.cost_cap_usd_micro
@@ -88,6 +105,10 @@ class Player:
         released = [one for one in self.messages if isinstance(one, ReleaseCredits)]
         selected = [one for one in ends if isinstance(one, TaskSelected)]
         assert len(released) == len(ends) - len(selected)
+        if ends:
+            assert self.owed_usd_micro() == self.run.committed_usd_micro
+        variances = [one.attempt_id for one in self.messages if isinstance(one, BookCostVariance)]
+        assert len(variances) == len(set(variances))
 
     def start(self) -> None:
         self.tell(opened(self.order, self.on))
@@ -209,6 +230,19 @@ def test_near_duplicates_do_not_count_towards_k() -> None:
     assert {one.reason for one in selected.set_aside} == {"near_duplicate"}
 
 
+def test_a_selection_carries_the_promise_of_its_order() -> None:
+    player = Player(accepted(k=1, deadline_slack_s=77), market(rounds_max=1))
+    player.start()
+    player.dispatch(size=20)
+    player.give_back(player.out()[0])
+    chunk = player.chunks.pop()
+    good = [scored_candidate(one.candidate_id, passed=True, score=60) for one in chunk.candidates]
+    player.tell(scored(player.order, player.on, chunk.chunk_id, good))
+    selected = player.of(TaskSelected)[0]
+    assert isinstance(selected, TaskSelected)
+    assert (selected.deadline_at, selected.deadline_slack_s) == (player.order.deadline_at, 77)
+
+
 def test_a_retried_class_returns_the_candidates_and_the_others_do_not() -> None:
     for outcome, again in (
         (OutcomeClass.never_delivered, True),
@@ -264,6 +298,41 @@ def test_an_attempt_ends_once() -> None:
     assert player.tell(AttemptAccepted(attempt_id, "ref", {})) == ()
 
 
+@pytest.mark.parametrize(("cost", "variance"), [(0, -9000), (11_000, 2000), (None, None), (9000, None)])
+def test_the_cost_of_an_attempt_that_is_out_at_selection_is_corrected_once(
+    cost: int | None, variance: int | None
+) -> None:
+    player = Player(accepted(k=2), market(selection=SelectionPolicy.first_k))
+    player.start()
+    player.dispatch(size=3)
+    first, straggler, *_ = player.out()
+    player.give_back(first)
+    player.score(player.chunks.pop(), [True, True, False])
+    assert player.run.phase is Phase.selected
+    assert player.of(BookCostVariance) == []
+    player.give_back(straggler, cost=cost)
+    corrections = [one for one in player.messages if isinstance(one, BookCostVariance)]
+    assert [one.actual_usd_micro - one.booked_usd_micro for one in corrections] == (
+        [] if variance is None else [variance]
+    )
+    assert all(
+        (one.attempt_id, one.task_id, one.reservation_id)
+        == (straggler, player.order.task_id, player.order.reservation_id)
+        for one in corrections
+    )
+    assert player.give_back(straggler, cost=cost) == ()
+
+
+def test_the_cost_of_an_attempt_that_returns_in_time_stands_in_the_bill_alone() -> None:
+    player = Player(accepted(k=2), market())
+    player.start()
+    player.dispatch()
+    for attempt_id in player.out():
+        player.give_back(attempt_id, cost=1)
+    play_all(player, passing=True)
+    assert player.of(BookCostVariance) == []
+
+
 def test_an_order_of_an_unknown_template_fails_when_funded() -> None:
     order = accepted()
     player = Player(order, market())
@@ -308,6 +377,57 @@ def test_a_tick_before_the_deadline_changes_nothing() -> None:
     player = Player(accepted(k=1), market())
     player.start()
     assert player.tell(TimePassed()) == ()
+
+
+def test_nothing_is_bought_from_the_deadline_on() -> None:
+    player = Player(accepted(k=2), market())
+    player.start()
+    player.now = player.order.deadline_at
+    player.dispatch()
+    assert player.of(AttemptSubmitted) == []
+    ends = player.of(TaskFailed)
+    assert [one.code for one in ends if isinstance(one, TaskFailed)] == [ErrorCode.deadline_exceeded]
+
+
+def test_a_moment_before_the_deadline_is_still_in_time() -> None:
+    player = Player(accepted(k=2), market())
+    player.start()
+    player.now = player.order.deadline_at - timedelta(microseconds=1)
+    player.dispatch()
+    assert player.of(AttemptSubmitted)
+
+
+def test_a_score_for_a_candidate_outside_its_chunk_counts_nothing() -> None:
+    player = Player(accepted(k=1), market(pass_rate_prior_ppm=200_000))
+    player.start()
+    player.dispatch(size=2)
+    for attempt_id in player.out()[:2]:
+        player.give_back(attempt_id)
+    chunk = player.chunks[0]
+    inside = {one.candidate_id for one in chunk.candidates}
+    outside = next(one for one in player.run.candidates if one not in inside)
+    verdicts = [scored_candidate(one, passed=False, score=1.0) for one in sorted(inside)]
+    stranger = scored_candidate(outside, passed=True, score=99.0)
+    player.tell(scored(player.order, player.on, chunk.chunk_id, [*verdicts, stranger]))
+    # What is noted is recorded, and learnt from.
+    noted = [one for one in player.of(ScoresNoted) if isinstance(one, ScoresNoted)]
+    assert [{one.candidate_id for one in event.candidates} for event in noted] == [inside]
+    assert player.run.passed_count == 0
+    assert player.run.candidates[outside].state is not CandidateState.passed
+    assert player.of(TaskSelected) == []
+
+
+def test_a_chunk_that_was_never_sent_counts_nothing() -> None:
+    player = Player(accepted(k=1), market())
+    player.start()
+    player.dispatch()
+    player.give_back(player.out()[0])
+    named = [
+        scored_candidate(one.candidate_id, passed=True, score=99.0) for one in player.chunks[0].candidates
+    ]
+    forged = derive_id(Prefix.chunk, "of nobody")
+    assert player.tell(scored(player.order, player.on, forged, named)) == ()
+    assert player.run.passed_count == 0
 
 
 # Any interleaving.

@@ -78,3 +78,9 @@ def test_the_better_of_two_look_alikes_is_kept() -> None:
     ]
     apart = choose_best([worse, better], 2, duplicate_distance=9)
     assert len(apart.selected) == 2
+
+
+def test_look_alikes_at_the_distance_count_once() -> None:
+    passed = [Passed("a", 90.0, f"{0:016x}", (0, 0)), Passed("b", 80.0, f"{0b111:016x}", (0, 1))]
+    assert [one.candidate_id for one in choose_best(passed, 2, duplicate_distance=3).selected] == ["a"]
+    assert [one.candidate_id for one in choose_best(passed, 2, duplicate_distance=2).selected] == ["a", "b"]

@@ -90,6 +90,29 @@ async def test_redelivered_command_gives_the_same_event_id_at_another_time() -> 
     assert first["candidates"] == second["candidates"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"models": {"faces": "another"}},
+        {"models": {}},
+        {"profile_sha256": "b" * 64},
+        {"scorer_version": "another"},
+    ],
+    ids=["another model", "no model", "another profile", "another scorer"],
+)
+async def test_another_model_set_profile_or_scorer_gives_another_event_id(change: dict[str, object]) -> None:
+    """A verdict is a function of bytes, profile and model set; the first of each is the one that counts."""
+    objects = MemoryObjects()
+    asked = received(1, command(stored(objects, "good", GOOD))).recorded
+    event = await scorer_on(objects).score_chunk(asked.message)
+    ids = []
+    for scored in (event, event, event.model_copy(update=change)):
+        publisher = MemoryPublisher()
+        await lane(objects, publisher)._publish(asked, scored)
+        ids.append(json.loads(publisher.sent[0][3])["event_id"])
+    assert ids[0] == ids[1] != ids[2]
+
+
 async def test_handle_reads_again_when_the_store_is_down_without_counting_a_failure() -> None:
     objects, publisher = MemoryObjects(), MemoryPublisher()
     asked = command(stored(objects, "good", GOOD))

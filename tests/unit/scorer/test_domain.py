@@ -73,6 +73,20 @@ def test_rising_and_falling_mappings_are_monotone_and_mirror_images(
     assert rising.score(x0) == falling.score(x0) == 50.0
 
 
+@pytest.mark.parametrize(("raw", "passed"), [(1.0, True), (0.999, False)])
+def test_a_score_at_its_threshold_passes_and_the_next_below_does_not(raw: float, passed: bool) -> None:
+    measured = Measured((Measurement("sharpness", MeasureStatus.ok, raw),))
+    score = judge(profile(rule("sharpness")), measured)
+    assert score.passed is passed
+    assert (score.dimensions[0].score == 50.0) is passed
+
+
+@pytest.mark.parametrize(("shown", "status"), [(0.5, "ok"), (0.4999, "failure_to_assess")])
+def test_evidence_at_the_minimum_of_a_guard_is_enough(shown: float, status: str) -> None:
+    measurement = Measurement("sharpness", MeasureStatus.ok, 9.0, {"presence": shown})
+    assert apply_guards(measurement, (Guard("presence", 0.5),)).status.value == status
+
+
 def test_mapping_scores_zero_for_not_a_number() -> None:
     assert Mapping(x0=-5.0).score(math.nan) == 0.0
     assert Mapping(exactly=1.0).score(math.nan) == 0.0

