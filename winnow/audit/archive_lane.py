@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +14,20 @@ from pydantic import ValidationError
 
 from winnow.audit.books import Books, NumberedBill, NumberedEntry
 from winnow.audit.chains import UNREADABLE, BlockChain, Chain, Head, RecordChain
+from winnow.audit.costs import TaskCost
 from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
 from winnow.audit.manifests import Segment, order_faults, sha256_of
+from winnow.audit.newer import Reader, announced_in
+from winnow.audit.profiles import Profiles
 from winnow.audit.segments import BrokenSegment, unpack
 from winnow.audit.shelves import Place, Shelf
 from winnow.audit.verify import LaneReport
-from winnow.contracts.envelope import Envelope, Message, Recorded
+from winnow.contracts.envelope import Envelope
 from winnow.contracts.errors import NotFound
 from winnow.contracts.events import EntryRecorded, TaskSettled
-from winnow.contracts.topics import ACCOUNTS, MESSAGES
+from winnow.contracts.topics import ACCOUNTS
 from winnow.runtime.collector import seldom_collected
 
 _LEDGER: Final = "ledger"
@@ -36,13 +38,14 @@ _MARK_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class LaneTask:
-    """A lane to verify: where the archive is, its segments, what was anchored."""
+    """A lane to verify: where the archive is, its segments, its anchored head, the profiles to judge by."""
 
     place: Place
     lane: str
     segments: tuple[Segment, ...]
     anchored: Head | None
     now: datetime
+    profiles: Profiles
 
 
 @dataclass(slots=True)
@@ -54,6 +57,10 @@ class LaneOutcome:
     notes: list[str]
     counts: dict[str, int]
     marks: dict[str, array[int]] = field(default_factory=dict)
+    costs: dict[str, TaskCost] = field(default_factory=dict)
+    payables: dict[str, int] = field(default_factory=dict)
+    horizon: datetime | None = None
+    """When the last block of a shard of the ledger was written."""
 
 
 def mark_of(body: str) -> int:
@@ -116,6 +123,7 @@ class _Check:
         self.findings: list[Finding] = []
         self.events_count = 0
         self.marks: dict[str, array[int]] = {}
+        self.reader = Reader()
 
     def mark(self, topic: str, body: str) -> None:
         """Note an event of the record."""
@@ -139,8 +147,8 @@ class _Check:
         """Give what was found."""
         return LaneOutcome(
             LaneReport(self.task.lane, self.chain.items_count, self.events_count, self.chain.head),
-            [*self.chain.faults(), *self.findings, *more],
-            list(self.chain.notes),
+            [*self.chain.faults(), *self.findings, *self.reader.judged(more)],
+            [*self.chain.notes, *(f"{self.task.lane}: {one}" for one in self.reader.notes())],
             {name: count for name, count in counts.items() if count},
             self.marks,
         )
@@ -153,11 +161,13 @@ class JournalCheck(_Check):
         """Begin."""
         super().__init__(task, BlockChain(task.lane, task.anchored))
         self.books = Books() if part_of(task.lane) == _LEDGER else None
+        self._written_at: datetime | None = None
 
     def take(self, document: Mapping[str, Any]) -> None:
         """Take the next block."""
         self.chain.take(document)
         try:
+            self._written_at = datetime.fromisoformat(document["at"])
             for decision in document["decisions"]:
                 for entry in decision["entries"]:
                     topic = entry["topic"]
@@ -169,6 +179,19 @@ class JournalCheck(_Check):
             self.fault("readable", f"block {self.chain.last} holds what is no event ({type(error).__name__})")
 
     def _book(self, books: Books, kind: str, body: str) -> None:
+        try:
+            self._book_newest(books, kind, body)
+        except ValidationError:
+            newest = self.reader.current(kind, body)
+            if newest is None:
+                envelope = Envelope.model_validate_json(body)
+                books.count(envelope.subject, envelope.sequence)
+            elif newest == body:
+                raise
+            else:
+                self._book_newest(books, kind, newest)
+
+    def _book_newest(self, books: Books, kind: str, body: str) -> None:
         if kind == _ENTRY:
             entry = NumberedEntry.model_validate_json(body)
             books.count(entry.account_id, entry.sequence)
@@ -189,7 +212,10 @@ class JournalCheck(_Check):
             "entries": books.entries_count(),
             "bills": books.bills_count,
         }
-        return self.finished(counts, books.findings)
+        outcome = self.finished(counts, books.findings)
+        outcome.payables = books.payables.by_task
+        outcome.horizon = self._written_at if self.books is not None else None
+        return outcome
 
 
 class TopicCheck(_Check):
@@ -199,19 +225,20 @@ class TopicCheck(_Check):
         """Begin."""
         super().__init__(task, RecordChain(task.lane, task.anchored))
         self.topic = part_of(task.lane)
-        self.fold = RecordFold(complete=False) if self.topic != ACCOUNTS.name else None
+        self.fold = RecordFold(task.profiles, complete=False) if self.topic != ACCOUNTS.name else None
 
     def take(self, document: Mapping[str, Any]) -> None:
         """Take the next record."""
         self.chain.take(document)
         try:
             kind = next((value for name, value in document["headers"] if name == "type"), "")
-            model = MESSAGES.get(kind)
-            if model is None:
+            if not kind:
                 return
             self.mark(self.topic, document["body"])
-            if self.fold is not None:
-                recorded: Recorded[Message] = Recorded.from_document(json.loads(document["body"]), model)
+            if self.fold is None:
+                return
+            recorded = self.reader.read(kind, document["body"], announced_in(document))
+            if recorded is not None:
                 self.fold.take(recorded)
         except (*UNREADABLE, ValidationError) as error:
             text = f"the record of offset {self.chain.last} cannot be read ({type(error).__name__})"
@@ -222,7 +249,9 @@ class TopicCheck(_Check):
         if self.fold is None:
             return self.finished({}, [])
         counts = {name: count for name, count in self.fold.counts().items() if name not in _COUNTED_ELSEWHERE}
-        return self.finished(counts, self.fold.findings(self.task.now))
+        outcome = self.finished(counts, self.fold.findings(self.task.now))
+        outcome.costs = {task_id: task.cost for task_id, task in self.fold.tasks.items()}
+        return outcome
 
 
 _COUNTED_ELSEWHERE: Final = ("accounts", "entries", "events")

@@ -14,20 +14,23 @@ from typing import Any, Final
 
 from winnow.audit.archive_lane import LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
 from winnow.audit.chains import Head
+from winnow.audit.costs import OLDER, CostReport, compare_costs
 from winnow.audit.finding import Finding
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
 from winnow.audit.manifests import BrokenArchive, Segment, read_catalogue
+from winnow.audit.profiles import Profiles
 from winnow.audit.segments import BrokenSegment, unpack
 from winnow.audit.shelves import Place
 from winnow.audit.verify import LaneReport, Result
 from winnow.contracts.errors import NotFound
+from winnow.contracts.topics import TASKS
 
 SOURCE: Final = "archive"
 _NAMED_MAX: Final = 20
 
 
 async def verify_archive(
-    place: Place, anchored: Mapping[str, Head], now: datetime, *, processes: int
+    place: Place, anchored: Mapping[str, Head], now: datetime, *, profiles: Profiles, processes: int
 ) -> Result:
     """Verify an archive with so many processes; raises Unavailable when its shelf does not answer."""
     try:
@@ -37,7 +40,7 @@ async def verify_archive(
         return Result(SOURCE, (), {}, (Finding("archive", place.address, str(error)),), ())
     lanes = catalogue.segments()
     tasks = [
-        LaneTask(place, lane, tuple(segments), anchored.get(lane), now)
+        LaneTask(place, lane, tuple(segments), anchored.get(lane), now, profiles)
         for lane, segments in sorted(lanes.items(), key=lambda pair: -_size_bytes(pair[1]))
     ]
     outcomes = await _verified(tasks, processes)
@@ -49,13 +52,17 @@ async def verify_archive(
     ]
     for topic in RECORD_TOPICS:
         findings += [one async for one in _not_published(place, lanes, outcomes, topic)]
+    report = _cost_report(outcomes)
+    findings += report.findings
     counts: Counter[str] = Counter()
+    if report.older_count:
+        counts[OLDER] = report.older_count
     for outcome in outcomes:
         counts.update(outcome.counts)
-    reports: list[LaneReport] = sorted((one.report for one in outcomes), key=lambda one: one.lane)
+    lane_reports: list[LaneReport] = sorted((one.report for one in outcomes), key=lambda one: one.lane)
     counts["manifests"] = len(catalogue.manifests)
     notes = [note for outcome in outcomes for note in outcome.notes]
-    return Result(SOURCE, tuple(reports), dict(counts), tuple(findings), tuple(notes))
+    return Result(SOURCE, tuple(lane_reports), dict(counts), tuple(findings), tuple(notes))
 
 
 def _size_bytes(segments: Sequence[Segment]) -> int:
@@ -68,6 +75,17 @@ async def _verified(tasks: Sequence[LaneTask], processes: int) -> list[LaneOutco
         return [await lane_outcome(one) for one in tasks]
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
         return await asyncio.to_thread(lambda: list(pool.map(verify_lane, tasks)))
+
+
+def _cost_report(outcomes: Sequence[LaneOutcome]) -> CostReport:
+    """Compare the ledger's debt to providers with the attempts; only where both are archived."""
+    costs = {task_id: cost for one in outcomes for task_id, cost in one.costs.items()}
+    payables = {task_id: owed for one in outcomes for task_id, owed in one.payables.items()}
+    horizon = max((one.horizon for one in outcomes if one.horizon is not None), default=None)
+    has_tasks = any(part_of(one.report.lane) == TASKS.name for one in outcomes)
+    if not has_tasks or horizon is None:
+        return CostReport((), 0)
+    return compare_costs(costs, payables, horizon)
 
 
 async def _not_published(

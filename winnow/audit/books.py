@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from winnow.audit.accounts import AuditedEntry, available_of, held_of
+from winnow.audit.costs import Payables
 from winnow.audit.finding import Finding
 from winnow.contracts.events import EntryRecorded, TaskSettled
 from winnow.contracts.values import EntryKind, Unit
@@ -12,7 +14,7 @@ from winnow.contracts.values import EntryKind, Unit
 _BILLED: Final = {EntryKind.reserve: 0, EntryKind.settle: 1}
 
 
-class NumberedEntry(EntryRecorded):
+class NumberedEntry(AuditedEntry):
     """An entry with what its envelope says of it, read in one go."""
 
     event_id: str
@@ -45,6 +47,7 @@ class Books:
     moved: dict[str, list[int]] = field(default_factory=dict)
     """Task → micro-credits reserved and settled by its entries."""
     bills_count: int = 0
+    payables: Payables = field(default_factory=Payables)
     findings: list[Finding] = field(default_factory=list)
 
     def count(self, account_id: str, sequence: int) -> None:
@@ -63,7 +66,7 @@ class Books:
         """Fold an entry whose number was counted."""
         balance = self.balances[entry.account_id]
         balance.entries_count += 1
-        available, held = f"customer:{entry.account_id}:available", f"customer:{entry.account_id}:held"
+        available, held = available_of(entry.account_id), held_of(entry.account_id)
         credits_micro = usd_micro = 0
         for posting in entry.postings:
             if posting.unit is Unit.credits_micro:
@@ -78,6 +81,7 @@ class Books:
             text = f"its postings sum to {credits_micro} credits_micro and {usd_micro} usd_micro, not to 0"
             self._fault("double entry", entry.entry_id, text)
         self._compare(entry, balance)
+        self.payables.take(entry)
         if entry.task_id is not None and entry.kind in _BILLED:
             sums = self.moved.setdefault(entry.task_id, [0, 0])
             sums[_BILLED[entry.kind]] += entry.amount_credits_micro

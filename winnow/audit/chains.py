@@ -18,7 +18,7 @@ from winnow.runtime.journal.model import GENESIS, canonical
 
 _CHECK: Final = "chain"
 _HASHED: Final = ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")
-UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError)
+UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 """What reading a document that was tampered with may raise."""
 
 

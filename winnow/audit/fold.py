@@ -11,12 +11,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from winnow.audit.accounts import AccountFold, account_findings
+from winnow.audit.costs import OLDER, Payables, TaskCost, compare_costs
+from winnow.audit.deadlines import Deadline
 from winnow.audit.finding import Finding
+from winnow.audit.pins import Verdicts, unknown_findings
+from winnow.audit.profiles import Profiles
 from winnow.audit.routes import RouteFold
-from winnow.audit.verdicts import selection_findings, verdict_findings
+from winnow.audit.verdicts import selection_findings
 from winnow.contracts.envelope import Event, Message, Recorded
 from winnow.contracts.events import (
     CandidatesScored,
@@ -29,11 +34,8 @@ from winnow.contracts.events import (
     TaskSettled,
 )
 from winnow.contracts.states import ENDS, TaskState, next_state
-from winnow.contracts.values import EntryKind, Unit
+from winnow.contracts.values import EntryKind
 
-OVERDUE_SLACK: Final = timedelta(seconds=60)
-"""How long after its deadline a task may still be without an end: the slack of the promise, plus one round of
-polling by the owner of its timer."""
 END_EVENTS: Final = frozenset(f"task.{end.value}" for end in ENDS)
 
 
@@ -44,31 +46,27 @@ class TaskFold:
     task_id: str
     account_id: str
     state: TaskState | None = None
-    deadline_at: datetime | None = None
+    deadline: Deadline = field(default_factory=Deadline)
     waiting: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
-    chunks: set[str] = field(default_factory=set)
-    passed: dict[str, float] = field(default_factory=dict)
-    """The rank score of every candidate that passed."""
-    verdicts_count: int = 0
+    verdicts: Verdicts = field(default_factory=Verdicts)
     routes: RouteFold = field(default_factory=RouteFold)
+    cost: TaskCost = field(default_factory=TaskCost)
     selected: TaskSelected | None = None
-    faults: list[Finding] = field(default_factory=list)
     delivered: set[str] = field(default_factory=set)
     settled: list[TaskSettled] = field(default_factory=list)
 
-    def take(self, event: TaskEvent) -> None:
-        """Fold one event."""
+    def take(self, event: TaskEvent, at: datetime, profiles: Profiles) -> None:
+        """Fold an event that occurred at ``at``; verdicts are judged by the profiles at hand."""
         if event.type in END_EVENTS:
             self.ends.append(event.type)
+            self.deadline.end(event.type, at)
         match event:
             case TaskAccepted():
-                self.deadline_at = event.deadline_at
-            case CandidatesScored() if event.chunk_id not in self.chunks:
-                self.chunks.add(event.chunk_id)
-                self.faults.extend(verdict_findings(event))
-                self.note_verdicts({one.candidate_id: one.score for one in event.candidates if one.passed})
-                self.verdicts_count += len(event.candidates)
+                self.deadline.accept(event)
+                self.verdicts.pin = event.profile
+            case CandidatesScored():
+                self.verdicts.take(event, profiles)
             case TaskSelected():
                 self.selected = event
             case TaskDelivered() | TaskPartiallyDelivered():
@@ -78,11 +76,8 @@ class TaskFold:
             case _:
                 pass
         self.routes.take(event)
+        self.cost.take(event, at)
         self._move(event.type)
-
-    def note_verdicts(self, passed: Mapping[str, float]) -> None:
-        """Take candidates that passed, with their rank scores."""
-        self.passed.update(passed)
 
     def _move(self, event_type: str) -> None:
         """Change the state; an event that came before the one it rests on waits for it.
@@ -100,54 +95,17 @@ class TaskFold:
             self.state = next_state(self.state, one)
 
 
-@dataclass(slots=True)
-class AccountFold:
-    """An account's balance as the postings of its entries tell it; amounts in micro-units by account of the books."""
-
-    account_id: str
-    entries: dict[int, EntryRecorded] = field(default_factory=dict)
-
-    def available_credits_micro(self) -> int:
-        """Give what can be spent."""
-        return self._sum(available_of(self.account_id))
-
-    def held_credits_micro(self) -> int:
-        """Give what is held for open tasks."""
-        return self._sum(held_of(self.account_id))
-
-    def _sum(self, account: str) -> int:
-        return sum(
-            posting.amount_micro
-            for entry in self.entries.values()
-            for posting in entry.postings
-            if posting.account == account and posting.unit is Unit.credits_micro
-        )
-
-    def in_order(self) -> Iterator[EntryRecorded]:
-        """Give the entries in the order the ledger wrote them."""
-        for sequence in sorted(self.entries):
-            yield self.entries[sequence]
-
-
-def available_of(account_id: str) -> str:
-    """Name the account of the books that holds what can be spent."""
-    return f"customer:{account_id}:available"
-
-
-def held_of(account_id: str) -> str:
-    """Name the account of the books that holds what is reserved."""
-    return f"customer:{account_id}:held"
-
-
 class RecordFold:
     """Folds both topics; ask ``findings`` when everything was taken."""
 
-    def __init__(self, *, complete: bool = True) -> None:
-        """Start with nothing; without the other topic's records, sequences and books cannot be judged."""
+    def __init__(self, profiles: Profiles, *, complete: bool = True) -> None:
+        """Judge by ``profiles``; without the other topic's records, sequences and books cannot be judged."""
+        self._profiles = profiles
         self._complete = complete
         self.tasks: dict[str, TaskFold] = {}
         self.accounts: dict[str, AccountFold] = {}
         self.repeats_count = 0
+        self._older_costs_count = 0
         self._seen: dict[str, bytes] = {}
         self._sequences: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
         self._noted: dict[str, dict[str, float]] = defaultdict(dict)
@@ -178,7 +136,7 @@ class RecordFold:
                 task = self.tasks.setdefault(message.task_id, TaskFold(message.task_id, message.account_id))
                 if task.account_id != message.account_id:
                     self._fault("walls", message.task_id, f"{message.type} names another account")
-                task.take(message)
+                task.take(message, envelope.occurred_at, self._profiles)
             case EntryRecorded():
                 account = self.accounts.setdefault(message.account_id, AccountFold(message.account_id))
                 account.entries[envelope.sequence] = message
@@ -190,7 +148,7 @@ class RecordFold:
         self._noted[task_id].update(passed)
 
     def counts(self) -> dict[str, int]:
-        """Count what was folded, by its word in the report."""
+        """Count what was folded, by its word in the report; ask after ``findings``."""
         tasks = self.tasks.values()
         return {
             "events": self.events_count,
@@ -198,9 +156,9 @@ class RecordFold:
             "tasks": len(self.tasks),
             "accounts": len(self.accounts),
             "entries": sum(len(account.entries) for account in self.accounts.values()),
-            "verdicts": sum(task.verdicts_count for task in tasks),
+            "verdicts": sum(task.verdicts.count for task in tasks),
             "routing choices": sum(task.routes.attempts_count for task in tasks),
-        }
+        } | ({OLDER: self._older_costs_count} if self._older_costs_count else {})
 
     def findings(self, now: datetime) -> list[Finding]:
         """Give every fault of the record as it stands at ``now``."""
@@ -210,13 +168,15 @@ class RecordFold:
             if missing:
                 found.append(Finding("sequences", subject, f"{missing} events of {producer} are missing"))
         for task in self.tasks.values():
-            if not task.chunks:
-                task.note_verdicts(self._noted[task.task_id])
-            found.extend(_task_findings(task, now))
+            if not task.verdicts.count:
+                task.verdicts.note(self._noted[task.task_id])
+            found.extend(_task_findings(task, now, self._profiles))
+        found.extend(unknown_findings((task.verdicts for task in self.tasks.values()), self._profiles))
         for account in self.accounts.values():
-            found.extend(_account_findings(account))
+            found.extend(account_findings(account))
         if self._complete:
             found.extend(self._money())
+            found.extend(self._provider_costs(now))
         return found
 
     def _count(self, recorded: Recorded[Message], message: Event) -> None:
@@ -248,28 +208,36 @@ class RecordFold:
                     text = f"the bill says {billed} micro-credits {name}, the entries say {booked}"
                     yield Finding("bill and books", task.task_id, text)
 
+    def _provider_costs(self, now: datetime) -> Iterable[Finding]:
+        payables = Payables()
+        for account in self.accounts.values():
+            for entry in account.entries.values():
+                payables.take(entry)
+        costs = {task_id: task.cost for task_id, task in self.tasks.items()}
+        report = compare_costs(costs, payables.by_task, now)
+        self._older_costs_count = report.older_count
+        return report.findings
+
     def _fault(self, check: str, subject: str, text: str) -> None:
         self._faults.append(Finding(check, subject, text))
 
 
-def _task_findings(task: TaskFold, now: datetime) -> Iterator[Finding]:
+def _task_findings(task: TaskFold, now: datetime, profiles: Profiles) -> Iterator[Finding]:
     if task.state is None:
         yield Finding("state machine", task.task_id, f"it was never accepted, yet there is {task.waiting[0]}")
         return
     for one in task.waiting:
         yield Finding("state machine", task.task_id, f"{one} is not allowed in state {task.state.value}")
-    yield from task.faults
+    yield from task.verdicts.faults
+    yield from task.verdicts.pin_findings(task.task_id, profiles)
     yield from task.routes.faults
     if task.selected is not None:
-        yield from selection_findings(task.selected, task.passed)
+        yield from selection_findings(task.selected, task.verdicts.passed)
+        yield from task.verdicts.selection_findings(task.selected)
     if len(task.ends) > 1:
         yield Finding("one end", task.task_id, f"it has {len(task.ends)} ends: {', '.join(task.ends)}")
-    overdue = task.deadline_at is not None and now > task.deadline_at + OVERDUE_SLACK
-    if not task.ends and overdue:
-        yield Finding("one end", task.task_id, f"its deadline has passed and it is still {task.state.value}")
-    ungated = task.delivered - task.passed.keys()
-    if ungated:
-        yield Finding("gate", task.task_id, f"{len(ungated)} outputs were delivered that did not pass")
+    yield from task.deadline.findings(task.task_id, task.state, now)
+    yield from task.verdicts.gate_findings(task.task_id, task.delivered, profiles)
     yield from _bill_findings(task)
 
 
@@ -290,30 +258,3 @@ def _bill_findings(task: TaskFold) -> Iterator[Finding]:
                 f" delivered {len(task.delivered)} worth {due}"
             )
             yield Finding("money", task.task_id, text)
-
-
-def _account_findings(account: AccountFold) -> Iterator[Finding]:
-    available = held = 0
-    names = available_of(account.account_id), held_of(account.account_id)
-    for entry in account.in_order():
-        sums: dict[Unit, int] = defaultdict(int)
-        moved: dict[str, int] = defaultdict(int)
-        for posting in entry.postings:
-            sums[posting.unit] += posting.amount_micro
-            if posting.unit is Unit.credits_micro:
-                moved[posting.account] += posting.amount_micro
-        for unit, total in sums.items():
-            if total:
-                yield Finding(
-                    "double entry", entry.entry_id, f"its postings sum to {total} {unit.value}, not to 0"
-                )
-        available, held = available + moved[names[0]], held + moved[names[1]]
-        if min(available, held) < 0:
-            text = f"after {entry.entry_id} available is {available} and held {held} micro-credits"
-            yield Finding("never below zero", account.account_id, text)
-        if (available, held) != (entry.available_credits_micro, entry.held_credits_micro):
-            text = (
-                f"{entry.entry_id} says available {entry.available_credits_micro}, held {entry.held_credits_micro};"
-                f" the postings give {available} and {held}"
-            )
-            yield Finding("balance", account.account_id, text)

@@ -16,10 +16,10 @@ from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS
 from winnow.audit.rebuild import held
 from winnow.audit.records import Reading, reading
-from winnow.contracts.envelope import CONTENT_TYPE
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TOPICS
+from winnow.contracts.upcast import headers_of
 from winnow.runtime.clock import SystemClock, random_bytes
 from winnow.runtime.journal import Block, MongoJournalStore
 from winnow.runtime.journal.model import Entry
@@ -169,11 +169,11 @@ async def _blocks(lane: _Lane) -> AsyncIterator[Block]:
 
 
 async def _send(producer: Any, entry: Entry, shards: int) -> Any:
-    headers = [("content-type", CONTENT_TYPE.encode()), ("type", entry.type.encode())]
+    headers = headers_of(entry.type, entry.body)
     return await producer.send(
         entry.topic,
         entry.body.encode(),
         key=entry.key.encode(),
         partition=shard_of(entry.key, shards),
-        headers=headers,
+        headers=[(name, value.encode()) for name, value in headers.items()],
     )

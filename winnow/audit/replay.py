@@ -5,15 +5,17 @@ What comes out is what the service itself keeps, to the byte: the same rules, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Generic
 
 from winnow.audit.chains import BlockChain
 from winnow.contracts.envelope import Event, Message
-from winnow.contracts.topics import MESSAGES, route
+from winnow.contracts.topics import route
+from winnow.contracts.upcast import UnknownVersion
+from winnow.runtime.journal.entities import Known, StoredEntity
 from winnow.runtime.journal.model import Folded, Machine, S
-from winnow.runtime.journal.shard import Codec, Held
+from winnow.runtime.journal.shard import Codec, Held, Overlay
 
 _OCCURRED_AT: Final = '"occurred_at":"'
 
@@ -29,11 +31,8 @@ class ShardFold(Generic[S]):
         """Fold by the rules of a machine."""
         self._machine = machine
         self._codec = Codec(machine, route)
-        self._models: dict[str, type[Message]] = {
-            **MESSAGES,
-            **{one.type_name(): one for one in machine.private_events},
-        }
         self._held: dict[str, Held[S]] = {}
+        self._entities: dict[str, Known[Any]] = {}
         self._moment = ("nothing yet", datetime.min.replace(tzinfo=UTC))
         self.shard = lane.rpartition("/")[2]
         self.chain = BlockChain(lane)
@@ -46,6 +45,7 @@ class ShardFold(Generic[S]):
             msg = f"{self.chain.lane}: {self.chain.findings[0].text}"
             raise BrokenChain(msg)
         block_no = self.chain.last
+        overlay = Overlay(block_no, self._entities)
         for decision in document["decisions"]:
             aggregate_id = decision["aggregate_id"]
             held = self._held.get(aggregate_id)
@@ -57,7 +57,8 @@ class ShardFold(Generic[S]):
                 )
                 msg += f" after number {held.seq}"
                 raise BrokenChain(msg)
-            self._held[aggregate_id] = self._folded(held, decision, block_no)
+            self._held[aggregate_id] = self._folded(held, decision, block_no, overlay)
+        self._entities.update(overlay.changed)
 
     def states(self) -> list[S]:
         """Give every state."""
@@ -67,18 +68,33 @@ class ShardFold(Generic[S]):
         """Give every state as the service keeps it."""
         return [self._codec.keep(one, self.shard, held) for one, held in self._held.items()]
 
-    def _folded(self, held: Held[S], decision: Mapping[str, Any], block_no: int) -> Held[S]:
+    def entities(self) -> Iterator[StoredEntity]:
+        """Yield every entity as the service keeps it."""
+        if self._codec.entities is not None:
+            for entity_id, known in self._entities.items():
+                yield self._codec.entities.stored(entity_id, self.shard, known)
+
+    def _folded(self, held: Held[S], decision: Mapping[str, Any], block_no: int, overlay: Overlay) -> Held[S]:
         state, published = held.state, held.published
         for entry in decision["entries"]:
             if entry["is_command"]:
                 continue
             body = entry["body"]
-            event = self._models[entry["type"]].model_validate_json(body)
+            event = self._payload(entry["type"], body)
             if isinstance(event, Event):
-                state = self._machine.evolve(state, event, self._occurred_at(body))
+                at = self._occurred_at(body)
+                overlay.take(self._codec, decision["aggregate_id"], state, event, at)
+                state = self._machine.evolve(state, event, at)
                 published += entry["topic"] is not None
                 self.events_count += 1
         return Held(state, decision["seq"], published, block_no)
+
+    def _payload(self, type_name: str, body: str) -> Message:
+        try:
+            return self._codec.messages.payload(type_name, body)
+        except UnknownVersion as error:
+            msg = f"{self.chain.lane}: block {self.chain.last} holds {error}"
+            raise BrokenChain(msg) from error
 
     def _occurred_at(self, body: str) -> datetime:
         """Read when an event occurred; the events of a block share one moment, so it is parsed once."""

@@ -14,8 +14,8 @@ from winnow.audit.chains import UNREADABLE, BlockChain, Chain, Head, RecordChain
 from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold
 from winnow.audit.lanes import KINDS, RECORD_TOPICS, is_journal
-from winnow.contracts.envelope import Message, Recorded
-from winnow.contracts.topics import MESSAGES
+from winnow.audit.newer import Reader, announced_in
+from winnow.audit.profiles import Profiles
 
 _SCORES_NOTED: Final = "router.scores_noted"
 """The router's own note of the verdicts, which stands in for the scorer's events: the scorer keeps no journal."""
@@ -83,15 +83,21 @@ class Verification:
     """Takes the items of every lane, each lane in order, the lanes in any; ``close`` gives what was found so far."""
 
     def __init__(
-        self, source: str, anchored: Mapping[str, Head] | None = None, *, kinds: Sequence[str] = KINDS
+        self,
+        source: str,
+        anchored: Mapping[str, Head] | None = None,
+        *,
+        profiles: Profiles,
+        kinds: Sequence[str] = KINDS,
     ) -> None:
-        """Compare with anchored heads where there are some; ``kinds`` are those that the source holds."""
+        """Judge by ``profiles``, compare with anchored heads; ``kinds`` of lanes are those that the source holds."""
         self._source = source
         self._anchored = {
             lane: head for lane, head in (anchored or {}).items() if lane.partition("/")[0] in kinds
         }
         self._lanes: dict[str, _Lane] = {}
-        self.fold = RecordFold()
+        self.fold = RecordFold(profiles)
+        self._reader = Reader()
 
     def open(self, lane: str) -> None:
         """Begin a lane, so that one without an item is reported too."""
@@ -122,7 +128,8 @@ class Verification:
         kept.chain.take(document)
         try:
             kind = next((value for name, value in document["headers"] if name == "type"), "")
-            self._take_event(kept, f"offset {document['offset']}", kind, document["body"])
+            place = f"offset {document['offset']}"
+            self._take_event(kept, place, kind, document["body"], announced_in(document))
         except UNREADABLE as error:
             text = f"the record after offset {kept.chain.last} is none ({type(error).__name__})"
             kept.findings.append(Finding("readable", lane, text))
@@ -136,22 +143,26 @@ class Verification:
         for kept in self._lanes.values():
             findings += [*kept.chain.faults(), *kept.findings]
             notes += kept.chain.notes
-        findings += self.fold.findings(now)
+        findings += self._reader.judged(self.fold.findings(now))
+        notes += self._reader.notes()
         lanes = tuple(
             LaneReport(lane, kept.chain.items_count, kept.events_count, kept.chain.head)
             for lane, kept in sorted(self._lanes.items())
         )
         return Result(self._source, lanes, self.fold.counts(), tuple(findings), tuple(notes))
 
-    def _take_event(self, lane: _Lane, place: str, kind: str, body: str) -> None:
-        model = MESSAGES.get(kind)
-        if model is None:
+    def _take_event(
+        self, lane: _Lane, place: str, kind: str, body: str, announced: int | None = None
+    ) -> None:
+        if not kind:
             return
         try:
-            recorded: Recorded[Message] = Recorded.from_document(json.loads(body), model)
+            recorded = self._reader.read(kind, body, announced)
         except (*UNREADABLE, ValidationError) as error:
             text = f"the {kind} in {place} cannot be read ({type(error).__name__})"
             lane.findings.append(Finding("readable", lane.chain.lane, text))
+            return
+        if recorded is None:
             return
         lane.events_count += 1
         self.fold.take(recorded)

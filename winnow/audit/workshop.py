@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from winnow.audit.aside import Aside
@@ -13,7 +14,7 @@ from winnow.audit.records import Kept, Reading, reading, record_of
 from winnow.audit.replay import BrokenChain, ShardFold
 from winnow.runtime.collector import seldom_collected
 from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.journal.model import Folded, Machine, S
+from winnow.runtime.journal.model import Machine, S, state_format_of
 from winnow.runtime.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class Workshop:
         self, machine: Machine[S], *, prefix: str = "", everywhere: bool = False
     ) -> AsyncIterator[list[S]]:
         """Fold a journal into its states and keep them; gives those of a shard at a time. Raises BrokenChain."""
-        store = MongoJournalStore(self.database, causes_unique_everywhere=everywhere, prefix=prefix)
+        store = MongoJournalStore(
+            self.database,
+            causes_unique_everywhere=everywhere,
+            prefix=prefix,
+            state_format=state_format_of(machine),
+        )
         await store.prepare()
         async with self._journal(prefix) as journal:
             shards = {*await journal.shards()}
@@ -62,7 +68,7 @@ class Workshop:
                 # What the live stores note is believed no further than the journal goes.
                 sent_to = min(max(archived_sent_to, await journal.sent_to(shard)), fold.chain.last)
                 if machine.keeps_states:
-                    await _keep(store, fold.folded())
+                    await _keep(store, fold)
                 await store.save([], {shard: fold.chain.last}, {shard: sent_to})
                 self._heads[prefix, shard] = fold.chain.head
                 yield fold.states()
@@ -101,7 +107,9 @@ class Workshop:
                     async for _ in journal.documents(shard, self._last(prefix, shard)):
                         raise RebuildRefused(f"somebody wrote to {prefix}journal meanwhile")
             async for row in live[f"{prefix}folds"].find():
-                last, folded_to = self._last(prefix, row["_id"]), row.get("block_no", 0)
+                last = self._last(prefix, row["_id"])
+                # One number for each format that states were ever stored in.
+                folded_to = max([0, *(one for name, one in row.items() if name.startswith("block_no"))])
                 if folded_to > last:
                     msg = f"{prefix}journal ends at block {last} of shard {row['_id']}, and the live states were"
                     raise RebuildRefused(f"{msg} folded to block {folded_to}: blocks of the journal are lost")
@@ -146,7 +154,11 @@ class Workshop:
                 yield document
 
 
-async def _keep(store: MongoJournalStore, states: Sequence[Folded]) -> None:
+async def _keep(store: MongoJournalStore, fold: ShardFold[Any]) -> None:
+    entities = fold.entities()
+    while some := list(islice(entities, _STATES_AT_ONCE)):
+        await store.save([], {}, {}, some)
+    states = fold.folded()
     for start in range(0, len(states), _STATES_AT_ONCE):
         await store.save(states[start : start + _STATES_AT_ONCE], {}, {})
 

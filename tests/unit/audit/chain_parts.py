@@ -1,14 +1,23 @@
-"""Blocks and records as they are stored, for tests of the audit."""
+"""Blocks, records and a profile as the audit reads them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import log
 from typing import Any
 
 from winnow.audit.chains import digest_of
+from winnow.audit.profiles import DimensionRule, Profile, ScoreMap
+from winnow.contracts.values import ProfileRef
 from winnow.runtime.journal import Block, Decision, Source
 from winnow.runtime.journal.model import GENESIS, Entry
 
+PROFILE_REF, SHA256 = ProfileRef(name="headshot", version=1), "0" * 64
+PROFILES = {
+    SHA256: Profile(
+        PROFILE_REF, SHA256, "mean", {"sharpness": DimensionRule("sharpness", 1, True, 50.0, 1.0, ScoreMap())}
+    )
+}
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -42,3 +51,8 @@ def records(count: int) -> list[dict[str, Any]]:
         {"offset": one, "timestamp_ms": one, "key": "k", "headers": [], "body": f"{one}"}
         for one in range(count)
     ]
+
+
+def raw_of(score: float) -> float:
+    """Give the raw value that has this score under the map of the profile here."""
+    return log(score / (100 - score))

@@ -44,7 +44,7 @@ async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | N
 
 
 async def verified(folder: Path) -> Result:
-    return await verify_archive(Place(str(folder)), {}, NOW, processes=1)
+    return await verify_archive(Place(str(folder)), {}, NOW, profiles={}, processes=1)
 
 
 def said(result: Result) -> list[str]:

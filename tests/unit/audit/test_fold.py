@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.audit.chain_parts import PROFILE_REF, PROFILES, SHA256, raw_of
+from winnow.audit.accounts import AUDITED
 from winnow.audit.fold import RecordFold
 from winnow.contracts.envelope import Envelope, Event, Message, Recorded
 from winnow.contracts.events import (
@@ -33,7 +36,6 @@ from winnow.contracts.values import (
     Output,
     PlannedCandidate,
     Posting,
-    ProfileRef,
     ProviderCost,
     ScoredCandidate,
     SelectedCandidate,
@@ -47,9 +49,10 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TASK = derive_id(Prefix.task, "t")
 RESERVATION = derive_id(Prefix.reservation, TASK)
 GOOD, BAD = derive_id(Prefix.candidate, "good"), derive_id(Prefix.candidate, "bad")
-PROFILE = ProfileRef(name="headshot", version=1)
+PROFILE = PROFILE_REF
 STORED = StoredObject(bucket="b", key="k", sha256="0" * 64, size_bytes=1, content_type="image/jpeg")
 PRICE = 100
+SLACK_S, DEADLINE = 60, NOW + timedelta(minutes=5)
 AVAILABLE, HELD = f"customer:{ACCOUNT}:available", f"customer:{ACCOUNT}:held"
 Edit = Callable[[Message], Message]
 
@@ -77,6 +80,7 @@ def sharpness(score: float) -> Dimension:
         name="sharpness",
         tier=1,
         status=MeasureStatus.ok,
+        raw=raw_of(score),
         score=score,
         threshold=50,
         required=True,
@@ -119,7 +123,8 @@ def task_messages() -> list[tuple[str, str, Event]]:
         reserve_credits_micro=PRICE,
         price_rule="r",
         cost_cap_usd_micro=5,
-        deadline_at=NOW + timedelta(minutes=5),
+        deadline_at=DEADLINE,
+        deadline_slack_s=SLACK_S,
     )
     planned = [
         PlannedCandidate(candidate_id=one, index=index, seed=1) for index, one in enumerate((GOOD, BAD))
@@ -147,7 +152,7 @@ def task_messages() -> list[tuple[str, str, Event]]:
                 chunk_id=derive_id(Prefix.chunk, "c"),
                 round_index=0,
                 profile=PROFILE,
-                profile_sha256="0" * 64,
+                profile_sha256=SHA256,
                 scorer_version="1",
                 models={},
                 candidates=scored,
@@ -231,7 +236,7 @@ def story() -> tuple[list[Recorded[Message]], list[Recorded[Message]]]:
 
 
 def folded(records: list[Recorded[Message]]) -> RecordFold:
-    fold = RecordFold()
+    fold = RecordFold(PROFILES)
     for one in records:
         fold.take(one)
     return fold
@@ -255,7 +260,7 @@ def test_a_sound_record_has_no_fault_and_folds_into_what_happened() -> None:
     fold = folded([*tasks, *accounts])
     assert fold.findings(NOW) == []
     task = fold.tasks[TASK]
-    assert (task.state, task.passed, task.delivered) == (TaskState.delivered, {GOOD: 90}, {GOOD})
+    assert (task.state, task.verdicts.passed, task.delivered) == (TaskState.delivered, {GOOD: 90}, {GOOD})
     account = fold.accounts[ACCOUNT]
     assert (account.available_credits_micro(), account.held_credits_micro()) == (900, 0)
 
@@ -312,10 +317,115 @@ def test_a_second_end_is_found() -> None:
     assert checks([*tasks, Recorded(envelope, cancelled), *accounts]) >= {"one end", "state machine"}
 
 
-def test_a_task_without_an_end_is_a_fault_only_after_its_deadline() -> None:
+def test_a_task_without_an_end_is_a_fault_only_after_its_deadline_and_slack() -> None:
     tasks, accounts = story()
-    assert checks([*tasks[:3], *accounts[:2]], NOW) == set()
-    assert checks([*tasks[:3], *accounts[:2]], NOW + timedelta(hours=1)) == {"one end"}
+    due = DEADLINE + timedelta(seconds=SLACK_S)
+    assert checks([*tasks[:3], *accounts[:2]], due) == set()
+    assert checks([*tasks[:3], *accounts[:2]], due + timedelta(seconds=1)) == {"one end"}
+
+
+def at(records: list[Recorded[Message]], kind: type[Message], moment: datetime) -> list[Recorded[Message]]:
+    return [
+        Recorded(one.envelope.model_copy(update={"occurred_at": moment}), one.message)
+        if isinstance(one.message, kind)
+        else one
+        for one in records
+    ]
+
+
+def said(records: list[Recorded[Message]]) -> dict[str, str]:
+    return {one.check: one.text for one in folded(records).findings(NOW)}
+
+
+def test_an_end_is_late_only_after_deadline_and_slack() -> None:
+    tasks, accounts = story()
+    due = DEADLINE + timedelta(seconds=SLACK_S)
+    assert said([*at(tasks, TaskDelivered, due), *accounts]) == {}
+    late = at(tasks, TaskDelivered, DEADLINE + timedelta(hours=9))
+    text = "task.delivered came 32400 s after its deadline, the slack is 60 s"
+    assert said([*late, *accounts]) == {"deadline": text}
+    assert "deadline" in said([*at(tasks, TaskDelivered, due + timedelta(microseconds=1)), *accounts])
+
+
+def test_an_end_of_an_order_without_slack_is_judged_by_the_hour_that_finishing_had() -> None:
+    tasks, accounts = story()
+    old = edited(tasks, TaskAccepted, deadline_slack_s=None)
+    for late_s, found in ((3660, set()), (3661, {"deadline"})):
+        ended = at(old, TaskDelivered, DEADLINE + timedelta(seconds=late_s))
+        assert checks([*ended, *accounts]) == found
+    assert "its order names none" in said([*at(old, TaskDelivered, NOW + timedelta(hours=9)), *accounts]).get(
+        "deadline", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"profile": PROFILE.model_copy(update={"name": "product"})}, {"profile", "gate"}),
+        ({"profile": PROFILE.model_copy(update={"version": 2})}, {"profile", "gate"}),
+        ({"profile_sha256": "1" * 64}, {"profile not at hand"}),
+    ],
+)
+def test_a_verdict_of_another_profile_than_the_order_pins_is_found(
+    changes: dict[str, Any], found: set[str]
+) -> None:
+    tasks, accounts = story()
+    assert checks([*edited(tasks, CandidatesScored, **changes), *accounts]) == found
+
+
+def test_a_verdict_under_the_hash_of_another_profile_is_found() -> None:
+    tasks, accounts = story()
+    other = replace(PROFILES[SHA256], ref=PROFILE.model_copy(update={"version": 2}))
+    fold = RecordFold({SHA256: other})
+    for one in [*tasks, *accounts]:
+        fold.take(one)
+    assert {one.check for one in fold.findings(NOW)} == {"profile", "gate"}
+
+
+def test_a_profile_that_is_not_at_hand_is_named_with_what_is() -> None:
+    tasks, accounts = story()
+    text = said([*edited(tasks, CandidatesScored, profile_sha256="1" * 64), *accounts]).get(
+        "profile not at hand"
+    )
+    assert text == (
+        "2 verdicts name headshot@1 with sha256 111111111111, which is not at hand; at hand it has the sha256"
+        " 000000000000: give --profiles DIR with its file"
+    )
+
+
+def test_a_selection_under_another_profile_is_found() -> None:
+    tasks, accounts = story()
+    other = PROFILE.model_copy(update={"version": 2})
+    assert checks([*edited(tasks, TaskSelected, profile=other), *accounts]) == {"profile"}
+
+
+def test_an_output_whose_raw_values_do_not_pass_is_found_at_the_gate() -> None:
+    tasks, accounts = story()
+    scored = tasks[3].message
+    assert isinstance(scored, CandidatesScored)
+    forged = [
+        one.model_copy(
+            update={"dimensions": [one.dimensions[0].model_copy(update={"raw": raw_of(10), "threshold": 0})]}
+        )
+        for one in scored.candidates
+    ]
+    found = checks([*edited(tasks, CandidatesScored, candidates=forged), *accounts])
+    assert found == {"verdict", "gate"}
+
+
+def test_a_balance_below_zero_is_found_although_its_postings_agree() -> None:
+    tasks, accounts = story()
+    most = entry(EntryKind.reserve, 1100, {AVAILABLE: -1100, HELD: 1100}, (0, 0))
+    below = {"available_credits_micro": -100, "held_credits_micro": 1100}
+    document = Recorded(accounts[1].envelope, most).to_document() | below
+    accounts[1] = Recorded.from_document(document, AUDITED.models["entry.recorded"])
+    last = accounts[2].message.model_copy(
+        update={"available_credits_micro": -100, "held_credits_micro": 1000}
+    )
+    accounts[2] = Recorded(accounts[2].envelope, last)
+    found = said([*tasks, *accounts])
+    assert "available is -100" in found.get("never below zero", "")
+    assert "balance" not in found
 
 
 def test_a_delivery_of_what_did_not_pass_is_found() -> None:

@@ -30,7 +30,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
 
 
 def verified(folder: Path) -> Result:
-    return asyncio.run(verify_archive(Place(str(folder)), {}, NOW, processes=1))
+    return asyncio.run(verify_archive(Place(str(folder)), {}, NOW, profiles={}, processes=1))
 
 
 def folded(blocks: list[dict[str, Any]]) -> ShardFold[Any]:
@@ -44,7 +44,7 @@ def test_the_fold_is_what_the_live_ledger_keeps(archive: tuple[Path, Made]) -> N
     folder, made = archive
     fold = folded(read_lanes(folder)[LANE])
     assert fold.events_count == made.events_count
-    assert states_sha256(fold.folded()) == made.live_sha256
+    assert states_sha256([*fold.folded(), *fold.entities()]) == made.live_sha256
     result = verified(folder)
     assert (result.exit_code, result.counts["entries"]) == (0, made.entries_count)
 

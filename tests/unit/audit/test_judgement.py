@@ -1,0 +1,261 @@
+"""The audit reads profiles and judges raw values by itself; it agrees with the scorer, and names every change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.scorer.app.scoring import to_contract
+from services.scorer.clients.profiles import BUILT_IN, load_profiles
+from services.scorer.clients.rules import CelRules
+from services.scorer.domain import Measured, judge
+from services.scorer.domain.measures import Measurement
+from services.scorer.domain.published import PUBLISHED
+from services.scorer.domain.quality_profile import Profile as ScorerProfile
+from services.scorer.domain.verdict import RuleOutcome
+from winnow.audit.judgement import judged_findings, passes_under
+from winnow.audit.profiles import SHIPPED, Profile, ProfileUnreadable, parse_profile, read_profiles
+from winnow.contracts.events import CandidatesScored
+from winnow.contracts.ids import Prefix, derive_id
+from winnow.contracts.values import Dimension, MeasureStatus, ScoredCandidate
+
+CATALOG = load_profiles(BUILT_IN, CelRules())
+AT_HAND = read_profiles([SHIPPED])
+HEADSHOT = CATALOG.get("headshot", 3)
+CANDIDATE = derive_id(Prefix.candidate, "judged")
+Edit = Callable[[ScoredCandidate], ScoredCandidate]
+
+
+def pinned(profile: ScorerProfile) -> Profile:
+    return AT_HAND[profile.sha256]
+
+
+def scored(profile: ScorerProfile, measured: Measured, outcomes: dict[str, RuleOutcome]) -> ScoredCandidate:
+    """Give a verdict as the scorer writes it into the record."""
+    score = judge(profile, measured, outcomes)
+    return ScoredCandidate(
+        candidate_id=CANDIDATE,
+        passed=score.passed,
+        score=score.score,
+        dimensions=[to_contract(one) for one in score.dimensions],
+        reasons=list(score.reasons),
+    )
+
+
+def good(profile: ScorerProfile = HEADSHOT) -> ScoredCandidate:
+    """Give the verdict on a picture whose every measure is far on the good side."""
+    measurements = []
+    for rule in profile.dimensions:
+        far = 1e6 if rule.mapping.rises else -1e6
+        raw = rule.mapping.exactly if rule.mapping.exactly is not None else far
+        evidence = {guard.evidence: guard.minimum for guard in rule.guards}
+        measurements.append(Measurement(rule.name, MeasureStatus.ok, raw, evidence))
+    outcomes = {rule.name: RuleOutcome(holds=True) for rule in profile.rules}
+    return scored(profile, Measured(tuple(measurements)), outcomes)
+
+
+def texts(candidate: ScoredCandidate, profile: Profile) -> list[str]:
+    event = CandidatesScored(
+        task_id=derive_id(Prefix.task, "judged"),
+        account_id="acct_a",
+        chunk_id=derive_id(Prefix.chunk, "judged"),
+        round_index=0,
+        profile=profile.ref,
+        profile_sha256=profile.sha256,
+        scorer_version="1",
+        models={},
+        candidates=[candidate],
+    )
+    return [one.text.removeprefix(f"{CANDIDATE}: ") for one in judged_findings(event, profile)]
+
+
+def test_every_shipped_profile_has_the_hash_and_the_rules_of_the_scorer() -> None:
+    assert AT_HAND.keys() == {one.sha256 for one in CATALOG.all()}
+    for theirs in CATALOG.all():
+        ours = pinned(theirs)
+        assert (ours.ref.name, ours.ref.version) == (theirs.name, theirs.version)
+        assert ours.rules.keys() == {one.name for one in (*theirs.dimensions, *theirs.rules)}
+
+
+@given(st.floats(allow_nan=True, allow_infinity=False), st.integers(0, 10_000))
+def test_every_map_gives_the_scores_of_the_scorer(far: float, near: int) -> None:
+    for theirs in CATALOG.all():
+        for rule in theirs.dimensions:
+            ours = pinned(theirs).rules[rule.name].map
+            around = rule.mapping.x0 + (near / 1000 - 5) * rule.mapping.w
+            for raw in (far, around, rule.mapping.exactly or 0.0):
+                assert ours.score(raw) == rule.mapping.score(raw)
+
+
+def test_the_maps_of_dimensions_without_one_are_those_of_the_scorer() -> None:
+    lines = [f"  - {{name: {name}, tier: 2}}" for name in PUBLISHED]
+    profile = parse_profile("name: published\nversion: 1\ndimensions:\n" + "\n".join(lines))
+    for name, theirs in PUBLISHED.items():
+        for raw in (-50.0, 0.0, 0.3, 1.0, 42.0, 90.0):
+            assert profile.rules[name].map.score(raw) == theirs.score(raw), name
+
+
+@given(st.data())
+def test_a_verdict_of_the_scorer_is_derived_again_from_its_raw_values(data: st.DataObject) -> None:
+    theirs = data.draw(st.sampled_from(CATALOG.all()))
+    measurements = []
+    for rule in theirs.dimensions:
+        status = data.draw(st.sampled_from([MeasureStatus.ok] * 5 + list(MeasureStatus)))
+        around = rule.mapping.x0 + data.draw(st.floats(-8, 8)) * rule.mapping.w
+        raw = data.draw(st.sampled_from([around, rule.mapping.exactly or around, 1.0]))
+        evidence = {
+            one.evidence: one.minimum * data.draw(st.sampled_from([0.5, 1, 2])) for one in rule.guards
+        }
+        measurements.append(
+            Measurement(rule.name, status, raw if status is MeasureStatus.ok else None, evidence)
+        )
+    outcomes = {
+        rule.name: RuleOutcome(data.draw(st.sampled_from([True, False, None])), "r") for rule in theirs.rules
+    }
+    candidate = scored(theirs, Measured(tuple(measurements)), outcomes)
+    assert texts(candidate, pinned(theirs)) == []
+    assert passes_under(candidate, pinned(theirs)) == candidate.passed
+
+
+def dimension(name: str, **changes: Any) -> Edit:
+    """Change a dimension, and nothing that follows from it."""
+
+    def edit(candidate: ScoredCandidate) -> ScoredCandidate:
+        changed = [
+            one.model_copy(update=changes) if one.name == name else one for one in candidate.dimensions
+        ]
+        assert changed != candidate.dimensions
+        return candidate.model_copy(update={"dimensions": changed})
+
+    return edit
+
+
+def without(name: str) -> Edit:
+    return lambda candidate: candidate.model_copy(
+        update={"dimensions": [one for one in candidate.dimensions if one.name != name]}
+    )
+
+
+def twice(name: str) -> Edit:
+    return lambda candidate: candidate.model_copy(
+        update={
+            "dimensions": [
+                *candidate.dimensions,
+                *(one for one in candidate.dimensions if one.name == name),
+            ]
+        }
+    )
+
+
+def invented(candidate: ScoredCandidate) -> ScoredCandidate:
+    more = Dimension(name="beauty", tier=1, status=MeasureStatus.ok, required=False, passed=True)
+    return candidate.model_copy(update={"dimensions": [*candidate.dimensions, more]})
+
+
+NOT_TAKEN = {"status": MeasureStatus.unavailable, "raw": None, "score": None, "passed": False}
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (dimension("sharpness", threshold=0.0), "sharpness is recorded with the threshold 0.0, headshot@3 says 50.0"),
+        (dimension("sharpness", required=False), "sharpness is recorded as not required while ok, headshot@3 says"),
+        (
+            dimension("sharpness", **NOT_TAKEN, required=False),
+            "sharpness is recorded as not required while unavailable, headshot@3 says required",
+        ),
+        (
+            dimension("identity_distance", status=MeasureStatus.failure_to_assess, raw=None, score=None, required=False),
+            "identity_distance is recorded as not required while failure_to_assess, headshot@3 says required",
+        ),
+        (dimension("sharpness", raw=-5.0), "sharpness has the score 100.0, its raw value -5.0 gives 0.0"),
+        (dimension("sharpness", raw=-5.0), "sharpness is recorded as passed, its raw value -5.0 gives not passed"),
+        (dimension("sharpness", raw=-5.0), "it is recorded as passed, its raw values give not passed"),
+        (dimension("sharpness", raw=None), "sharpness is ok without a raw value"),
+        (dimension("sharpness", score=99.0), "sharpness has the score 99.0, its raw value"),
+        (dimension("sharpness", passed=False), "sharpness is recorded as not passed, its raw value"),
+        (dimension("sharpness", tier=2), "sharpness is recorded in tier 2, headshot@3 says 1"),
+        (dimension("sharpness", status=MeasureStatus.unavailable), "sharpness is unavailable and has the raw value"),
+        (dimension("eyes_open", evidence={"presence": 0.1}), "eyes_open is ok with presence 0.1, headshot@3 believes"),
+        (dimension("eyes_open", evidence={}), "eyes_open is ok with presence None, headshot@3 believes"),
+        (dimension("soft_and_noisy", raw=0.0), "soft_and_noisy has the score 100.0, its raw value 0.0 gives 0.0"),
+        (without("eyes_open"), "the required dimension eyes_open of headshot@3 is missing"),
+        (without("eyes_open"), "it is recorded as passed, its raw values give not passed"),
+        (without("gaze"), "the dimension gaze of headshot@3 is missing"),
+        (twice("sharpness"), "the dimension sharpness stands there 2 times"),
+        (invented, "headshot@3 has no dimension beauty"),
+        (lambda one: one.model_copy(update={"passed": False}), "it is recorded as not passed, its raw values give passed"),
+        (lambda one: one.model_copy(update={"score": 1.0}), "it is ranked by 1.0, its raw values give 100.0"),
+    ],
+)  # fmt: skip
+def test_a_changed_verdict_is_named(edit: Edit, named: str) -> None:
+    profile = pinned(HEADSHOT)
+    sound = good()
+    assert sound.passed
+    assert texts(sound, profile) == []
+    found = texts(edit(sound), profile)
+    assert any(one.startswith(named) for one in found), found
+
+
+def test_an_excused_measure_neither_fails_a_picture_nor_weighs_in_its_rank() -> None:
+    absent = {"status": MeasureStatus.not_applicable, "raw": None, "score": None, "passed": False}
+    excused = dimension("identity_distance", **absent, required=False)(good())
+    assert excused.score == 100.0
+    assert texts(excused, pinned(HEADSHOT)) == []
+    # A dimension that may not be excused weighs as 0.
+    found = texts(dimension("lighting_evenness", **absent)(good()), pinned(HEADSHOT))
+    assert any(one.startswith("it is ranked by 100.0") for one in found), found
+
+
+@pytest.mark.parametrize(("score", "passes"), [(49.99, False), (50.0, True)])
+def test_a_score_at_the_threshold_passes_and_the_next_below_does_not(score: float, passes: bool) -> None:
+    raw = HEADSHOT.dimensions[2].mapping.raw_at(score)
+    assert raw is not None
+    changed = dimension("sharpness", raw=raw, score=score, passed=passes)(good())
+    found = texts(changed, pinned(HEADSHOT))
+    assert not any(one.startswith("sharpness") for one in found), found
+    found = texts(dimension("sharpness", passed=not passes)(changed), pinned(HEADSHOT))
+    assert any(one.startswith("sharpness is recorded as") for one in found), found
+
+
+def test_the_last_digit_of_a_score_may_be_rounded_the_other_way_and_no_more() -> None:
+    rule = pinned(HEADSHOT).rules["sharpness"]
+    raw = HEADSHOT.dimensions[2].mapping.raw_at(60.0)
+    assert raw is not None
+    for off, sound in ((0.01, True), (0.02, False)):
+        changed = dimension("sharpness", raw=raw, score=round(rule.map.score(raw) + off, 2))(good())
+        scores = [
+            one for one in texts(changed, pinned(HEADSHOT)) if one.startswith("sharpness has the score")
+        ]
+        assert bool(scores) is not sound, off
+
+
+def test_a_rank_by_the_minimum_is_derived_too(tmp_path: Path) -> None:
+    text = (BUILT_IN / "headshot-3.yaml").read_text().replace("ranking: mean", "ranking: minimum")
+    (tmp_path / "own.yaml").write_text(text)
+    (ours,) = read_profiles([tmp_path]).values()
+    theirs = load_profiles(tmp_path, CelRules()).get("headshot", 3)
+    assert ours.sha256 == theirs.sha256 != HEADSHOT.sha256
+    raw = theirs.dimensions[2].mapping.raw_at(60.0)
+    base = good(theirs)
+    changed = dimension("sharpness", raw=raw, score=60.0)(base).model_copy(update={"score": 60.0})
+    assert math.isclose(base.score, 100.0)
+    assert texts(changed, ours) == []
+    assert texts(changed.model_copy(update={"score": 100.0}), ours)
+
+
+def test_a_file_that_is_no_profile_is_named(tmp_path: Path) -> None:
+    for text in (
+        "{",
+        "name: x\nversion: 1\ndimensions: []\nunknown: 1",
+        "name: x\nversion: 1\ndimensions:\n  - {name: new, tier: 1}",
+    ):
+        (tmp_path / "broken.yaml").write_text(text)
+        with pytest.raises(ProfileUnreadable, match=r"broken\.yaml cannot be read"):
+            read_profiles([tmp_path])
