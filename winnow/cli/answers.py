@@ -1,4 +1,7 @@
-"""What the command line reads of the API's answers; fields it does not know are ignored."""
+"""The API's answers as the command line reads them; fields it does not know are ignored.
+
+Provider costs and routes are shown to operators only, so every such field may be missing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Round(Value):
     round_index: int
     planned_count: int
     wanted_count: int
-    reason: str = ""
+    reason: str | None = None
     generated_count: int | None = None
     passed_count: int | None = None
     failed_count: int | None = None
@@ -67,7 +70,7 @@ class Settlement(Value):
 
 
 class Task(Value):
-    """A task as its owner sees it."""
+    """A task as its owner sees it; routes and spend only with the scope operator."""
 
     id: str
     state: str
@@ -79,9 +82,11 @@ class Task(Value):
     funnel: dict[str, int]
     failure_reasons: dict[str, int]
     rounds: list[Round]
-    routes: list[Route]
-    spend: Spend
+    routes: list[Route] | None = None
+    spend: Spend | None = None
     outputs_count: int
+    label: str | None = None
+    price_per_output_credits_micro: int | None = None
     created_at: Instant | None = None
     deadline_at: Instant
     end: End | None = None
@@ -125,9 +130,14 @@ class OutputLink(Value):
     """A delivered output with its links."""
 
     output_id: str
+    candidate_id: str = ""
     rank: int
     score: float
     sha256: str
+    content_type: str = ""
+    size_bytes: int = 0
+    width: int = 0
+    height: int = 0
     url: str | None = None
     thumbnail_url: str | None = None
     expires_in_s: int | None = None
@@ -151,10 +161,10 @@ class Bill(Value):
     charged_credits_micro: int
     released_credits_micro: int
     refunded_credits_micro: int
-    expected_cost_usd_micro: int
-    actual_cost_usd_micro: int
+    expected_cost_usd_micro: int | None = None
+    actual_cost_usd_micro: int | None = None
     cost_per_delivered_usd_micro: int | None = None
-    routes: list[Route]
+    routes: list[Route] | None = None
     explanation: list[str]
     margin: Margin | None = None
 
@@ -164,7 +174,7 @@ class Offering(Value):
 
     offering: str
     provider: str
-    price_usd_micro: int
+    price_usd_micro: int | None = None
     breaker: str
     success_rate_ppm: int
     pass_rate_ppm: int
@@ -174,12 +184,79 @@ class Offering(Value):
     drained: bool
 
 
+class GrantLeft(Value):
+    """A grant and the rest of it, in micro-credits."""
+
+    grant_id: str
+    source: str
+    granted_credits_micro: int
+    left_credits_micro: int
+    expires_at: Instant | None = None
+
+
 class Account(Value):
     """A balance, in micro-credits."""
 
     account_id: str
     available_credits_micro: int
     held_credits_micro: int
+    settled_credits_micro: int = 0
+    grants: tuple[GrantLeft, ...] = ()
+
+
+class Entry(Value):
+    """An entry of the ledger, in micro-credits, with the balance after it."""
+
+    entry_id: str
+    kind: str
+    amount_credits_micro: int
+    occurred_at: Instant
+    task_id: str | None = None
+    reason: str = ""
+    available_credits_micro: int
+    held_credits_micro: int
+
+
+class Cancelled(Value):
+    """The effect of a cancel so far; ``released_credits_micro`` is None until the ledger has answered."""
+
+    task_id: str
+    state: str
+    complete: bool
+    released_credits_micro: int | None = None
+    charged_credits_micro: int | None = None
+    detail: str = ""
+
+
+class Endpoint(Value):
+    """A webhook endpoint without its secret."""
+
+    endpoint_id: str
+    url: str
+    event_types: list[str]
+    enabled: bool
+    created_at: Instant
+
+
+class Attempt(Value):
+    """An attempt to send a webhook; status 0 when no answer came."""
+
+    at: Instant
+    status: int
+    reason: str
+    latency_ms: int
+
+
+class Delivery(Value):
+    """An event on its way to an endpoint."""
+
+    delivery_id: str
+    endpoint_id: str
+    task_id: str
+    event_type: str
+    state: str
+    attempts: list[Attempt]
+    next_attempt_at: Instant | None = None
 
 
 class Key(Value):

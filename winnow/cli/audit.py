@@ -7,20 +7,13 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.table import Table
 
-from winnow.audit.anchors import anchor_of, read_anchor, write_anchor
-from winnow.audit.archive_verify import verify_archive
-from winnow.audit.chains import Head
-from winnow.audit.verify import Result, Verification
-from winnow.cli.audit_archive import archive_new
-from winnow.cli.audit_live import LiveLine, compare_with_live, print_findings
-from winnow.cli.audit_places import NOT_CHECKED, Where, looking
-from winnow.cli.audit_sources import read_journals, read_topics
-from winnow.cli.client import Api
+from winnow.cli.errors import CliError, command
+from winnow.cli.lazy import group
 from winnow.cli.options import (
     DATA_DIR,
     AdminToken,
@@ -35,9 +28,14 @@ from winnow.cli.options import (
     S3SecretKey,
 )
 from winnow.cli.place import Place, address, secret
-from winnow.cli.trouble import Trouble, command, out
 
-app = typer.Typer(no_args_is_help=True, help="Proof of the record.")
+if TYPE_CHECKING:
+    from winnow.audit.chains import Head
+    from winnow.audit.profiles import Profiles
+    from winnow.audit.verify import Result
+    from winnow.cli.audit_places import Where
+
+app = group("Proof of the record.")
 CORES: Final = len(os.sched_getaffinity(0))
 
 
@@ -53,6 +51,16 @@ class Source(StrEnum):
 AnchorAddress = Annotated[
     str,
     typer.Option("--anchor", help="An anchor made earlier by `winnow audit anchor`.", show_default=False),
+]
+ProfileDirs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--profiles",
+        help="A directory of quality profiles beside the shipped ones, to judge verdicts by; may be repeated.",
+        exists=True,
+        file_okay=False,
+        show_default=False,
+    ),
 ]
 ARCHIVE: Final = "s3://winnow-private/archive"
 ArchiveAddress = Annotated[
@@ -77,7 +85,10 @@ async def verify(  # noqa: PLR0913 (the options of a command)
     ] = Source.live,
     anchor: AnchorAddress = "",
     archive: ArchiveAddress = ARCHIVE,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that verify an archive.")] = CORES,
+    processes: Annotated[
+        int, typer.Option(min=1, show_default="every core", help="Processes that verify an archive.")
+    ] = CORES,
+    profile_dirs: ProfileDirs = None,
     api_url: ApiUrl = "",
     admin_token: AdminToken = "",
     bootstrap: Bootstrap = "",
@@ -97,10 +108,16 @@ async def verify(  # noqa: PLR0913 (the options of a command)
 
     Leaves with 0 when all is sound, 1 when something is wrong, 2 when it could not look.
     """
+    from winnow.cli.audit_places import NOT_CHECKED, Where, looking
+
     kept = Place.read(data_dir)
+    profiles = _profiles(profile_dirs)
     if source is Source.live:
+        from winnow.cli.audit_live import LiveLine, compare_with_live
+        from winnow.cli.client import Api
+
         if as_json or anchor:
-            raise Trouble(
+            raise CliError(
                 "--json and --anchor need --from topics, journals or archive.", exit_status=NOT_CHECKED
             )
         url = address(api_url, kept.api_url, "the API", "WINNOW_API_URL", data_dir)
@@ -108,18 +125,25 @@ async def verify(  # noqa: PLR0913 (the options of a command)
         api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
         kafka = address(bootstrap, kept.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
         ledger = address(ledger_grpc, kept.ledger_grpc, "the ledger", "WINNOW_LEDGER_GRPC", data_dir)
-        await compare_with_live(LiveLine(api, kafka, ledger))
+        await compare_with_live(LiveLine(api, kafka, ledger), profiles)
         return
     where = Where(bootstrap, mongo_uri, s3_endpoint, s3_access_key, s3_secret_key, data_dir)
+    from winnow.audit.anchors import read_anchor
+    from winnow.cli.audit_report import print_result
+
     with looking():
         heads = read_anchor(await where.read(anchor)).by_lane() if anchor else {}
         if source is Source.archive:
+            from winnow.audit.archive_verify import verify_archive
+
             place = where.place(archive)
-            result = await verify_archive(place, heads, datetime.now(UTC), processes=processes)
+            result = await verify_archive(
+                place, heads, datetime.now(UTC), profiles=profiles, processes=processes
+            )
         else:
-            result = await _verified(source, heads, where)
+            result = await _verified(source, heads, where, profiles)
     if as_json:
-        out.print_json(json.dumps(result.to_document()))
+        typer.echo(json.dumps(result.to_document(), indent=2))
     else:
         print_result(result)
     raise typer.Exit(result.exit_code)
@@ -133,6 +157,7 @@ async def anchor_heads(
         typer.Argument(help="Where to keep it, out of reach of those who keep the stores: a file, or s3://…"),
     ],
     *,
+    profile_dirs: ProfileDirs = None,
     bootstrap: Bootstrap = "",
     mongo_uri: MongoUri = "",
     s3_endpoint: S3Endpoint = "",
@@ -144,19 +169,23 @@ async def anchor_heads(
 
     Only what is sound is anchored. An anchor that is there is not replaced.
     """
+    from winnow.audit.anchors import anchor_of, write_anchor
+    from winnow.cli.audit_places import Where, looking
+    from winnow.cli.audit_report import print_result
+
     where = Where(bootstrap, mongo_uri, s3_endpoint, s3_access_key, s3_secret_key, data_dir)
     heads: dict[str, Head] = {}
     with looking():
         for source in (Source.journals, Source.topics):
-            result = await _verified(source, {}, where)
+            result = await _verified(source, {}, where, _profiles(profile_dirs))
             if result.findings:
                 print_result(result)
-                out.print("What has faults is not anchored.")
+                typer.echo("What has faults is not anchored.")
                 raise typer.Exit(1)
             heads |= {one.lane: one.head for one in result.lanes}
         anchor = anchor_of(heads, datetime.now(UTC))
         await where.write(target, write_anchor(anchor))
-    out.print(f"{len(anchor.heads)} heads are anchored in {target}.", markup=False, soft_wrap=True)
+    typer.echo(f"{len(anchor.heads)} heads are anchored in {target}.")
 
 
 @app.command("archive")
@@ -175,40 +204,37 @@ async def archive_record(
 
     Every item is checked against its chain first; what does not continue the archived chain is not archived.
     """
+    from winnow.cli.audit_archive import archive_new
+    from winnow.cli.audit_places import Where, looking
+
     where = Where(bootstrap, mongo_uri, s3_endpoint, s3_access_key, s3_secret_key, data_dir)
     with looking():
         async with where.place(archive).open() as shelf:
             done = await archive_new(shelf, where.database(), where.kafka())
     text = f"{done.items_count} items in {done.segments_count} segments are new in {archive}"
-    out.print(f"{text} ({done.manifests_count} manifests).", markup=False, soft_wrap=True)
+    typer.echo(f"{text} ({done.manifests_count} manifests).")
     for one in done.lost:
-        out.print(f"[yellow]Lost:[/] {one}.")
+        typer.secho("Lost:", fg="yellow", nl=False)
+        typer.echo(f" {one}.")
     if done.lost:
         raise typer.Exit(1)
 
 
-async def _verified(source: Source, heads: Mapping[str, Head], where: Where) -> Result:
+def _profiles(directories: list[Path] | None) -> Profiles:
+    """Read the shipped profile versions and those of the given directories."""
+    from winnow.audit.profiles import SHIPPED, read_profiles
+    from winnow.cli.audit_places import looking
+
+    with looking():
+        return read_profiles([SHIPPED, *(directories or [])])
+
+
+async def _verified(source: Source, heads: Mapping[str, Head], where: Where, profiles: Profiles) -> Result:
+    from winnow.audit.verify import Verification
+    from winnow.cli.audit_sources import read_journals, read_topics
+
     kinds = ["topic"] if source is Source.topics else ["journal"]
-    verification = Verification(source.value, heads, kinds=kinds)
+    verification = Verification(source.value, heads, profiles=profiles, kinds=kinds)
     if source is Source.topics:
         return await read_topics(where.kafka(), verification)
     return await read_journals(where.database(), verification)
-
-
-def print_result(result: Result) -> None:
-    """Print what an audit read and found."""
-    table = Table("lane", "items", "events", "first", "last", "head", title=f"Audit from {result.source}")
-    for one in result.lanes:
-        numbers = (one.items_count, one.events_count, one.head.first, one.head.last)
-        table.add_row(one.lane, *map(str, numbers), one.head.hash[:16])
-    out.print(table)
-    out.print(", ".join(f"{count} {name}" for name, count in result.counts.items()))
-    for note in result.notes:
-        out.print(f"[yellow]Not checked:[/] {note}.")
-    if result.findings:
-        print_findings(result.findings)
-        out.print(f"The audit found {len(result.findings)} faults.")
-    elif result.exit_code == 0:
-        out.print("[bold green]It is sound.[/]")
-    elif not result.lanes:
-        out.print("There is nothing to check.")

@@ -28,7 +28,7 @@ class Archived:
 
 
 async def archive_new(shelf: Shelf, mongo_uri: str, kafka: str) -> Archived:
-    """Archive what is new; raises BrokenArchive, NotArchived, Unavailable and Trouble.
+    """Archive what is new; raises BrokenArchive, NotArchived, Unavailable and CliError.
 
     Journals first, each to the newest block whose messages are on the bus, then the topics: so an event in an
     archived block is in the archived topic too. What an interrupted run has committed is not done again.

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import grpc
 import grpc.aio
-from pydantic import ValidationError
 from rich.table import Table
 
+from winnow.audit.accounts import AccountFold
 from winnow.audit.finding import Finding
-from winnow.audit.fold import AccountFold, RecordFold, TaskFold
+from winnow.audit.fold import RecordFold, TaskFold
+from winnow.audit.newer import Reader
+from winnow.audit.profiles import Profiles
 from winnow.audit.records import Kept, Reading, reading
 from winnow.cli.answers import Task
+from winnow.cli.audit_report import print_findings
 from winnow.cli.client import Api
-from winnow.cli.trouble import Trouble, out
-from winnow.contracts.envelope import Recorded
-from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
+from winnow.cli.console import out
+from winnow.cli.errors import CliError
+from winnow.contracts.topics import ACCOUNTS, TASKS
+from winnow.contracts.upcast import announced_version
 from winnow.rpc.ledger.v1.ledger_pb2 import BalanceRequest
 from winnow.rpc.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
@@ -30,7 +33,6 @@ _TOPICS: Final = (TASKS.name, ACCOUNTS.name)
 _LOOKS_MAX: Final = 10
 _PAUSE_S: Final = 1.0
 _GRPC_TIMEOUT_S: Final = 10.0
-_SHOWN_MAX: Final = 50
 _PASSED: Final = ("passed", "selected", "set_aside", "delivered")
 
 
@@ -43,32 +45,36 @@ class LiveLine:
     ledger: str
 
 
-async def compare_with_live(line: LiveLine) -> None:
-    """Fold the topics and compare; raises Trouble when there is a fault or a difference."""
+async def compare_with_live(line: LiveLine, profiles: Profiles) -> None:
+    """Fold the topics and compare; raises CliError when there is a fault or a difference."""
     live_tasks = LiveTasks(line.api)
     try:
         async with reading(line.kafka) as consumer, grpc.aio.insecure_channel(line.ledger) as channel:
             those = Reading(consumer, _TOPICS)
             await those.begin()
-            record = Record(those)
+            record = Record(those, profiles)
             await record.read_on()
             differences = await _settled_differences(record, live_tasks, Balances(channel, line.ledger))
     finally:
         await live_tasks.close()
         await line.api.close()
-    findings = [*record.findings, *record.fold.findings(datetime.now(UTC)), *differences]
+    derived = [*record.fold.findings(datetime.now(UTC)), *differences]
+    findings = [*record.findings, *record.reader.judged(derived)]
     _print(record, findings)
     if findings:
-        raise Trouble(f"The audit found {len(findings)} faults.")
+        raise CliError(f"The audit found {len(findings)} faults.")
+    if record.reader.notes():
+        raise CliError("The audit did not check everything: a newer build wrote some of the record.")
 
 
 class Record:
     """The two topics as far as they were read, folded."""
 
-    def __init__(self, topics: Reading) -> None:
-        """Start with nothing; the topics were begun."""
+    def __init__(self, topics: Reading, profiles: Profiles) -> None:
+        """Start with nothing; the topics were begun, and verdicts are judged by ``profiles``."""
         self._topics = topics
-        self.fold = RecordFold()
+        self.fold = RecordFold(profiles)
+        self.reader = Reader()
         self.findings: list[Finding] = []
         self.records_count = 0
 
@@ -79,15 +85,18 @@ class Record:
             self.take(kept)
 
     def take(self, kept: Kept) -> None:
-        """Fold one record; a type that is not known is none of the audit's business, a broken one is a fault."""
-        model = MESSAGES.get(kept.header("type"))
-        if model is None:
+        """Fold a record; one of a newer build is noted, a broken one is a fault."""
+        if not kept.header("type"):
             return
         try:
-            self.fold.take(Recorded.from_document(json.loads(kept.body), model))
-        except (ValueError, ValidationError) as error:
+            announced = announced_version(dict(kept.headers))
+            recorded = self.reader.read(kept.header("type"), kept.body, announced)
+        except ValueError as error:
             place = f"{kept.topic}/{kept.partition}/{kept.offset}"
             self.findings.append(Finding("readable", place, f"it cannot be read ({type(error).__name__})"))
+            return
+        if recorded is not None:
+            self.fold.take(recorded)
 
 
 async def _settled_differences(record: Record, live_tasks: LiveTasks, balances: Balances) -> list[Finding]:
@@ -120,7 +129,11 @@ def task_differences(folded: Mapping[str, TaskFold], live: Mapping[str, Task]) -
         pairs: list[tuple[str, object, object]] = [
             ("state", task.state.value if task.state else None, shown.state),
             ("outputs", len(task.delivered), shown.outputs_count),
-            ("passed candidates", len(task.passed), sum(shown.funnel.get(state, 0) for state in _PASSED)),
+            (
+                "passed candidates",
+                len(task.verdicts.passed),
+                sum(shown.funnel.get(state, 0) for state in _PASSED),
+            ),
         ]
         if task.settled and shown.settlement:
             bill, live_bill = task.settled[0], shown.settlement
@@ -190,7 +203,7 @@ class Balances:
                 BalanceRequest(account_id=account_id), timeout=_GRPC_TIMEOUT_S
             )
         except grpc.aio.AioRpcError as error:
-            raise Trouble(f"The ledger at {self._address} gave no balance ({error.code().name}).") from error
+            raise CliError(f"The ledger at {self._address} gave no balance ({error.code().name}).") from error
         return answer.available_credits_micro, answer.held_credits_micro
 
 
@@ -210,17 +223,9 @@ def _print(record: Record, findings: list[Finding]) -> None:
     ):
         table.add_row(name, str(count))
     out.print(table)
-    if not findings:
+    for note in record.reader.notes():
+        out.print(f"[yellow]Not checked:[/] {note}.")
+    if not findings and not record.reader.notes():
         out.print("[bold green]The record is sound, and every task and balance equals it.[/]")
         return
     print_findings(findings)
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Print the first faults."""
-    faults = Table("check", "about", "what is wrong")
-    for one in findings[:_SHOWN_MAX]:
-        faults.add_row(one.check, one.subject, one.text)
-    out.print(faults)
-    if len(findings) > _SHOWN_MAX:
-        out.print(f"... and {len(findings) - _SHOWN_MAX} more.")

@@ -11,8 +11,8 @@ from typing import Final
 from winnow.audit.archiving import NotArchived
 from winnow.audit.manifests import BrokenArchive
 from winnow.audit.shelves import Place as Shelved
+from winnow.cli.errors import CliError, as_sentence
 from winnow.cli.place import Place, address
-from winnow.cli.trouble import Trouble, as_sentence
 from winnow.contracts.errors import NotFound, WinnowError
 
 NOT_CHECKED: Final = 2
@@ -31,17 +31,17 @@ class Where:
     data_dir: Path
 
     def kafka(self) -> str:
-        """Give Kafka's address; raises Trouble when there is none."""
+        """Give Kafka's address; raises CliError when there is none."""
         kept = Place.read(self.data_dir).kafka_bootstrap
         return address(self.bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", self.data_dir)
 
     def database(self) -> str:
-        """Give the database's address; raises Trouble when there is none."""
+        """Give the database's address; raises CliError when there is none."""
         kept = Place.read(self.data_dir).mongo_uri
         return address(self.mongo_uri, kept, "the database", "WINNOW_MONGO_URI", self.data_dir)
 
     def place(self, shelf: str) -> Shelved:
-        """Give the place of an archive or an anchor; raises Trouble when its store has no address."""
+        """Give the place of an archive or an anchor; raises CliError when its store has no address."""
         if not shelf.startswith("s3://"):
             return Shelved(shelf)
         kept = Place.read(self.data_dir)
@@ -63,7 +63,7 @@ class Where:
             return await shelf.get(name)
 
     async def write(self, target: str, body: bytes) -> None:
-        """Write one file or object; raises Trouble when it is there."""
+        """Write one file or object; raises CliError when it is there."""
         folder, name = _split(target)
         async with self.place(folder).open() as shelf:
             try:
@@ -71,7 +71,7 @@ class Where:
             except NotFound:
                 await shelf.put(name, body)
                 return
-        raise Trouble(f"{target} is there already.")
+        raise CliError(f"{target} is there already.")
 
 
 @contextmanager
@@ -79,14 +79,14 @@ def looking() -> Iterator[None]:
     """Give the status of an audit that could not look to whatever keeps it from looking."""
     try:
         yield
-    except Trouble as trouble:
-        raise Trouble(str(trouble), exit_status=NOT_CHECKED) from trouble
+    except CliError as trouble:
+        raise CliError(str(trouble), exit_status=NOT_CHECKED) from trouble
     except (NotArchived, BrokenArchive) as error:
-        raise Trouble(as_sentence(f"nothing was archived: {error}")) from error
+        raise CliError(as_sentence(f"nothing was archived: {error}")) from error
     except WinnowError as error:
-        raise Trouble(as_sentence(error.detail), exit_status=NOT_CHECKED) from error
+        raise CliError(as_sentence(error.detail), exit_status=NOT_CHECKED) from error
     except (OSError, ValueError) as error:
-        raise Trouble(as_sentence(str(error)), exit_status=NOT_CHECKED) from error
+        raise CliError(as_sentence(str(error)), exit_status=NOT_CHECKED) from error
 
 
 def _split(target: str) -> tuple[str, str]:

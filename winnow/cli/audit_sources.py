@@ -15,7 +15,7 @@ _PAUSE_S: Final = 1.0
 
 
 async def read_topics(kafka: str, verification: Verification) -> Result:
-    """Verify the two topics; raises Trouble when Kafka does not answer.
+    """Verify the two topics; raises CliError when Kafka does not answer.
 
     An event and its counterpart in the other topic are not read at one moment, so while there are faults and new
     records come, it reads on and looks again.

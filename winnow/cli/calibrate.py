@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from winnow.cli.desk import run_job
+from winnow.cli.errors import CliError, command
 from winnow.cli.options import Json, Reference, reference_options
 from winnow.cli.score import number
-from winnow.cli.trouble import Trouble, command, out
 
 _PERCENT: Final = 100.0
 
@@ -36,18 +35,22 @@ def calibrate(
     """Fit the limits of a profile so that each refuses at most 2 % of pictures like the accepted ones."""
     for folder in (accepted, rejected):
         if not folder.is_dir():
-            raise Trouble(f"There is no folder {folder}.")
+            raise CliError(f"There is no folder {folder}.")
     options = ["--profile", profile, "--share", str(percent / _PERCENT)]
     options += ["--out", str(target)] if target else []
     options += reference_options(reference)
     for line in run_job("calibrate", *options, "--", str(accepted), str(rejected)):
         if as_json:
-            out.print(json.dumps(line), soft_wrap=True, markup=False)
+            typer.echo(json.dumps(line))
         else:
             _print(line)
 
 
 def _print(line: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from winnow.cli.console import out
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("dimension", "limit before", "after", "tells apart (AUC)"):
         table.add_column(column, no_wrap=True)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import httpx
 
-from winnow.cli.trouble import Trouble
+from winnow.cli.errors import CliError
+from winnow.cli.loopback import is_loopback
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _STREAM_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
@@ -18,7 +19,7 @@ _STREAM_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 _PAGE: Final = 100
 
 
-class ApiTrouble(Trouble):
+class ApiError(CliError):
     """The API said no; ``code`` is its stable word, empty when it gave none."""
 
     def __init__(self, sentence: str, status: int, code: str) -> None:
@@ -41,13 +42,17 @@ class Api:
     """A client of one API with one key."""
 
     def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """Connect on first use; ``key`` is sent as a bearer token and never printed."""
+        """Connect on first use; ``key`` is sent as a bearer token and never printed.
+
+        The environment's proxy is used for an API on another machine alone.
+        """
         self.url = url.rstrip("/")
         self._client = httpx.AsyncClient(
             base_url=self.url,
             timeout=_TIMEOUT,
             headers={"authorization": f"Bearer {key}"} if key else {},
             transport=transport,
+            trust_env=not is_loopback(self.url),
         )
 
     async def close(self) -> None:
@@ -55,20 +60,20 @@ class Api:
         await self._client.aclose()
 
     async def get(self, path: str, **params: str | int) -> Any:
-        """Read one resource; raises ApiTrouble."""
+        """Read one resource; raises ApiError."""
         return _json(await self._send("GET", path, params=params))
 
     async def get_bytes(self, path: str, **params: str | int) -> bytes:
-        """Read a file; raises ApiTrouble."""
+        """Read a file; raises ApiError."""
         return (await self._send("GET", path, params=params)).content
 
     async def post(self, path: str, body: dict[str, Any], idempotency_key: str = "") -> Any:
-        """Send a request; raises ApiTrouble."""
+        """Send a request; raises ApiError."""
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         return _json(await self._send("POST", path, json=body, headers=headers))
 
     async def delete(self, path: str) -> None:
-        """Remove a resource; raises ApiTrouble."""
+        """Remove a resource; raises ApiError."""
         await self._send("DELETE", path)
 
     async def pages(self, path: str, field: str, **params: str | int) -> AsyncIterator[dict[str, Any]]:
@@ -113,17 +118,17 @@ class Api:
             raise self._refusal(answer)
         return answer
 
-    def _unreachable(self, error: httpx.TransportError) -> ApiTrouble:
+    def _unreachable(self, error: httpx.TransportError) -> ApiError:
         kind = "does not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
-        return ApiTrouble(f"The API at {self.url} {kind}. Is the line up (`winnow up`)?", 0, "")
+        return ApiError(f"The API at {self.url} {kind}. Is the line up (`winnow up`)?", 0, "")
 
-    def _refusal(self, answer: httpx.Response) -> ApiTrouble:
+    def _refusal(self, answer: httpx.Response) -> ApiError:
         try:
             problem = answer.json()
             code, detail = str(problem["code"]), str(problem["detail"])
         except (ValueError, KeyError, TypeError):
-            return ApiTrouble(f"The API at {self.url} answered {answer.status_code}.", answer.status_code, "")
-        return ApiTrouble(f"{detail} ({code})", answer.status_code, code)
+            return ApiError(f"The API at {self.url} answered {answer.status_code}.", answer.status_code, "")
+        return ApiError(f"{detail} ({code})", answer.status_code, code)
 
 
 async def _parsed(lines: AsyncIterator[str]) -> AsyncIterator[TaskNews]:

@@ -11,19 +11,23 @@ from typing import Any, Final
 import httpx
 
 from winnow.cli.answers import Account, Bill, OutputLink
-from winnow.cli.client import Api, ApiTrouble
+from winnow.cli.client import Api, ApiError
+from winnow.cli.console import out
+from winnow.cli.downloads import link_clients
+from winnow.cli.errors import CliError
+from winnow.cli.grants import Grant, grant_credits
 from winnow.cli.live import credits_
+from winnow.cli.loopback import is_loopback
 from winnow.cli.place import Place
 from winnow.cli.report import report
-from winnow.cli.tasks import place_order
-from winnow.cli.trouble import Trouble, out
+from winnow.cli.task_orders import place_order
+from winnow.cli.truth import compare
 from winnow.cli.watching import Watch, Watched
 
 ACCOUNT: Final = "acct_demo"
 _SCOPES: Final = ("tasks:write", "tasks:read", "account:read", "webhooks:write", "operator")
 _ENOUGH_CREDITS_MICRO: Final = 200_000_000
 _GRANT_CREDITS_MICRO: Final = 1_000_000_000
-_GRANT_TRIES: Final = 10
 _SLACK_S: Final = 60.0
 
 
@@ -72,7 +76,7 @@ async def ensure_account(place: Place) -> Place:
 
 
 async def run_orders(place: Place, sheets: Path) -> None:
-    """Run both orders to their ends; raises Trouble with every promise that was not kept."""
+    """Run both orders to their ends; raises CliError with every promise that was not kept."""
     broken: list[str] = []
     api = Api(place.api_url, place.api_key)
     try:
@@ -81,13 +85,15 @@ async def run_orders(place: Place, sheets: Path) -> None:
             out.print(f"\n[bold]Order {number}:[/] {order.k} × {order.template}, {order.mode}")
             task = await place_order(api, order.body())
             watched = await Watch(api, task).to_the_end(_SLACK_S)
-            bill = await report(api, watched, sheets)
-            broken += [f"Order {number}: {one}" for one in await _broken_promises(api, watched, bill)]
+            bill = await report(api, watched, sheets, order.prompt)
+            found = await _broken_promises(api, watched, bill)
+            found += await _planted_defects(api, place, task.id)
+            broken += [f"Order {number}: {one}" for one in found]
         await _print_notices(place.receiver_url)
     finally:
         await api.close()
     if broken:
-        raise Trouble(" ".join(broken))
+        raise CliError(" ".join(broken))
     out.print("\n[bold green]Both orders ended as promised.[/]")
 
 
@@ -97,7 +103,7 @@ async def _key_works(place: Place) -> bool:
     api = Api(place.api_url, place.api_key)
     try:
         await api.get("/v1/account")
-    except ApiTrouble as trouble:
+    except ApiError as trouble:
         if trouble.status == httpx.codes.UNAUTHORIZED:
             return False
         raise
@@ -112,16 +118,9 @@ async def _top_up(place: Place) -> None:
         account = Account.model_validate(await api.get("/v1/account"))
         if account.available_credits_micro >= _ENOUGH_CREDITS_MICRO:
             return
-        body = {"amount_credits_micro": _GRANT_CREDITS_MICRO, "source": "promo"}
-        path, key = f"/v1/admin/accounts/{ACCOUNT}/grants", secrets.token_hex(16)
-        for _ in range(_GRANT_TRIES):
-            # The same key is the same grant: asking again only waits for the books once more.
-            grant = await admin.post(path, body, key)
-            if grant["applied"]:
-                break
-        else:
-            raise Trouble("The ledger has not booked the demo account's credits; see its log.")
-        out.print(f"granted {credits_(grant['amount_credits_micro'])} to {ACCOUNT}")
+        grant = Grant(ACCOUNT, _GRANT_CREDITS_MICRO, "promo")
+        await grant_credits(admin, grant, secrets.token_hex(16))
+        out.print(f"granted {credits_(_GRANT_CREDITS_MICRO)} to {ACCOUNT}")
     finally:
         await api.close()
         await admin.close()
@@ -134,12 +133,12 @@ async def _subscribe(api: Api, receiver_url: str) -> None:
         if endpoint["url"] == url:
             await api.delete(f"/v1/webhook-endpoints/{endpoint['endpoint_id']}")
     made = await api.post("/v1/webhook-endpoints", {"url": url})
-    async with httpx.AsyncClient(timeout=5.0) as client:
+    async with httpx.AsyncClient(timeout=5.0, trust_env=not is_loopback(receiver_url)) as client:
         await client.post(f"{receiver_url}/_control", json={"secrets": [made["secret"]], "clear": True})
 
 
 async def _print_notices(receiver_url: str) -> None:
-    async with httpx.AsyncClient(timeout=5.0) as client:
+    async with httpx.AsyncClient(timeout=5.0, trust_env=not is_loopback(receiver_url)) as client:
         notices = (await client.get(f"{receiver_url}/_deliveries")).json()
     verified = sum(1 for one in notices if one["verified"])
     out.print(f"\nwebhooks: {len(notices)} received, {verified} with a valid signature")
@@ -155,7 +154,9 @@ async def _broken_promises(api: Api, watched: Watched, bill: Bill) -> list[str]:
         broken.append(f"{credits_(bill.charged_credits_micro)} were charged, {credits_(charge)} were due.")
     if bill.reserved_credits_micro != bill.charged_credits_micro + bill.released_credits_micro:
         broken.append("what was reserved is not what was charged and released.")
-    if bill.actual_cost_usd_micro > task.spend.cap_usd_micro:
+    if bill.actual_cost_usd_micro is None or task.spend is None:
+        broken.append("the costs were not shown to an operator.")
+    elif bill.actual_cost_usd_micro > task.spend.cap_usd_micro:
         broken.append("the providers cost more than the cap.")
     answer = await api.get(f"/v1/tasks/{task.id}/outputs")
     links = [OutputLink.model_validate(one) for one in answer["outputs"]]
@@ -164,10 +165,21 @@ async def _broken_promises(api: Api, watched: Watched, bill: Bill) -> list[str]:
     return broken + await _broken_links(links)
 
 
+async def _planted_defects(api: Api, place: Place, task_id: str) -> list[str]:
+    """Compare the delivered pictures with the simulators' record of their defects; real providers keep none."""
+    if not place.simulator_urls:
+        return []
+    outputs = (await api.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
+    delivered = [one["candidate_id"] for one in outputs]
+    comparison = await compare(api, place.simulator_urls, task_id, delivered)
+    out.print(comparison.sentence(), markup=False)
+    return comparison.broken()
+
+
 async def _broken_links(links: list[OutputLink]) -> list[str]:
-    async with httpx.AsyncClient(timeout=30.0) as client:
+    async with link_clients(httpx.Timeout(30.0)) as client_for:
         for link in links:
-            got = await client.get(link.url) if link.url else None
+            got = await client_for(link.url).get(link.url) if link.url else None
             if got is None or got.is_error or hashlib.sha256(got.content).hexdigest() != link.sha256:
                 return [f"the link to output #{link.rank} does not give the delivered file."]
     return []

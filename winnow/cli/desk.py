@@ -8,22 +8,22 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from winnow.cli.trouble import Trouble
+from winnow.cli.errors import CliError
 
 _JOBS: Final = "services.scorer.jobs"
 
 
 def run_job(*arguments: str) -> Iterator[dict[str, Any]]:
-    """Start a job and give its lines as they come; raises Trouble with the job's own sentence."""
+    """Start a job and give its lines as they come; raises CliError with the job's own sentence."""
     argv = [sys.executable, "-m", _JOBS, *arguments]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stderr is None:
-            raise Trouble("The scorer's job has no output.")
+            raise CliError("The scorer's job has no output.")
         try:
             for text in process.stdout:
                 line: dict[str, Any] = json.loads(text)
                 if "error" in line:
-                    raise Trouble(_sentence(str(line["error"])))
+                    raise CliError(_sentence(str(line["error"])))
                 yield line
             complaint = process.stderr.read()
         finally:
@@ -34,7 +34,7 @@ def run_job(*arguments: str) -> Iterator[dict[str, Any]]:
         hint = (
             "install the scorer's packages" if "ModuleNotFoundError" in last else "see --help of the command"
         )
-        raise Trouble(f"The scorer's job failed: {last or process.returncode}; {hint}.")
+        raise CliError(f"The scorer's job failed: {last or process.returncode}; {hint}.")
 
 
 def _sentence(text: str) -> str:

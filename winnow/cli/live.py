@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from winnow.cli.answers import Offering, Task
+from winnow.cli.answers import Offering, Spend, Task
 from winnow.contracts.money import format_micro
 
 STATES: Final = {
@@ -34,7 +34,9 @@ _BREAKERS: Final = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 def screen(task: Task, offerings: Sequence[Offering], elapsed_s: float) -> RenderableType:
     """Draw a running task."""
-    parts: list[RenderableType] = [heading(task, elapsed_s), funnel_bars(task.funnel), spend_bar(task)]
+    parts: list[RenderableType] = [heading(task, elapsed_s), funnel_bars(task.funnel)]
+    if task.spend is not None:
+        parts.append(spend_bar(task.spend))
     if offerings:
         parts.append(health_table(offerings))
     return Panel(
@@ -69,9 +71,9 @@ def funnel_bars(funnel: dict[str, int]) -> Table:
     return table
 
 
-def spend_bar(task: Task) -> Text:
+def spend_bar(spend: Spend) -> Text:
     """Draw what was spent on providers against the cap."""
-    spent, cap = task.spend.actual_usd_micro, task.spend.cap_usd_micro
+    spent, cap = spend.actual_usd_micro, spend.cap_usd_micro
     width = min(_BAR_WIDTH, spent * _BAR_WIDTH // cap) if cap else 0
     text = Text("spend ")
     text.append("█" * width, style="magenta")
@@ -89,7 +91,7 @@ def health_table(offerings: Sequence[Offering]) -> Table:
         breaker = "drained" if one.drained else one.breaker.replace("_", " ")
         table.add_row(
             one.offering,
-            usd(one.price_usd_micro),
+            "-" if one.price_usd_micro is None else usd(one.price_usd_micro),
             Text(breaker, style="dim" if one.drained else _BREAKERS.get(one.breaker, "")),
             percent(one.success_rate_ppm),
             percent(one.pass_rate_ppm),

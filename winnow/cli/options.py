@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from winnow.cli.trouble import Trouble
+from winnow.cli.errors import CliError
 
 DATA_DIR: Final = Path("var/winnow")
 
@@ -94,9 +94,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 
 def reference_options(reference: Path | None) -> list[str]:
-    """Give the job's arguments for a reference; raises Trouble when there is no such file."""
+    """Give the job's arguments for a reference; raises CliError when there is no such file."""
     if reference is None:
         return []
     if not reference.is_file():
-        raise Trouble(f"There is no file {reference}.")
+        raise CliError(f"There is no file {reference}.")
     return ["--reference", str(reference)]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from winnow.cli.trouble import Trouble
+from winnow.cli.errors import CliError
 
 PLACE_FILE: Final = "line.json"
 """The file in the data directory that `winnow up` writes when the line answers."""
@@ -22,6 +22,7 @@ class Place:
     kafka_bootstrap: str = ""
     ledger_grpc: str = ""
     receiver_url: str = ""
+    simulator_urls: tuple[str, ...] = ()
     mongo_uri: str = ""
     s3_endpoint: str = ""
     api_key: str = field(default="", repr=False)
@@ -37,10 +38,11 @@ class Place:
         except FileNotFoundError:
             return cls()
         except ValueError as error:
-            raise Trouble(
+            raise CliError(
                 f"{data_dir / PLACE_FILE} is not readable; remove it and run `winnow up` again."
             ) from error
-        return cls(**{name: document[name] for name in cls.__slots__ if name in document})
+        known = {name: document[name] for name in cls.__slots__ if name in document}
+        return cls(**known | {"simulator_urls": tuple(known.get("simulator_urls", ()))})
 
     def write(self, data_dir: Path) -> None:
         """Keep the place, readable for its owner only."""
@@ -53,16 +55,16 @@ class Place:
 
 
 def address(given: str, kept: str, what: str, variable: str, data_dir: Path) -> str:
-    """Give the address that was passed, else the one that was kept; raises Trouble when there is neither."""
+    """Give the address that was passed, else the one that was kept; raises CliError when there is neither."""
     if given or kept:
         return given or kept
-    raise Trouble(
+    raise CliError(
         f"No address of {what}: run `winnow up`, name its --data-dir (now {data_dir}), or set {variable}."
     )
 
 
 def secret(given: str, kept: str, what: str, variable: str) -> str:
-    """Give the secret that was passed, else the one that was kept; raises Trouble when there is neither."""
+    """Give the secret that was passed, else the one that was kept; raises CliError when there is neither."""
     if given or kept:
         return given or kept
-    raise Trouble(f"No {what}: set {variable}, or run `winnow up`, which makes one for the demo account.")
+    raise CliError(f"No {what}: set {variable}, or run `winnow up`, which makes one for the demo account.")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from winnow.cli.desk import run_job
+from winnow.cli.errors import CliError, command
+from winnow.cli.lazy import group
 from winnow.cli.options import Json
-from winnow.cli.trouble import Trouble, command, out
 
-app = typer.Typer(no_args_is_help=True, help="Quality profiles: list, check a file.")
+app = group("Quality profiles: list, check a file.")
 
 
 @app.command("check")
@@ -28,14 +28,16 @@ def check(
     for line in run_job("check", "--", *(str(file) for file in files)):
         wrong += not line["valid"]
         if as_json:
-            out.print(json.dumps(line), soft_wrap=True, markup=False)
+            typer.echo(json.dumps(line))
         elif line["valid"]:
             counts = f"{line['dimensions']} dimensions, {line['rules']} rules"
-            out.print(f"[green]valid[/] {line['file']}: {line['name']}@{line['version']}, {counts}")
+            typer.secho("valid", fg="green", nl=False)
+            typer.echo(f" {line['file']}: {line['name']}@{line['version']}, {counts}")
         else:
-            out.print(f"[red]wrong[/] {line['problem']}", soft_wrap=True)
+            typer.secho("wrong", fg="red", nl=False)
+            typer.echo(f" {line['problem']}")
     if wrong:
-        raise Trouble(f"{wrong} of {len(files)} profiles cannot be used.")
+        raise CliError(f"{wrong} of {len(files)} profiles cannot be used.")
 
 
 @app.command("list")
@@ -44,8 +46,12 @@ def listed(*, as_json: Json = False) -> None:
     """List every profile version that comes with the scorer."""
     lines = list(run_job("profiles"))
     if as_json:
-        out.print(json.dumps(lines), soft_wrap=True, markup=False)
+        typer.echo(json.dumps(lines))
         return
+    from rich.table import Table
+
+    from winnow.cli.console import out
+
     table = Table("profile", "version", "sha256")
     for line in lines:
         table.add_row(line["name"], str(line["version"]), line["sha256"][:12])

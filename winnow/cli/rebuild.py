@@ -12,11 +12,9 @@ from typing import Annotated
 import typer
 
 from winnow.cli.audit import ARCHIVE, ArchiveAddress
+from winnow.cli.errors import CliError, as_sentence, command
+from winnow.cli.line_state import STATE_FILE
 from winnow.cli.options import DATA_DIR, DataDir
-from winnow.cli.trouble import Trouble, as_sentence, command, out
-from winnow.local.line import Line
-from winnow.local.process import ServerDidNotStart
-from winnow.local.stack import DataDirectoryInUse, EmbeddedStack, NoDiskSpace
 
 
 class Rebuilt(StrEnum):
@@ -59,20 +57,24 @@ def rebuild(
     """
     source = context.get_parameter_source("archive")
     if origin is Origin.live and source is not None and source.name == "COMMANDLINE":
-        raise Trouble("--archive is read with --from archive only.")
+        raise CliError("--archive is read with --from archive only.")
     options = [*(["--force"] if force else []), *(["--archive", archive] if origin is Origin.archive else [])]
     if f"WINNOW_{service.name.upper()}_MONGO_URI" in os.environ:
         _run(service, os.environ, options)
         return
-    if not (data_dir / "stack.json").exists():
-        raise Trouble(
+    if not (data_dir / STATE_FILE).exists():
+        raise CliError(
             f"There is no line in {data_dir}, and WINNOW_{service.name.upper()}_MONGO_URI is not set."
         )
+    from winnow.local.line import Line
+    from winnow.local.process import ServerDidNotStart
+    from winnow.local.stack import DataDirectoryInUse, EmbeddedStack, NoDiskSpace
+
     try:
         with EmbeddedStack(data_dir) as stack:
             _run(service, os.environ | dict(Line(stack).service(service.value).env), options)
     except (NoDiskSpace, DataDirectoryInUse, ServerDidNotStart) as error:
-        raise Trouble(as_sentence(str(error))) from error
+        raise CliError(as_sentence(str(error))) from error
 
 
 def _run(service: Rebuilt, env: Mapping[str, str], options: Sequence[str]) -> None:
@@ -81,5 +83,5 @@ def _run(service: Rebuilt, env: Mapping[str, str], options: Sequence[str]) -> No
     done = subprocess.run(argv, env=dict(env), capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["the rebuilding ended without a word"]
-        raise Trouble(as_sentence(lines[-1].removeprefix(f"winnow rebuild {service.value}: ")))
-    out.print(f"{service.value} is rebuilt: {done.stdout.strip()}.", markup=False, soft_wrap=True)
+        raise CliError(as_sentence(lines[-1].removeprefix(f"winnow rebuild {service.value}: ")))
+    typer.echo(f"{service.value} is rebuilt: {done.stdout.strip()}.")

@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from winnow.audit.reemit import ReemissionRefused
-from winnow.audit.reemit import reemit as send_again
+from winnow.cli.errors import CliError, as_sentence, command
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir, MongoUri
 from winnow.cli.place import Place, address
-from winnow.cli.trouble import Trouble, as_sentence, command, err, out
 
 
 @command
@@ -26,6 +24,10 @@ async def reemit(
     All services must be down and the topics made anew (`winnow topics apply`). Afterwards the read model is made
     again (`winnow rebuild ingest --force`), and the services are started.
     """
+    from winnow.audit.reemit import ReemissionRefused
+    from winnow.audit.reemit import reemit as send_again
+    from winnow.cli.console import err
+
     place = Place.read(data_dir)
     kafka = address(bootstrap, place.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
     database = address(mongo_uri, place.mongo_uri, "the database", "WINNOW_MONGO_URI", data_dir)
@@ -33,7 +35,7 @@ async def reemit(
         with err.status("Sending the journals to the topics again ..."):
             count = await send_again(kafka, database, force=force)
     except ReemissionRefused as error:
-        raise Trouble(as_sentence(f"nothing was sent: {error}")) from error
-    out.print(
+        raise CliError(as_sentence(f"nothing was sent: {error}")) from error
+    typer.echo(
         f"{count} messages were sent again. Next: `winnow rebuild ingest --force`, then start the services."
     )

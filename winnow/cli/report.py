@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,18 +9,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from winnow.cli.answers import Bill, Candidate, OutputLink, Task
-from winnow.cli.client import Api, ApiTrouble
+from winnow.cli.answers import Bill, OutputLink, Route, Task
+from winnow.cli.client import Api
+from winnow.cli.console import out
 from winnow.cli.live import STATES, amount, credits_, reason_words, usd
-from winnow.cli.sheet import Measure, Picture, contact_sheet, thumbnail_of
-from winnow.cli.trouble import out
 from winnow.cli.watching import Watched
 
-_PREVIEWS_AT_ONCE = 4
 
+async def report(api: Api, watched: Watched, sheets: Path | None, prompt: str = "") -> Bill:
+    """Print everything about an ended task; write its contact sheet below ``sheets`` unless that is None.
 
-async def report(api: Api, watched: Watched, sheets: Path | None) -> Bill:
-    """Print everything about an ended task; write its contact sheet below ``sheets`` unless that is None."""
+    ``prompt`` stands on the sheet; the API does not return prompts.
+    """
     task = watched.task
     bill = Bill.model_validate(await api.get(f"/v1/tasks/{task.id}/bill"))
     links = await api.get(f"/v1/tasks/{task.id}/outputs")
@@ -30,13 +29,12 @@ async def report(api: Api, watched: Watched, sheets: Path | None) -> Bill:
     if task.end is not None and (task.end.code or task.end.reason):
         out.print(f"reason: {task.end.code or task.end.reason}", markup=False)
     out.print(funnel_table(task))
-    out.print(route_table(bill))
-    out.print(bill_table(bill))
-    for line in bill.explanation:
-        out.print(Padding(Text(line), (0, 0, 0, 2)))
+    print_bill(bill)
     print_links([OutputLink.model_validate(one) for one in links["outputs"]])
     if sheets is not None:
-        path = await write_sheet(api, task, sheets)
+        from winnow.cli.sheet_files import SheetOrder, write_sheet
+
+        path = await write_sheet(api, SheetOrder(task, bill, prompt), sheets)
         out.print(f"contact sheet: {path}", markup=False, soft_wrap=True)
     return bill
 
@@ -54,13 +52,13 @@ def funnel_table(task: Task) -> Table:
     return table
 
 
-def route_table(bill: Bill) -> Table:
+def route_table(routes: Sequence[Route]) -> Table:
     """Show what each offering did and cost, in USD."""
     table = Table(title="Routes, costs in USD", title_justify="left")
     table.add_column("provider")
     for name in ("attempts", "passed", "expected", "actual", "per accepted"):
         table.add_column(name, justify="right")
-    for one in bill.routes:
+    for one in routes:
         failed = f" ({one.failed_attempts_count} failed)" if one.failed_attempts_count else ""
         per_accepted = one.cost_per_accepted_usd_micro
         table.add_row(
@@ -88,8 +86,9 @@ def bill_table(bill: Bill) -> Table:
     ]
     if bill.refunded_credits_micro:
         rows.append(("refunded", credits_(bill.refunded_credits_micro)))
-    expected = f"expected {usd(bill.expected_cost_usd_micro)}"
-    rows.append(("provider cost", f"{usd(bill.actual_cost_usd_micro)} ({expected})"))
+    if bill.actual_cost_usd_micro is not None and bill.expected_cost_usd_micro is not None:
+        expected = f"expected {usd(bill.expected_cost_usd_micro)}"
+        rows.append(("provider cost", f"{usd(bill.actual_cost_usd_micro)} ({expected})"))
     if bill.cost_per_delivered_usd_micro is not None:
         rows.append(("  per output", usd(bill.cost_per_delivered_usd_micro)))
     if bill.margin is not None:
@@ -99,6 +98,15 @@ def bill_table(bill: Bill) -> Table:
     return table
 
 
+def print_bill(bill: Bill) -> None:
+    """Print the routes, where the key may see them, the amounts and the explanation."""
+    if bill.routes is not None:
+        out.print(route_table(bill.routes))
+    out.print(bill_table(bill))
+    for line in bill.explanation:
+        out.print(Padding(Text(line), (0, 0, 0, 2)))
+
+
 def print_links(links: Sequence[OutputLink]) -> None:
     """Print each link alone on a line that is never broken, so that a terminal and a script can pick it up."""
     for link in links:
@@ -106,61 +114,3 @@ def print_links(links: Sequence[OutputLink]) -> None:
             minutes = (link.expires_in_s or 0) // 60
             out.print(f"[bold]#{link.rank}[/] score {link.score:.1f}, link good for {minutes} min")
             out.print(link.url, markup=False, soft_wrap=True)
-
-
-async def write_sheet(api: Api, task: Task, sheets: Path) -> Path:
-    """Write the contact sheet of a task; a picture that cannot be had is shown as missing."""
-    found = [
-        Candidate.model_validate(one)
-        async for one in api.pages(f"/v1/tasks/{task.id}/candidates", "candidates")
-    ]
-    gate = asyncio.Semaphore(_PREVIEWS_AT_ONCE)
-
-    async def thumbnail(one: Candidate) -> bytes | None:
-        if one.width is None:
-            return None
-        async with gate:
-            try:
-                picture = await api.get_bytes(f"/v1/tasks/{task.id}/candidates/{one.candidate_id}/preview")
-                return await asyncio.to_thread(thumbnail_of, picture)
-            except (ApiTrouble, OSError):
-                return None
-
-    thumbnails = await asyncio.gather(*(thumbnail(one) for one in found))
-    pictures = [picture_of(one, made) for one, made in zip(found, thumbnails, strict=True)]
-    title = f"{task.k} × {task.template.name}, {task.mode}"
-    lines = [
-        f"{task.id}: {task.state.replace('_', ' ')}, {task.outputs_count} of {task.k} outputs",
-        (
-            f"{len(found)} candidates in {len(task.rounds)} round{'' if len(task.rounds) == 1 else 's'}; quality profile"
-            f" {task.profile.name} version {task.profile.version}"
-        ),
-    ]
-    path = sheets / f"{task.id}.html"
-
-    def keep() -> None:
-        sheets.mkdir(parents=True, exist_ok=True)
-        path.write_text(contact_sheet(title, lines, pictures), encoding="utf-8")
-
-    await asyncio.to_thread(keep)
-    return path
-
-
-def picture_of(candidate: Candidate, thumbnail: bytes | None) -> Picture:
-    """Put a candidate on the sheet."""
-    set_aside = candidate.set_aside_reason
-    reasons: Sequence[str] = [set_aside] if set_aside else candidate.reasons
-    return Picture(
-        candidate_id=candidate.candidate_id,
-        state=candidate.state,
-        round_index=candidate.round_index or 0,
-        offering=candidate.offering or "",
-        score=candidate.score,
-        rank=candidate.rank,
-        reasons=reasons,
-        measures=[
-            Measure(one.name, one.status, one.score, one.threshold, one.required, one.passed)
-            for one in candidate.dimensions
-        ],
-        thumbnail=thumbnail,
-    )

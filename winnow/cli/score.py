@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from winnow.cli.annotate import annotate
 from winnow.cli.desk import run_job
+from winnow.cli.errors import CliError, command
 from winnow.cli.options import Json, Reference, reference_options
-from winnow.cli.trouble import Trouble, command, out
 
 REJECTED: Final = 3
 """Exit status when every picture was scored and at least one did not pass."""
@@ -50,7 +47,7 @@ def score(
     """Score pictures with the scorer's own measures; exits with 3 when one does not pass."""
     missing = [image for image in images if not image.is_file()]
     if missing:
-        raise Trouble(f"There is no file {missing[0]}.")
+        raise CliError(f"There is no file {missing[0]}.")
     rejected = 0
     shapes = ["--shapes"] if annotated else []
     given = [f"--copy={copy_text}", *(f"--brand-colour={one}" for one in brand_colours or [])]
@@ -59,12 +56,14 @@ def score(
         rejected += not line["passed"]
         if annotated:
             target = _target(annotated, line["image"], several=len(images) > 1)
+            from winnow.cli.annotate import annotate
+
             drawn = annotate(Path(line["image"]).read_bytes(), line)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(drawn)
             line["annotated"] = str(target)
         if as_json:
-            out.print(json.dumps(line), soft_wrap=True, markup=False)
+            typer.echo(json.dumps(line))
         else:
             _print(line)
     if rejected:
@@ -76,6 +75,11 @@ def _target(annotated: Path, image: str, *, several: bool) -> Path:
 
 
 def _print(line: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from winnow.cli.console import out
+
     verdict = "[bold green]passes[/]" if line["passed"] else "[bold red]does not pass[/]"
     size = f"{line['width']} x {line['height']}" if line["width"] else "not decoded"
     title = (

@@ -1,4 +1,4 @@
-"""The contact sheet: one HTML file with every picture of a task in it, what was delivered on top."""
+"""The contact sheet: one HTML file with every picture of a task in it, the delivered pictures on top."""
 
 from __future__ import annotations
 
@@ -8,27 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
+from urllib.parse import quote
 
 from PIL import Image
 
 from winnow.cli.live import reason_words
+from winnow.cli.sheet_style import STYLE
 
-THUMBNAIL_PX: Final = 256
+THUMBNAIL_PX: Final = 384
+"""Wide enough for a column of 240 CSS pixels on a dense screen."""
 _JPEG_QUALITY: Final = 82
-_STYLE: Final = """
-:root{color-scheme:light}
-body{font:14px/1.45 system-ui,sans-serif;margin:clamp(12px,3vw,32px);color:#1c1c1c;background:#fafafa;overflow-wrap:anywhere}
-h1{font-size:1.4rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .6rem}p{margin:.3rem 0;color:#555}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(200px,100%),1fr));gap:14px}
-figure{margin:0;background:#fff;border:1px solid #ddd;border-radius:8px;overflow:hidden}
-img,.none{display:block;width:100%;aspect-ratio:1;object-fit:cover;background:#eee}
-.none{display:flex;align-items:center;justify-content:center;color:#888}
-figcaption{padding:.5rem .7rem;font-size:12px}figcaption b{font-size:14px}
-.chosen{border:2px solid #2a8f4f}.failed{border-color:#c9806f}.failed img{filter:saturate(.6)}
-.reason{color:#a33}.spare .reason{color:#666}summary{cursor:pointer}
-@media(max-width:480px){.grid{grid-template-columns:repeat(2,1fr);gap:8px}}
-table{border-collapse:collapse;margin-top:.3rem}td{padding:0 .5rem 0 0}td.no{color:#a33}
-"""
+_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""The browser itself refuses to load anything from outside the file."""
+_ALT_PROMPT_MAX: Final = 120
+_WIDE_FROM: Final = 24
+"""A longer fact takes two columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +38,21 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class FullSize:
+    """The file of a delivered picture; ``href`` is relative to the sheet, sizes in pixels and bytes."""
+
+    href: str
+    width: int
+    height: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """A candidate on the sheet; ``thumbnail`` is a JPEG, None when there is no picture."""
+    """A candidate on the sheet; ``thumbnail`` is a JPEG, None when there is no picture.
+
+    ``price`` is the amount charged for it as text, empty for a picture that was not delivered.
+    """
 
     candidate_id: str
     state: str
@@ -56,6 +63,18 @@ class Picture:
     reasons: Sequence[str]
     measures: Sequence[Measure]
     thumbnail: bytes | None
+    price: str = ""
+    full_size: FullSize | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What stands above the pictures; ``facts`` are pairs of a name and a value, empty values left out."""
+
+    title: str
+    outcome: str
+    prompt: str
+    facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +87,7 @@ class Section:
 
 
 def thumbnail_of(picture: bytes) -> bytes:
-    """Make a JPEG of at most 256 px a side; raises OSError for bytes that are no picture."""
+    """Make a JPEG of at most 384 px a side; raises OSError for bytes that are no picture."""
     with Image.open(io.BytesIO(picture)) as image:
         image.draft("RGB", (THUMBNAIL_PX * 2, THUMBNAIL_PX * 2))
         small = image.convert("RGB")
@@ -85,53 +104,101 @@ def sections_of(pictures: Sequence[Picture]) -> list[Section]:
     failed = [one for one in pictures if one.state == "rejected"]
     rest = [one for one in pictures if one not in chosen and one not in spare and one not in failed]
     return [
-        Section("Selected", "chosen", sorted(chosen, key=lambda one: (one.rank or 0, -(one.score or 0)))),
+        Section("Delivered", "chosen", sorted(chosen, key=lambda one: (one.rank or 0, -(one.score or 0)))),
         Section("Passed, not needed", "spare", _by_score(spare)),
         Section("Rejected", "failed", _by_score(failed)),
         Section("Without a verdict", "failed", rest),
     ]
 
 
-def contact_sheet(title: str, lines: Sequence[str], pictures: Sequence[Picture]) -> str:
-    """Write the sheet; ``lines`` stand below the title. Everything is escaped and nothing is loaded from outside."""
+def contact_sheet(heading: Heading, pictures: Sequence[Picture]) -> str:
+    """Write the sheet. Everything is escaped, nothing is loaded from outside and no script runs."""
+    facts = "".join(_fact(name, value) for name, value in heading.facts if value)
+    prompt = f"<blockquote>{escape(heading.prompt)}</blockquote>" if heading.prompt else ""
     parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        "<meta name=viewport content='width=device-width,initial-scale=1'>",
-        f"<title>Contact sheet: {escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>",
-        *(f"<p>{escape(line)}</p>" for line in lines),
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+        f'<meta http-equiv="content-security-policy" content="{_POLICY}">',
+        f"<title>Contact sheet: {escape(heading.title)}</title><style>{STYLE}</style></head><body>",
+        f"<header><h1>{escape(heading.title)}</h1><p class=outcome>{escape(heading.outcome)}</p>",
+        f"{prompt}<dl>{facts}</dl></header><main>",
     ]
-    for section in sections_of(pictures):
+    for number, section in enumerate(sections_of(pictures)):
         if section.pictures:
-            parts.append(f"<h2>{escape(section.title)} ({len(section.pictures)})</h2><div class=grid>")
-            parts += [_figure(one, section.style) for one in section.pictures]
-            parts.append("</div>")
-    return "\n".join(parts)
+            parts.append(
+                f'<section aria-labelledby="s{number}"><h2 id="s{number}">{escape(section.title)}'
+                f" <span>{len(section.pictures)}</span></h2><div class=grid>"
+            )
+            parts += [_figure(one, section.style, heading.prompt) for one in section.pictures]
+            parts.append("</div></section>")
+    return "\n".join([*parts, "</main></body></html>\n"])
+
+
+def _fact(name: str, value: str) -> str:
+    wide = " class=wide" if len(value) > _WIDE_FROM else ""
+    return f"<div{wide}><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
 
 
 def _by_score(pictures: Sequence[Picture]) -> list[Picture]:
     return sorted(pictures, key=lambda one: -(one.score or 0))
 
 
-def _figure(picture: Picture, style: str) -> str:
-    shown = '<div class="none">no picture</div>'
-    if picture.thumbnail is not None:
-        data = base64.b64encode(picture.thumbnail).decode()
-        shown = f'<img alt="{escape(picture.candidate_id)}" src="data:image/jpeg;base64,{data}">'
+def _figure(picture: Picture, style: str, prompt: str) -> str:
     score = "not scored" if picture.score is None else f"score {picture.score:.1f}"
-    rank = f"#{picture.rank} " if picture.rank else ""
+    rank = f"<span class=rank>#{picture.rank}</span> " if picture.rank else ""
+    price = f"<span class=price>{escape(picture.price)}</span>" if picture.price else ""
     where = f"{picture.offering or 'no offering'}, round {picture.round_index + 1}"
-    told = [_told(one, picture.measures) for one in picture.reasons]
-    reasons = "".join(f"<div class=reason>{escape(one)}</div>" for one in told)
-    rows = "".join(_row(one) for one in picture.measures)
+    reasons = "".join(
+        f"<p class=reason>{escape(_reason(one, picture.measures))}</p>" for one in picture.reasons
+    )
     return (
-        f"<figure class={style}>{shown}<figcaption><b>{rank}{score}</b>{reasons}"
-        f"<div>{escape(where)}</div><details><summary>{len(picture.measures)} measures</summary>"
-        f"<table>{rows}</table></details></figcaption></figure>"
+        f"<figure class={style}>{_image(picture, prompt)}<figcaption>"
+        f"<p class=line><b>{rank}{score}</b>{price}</p>{reasons}{_link(picture.full_size)}"
+        f"<p class=where>{escape(where)}</p>{_measures(picture.measures)}</figcaption></figure>"
     )
 
 
-def _told(reason: str, measures: Sequence[Measure]) -> str:
-    """Say a reason with the score that was too low, where there is one."""
+def _image(picture: Picture, prompt: str) -> str:
+    if picture.thumbnail is None:
+        return '<div class="none">no picture</div>'
+    data = base64.b64encode(picture.thumbnail).decode()
+    shown = f'<img alt="{escape(_alt(picture, prompt))}" src="data:image/jpeg;base64,{data}">'
+    if picture.full_size is None:
+        return shown
+    return f'<a href="{escape(quote(picture.full_size.href))}">{shown}</a>'
+
+
+def _alt(picture: Picture, prompt: str) -> str:
+    """Say which picture it is and what became of it, for who cannot see it."""
+    if picture.rank:
+        asked = f" for: {prompt[:_ALT_PROMPT_MAX]}" if prompt else ""
+        return f"Delivered picture {picture.rank}{asked}"
+    reasons = "; ".join(_reason(one, picture.measures) for one in picture.reasons)
+    return f"Candidate {picture.candidate_id}, {picture.state.replace('_', ' ')}" + (
+        f": {reasons}" if reasons else ""
+    )
+
+
+def _link(full_size: FullSize | None) -> str:
+    if full_size is None:
+        return ""
+    size = f"{full_size.width} × {full_size.height}, {full_size.size_bytes / 1_000_000:.2f} MB"
+    return f'<p class=full><a href="{escape(quote(full_size.href))}">Full size</a> <span>{size}</span></p>'
+
+
+def _measures(measures: Sequence[Measure]) -> str:
+    if not measures:
+        return ""
+    rows = "".join(map(_row, measures))
+    return (
+        f"<details><summary>{len(measures)} measures</summary><table><thead><tr><th scope=col>measure</th>"
+        f"<th scope=col>score</th><th scope=col>needs</th></tr></thead><tbody>{rows}</tbody></table></details>"
+    )
+
+
+def _reason(reason: str, measures: Sequence[Measure]) -> str:
+    """Return a reason with the score that was too low, where there is one."""
     for one in measures:
         if reason == f"{one.name}:below_threshold" and one.score is not None and one.threshold is not None:
             return f"{one.name} {one.score:.0f}, needs {one.threshold:.0f}"
@@ -140,6 +207,7 @@ def _told(reason: str, measures: Sequence[Measure]) -> str:
 
 def _row(measure: Measure) -> str:
     score = measure.status.replace("_", " ") if measure.score is None else f"{measure.score:.0f}"
-    needed = "" if measure.threshold is None else f"needs {measure.threshold:.0f}"
+    needed = "" if measure.threshold is None else f"{measure.threshold:.0f}"
     style = "" if measure.passed or not measure.required else " class=no"
-    return f"<tr><td{style}>{escape(measure.name)}</td><td>{escape(score)}</td><td>{needed}</td></tr>"
+    mark = "" if not style else " ✗"
+    return f"<tr{style}><th scope=row>{escape(measure.name)}{mark}</th><td>{escape(score)}</td><td>{needed}</td></tr>"

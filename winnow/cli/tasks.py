@@ -1,139 +1,141 @@
-"""`winnow submit` and `winnow watch`: place an order, follow it, print how it ended."""
+"""`winnow tasks`: the tasks of an account, their bills and their outputs."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from decimal import Decimal, InvalidOperation
+import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from winnow.cli.answers import Task
-from winnow.cli.client import Api
-from winnow.cli.options import DATA_DIR, ApiKey, ApiUrl, DataDir
-from winnow.cli.place import Place, address, secret
-from winnow.cli.report import report
-from winnow.cli.trouble import Trouble, command, out
-from winnow.cli.watching import Watch, Watched
-from winnow.contracts.money import MICRO
+from winnow.cli.errors import CliError, command
+from winnow.cli.lazy import group
+from winnow.cli.options import DATA_DIR, ApiKey, ApiUrl, DataDir, Json
+from winnow.cli.terminal import harmless
 
-_DELIVERED: Final = frozenset({"delivered", "partially_delivered"})
-_SLACK_S: Final = 120.0
-"""How long after its deadline a task is still watched."""
+app = group("Tasks: list, cancel, bill, download.")
 
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the task to its end.")]
-Sheets = Annotated[
-    Path | None,
-    typer.Option(
-        "--sheets", help="Folder for the contact sheet; needs a key with the scope operator for pictures."
-    ),
-]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 
 
+@app.command("list")
 @command
-async def submit(  # noqa: PLR0913 (each is an option of the command)
+async def list_tasks(
     *,
-    template: Annotated[str, typer.Option(help="A template's name.")],
-    k: Annotated[int, typer.Option("--k", "-k", help="How many outputs.")],
-    prompt: Annotated[str, typer.Option(help="What to make.")],
-    mode: Annotated[str, typer.Option(help="stable, fast or low_cost.")] = "low_cost",
-    negative_prompt: Annotated[str, typer.Option(help="What to avoid.")] = "",
-    profile: Annotated[str, typer.Option(help="Quality profile; the template's own by default.")] = "",
-    cost_cap: Annotated[
-        str, typer.Option(help="Most that may be spent at providers, in USD, like 0.25.")
-    ] = "",
-    deadline_s: Annotated[int, typer.Option(help="Seconds until it must have ended; 0 for the default.")] = 0,
-    label: Annotated[str, typer.Option(help="Your own name for it.")] = "",
-    copy_text: Annotated[
-        str,
-        typer.Option(
-            "--copy", help="Words the pictures must show; \\n begins a line. Name them in the prompt too."
-        ),
-    ] = "",
-    brand_colours: Annotated[
-        list[str] | None,
-        typer.Option("--brand-colour", help="A colour they must show, like #1b4d3e; may be repeated."),
+    state: Annotated[str, typer.Option(help="Only in this state, like delivered.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    api_url: ApiUrl = "",
+    api_key: ApiKey = "",
+    data_dir: DataDir = DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """List your tasks, newest first."""
+    from winnow.cli.connection import connected
+
+    found: list[dict[str, Any]] = []
+    async with connected(api_url, api_key, data_dir) as api:
+        filters = {"state": state} if state else {}
+        async for task in api.pages("/v1/tasks", "tasks", **filters):
+            found.append(task)
+            if len(found) == limit:
+                break
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _print(found)
+
+
+@app.command("cancel")
+@command
+async def cancel(
+    task_id: TaskId,
+    *,
+    api_url: ApiUrl = "",
+    api_key: ApiKey = "",
+    data_dir: DataDir = DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Cancel a task: nothing more is bought, and the rest of its credits is released."""
+    from winnow.cli.connection import connected
+
+    async with connected(api_url, api_key, data_dir) as api:
+        answer = await api.post(f"/v1/tasks/{task_id}/cancel", {})
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        typer.echo(harmless(f"{answer['task_id']} {answer['state']}: {answer['detail']}"))
+
+
+@app.command("bill")
+@command
+async def bill(
+    task_id: TaskId,
+    *,
+    api_url: ApiUrl = "",
+    api_key: ApiKey = "",
+    data_dir: DataDir = DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Print the explained bill of a task."""
+    from winnow.cli.connection import connected
+
+    async with connected(api_url, api_key, data_dir) as api:
+        document = await api.get(f"/v1/tasks/{task_id}/bill")
+    if as_json:
+        typer.echo(json.dumps(document))
+        return
+    from winnow.cli.answers import Bill
+    from winnow.cli.report import print_bill
+
+    print_bill(Bill.model_validate(document))
+
+
+@app.command("download")
+@command
+async def download(
+    task_id: TaskId,
+    *,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The folder; without it one named after the task.")
     ] = None,
-    idempotency_key: Annotated[str, typer.Option(help="The same key is one order; made up when empty.")] = "",
-    wait: Wait = True,
-    sheets: Sheets = None,
     api_url: ApiUrl = "",
     api_key: ApiKey = "",
     data_dir: DataDir = DATA_DIR,
+    as_json: Json = False,
 ) -> None:
-    """Order K outputs and, unless told otherwise, follow the task to its end."""
-    body: dict[str, Any] = {"template": template, "mode": mode, "k": k, "prompt": prompt}
-    optional: dict[str, Any] = {
-        "negative_prompt": negative_prompt,
-        "profile": profile,
-        "cost_cap_usd_micro": usd_micro(cost_cap) if cost_cap else None,
-        "deadline_s": deadline_s,
-        "label": label,
-        "copy_text": copy_text.replace("\\n", "\n"),
-        "brand_colours": brand_colours,
-    }
-    body |= {name: value for name, value in optional.items() if value}
+    """Download the outputs of a task in full size and compare each with its sha256.
+
+    Files that are there already and whole are left alone, so that a broken download is completed by another.
+    """
+    from winnow.cli.connection import connected
+    from winnow.cli.downloads import download_outputs
+
     async with connected(api_url, api_key, data_dir) as api:
-        task = await place_order(api, body, idempotency_key)
-        if not wait:
-            out.print(f"{task.id} {task.state}", markup=False)
-            return
-        await follow(api, task, sheets)
+        files = await download_outputs(api, task_id, to or Path(task_id))
+    if not files:
+        raise CliError(f"{task_id} has no outputs.", hint=f"`winnow watch {task_id}` shows how it ended.")
+    if as_json:
+        typer.echo(json.dumps([str(file.path) for file in files]))
+        return
+    for file in files:
+        typer.echo(f"{file.path}  {file.output.width} x {file.output.height}, {file.output.size_bytes} bytes")
 
 
-@command
-async def watch(
-    task_id: Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")],
-    *,
-    sheets: Sheets = None,
-    api_url: ApiUrl = "",
-    api_key: ApiKey = "",
-    data_dir: DataDir = DATA_DIR,
-) -> None:
-    """Follow a task to its end and print how it ended; an ended one is printed at once."""
-    async with connected(api_url, api_key, data_dir) as api:
-        await follow(api, Task.model_validate(await api.get(f"/v1/tasks/{task_id}")), sheets)
+def _print(found: list[dict[str, Any]]) -> None:
+    from winnow.cli.answers import Task
+    from winnow.cli.console import print_list
 
-
-@asynccontextmanager
-async def connected(api_url: str, api_key: str, data_dir: Path) -> AsyncIterator[Api]:
-    """Connect to the API that was named, or to the embedded one."""
-    kept = Place.read(data_dir)
-    url = address(api_url, kept.api_url, "the API", "WINNOW_API_URL", data_dir)
-    # The kept key belongs to the embedded API alone and is not sent anywhere else.
-    mine = kept.api_key if url == kept.api_url else ""
-    api = Api(url, secret(api_key, mine, "API key", "WINNOW_API_KEY"))
-    try:
-        yield api
-    finally:
-        await api.close()
-
-
-async def place_order(api: Api, body: dict[str, Any], idempotency_key: str = "") -> Task:
-    """Place an order; raises ApiTrouble with the API's own sentence when it is refused."""
-    return Task.model_validate(await api.post("/v1/tasks", body, idempotency_key or secrets.token_hex(16)))
-
-
-async def follow(api: Api, task: Task, sheets: Path | None) -> Watched:
-    """Show a task until its end and print the report; raises Trouble when nothing was delivered."""
-    watched = await Watch(api, task).to_the_end(_SLACK_S)
-    await report(api, watched, sheets)
-    if watched.task.state not in _DELIVERED:
-        end = watched.task.end
-        reason = (end.code or end.reason or "") if end else ""
-        raise Trouble(f"The task ended as {watched.task.state}{f' ({reason})' if reason else ''}.")
-    return watched
-
-
-def usd_micro(text: str) -> int:
-    """Read an amount of dollars exactly; raises Trouble for text that is no amount of whole micro-dollars."""
-    try:
-        amount = Decimal(text) * MICRO
-    except InvalidOperation:
-        raise Trouble(f"{text!r} is no amount in USD; write it like 0.25.") from None
-    if not amount.is_finite() or amount <= 0 or amount != amount.to_integral_value():
-        raise Trouble(f"{text} USD is not a positive amount with at most six decimals.")
-    return int(amount)
+    columns = ("task", "state", "template", "mode", "outputs", "placed", "label")
+    rows = [
+        (
+            task.id,
+            task.state.replace("_", " "),
+            task.template.name,
+            task.mode,
+            f"{task.outputs_count} of {task.k}",
+            f"{task.created_at:%Y-%m-%d %H:%M}" if task.created_at else "",
+            task.label or "",
+        )
+        for task in map(Task.model_validate, found)
+    ]
+    print_list(columns, rows)

@@ -6,14 +6,14 @@ from typing import Annotated, Final
 
 import typer
 
+from winnow.cli.errors import command
+from winnow.cli.lazy import group
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir
 from winnow.cli.place import Place, address
-from winnow.cli.trouble import command, err, out
-from winnow.runtime.topics import apply_topics
 
 _KAFKA_WITHIN_S: Final = 20.0
 
-app = typer.Typer(no_args_is_help=True, help="The topics of a deployment.")
+app = group("The topics of a deployment.")
 
 
 @app.callback()
@@ -34,10 +34,13 @@ async def apply(
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Create every topic that is missing and check those that are there; doing it again changes nothing."""
+    from winnow.cli.console import err
+    from winnow.runtime.topics import apply_topics
+
     kept = Place.read(data_dir).kafka_bootstrap
     kafka = address(bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
     with err.status(f"Asking Kafka at {kafka} ..."):
         made = await apply_topics(kafka, shards=shards, replicas=replicas, within_s=_KAFKA_WITHIN_S)
     for name in made:
-        out.print(f"created {name} with {shards} partitions")
-    out.print(f"{len(made)} topics created; every topic is there with {shards} partitions.")
+        typer.echo(f"created {name} with {shards} partitions")
+    typer.echo(f"{len(made)} topics created; every topic is there with {shards} partitions.")

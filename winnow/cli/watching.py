@@ -12,9 +12,10 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from winnow.cli.answers import Offering, Task
-from winnow.cli.client import Api, ApiTrouble
+from winnow.cli.client import Api, ApiError
+from winnow.cli.console import out
+from winnow.cli.errors import CliError
 from winnow.cli.live import screen
-from winnow.cli.trouble import Trouble, out
 
 _LOOK_EVERY_S = 0.5
 _OFFERINGS_EVERY_S = 1.5
@@ -40,13 +41,13 @@ class Watch:
         self._started_s = time.monotonic()
 
     async def to_the_end(self, slack_s: float) -> Watched:
-        """Show the task until nothing more will happen; raises Trouble ``slack_s`` seconds after its deadline."""
+        """Show the task until nothing more will happen; raises CliError ``slack_s`` seconds after its deadline."""
         left_s = max(0.0, (self._task.deadline_at - datetime.now(UTC)).total_seconds()) + slack_s
         try:
             async with asyncio.timeout(left_s):
                 await self._show()
         except TimeoutError as error:
-            raise Trouble(f"The task {self._task.id} has passed its deadline without an end.") from error
+            raise CliError(f"The task {self._task.id} has passed its deadline without an end.") from error
         return Watched(self._task, time.monotonic() - self._started_s)
 
     async def _show(self) -> None:
@@ -71,7 +72,7 @@ class Watch:
 
     async def _ask_offerings(self) -> None:
         while True:
-            with contextlib.suppress(ApiTrouble):
+            with contextlib.suppress(ApiError):
                 answer = await self._api.get("/v1/offerings")
                 self._offerings = [Offering.model_validate(one) for one in answer["offerings"]]
             await asyncio.sleep(_OFFERINGS_EVERY_S)

@@ -24,6 +24,8 @@ API_PORT: Final = 8080
 _GRPC: Final = ("ledger", "router", "scorer", "delivery")
 _PATHS: Final = {"fal": "", "replicate": "", "openai": "/v1"}
 """What follows the address of a simulator in the router's base URL."""
+_NEEDED: Final = ("ledger", "ingest")
+"""Without them no account can be opened, so that the line has not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Line:
         """Where the webhook receiver answers."""
         return self.simulator_url("receiver")
 
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """The providers that are simulated: all, or none once the environment holds a real one's key."""
+        return () if any(_has_real_key(one) for one in PROVIDERS) else PROVIDERS
+
     def simulator_url(self, name: str) -> str:
         """Where a simulated provider, or the receiver, answers."""
         return f"http://{HOST}:{self._ports[f'simulator-{name}']}"
@@ -83,8 +90,7 @@ class Line:
 
     def layers(self) -> list[list[ProcessSpec]]:
         """Describe the processes; none needs another to start, so all of them start at once."""
-        simulated = [one for one in PROVIDERS if not _has_real_key(one)]
-        simulators = [self._simulator(one) for one in (*simulated, "receiver")]
+        simulators = [self._simulator(one) for one in (*self.simulated, "receiver")]
         return [[*simulators, *(self.service(one) for one in SERVICES)]]
 
     def service(self, name: str) -> ProcessSpec:
@@ -96,6 +102,7 @@ class Line:
             argv=[sys.executable, "-m", f"services.{name}.main"],
             ready_url=f"{self.ops_url(name)}/readyz",
             env={f"{prefix}{field_name}": value for field_name, value in settings.items()},
+            is_needed=name in _NEEDED,
         )
 
     def _simulator(self, name: str) -> ProcessSpec:
@@ -106,7 +113,11 @@ class Line:
         if name in self._options.profiles:
             argv += ["--profile", self._options.profiles[name]]
         return ProcessSpec(
-            name=f"simulator-{name}", argv=argv, ready_url=f"{self.simulator_url(name)}/readyz"
+            name=f"simulator-{name}",
+            argv=argv,
+            ready_url=f"{self.simulator_url(name)}/readyz",
+            kind="simulator",
+            is_needed=False,
         )
 
     def _common(self, name: str) -> dict[str, str]:
@@ -147,12 +158,13 @@ class Line:
                 return {}
 
     def _providers(self) -> dict[str, str]:
-        """Point the router at the simulators, except for providers whose real key is in the environment."""
-        settings: dict[str, str] = {}
+        """Point the router at the simulators and their offerings, unless a provider's key is in the environment."""
+        if not self.simulated:
+            return {}
+        settings = {"CATALOGUE": "simulated"}
         for one in PROVIDERS:
-            if not _has_real_key(one):
-                settings[f"{one.upper()}_BASE_URL"] = f"{self.simulator_url(one)}{_PATHS[one]}"
-                settings[f"{one.upper()}_KEY"] = "simulated"
+            settings[f"{one.upper()}_BASE_URL"] = f"{self.simulator_url(one)}{_PATHS[one]}"
+            settings[f"{one.upper()}_KEY"] = "simulated"
         return settings
 
     def _choose_ports(self) -> dict[str, int]:

@@ -25,20 +25,20 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost")
 class ServerDidNotStart(Exception):  # noqa: N818 (the noun of the problem)
     """A server ended or did not answer in time; the text names it and shows its last lines."""
 
-    _told: str = "did not start"
+    happened: str = "did not start"
 
     def __init__(self, name: str, reason: str, log: Path) -> None:
         """Say which server, why, and what it last said."""
         self.name = name
         lines = tail(log)
         said = "\n  ".join(lines) if lines else "(it wrote nothing)"
-        super().__init__(f"{name} {self._told}: {reason}. The last lines of {log}:\n  {said}")
+        super().__init__(f"{name} {self.happened}: {reason}. The last lines of {log}:\n  {said}")
 
 
 class ServerEnded(ServerDidNotStart):
     """A server that had started ended on its own; a kind of ServerDidNotStart so that one handler says both."""
 
-    _told = "ended on its own"
+    happened = "ended on its own"
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> list[str]:
@@ -100,11 +100,12 @@ class Managed:
         without: Sequence[str] = (),
         cwd: Path | None = None,
         grace_s: float = 10.0,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         """Describe the process.
 
         ``env`` is added to this process's environment less the variables that begin with one of ``without``;
-        loopback is kept out of any proxy. ``grace_s`` is given at the stop.
+        loopback is kept out of any proxy. ``grace_s`` is given at the stop. ``prepare`` runs before each start.
         """
         self.name = name
         self.argv = list(argv)
@@ -112,6 +113,7 @@ class Managed:
         self._env = _environment(env or {}, without)
         self._cwd = cwd
         self._grace_s = grace_s
+        self._prepare = prepare
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -136,6 +138,7 @@ class Managed:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_name(f"{self.log.name}.1"))
+        self._prepare()
         try:
             self._process = _LAUNCHER.launch(self._open)
         except OSError as error:

@@ -87,7 +87,16 @@ def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: s
     ]
     # Its gRPC server waits for streams that the process itself holds open, so a longer grace changes nothing:
     # what was acknowledged is in the page cache by then.
-    return Managed(OBJECTS, argv, log=root / "logs/seaweedfs.log", without=FOREIGN, cwd=data, grace_s=2.0)
+    return Managed(
+        OBJECTS,
+        argv,
+        log=root / "logs/seaweedfs.log",
+        without=FOREIGN,
+        cwd=data,
+        grace_s=2.0,
+        # One that was killed leaves its sockets behind.
+        prepare=lambda: remove_sockets(ports),
+    )
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:

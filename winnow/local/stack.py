@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -19,11 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from winnow.local import ports as port_choice
 from winnow.local import servers
 from winnow.local.process import Managed, started_at
+from winnow.local.record import Recorder
+from winnow.local.supervised import NO_PROGRESS_S, Answer, Supervised
 
 DISK_MIN_BYTES: Final = 500 * 1024 * 1024
 _STATE: Final = "stack.json"
-_WITHIN_S: Final = 60.0
-"""A server on a slow disk is given this long; it takes 1 to 4 s."""
 
 
 class NoDiskSpace(Exception):  # noqa: N818 (the noun of the problem)
@@ -58,19 +58,27 @@ class EmbeddedStack:
         disk_min_bytes: int = DISK_MIN_BYTES,
         wanted_ports: Mapping[str, int] | None = None,
         kafka_bootstrap: str = "",
+        progress: Callable[[str, str], None] = lambda _name, _step: None,
+        no_progress_s: float = NO_PROGRESS_S,
     ) -> None:
         """Use a data directory, which is made if need be.
 
         ``bus_engine`` is ``s3``, or ``memory`` for topics that end with the stack; ``wanted_ports`` fixes ports by
         the names of ``servers.PORT_NAMES``. ``kafka_bootstrap`` is a running Apache Kafka, which then is the bus.
+        ``progress`` takes (server, step); a starting server may make no progress for ``no_progress_s``.
         """
         self.root = data_dir.resolve()
+        self.recorder = Recorder(self.root)
+        """The record of the line on this directory; the stack begins and ends it."""
+        self._progress = progress
+        self._no_progress_s = no_progress_s
         self._engine = bus_engine
         self._kafka_bootstrap = kafka_bootstrap
         self._wanted_ports = dict(wanted_ports or {})
         self._disk_min_bytes = disk_min_bytes
         self._lock: IO[str] | None = None
         self.processes: list[Managed] = []
+        self.servers: list[Supervised] = []
         self.ports: dict[str, int] = {}
 
     @property
@@ -115,6 +123,7 @@ class EmbeddedStack:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_space()
         self._take_lock()
+        self.recorder.begin()
         try:
             self._start()
         except BaseException:
@@ -136,24 +145,48 @@ class EmbeddedStack:
             pid=os.getpid(),
             pid_started_at=started_at(os.getpid()),
         )
-        objects = servers.seaweed(self.root, self.ports, access_key, secret_key)
-        documents = servers.secantus(self.root, self.ports)
-        for process in (objects, documents):
-            self._launch(process)
-        objects.wait_ready(lambda: self._listens(objects, "s3"), _WITHIN_S)
-        objects.wait_ready(self._buckets_made, _WITHIN_S)
+        objects = self._launch_server(servers.seaweed(self.root, self.ports, access_key, secret_key), "s3")
+        documents = self._launch_server(servers.secantus(self.root, self.ports), "mongo")
+        self._wait(objects)
         if not self._kafka_bootstrap:
             bus = servers.tansu(self.root, self.ports, access_key, secret_key, self._engine)
-            self._launch(bus)
-            bus.wait_ready(lambda: self._listens(bus, "kafka"), _WITHIN_S)
-        documents.wait_ready(lambda: self._listens(documents, "mongo"), _WITHIN_S)
+            # Its topics lie in the object store.
+            self._wait(
+                self._launch_server(bus, "kafka", needs=[objects.name] if self._engine == "s3" else ())
+            )
+        self._wait(documents)
+
+    def _launch_server(self, process: Managed, port_name: str, needs: Sequence[str] = ()) -> Supervised:
+        def answer() -> Answer:
+            is_ready = port_choice.listens(process.pid, self.ports[port_name])
+            return Answer(is_ready and (process.name != servers.OBJECTS or self._buckets_made()))
+
+        server = Supervised(
+            process,
+            answer,
+            kind="server",
+            address=f"{port_choice.HOST}:{self.ports[port_name]}",
+            needs=needs,
+            no_progress_s=self._no_progress_s,
+        )
+        self.tell(process.name, "starting")
+        self.servers.append(server)
+        self._launch(process)
+        server.launched()
+        return server
 
     def _launch(self, process: Managed) -> None:
         process.start()
         self.processes.append(process)
 
-    def _listens(self, process: Managed, port_name: str) -> bool:
-        return port_choice.listens(process.pid, self.ports[port_name])
+    def _wait(self, server: Supervised) -> None:
+        server.wait_ready()
+        self.tell(server.name, server.state.value)
+
+    def tell(self, name: str, step: str) -> None:
+        """Note a step of the line's start, in the record and for who asked for progress."""
+        self.recorder.tell(name, step)
+        self._progress(name, step)
 
     def _buckets_made(self) -> bool:
         """Make what is missing; a first write into each also makes the volumes that it will use."""
@@ -198,8 +231,10 @@ class EmbeddedStack:
         for process in self.processes:
             process.stop()
         self.processes.clear()
+        self.servers.clear()
         servers.remove_sockets(self.ports)
         if self._lock is not None:
+            self.recorder.end()
             self._lock.close()
             self._lock = None
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from winnow.cli.client import Api, ApiTrouble, TaskNews
+from winnow.cli.client import Api, ApiError, TaskNews
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -17,8 +17,8 @@ def api(handler: Handler, key: str = "wk_live_secret") -> Api:
     return Api("http://api.test", key, httpx.MockTransport(handler))
 
 
-async def refusal(handler: Handler) -> ApiTrouble:
-    with pytest.raises(ApiTrouble) as caught:
+async def refusal(handler: Handler) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         await api(handler).get("/v1/tasks/x")
     return caught.value
 
@@ -103,5 +103,5 @@ async def test_a_broken_stream_goes_on_after_the_last_number_seen() -> None:
 
 async def test_a_refused_stream_says_why() -> None:
     body = {"code": "not_found", "detail": "There is no such task."}
-    with pytest.raises(ApiTrouble, match="no such task"):
+    with pytest.raises(ApiError, match="no such task"):
         _ = [one async for one in api(lambda _: httpx.Response(404, json=body)).news("t")]

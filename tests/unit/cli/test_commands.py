@@ -12,17 +12,14 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from scripts.command_page import every_command
 from winnow.audit.records import Kept
-from winnow.cli.dlq import original_of, summary
+from winnow.cli.dead_letters import original_of, summary
+from winnow.cli.errors import CliError
 from winnow.cli.main import app
 from winnow.cli.place import PLACE_FILE, Place
-from winnow.cli.trouble import Trouble
 
-COMMANDS = [
-    ["up"], ["down"], ["demo"], ["submit"], ["watch"], ["topics", "apply"], ["keys", "create"], ["keys", "list"],
-    ["keys", "revoke"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["audit", "verify"],
-    ["rebuild"], ["score"], ["calibrate"], ["profiles", "check"], ["profiles", "list"],
-]  # fmt: skip
+COMMANDS = [words for _, words, _ in every_command()]
 LETTER = Kept(
     topic="winnow.tasks.v1.winnow-router.dlq",
     partition=3,
@@ -148,7 +145,7 @@ def test_a_letter_goes_back_as_it_came() -> None:
 
 
 def test_a_letter_without_a_source_is_not_sent_anywhere() -> None:
-    with pytest.raises(Trouble, match="source"):
+    with pytest.raises(CliError, match="source"):
         original_of(Kept("x.dlq", 0, 0, 0, None, b"", (("dlq-topic", b"elsewhere"), ("dlq-partition", b"0"))))
 
 
@@ -169,7 +166,7 @@ def test_the_place_is_for_its_owner_only_and_survives_a_round_trip(tmp_path: Pat
 
 def test_a_broken_place_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / PLACE_FILE).write_text("{")
-    with pytest.raises(Trouble, match="winnow up"):
+    with pytest.raises(CliError, match="winnow up"):
         Place.read(tmp_path)
 
 

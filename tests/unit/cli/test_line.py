@@ -69,17 +69,25 @@ def test_a_wanted_port_that_is_taken_is_refused(stack: EmbeddedStack) -> None:
             Line(stack, LineOptions(api_port=other.getsockname()[1]))
 
 
-def test_a_provider_with_a_real_key_is_not_simulated(
+def test_without_a_key_the_line_buys_simulated_offerings(stack: EmbeddedStack) -> None:
+    line = Line(stack)
+    assert {f"simulator-{one}" for one in PROVIDERS} <= set(names_of(line.layers()))
+    env = line.service("router").env
+    assert env["WINNOW_ROUTER_CATALOGUE"] == "simulated"
+    assert env["WINNOW_ROUTER_OPENAI_BASE_URL"] == f"{line.simulator_url('openai')}/v1"
+
+
+def test_with_a_real_key_nothing_is_simulated_and_the_providers_catalogue_is_used(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "simulator-fal" in names_of(Line(stack).layers())
     monkeypatch.setenv("WINNOW_ROUTER_FAL_KEY", "real")
     line = Line(stack)
-    assert "simulator-fal" not in names_of(line.layers())
+    names = names_of(line.layers())
+    assert not {f"simulator-{one}" for one in PROVIDERS} & set(names)
+    assert "simulator-receiver" in names
     env = line.service("router").env
-    assert "WINNOW_ROUTER_FAL_KEY" not in env
-    assert "WINNOW_ROUTER_FAL_BASE_URL" not in env
-    assert env["WINNOW_ROUTER_OPENAI_BASE_URL"] == f"{line.simulator_url('openai')}/v1"
+    overwritten = ("CATALOGUE", "FAL_KEY", "FAL_BASE_URL", "OPENAI_KEY", "OPENAI_BASE_URL")
+    assert not {f"WINNOW_ROUTER_{one}" for one in overwritten} & set(env)
 
 
 def test_a_process_that_does_not_start_is_named_with_its_last_lines(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""How a command fails: one printed sentence and a non-zero exit, never a traceback for what can be foreseen."""
+"""How a command fails: a printed sentence with a hint and a non-zero exit, never a traceback for what is foreseen."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import functools
 import inspect
@@ -10,48 +9,63 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec
 
 import typer
-from rich.console import Console
 
+from winnow.cli.terminal import harmless
 from winnow.contracts.errors import WinnowError
 
 P = ParamSpec("P")
 INTERRUPTED: Final = 130
 """The exit status of a process that Ctrl-C ended, as shells give it (128 + SIGINT)."""
-out: Final = Console(highlight=False)
-err: Final = Console(stderr=True, highlight=False)
 
 
-class Trouble(Exception):  # noqa: N818 (the noun of the problem)
-    """Something went wrong that a person can act on; the text is one sentence or a few, ready to print."""
+class CliError(Exception):
+    """A failure that a person can act on: the text is a sentence or a few, ready to print.
 
-    def __init__(self, sentence: str, *, exit_status: int = 1) -> None:
+    ``hint`` names the next step and is printed on a line of its own.
+    """
+
+    def __init__(self, sentence: str, *, hint: str = "", exit_status: int = 1) -> None:
         """Leave with ``exit_status``."""
         super().__init__(sentence)
+        self.hint = hint
         self.exit_status = exit_status
 
 
 def command(function: Callable[P, Coroutine[Any, Any, None] | None]) -> Callable[P, None]:
-    """Turn a plain or async function into a command: trouble is printed and exits with 1."""
+    """Turn a plain or async function into a command: a foreseen failure is printed and exits with 1."""
 
     @functools.wraps(function)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
         try:
             result = function(*arguments, **options)
             if inspect.iscoroutine(result):
-                asyncio.run(result)
-        except (KeyboardInterrupt, asyncio.CancelledError):
+                _run(result)
+        except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except (Trouble, WinnowError, OSError) as error:
-            fail(sentence_of(error), status=getattr(error, "exit_status", 1))
+        except (CliError, WinnowError, OSError) as error:
+            hint, status = getattr(error, "hint", ""), getattr(error, "exit_status", 1)
+            fail(sentence_of(error), hint=hint, status=status)
         except BaseExceptionGroup as group:
-            fail(" ".join(dict.fromkeys(sentence_of(one) for one in _foreseen(group))))
+            fail(" ".join(dict.fromkeys(sentence_of(error) for error in _foreseen(group))))
 
     return run
 
 
-def fail(sentence: str, *, status: int = 1) -> None:
-    """Print the sentence on standard error and leave with a status."""
-    err.print(f"[bold red]winnow:[/] {_plain(sentence)}", soft_wrap=True)
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    import asyncio
+
+    try:
+        asyncio.run(coroutine)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def fail(sentence: str, *, hint: str = "", status: int = 1) -> None:
+    """Print the sentence and the hint on standard error and leave with a status."""
+    typer.secho("winnow: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(harmless(sentence), err=True)
+    if hint:
+        typer.echo(f"  {harmless(hint)}", err=True)
     raise typer.Exit(status)
 
 
@@ -75,19 +89,15 @@ def as_sentence(text: str) -> str:
 
 
 def _foreseen(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    expected, rest = group.split((Trouble, WinnowError, OSError))
+    expected, rest = group.split((CliError, WinnowError, OSError))
     if rest is not None:
         raise rest
     leaves: list[BaseException] = []
     pending: list[BaseException] = [expected] if expected is not None else []
     while pending:
-        one = pending.pop(0)
-        if isinstance(one, BaseExceptionGroup):
-            pending.extend(one.exceptions)
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
         else:
-            leaves.append(one)
+            leaves.append(error)
     return leaves
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

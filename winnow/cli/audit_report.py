@@ -1,0 +1,43 @@
+"""What an audit prints: the chains that it read, and the faults that it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.table import Table
+
+from winnow.audit.finding import Finding
+from winnow.audit.verify import Result
+from winnow.cli.console import out
+
+_SHOWN_MAX: Final = 50
+
+
+def print_result(result: Result) -> None:
+    """Print what an audit read and found."""
+    table = Table("lane", "items", "events", "first", "last", "head", title=f"Audit from {result.source}")
+    for one in result.lanes:
+        numbers = (one.items_count, one.events_count, one.head.first, one.head.last)
+        table.add_row(one.lane, *map(str, numbers), one.head.hash[:16])
+    out.print(table)
+    out.print(", ".join(f"{count} {name}" for name, count in result.counts.items()))
+    for note in result.notes:
+        out.print(f"[yellow]Not checked:[/] {note}.")
+    if result.findings:
+        print_findings(result.findings)
+        out.print(f"The audit found {len(result.findings)} faults.")
+    elif result.exit_code == 0:
+        out.print("[bold green]It is sound.[/]")
+    elif not result.lanes:
+        out.print("There is nothing to check.")
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print the first faults."""
+    faults = Table("check", "about", "what is wrong")
+    for one in findings[:_SHOWN_MAX]:
+        faults.add_row(one.check, one.subject, one.text)
+    out.print(faults)
+    if len(findings) > _SHOWN_MAX:
+        out.print(f"... and {len(findings) - _SHOWN_MAX} more.")

@@ -1,0 +1,37 @@
+"""Connections to the public API, as a client of an account or as an administrator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from winnow.cli.client import Api
+from winnow.cli.place import Place, address, secret
+
+
+@asynccontextmanager
+async def connected(api_url: str, api_key: str, data_dir: Path) -> AsyncIterator[Api]:
+    """Connect to the API that was named, or to the embedded one."""
+    place = Place.read(data_dir)
+    url = address(api_url, place.api_url, "the API", "WINNOW_API_URL", data_dir)
+    # The stored key belongs to the embedded API alone and is not sent anywhere else.
+    mine = place.api_key if url == place.api_url else ""
+    api = Api(url, secret(api_key, mine, "API key", "WINNOW_API_KEY"))
+    try:
+        yield api
+    finally:
+        await api.close()
+
+
+@asynccontextmanager
+async def administering(api_url: str, admin_token: str, data_dir: Path) -> AsyncIterator[Api]:
+    """Connect as an administrator to the API that was named, or to the embedded one."""
+    place = Place.read(data_dir)
+    url = address(api_url, place.api_url, "the API", "WINNOW_API_URL", data_dir)
+    mine = place.admin_token if url == place.api_url else ""
+    api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
+    try:
+        yield api
+    finally:
+        await api.close()
