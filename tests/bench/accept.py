@@ -12,7 +12,6 @@ import asyncio
 import os
 import re
 import signal
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -82,7 +81,6 @@ async def measure(line: RunningLine, orders: int, report: Report) -> None:
                 spent, started = cpu_s(ingest)["ingest"], time.perf_counter()
                 waits_ms = await place(client, orders if at_once > 1 else orders // 10, at_once)
                 took_s, spent = time.perf_counter() - started, cpu_s(ingest)["ingest"] - spent
-                cuts = statistics.quantiles(waits_ms, n=100)
                 title = f"{at_once} at once"
                 report.add(f"{title}: orders a second", len(waits_ms) / took_s, "1/s")
                 report.add(
@@ -92,12 +90,10 @@ async def measure(line: RunningLine, orders: int, report: Report) -> None:
                     at_least=4500 if at_once > 1 else None,
                 )
                 report.add(f"{title}: CPU of ingest", spent * 1000 / len(waits_ms), "ms per order")
-                report.add(f"{title}: p50", cuts[49], "ms")
-                report.add(f"{title}: p99", cuts[98], "ms")
+                report.add_waits(title, waits_ms)
             rate = _LOAD * len(waits_ms) / took_s
-            cuts = statistics.quantiles(await at_rate(client, rate, 10.0), n=100)
-            report.add(f"steady {rate:.0f}/s, {_LOAD:.0%} of what 128 at once reached: p50", cuts[49], "ms")
-            report.add("steady: p99", cuts[98], "ms", at_most=25.0)
+            steady = f"steady {rate:.0f}/s, {_LOAD:.0%} of what 128 at once reached"
+            report.add_waits(steady, await at_rate(client, rate, 10.0), p99_at_most=25.0)
             report.add("ingest: memory under load", resident_mib(pids["ingest"]), "MiB")
 
 
@@ -105,7 +101,7 @@ def start_up_s(line: RunningLine) -> float:
     """Stop ingest and time its start to ready."""
     process = next(one for one in line.supervisor.processes if one.name == "ingest")
     process.stop(25.0)
-    line.supervisor.processes.remove(process)
+    line.supervisor.forget(process)
     started = time.perf_counter()
     line.supervisor.start([[line.line.service("ingest")]])
     return time.perf_counter() - started

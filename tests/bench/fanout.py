@@ -65,7 +65,13 @@ async def measure(line: RunningLine, k: int, candidates: int, report: Report) ->
     least = least_messages(candidates)
     report.add(f"{title}: messages", messages, "", at_most=1.2 * least)
     report.add(f"{title}: messages, against the least of {least}", messages / least, "times", at_most=1.2)
-    for name in ("journal_blocks", "journal_decisions", "database_calls", "object_calls"):
+    for name in (
+        "journal_blocks",
+        "journal_decisions",
+        "database_calls",
+        "database_documents",
+        "object_calls",
+    ):
         report.add(f"{title}: {name}", after[f"winnow_{name}"] - before[f"winnow_{name}"], "")
     report.add(f"{title}: order to bill", took_s, "s")
     for name in processes:

@@ -64,6 +64,8 @@ class Spender:
     producer = "bench"
     state_type = Account
     private_events: tuple[type[Event], ...] = (Spent,)
+    upcasters = ()
+    state_version = 1
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> Account:

@@ -6,7 +6,6 @@ What is left is what Winnow itself costs: acceptance, ledger, routing, verdict, 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ import aiohttp
 import yaml
 
 from tests.bench.processes import counters, cpu_s, listener, peak_mib
-from tests.bench.report import Report
+from tests.bench.report import Report, samples_for
 from tests.support import buses
 from tests.support.line import Client, RunningLine, running_line
 from winnow.local.line import SERVICES
@@ -29,7 +28,7 @@ _PROFILES: Final = Path("services/scorer/profiles")
 _PROVIDER: Final = "openai"
 """Answers in one call with the picture inside, which is the least a provider can ask of the router."""
 ORDER: Final = {"template": "product_shot", "mode": "low_cost", "k": 1, "prompt": "product"}
-_IDLE_ORDERS: Final = 60
+_IDLE_ORDERS: Final = samples_for(99)
 _IDLE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.1
 _WARM_UP: Final = 50
@@ -45,12 +44,13 @@ def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
     catalogue, profiles = folder / "catalogue", folder / "profiles"
     catalogue.mkdir()
     profiles.mkdir()
-    document = yaml.safe_load((_CATALOGUE / "offerings.yaml").read_text())
+    document = yaml.safe_load((_CATALOGUE / "simulated.yaml").read_text())
     offering = next(one for one in document["offerings"] if one["provider"] == _PROVIDER)
     offering |= {
         "concurrency_limit": 128,
         "pass_prior_ppm": {"product_shot": 1_000_000, "studio_headshot": 1_000_000},
         "success_prior_ppm": 1_000_000,
+        "pinned_for": [],
     }
     (catalogue / "offerings.yaml").write_text(yaml.safe_dump({"offerings": [offering]}))
     templates = yaml.safe_load((_CATALOGUE / "templates.yaml").read_text())
@@ -167,8 +167,8 @@ async def measure_idle(line: RunningLine, report: Report) -> None:
         await place(client, _WARM_UP, 8)
         await settled(client, _WARM_UP)
         delivered_ms, billed_ms = await idle_ms(client)
-    _waits(report, "accepted to delivered, idle", delivered_ms, p50_ms=30, p99_ms=80)
-    _waits(report, "order to bill, idle", billed_ms)
+    report.add_waits("accepted to delivered, idle", delivered_ms, p50_at_most=30, p99_at_most=80)
+    report.add_waits("order to bill, idle", billed_ms)
     for name, share in spent.items():
         report.add(f"CPU of {name} at rest", share, "% of a core")
 
@@ -194,7 +194,7 @@ async def measure_load(line: RunningLine, orders: int, at_once: int, report: Rep
     report.add(f"accepted, {at_once} at once", orders / accepted_s, "tasks/s")
     for name in after:
         report.add(name.removeprefix("winnow_"), (after[name] - before[name]) / orders, "per task")
-    _waits(report, f"acceptance, {at_once} at once", waits_ms)
+    report.add_waits(f"acceptance, {at_once} at once", waits_ms)
     for name, pid in processes.items():
         report.add(f"CPU of {name}", spent[name], "ms per task")
         report.add(f"peak memory of {name}", peak_mib(pid), "MiB")
@@ -207,19 +207,6 @@ def _pids(line: RunningLine) -> dict[str, int]:
         port = int(line.stack.addresses.kafka_bootstrap.rpartition(":")[2])
         servers[_BROKERS[buses.KAFKA]] = listener(port)
     return services | servers
-
-
-def _waits(
-    report: Report,
-    name: str,
-    sample: list[float],
-    *,
-    p50_ms: float | None = None,
-    p99_ms: float | None = None,
-) -> None:
-    cuts = statistics.quantiles(sample, n=100)
-    report.add(f"{name}, p50", cuts[49], "ms", at_most=p50_ms)
-    report.add(f"{name}, p99", cuts[98], "ms", at_most=p99_ms)
 
 
 def lean(orders: int, at_once: int, bus: str = buses.TANSU) -> None:

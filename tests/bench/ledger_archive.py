@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from services.ledger.store import LedgerMachine
 from winnow.audit.archiving import ArchiveWriter
@@ -114,13 +115,25 @@ async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
     if waiting:
         await write()
     await writer.finish()
-    live = [codec.keep(one, shard, held) for one, held in memory.held.items()]
+    assert codec.entities is not None
+    live: list[Any] = [codec.keep(one, shard, held) for one, held in memory.held.items()]
+    live += [codec.entities.stored(one, shard, known) for one, known in memory.entities.items()]
     return Made(shard, entries, events, memory.head_no, states_sha256(live))
+
+
+class _Absent(dict[str, None]):
+    """Nothing but what is in memory: this shard saves no entity."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> None:
+        return None
 
 
 def _decided(codec: Codec, memory: ShardMemory, waiting: list[LedgerCommand]) -> Block:
     now = START + timedelta(milliseconds=100 * memory.head_no)
-    draft = Draft(codec, memory, {}, now)
+    draft = Draft(codec, memory, {}, _Absent(), now)
     for command in waiting:
         message: Message = command
         draft.decide(Cause(command.account_id, command.command_id, message, command.command_id))
@@ -130,8 +143,8 @@ def _decided(codec: Codec, memory: ShardMemory, waiting: list[LedgerCommand]) ->
 
 
 def states_sha256(states: list) -> str:
-    """Hash states in the order of their names, every field to the byte."""
+    """Hash states and entities in the order of their names, every field to the byte."""
     digest = hashlib.sha256()
-    for one in sorted(states, key=lambda state: state.aggregate_id):
+    for one in sorted(states, key=lambda state: getattr(state, "entity_id", state.aggregate_id)):
         digest.update(repr(one).encode())
     return digest.hexdigest()

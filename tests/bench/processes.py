@@ -17,6 +17,7 @@ _SAMPLE = re.compile(r"^(winnow_\w+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+]+)$")
 COUNTED = (
     "winnow_bus_sent",
     "winnow_database_calls",
+    "winnow_database_documents",
     "winnow_object_calls",
     "winnow_journal_blocks",
     "winnow_journal_decisions",

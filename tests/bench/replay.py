@@ -53,7 +53,7 @@ def fold_shard(folder: Path, shard: str) -> tuple[int, float, str]:
         for segment in asyncio.run(read_catalogue(shelf)).segments()[lane]:
             for document in unpack(asyncio.run(shelf.get(segment.name))):
                 fold.take(document)
-    states = fold.folded()
+    states = [*fold.folded(), *fold.entities()]
     took_s = time.process_time() - started_s
     return fold.events_count, took_s, states_sha256(states)
 
@@ -66,7 +66,9 @@ def measure(folder: Path, made: dict[str, Made], rounds: int, processes: int, re
     events_per_s: list[float] = []
     for _ in range(rounds):
         started_s, before_s = time.perf_counter(), _children_s()
-        result = asyncio.run(verify_archive(Place(str(folder)), {}, datetime.now(UTC), processes=processes))
+        result = asyncio.run(
+            verify_archive(Place(str(folder)), {}, datetime.now(UTC), profiles={}, processes=processes)
+        )
         verified_s.append(time.perf_counter() - started_s)
         core_s.append(_children_s() - before_s)
         assert (result.exit_code, result.counts["entries"]) == (0, entries), result.findings[:5]

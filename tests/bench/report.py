@@ -15,6 +15,27 @@ from rich.table import Table
 FOLDER = Path("build/bench")
 
 
+_BEYOND_MIN = 2
+"""Values that must lie beyond a percentile, so that it is no guess from the largest one."""
+
+
+def samples_for(percent: int) -> int:
+    """Return how many values a percentile needs: 4 for p50, 40 for p95, 200 for p99."""
+    return -(-_BEYOND_MIN * 100 // (100 - percent))
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the smallest value that at least ``percent`` in a hundred do not exceed; never a value between two.
+
+    Raises ValueError when there are fewer values than ``samples_for(percent)``.
+    """
+    needed = samples_for(percent)
+    if len(values) < needed:
+        msg = f"p{percent} needs {needed} values, there are {len(values)}: report the maximum"
+        raise ValueError(msg)
+    return sorted(values)[-(-percent * len(values) // 100) - 1]
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A measured value; ``holds`` is None when there is no aim."""
@@ -69,6 +90,24 @@ class Report:
         self.add(figure, statistics.median(values), unit, at_least=at_least, at_most=at_most)
         spread = replace(self.figures[-1], least=round(min(values), 4), most=round(max(values), 4))
         self.figures[-1] = spread
+
+    def add_waits(
+        self,
+        figure: str,
+        waits_ms: Sequence[float],
+        *,
+        p50_at_most: float | None = None,
+        p99_at_most: float | None = None,
+    ) -> None:
+        """Note the median, and p99 where the sample is large enough for it, else the maximum.
+
+        Raises ValueError for an aim on p99 with a sample that is too small for it.
+        """
+        self.add(f"{figure}, p50", percentile(waits_ms, 50), "ms", at_most=p50_at_most)
+        if len(waits_ms) >= samples_for(99) or p99_at_most is not None:
+            self.add(f"{figure}, p99", percentile(waits_ms, 99), "ms", at_most=p99_at_most)
+        else:
+            self.add(f"{figure}, maximum of {len(waits_ms)}", max(waits_ms), "ms")
 
     def close(self) -> None:
         """Print the table and write the file."""

@@ -28,7 +28,7 @@ from winnow.local.line import SERVICES, SHARDS, Line, LineOptions
 from winnow.local.ports import choose, listens
 from winnow.local.process import Managed
 from winnow.local.stack import Addresses, EmbeddedStack
-from winnow.local.supervisor import ProcessSpec, Supervisor
+from winnow.local.supervisor import Care, Supervisor
 from winnow.runtime.topics import apply_topics
 
 BUS, DOCUMENTS, OBJECTS = "bus", "SecantusDB", "SeaweedFS"
@@ -101,10 +101,10 @@ class World(RunningLine):
         """End a service as an orchestrator does, if it runs, and start it anew; ``crash_at`` arms a crash point."""
         old = self.process(name)
         await asyncio.to_thread(old.stop)
-        self.supervisor.processes.remove(old)
+        self.supervisor.forget(old)
         # The supervisor keeps one log before the newest; a leak is looked for in all of them.
         old.log.replace(old.log.with_name(f"{old.log.name}.{next(self._starts)}-ended"))
-        spec = _patient(self.line.service(name))
+        spec = self.line.service(name)
         if crash_at:
             spec = dataclasses.replace(spec, env={**spec.env, "WINNOW_CRASH_AT": crash_at})
         await asyncio.to_thread(self.supervisor.start, [[spec]])
@@ -116,7 +116,7 @@ class World(RunningLine):
     async def start_second(self, name: str) -> None:
         """Start a second process of a service beside the first, as a rolling update does."""
         ports = choose(["ops", "grpc"], {})
-        spec = _patient(self.line.service(name))
+        spec = self.line.service(name)
         prefix = f"WINNOW_{name.upper()}_"
         own = {f"{prefix}OPS_PORT": str(ports["ops"]), f"{prefix}GRPC_PORT": str(ports["grpc"])}
         env = {**spec.env, **own, f"{prefix}INSTANCE": "second"}
@@ -128,7 +128,7 @@ class World(RunningLine):
         """End it as an orchestrator does."""
         process = self.process(f"{name}-second")
         await asyncio.to_thread(process.stop)
-        self.supervisor.processes.remove(process)
+        self.supervisor.forget(process)
 
     async def start_server(self, name: str) -> None:
         """Start a server again on its own data."""
@@ -185,11 +185,6 @@ class World(RunningLine):
         return [one.name for one in everyone if one.exit_code is not None]
 
 
-def _patient(spec: ProcessSpec) -> ProcessSpec:
-    """Give a start five minutes: what a row measures begins later."""
-    return dataclasses.replace(spec, ready_within_s=300.0)
-
-
 async def _proxy(address: str) -> Proxy:
     """Stand in front of the server at an address, with or without a scheme."""
     return await Proxy(
@@ -207,12 +202,12 @@ def _advertise(stack: EmbeddedStack, port: int) -> None:
 
 
 def short_limits(folder: Path) -> None:
-    """Write the bundled catalogue with deadlines of seconds, so that a hanging provider costs seconds."""
-    for path in _CATALOGUE.glob("*.yaml"):
-        document = yaml.safe_load(path.read_text())
-        for offering in document.get("offerings", []):
-            offering["limits"] |= {"connect_timeout_s": 2, "read_timeout_s": 4, "total_timeout_s": 15}
-        (folder / path.name).write_text(yaml.safe_dump(document))
+    """Write the simulators' catalogue with deadlines of seconds, so that a hanging provider costs seconds."""
+    document = yaml.safe_load((_CATALOGUE / "simulated.yaml").read_text())
+    for offering in document["offerings"]:
+        offering["limits"] |= {"connect_timeout_s": 2, "read_timeout_s": 4, "total_timeout_s": 15}
+    (folder / "offerings.yaml").write_text(yaml.safe_dump(document))
+    (folder / "templates.yaml").write_text((_CATALOGUE / "templates.yaml").read_text())
 
 
 @contextlib.asynccontextmanager
@@ -260,10 +255,11 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
             fronts[one] = front
         fronts["receiver"] = await Front("127.0.0.1", urlsplit(line.receiver_url).port or 0).start()
         settings["delivery"]["WEBHOOK_ALLOWED_HOSTS"] = json.dumps([f"127.0.0.1:{fronts['receiver'].port}"])
-        supervisor = Supervisor(logs)
+        # What a row measures begins later.
+        supervisor = Supervisor(logs, care=Care(no_progress_s=300.0))
         running.callback(supervisor.stop)
-        layers = [[_patient(spec) for spec in layer] for layer in line.layers()]
-        await asyncio.to_thread(supervisor.start, layers)
+        await asyncio.to_thread(supervisor.start, line.layers())
+        supervisor.check()
         try:
             yield World(line, supervisor, stack, kafka, proxies, fronts, logs)
         finally:

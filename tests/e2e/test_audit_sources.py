@@ -14,16 +14,18 @@ import pymongo
 import pytest
 from pymongo.collection import Collection
 
-from tests.support.forged_archive import Lanes, read_lanes, rehashed, write_lanes
+from tests.support.forged_archive import Lanes, edit_body, read_lanes, rehashed, write_lanes
 from tests.support.line import RunningLine
 from winnow.audit.anchors import read_anchor
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.chains import digest_of
+from winnow.audit.profiles import SHIPPED, read_profiles
 from winnow.audit.shelves import Place
 from winnow.audit.verify import Result, Verification
 from winnow.cli.audit_sources import read_journals
 
 Blocks = Collection[dict[str, Any]]
+PROFILES = read_profiles([SHIPPED])
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def _write_again(journal: Blocks, changed: list[dict[str, Any]], start: int) -> 
 async def verified(line: RunningLine, anchor: bytes | None = None) -> Result:
     """Verify the journals in this process, which is quicker than a command for every tampering."""
     heads = read_anchor(anchor).by_lane() if anchor else {}
-    verification = Verification("journals", heads, kinds=["journal"])
+    verification = Verification("journals", heads, profiles=PROFILES, kinds=["journal"])
     await read_journals(line.addresses.mongo_uri, verification)
     return verification.close(datetime.now(UTC))
 
@@ -153,12 +155,6 @@ async def test_tampering_with_a_journal_is_named(
         assert against.exit_code == 1
         assert alone.exit_code == (0 if tamper is rewrite_the_end else 1), alone.findings
     assert (await audit(line, "--from", "journals", "--anchor", str(anchor)))[0] == 0
-
-
-def edit_body(document: dict[str, Any], edit: Callable[[dict[str, Any]], None]) -> None:
-    body = json.loads(document["body"])
-    edit(body)
-    document["body"] = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
 
 def lose_a_block(lanes: Lanes) -> str:
@@ -252,7 +248,7 @@ async def test_an_archive_is_sound_and_tampering_with_it_is_named(line: RunningL
     assert code == 0, said
     heads = read_anchor(anchor.read_bytes()).by_lane()
     lanes = await asyncio.to_thread(read_lanes, folder)
-    sound = await verify_archive(Place(str(folder)), heads, datetime.now(UTC), processes=2)
+    sound = await verify_archive(Place(str(folder)), heads, datetime.now(UTC), profiles=PROFILES, processes=2)
     assert (sound.exit_code, sound.findings) == (0, ())
     assert all(sound.counts[name] for name in ("tasks", "verdicts", "routing choices", "entries", "bills"))
     tampers: list[Callable[[Lanes], str]] = [
@@ -265,8 +261,12 @@ async def test_an_archive_is_sound_and_tampering_with_it_is_named(line: RunningL
         edited = copy.deepcopy(lanes)
         expected = tamper(edited)
         await asyncio.to_thread(write_lanes, forged, edited)
-        alone = await verify_archive(Place(str(forged)), {}, datetime.now(UTC), processes=1)
-        against = await verify_archive(Place(str(forged)), heads, datetime.now(UTC), processes=1)
+        alone = await verify_archive(
+            Place(str(forged)), {}, datetime.now(UTC), profiles=PROFILES, processes=1
+        )
+        against = await verify_archive(
+            Place(str(forged)), heads, datetime.now(UTC), profiles=PROFILES, processes=1
+        )
         texts = [one.text for one in against.findings]
         assert any(one.startswith(expected) for one in texts), (tamper.__name__, texts)
         assert against.exit_code == 1

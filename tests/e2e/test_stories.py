@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import Any
 
 import httpx
 
 from tests.support.eventually import eventually
-from tests.support.line import CREDIT, ENDS, RunningLine
+from tests.support.line import CREDIT, RunningLine
+from tests.support.truth import judged_defect, truth_of
 from tests.unit.scorer.photographs import png, portrait, reshaped
+from winnow.contracts.ids import derive_seed
 
 
 def money_adds_up(task: Any, bill: Any) -> None:
@@ -42,6 +45,7 @@ async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLi
                 answer = await http.get(output["url"])
                 assert answer.status_code == 200
                 assert len(answer.content) == output["size_bytes"]
+                assert hashlib.sha256(answer.content).hexdigest() == output["sha256"]
                 assert "attachment" in answer.headers["content-disposition"]
         balance = await client.balance()
         assert balance["held_credits_micro"] == 0
@@ -179,12 +183,12 @@ async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_f
             return log if log and log[0]["state"] == "delivered" else None
 
         log = await eventually(delivered, within_s=40)
-        assert [one["status"] for one in log[0]["attempts"]] == [500, 500, 204] or len(
-            log[0]["attempts"]
-        ) == 3
+        assert [one["status"] for one in log[0]["attempts"]] == [500, 500, 200]
+        assert len(log) == 1
         seen = await line.ask("receiver", "/_deliveries")
         ours = [one for one in seen if task_id in json.dumps(one)]
         assert ours
+        assert [one["answered"] for one in ours] == [500, 500, 200]
         assert all(one["verified"] for one in ours)
         assert len({one["webhook_id"] for one in ours}) == 1
 
@@ -244,20 +248,67 @@ async def test_nothing_of_one_account_is_visible_to_another(line: RunningLine) -
         assert (await other.get("/v1/tasks"))["tasks"] == []
 
 
-async def test_stable_mode_uses_one_offering_and_repeats_its_seeds(line: RunningLine) -> None:
+async def test_stable_mode_uses_one_offering_and_its_seeds_repeat_the_pictures(line: RunningLine) -> None:
+    """Each seed follows from task, round and index, reaches the provider, and gives the same bytes again."""
+    prompt = "product photo of a mug"
     async with line.client() as client:
-        task_id = await client.order(
-            template="product_shot", mode="stable", k=2, prompt="product photo of a mug"
-        )
+        task_id = await client.order(template="product_shot", mode="stable", k=2, prompt=prompt)
         task = await client.end(task_id)
         assert task["state"] == "delivered", task["end"]
         candidates = await client.candidates(task_id)
-        assert len({one["offering"] for one in candidates if one["offering"]}) == 1
-        assert len({one["seed"] for one in candidates}) == len(candidates)
+        made = await truth_of(line, client, task_id)
+    assert {one["offering"] for one in candidates if one["offering"]} == {"simulated-replicate"}
+    for one in candidates:
+        assert one["seed"] == derive_seed(task_id, one["round_index"], one["index"])
+    bills = {one["request_id"]: one for one in (await line.ask("replicate", "/_ledger"))["lines"]}
+    calls = {truth["request_id"] for truth in made.values()}
+    assert calls
+    for call in calls:
+        assert bills[call]["seed_given"]
+        assert bills[call]["seed"] in {one["seed"] for one in candidates}
+    call = min(calls)
+    again = await _predicted(line, prompt, bills[call]["seed"], bills[call]["image_count"])
+    before = {truth["sha256"] for truth in made.values() if truth["request_id"] == call}
+    assert before
+    assert before <= again
 
 
-async def test_every_task_of_this_session_has_ended_once(line: RunningLine) -> None:
+async def _predicted(line: RunningLine, prompt: str, seed: int, count: int) -> set[str]:
+    """Ask the simulated provider as the router does; returns the digests of the pictures."""
+    given = {
+        "output_format": "jpg",
+        "prompt": prompt,
+        "num_outputs": count,
+        "aspect_ratio": "1:1",
+        "width": 1024,
+        "height": 1024,
+        "seed": seed,
+    }
+    headers = {"authorization": "Bearer simulated", "prefer": "wait"}
+    base_url = line.line.simulator_url("replicate")
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=60) as http:
+        path = "/v1/models/simulated/replicate/predictions"
+        prediction = (await http.post(path, json={"input": given})).json()
+        assert prediction["status"] == "succeeded", prediction
+        pictures = [(await http.get(url)).content for url in prediction["output"]]
+    return {hashlib.sha256(one).hexdigest() for one in pictures}
+
+
+async def test_nothing_delivered_has_a_defect_that_its_profile_judges(line: RunningLine) -> None:
+    """The simulators plant a defect in every second picture and know in which; the line does not."""
+    for provider in ("fal", "replicate", "openai"):
+        await line.control(provider, forced_defects=["blur", None, "closed_eyes", None] * 20)
     async with line.client() as client:
-        ids = [await client.order(k=1) for _ in range(5)]
-        tasks = [await client.end(task_id) for task_id in ids]
-        assert {task["state"] for task in tasks} <= ENDS
+        task_id = await client.order(k=4)
+        task = await client.end(task_id)
+        assert task["state"] == "delivered", task["end"]
+        made = await truth_of(line, client, task_id)
+        candidates = {one["candidate_id"]: one for one in await client.candidates(task_id)}
+        outputs = (await client.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
+    delivered = {one["candidate_id"] for one in outputs}
+    spoilt = {one for one, truth in made.items() if judged_defect(truth, candidates[one])}
+    assert len(delivered) == 4
+    assert delivered <= set(made)
+    assert spoilt, "no picture had a planted defect, so nothing was shown"
+    assert not delivered & spoilt
+    assert {one for one in made if candidates[one]["passed"]} == set(made) - spoilt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import cv2
 import httpx
 import numpy as np
@@ -36,6 +38,7 @@ async def test_cut_outs_are_delivered_with_their_transparency(line: RunningLine)
         (output,) = (await client.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
         async with httpx.AsyncClient(timeout=30) as files:
             content = (await files.get(output["url"])).content
+        assert hashlib.sha256(content).hexdigest() == output["sha256"]
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         assert picture.shape == (1024, 1024, 4)
         assert (picture[..., 3] == 0).mean() > 0.2

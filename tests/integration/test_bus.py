@@ -18,7 +18,7 @@ from tests.support.eventually import eventually
 from winnow.contracts.envelope import Envelope, Recorded
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id, shard_of
-from winnow.contracts.topics import dead_letter_topic
+from winnow.contracts.topics import REGISTRY, dead_letter_topic
 from winnow.local.ports import HOST, choose
 from winnow.local.stack import Addresses
 from winnow.runtime.bus import BUG_TRIES_MAX, Bus, Received
@@ -66,9 +66,9 @@ class Place:
         self.buses.append(bus)
         return bus
 
-    async def reader(self, seen: Seen) -> Bus:
+    async def reader(self, seen: Seen, *types: str) -> Bus:
         bus = bus_of(self.addresses.kafka_bootstrap, "reader", self.addresses.bus_settings, PARTITIONS)
-        bus.subscribe([self.topic], GROUP, {TYPE: TaskCancelRequested}, seen.handle)
+        bus.subscribe([self.topic], GROUP, REGISTRY.subset(types or [TYPE]), seen.handle)
         await bus.start()
         self.buses.append(bus)
         await eventually(lambda: bus.joined, within_s=JOIN_S)

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc.aio
 import httpx
@@ -25,8 +26,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from PIL import Image
 
 from simulators.receiver import build_receiver
+from tests.chaos.proxy import Proxy, Weather
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
+from tests.support.tls import Authority, serving
 from tests.unit.delivery.builders import ACCOUNT, PRICE, candidate_id, image_bytes, selection, task_id
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, Recorded
 from winnow.contracts.errors import ErrorCode
@@ -62,6 +65,9 @@ class Line:
     http: httpx.AsyncClient
     ports: dict[str, int] = field(default_factory=lambda: choose(["ops", "grpc"], {}))
     process: subprocess.Popen[bytes] | None = None
+    s3_endpoint: str = ""
+    """Where the service finds the object store; empty for the server itself."""
+    extra: dict[str, str] = field(default_factory=dict)
     begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When all that is published happened, so that what is published twice is the same twice."""
 
@@ -76,7 +82,7 @@ class Line:
             "SHARDS": str(SHARDS),
             "MONGO_URI": self.addresses.mongo_uri,
             "MONGO_DATABASE": f"test_delivery_{os.getpid()}",
-            "S3_ENDPOINT": self.addresses.s3_endpoint,
+            "S3_ENDPOINT": self.s3_endpoint or self.addresses.s3_endpoint,
             "S3_ACCESS_KEY": self.addresses.s3_access_key,
             "S3_SECRET_KEY": self.addresses.s3_secret_key,
             "OPS_PORT": str(self.ports["ops"]),
@@ -85,6 +91,7 @@ class Line:
             "WEBHOOK_SCHEDULE_S": "[0, 1, 1]",
             "WEBHOOK_ALLOWED_HOSTS": json.dumps([self.receiver]),
             "WEBHOOK_TIMEOUT_S": "2",
+            **self.extra,
         }
         env = os.environ | {f"WINNOW_DELIVERY_{name}": value for name, value in settings.items()}
         with self.log.open("ab") as log:
@@ -235,6 +242,8 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
                 assert hashlib.sha256(answer.content).hexdigest() == stored["sha256"]
                 assert not Image.open(io.BytesIO(answer.content)).getexif()
                 assert b"secret" not in answer.content
+                assert ACCOUNT not in url
+                assert task_id(one)[-12:] not in url
                 unsigned = url.partition("?")[0]
                 assert (await line.http.get(unsigned)).status_code in {401, 403}
 
@@ -271,20 +280,45 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
 
 async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
     one = name()
-    await line.publish(await line.order(one, image_bytes()))
-    await line.until_published(TASKS.name, task_id(one))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
         stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
+        registered = await stub.RegisterEndpoint(
+            pb.RegisterEndpointRequest(account_id=ACCOUNT, url=f"http://{line.receiver}/hook"),
+            timeout=TIMEOUT_S,
+        )
+        endpoint_id = registered.endpoint.endpoint_id
+        await line.control(secrets=[registered.secret])
+        await line.publish(await line.order(one, image_bytes()))
+        await line.until_published(TASKS.name, task_id(one))
+
+        async def sent() -> str:
+            log = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(one))
+            found = (await stub.ListDeliveries(log, timeout=TIMEOUT_S)).deliveries
+            mine = [delivery for delivery in found if delivery.endpoint_id == endpoint_id]
+            return mine[0].delivery_id if mine else ""
+
+        delivery_id = await eventually(sent, within_s=60)
+        foreign = pb.ListDeliveriesRequest(account_id="acct_b", task_id=task_id(one))
+        assert list((await stub.ListDeliveries(foreign, timeout=TIMEOUT_S)).deliveries) == []
+        theirs = await stub.ListEndpoints(pb.ListEndpointsRequest(account_id="acct_b"), timeout=TIMEOUT_S)
+        assert list(theirs.endpoints) == []
         for asked, request in (
             (stub.RenewLinks, pb.RenewLinksRequest(account_id="acct_b", task_id=task_id(one))),
             (stub.RenewLinks, pb.RenewLinksRequest(account_id=ACCOUNT, task_id=task_id("nobody's"))),
+            (stub.Redeliver, pb.RedeliverRequest(account_id="acct_b", delivery_id=delivery_id)),
             (stub.Redeliver, pb.RedeliverRequest(account_id="acct_b", delivery_id="dlv_x")),
+            (stub.DeleteEndpoint, pb.DeleteEndpointRequest(account_id="acct_b", endpoint_id=endpoint_id)),
             (stub.DeleteEndpoint, pb.DeleteEndpointRequest(account_id="acct_b", endpoint_id="whe_x")),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await asked(request, timeout=TIMEOUT_S)
             assert refused.value.code() is grpc.StatusCode.NOT_FOUND
             assert dict(refused.value.trailing_metadata() or ())["winnow-code"] == "not_found"
+        mine = await stub.ListEndpoints(pb.ListEndpointsRequest(account_id=ACCOUNT), timeout=TIMEOUT_S)
+        assert endpoint_id in {endpoint.endpoint_id for endpoint in mine.endpoints}
+        await stub.DeleteEndpoint(
+            pb.DeleteEndpointRequest(account_id=ACCOUNT, endpoint_id=endpoint_id), timeout=TIMEOUT_S
+        )
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.RegisterEndpoint(
                 pb.RegisterEndpointRequest(account_id=ACCOUNT, url="http://127.0.0.1:1/"), timeout=TIMEOUT_S
@@ -314,3 +348,71 @@ async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge
         assert len({end["event_id"] for end in ends}) == 1
         assert len({charge["command_id"] for charge in charges}) == 1
         assert {charge["amount_credits_micro"] for charge in charges} == {2 * PRICE}
+
+
+async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slack(line: Line) -> None:
+    """The order was selected at its deadline, and nothing of it can be read any more."""
+    store = urlsplit(line.addresses.s3_endpoint)
+    proxy = await Proxy(store.hostname or "", store.port or 0).start()
+    try:
+        await line.stop()
+        line.s3_endpoint = f"http://127.0.0.1:{proxy.port}"
+        await line.start()
+        one = name()
+        order = await line.order(one, image_bytes(), image_bytes("PNG"))
+        proxy.set(Weather(swallows=True))
+        promise = {"deadline_at": datetime.now(UTC), "deadline_slack_s": 40}
+        await line.publish(order.model_copy(update=promise))
+        (end,) = await line.until_published(TASKS.name, task_id(one))
+        (release,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(one))
+        assert (end["type"], release["type"]) == ("task.failed", "ReleaseCredits")
+        late = datetime.fromisoformat(end["occurred_at"]) - promise["deadline_at"]
+        assert late < timedelta(seconds=40)
+    finally:
+        proxy.set(Weather(refuses=True))
+        await proxy.stop()
+
+
+async def test_a_webhook_is_delivered_over_tls_and_a_bad_certificate_is_in_the_log(
+    line: Line, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    async with (
+        serving(authority.good("localhost")) as good,
+        serving(authority.good("other.example.test")) as wrong,
+    ):
+        await line.stop()
+        line.extra = {
+            "WEBHOOK_CA_FILE": str(authority.ca_file),
+            "WEBHOOK_ALLOWED_HOSTS": json.dumps([f"localhost:{one.port}" for one in (good, wrong)]),
+            "WEBHOOK_TIMEOUT_S": "20",
+        }
+        await line.start()
+        one = name()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
+            stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
+            mine = set()
+            for server in (good, wrong):
+                url = server.url("/hook", "localhost")
+                registered = await stub.RegisterEndpoint(
+                    pb.RegisterEndpointRequest(account_id=ACCOUNT, url=url), timeout=TIMEOUT_S
+                )
+                mine.add(registered.endpoint.endpoint_id)
+            await line.publish(await line.order(one, image_bytes()))
+
+            async def both_ended() -> dict[str, list[str]] | None:
+                request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(one))
+                listed = (await stub.ListDeliveries(request, timeout=TIMEOUT_S)).deliveries
+                # Endpoints of the tests before are still registered, and nobody listens there any more.
+                ended = {
+                    each.state: [made.reason for made in each.attempts]
+                    for each in listed
+                    if each.endpoint_id in mine
+                }
+                return ended if {"delivered", "exhausted"} <= set(ended) else None
+
+            ended = await eventually(both_ended, within_s=120)
+        assert ended["delivered"] == ["accepted"]
+        assert ended["exhausted"] == ["certificate_wrong_host"] * 3
+        assert good.names == ["localhost"]
+        assert (len(good.requests), len(wrong.requests)) == (1, 0)

@@ -18,6 +18,8 @@ import pytest
 from tests.integration.ingest_neighbours import CREDIT, SHARDS, Neighbours, neighbours
 from tests.support.eventually import eventually
 from tests.support.stack import running_stack
+from tests.support.tls import Authority, answering, serving
+from tests.unit.runtime.test_listener import HALF_BODY, HALF_HEADER, ended
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
@@ -94,7 +96,7 @@ class Place:
     database: str
     instances: list[Instance] = field(default_factory=list)
 
-    def instance(self, name: str) -> Instance:
+    def instance(self, name: str, **changes: str) -> Instance:
         ports = choose(["http", "ops", "grpc"], {})
         settings = {
             "KAFKA_BOOTSTRAP": self.addresses.kafka_bootstrap,
@@ -110,6 +112,7 @@ class Place:
             "KEY_PEPPER": "a pepper for the tests",
             "ADMIN_TOKEN": "an-admin-token-for-tests",
             "INSTANCE": name,
+            **changes,
             **{
                 f"{one}_ADDRESS": f"127.0.0.1:{self.grpc_port}"
                 for one in ("LEDGER", "ROUTER", "SCORER", "DELIVERY")
@@ -296,3 +299,56 @@ async def test_two_instances_make_one_task_of_one_request(place: Place) -> None:
     ids = {answer.json()["id"] for answer in pairs}
     await eventually(lambda: all("task.funded" in place.others.types_of(one) for one in ids), within_s=30)
     assert all(place.others.types_of(task_id).count("task.accepted") == 1 for task_id in ids)
+
+
+async def test_unfinished_requests_are_closed_while_a_stream_lives_on(place: Place) -> None:
+    seconds = {"HTTP_HEADER_TIMEOUT_S": "2", "HTTP_BODY_TIMEOUT_S": "2", "HTTP_KEEP_ALIVE_TIMEOUT_S": "2"}
+    one = await place.instance("one", **seconds, HTTP_CONNECTIONS_MAX="700").start().ready()
+    place.others.ignored.add("ReserveCredits")
+    async with httpx.AsyncClient(base_url=one.url, timeout=60) as client:
+        headers = await key_of(client, account())
+        made = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "a"})
+        path = f"/v1/tasks/{made.json()['id']}"
+        async with client.stream("GET", f"{path}/events", headers=headers) as stream:
+            lines = stream.aiter_lines()
+            while await anext(lines) != "event: task.accepted":
+                pass
+            body = HALF_BODY.replace(b"/echo", b"/v1/tasks")
+            every = await asyncio.gather(
+                *(ended(one.http_port, HALF_HEADER) for _ in range(300)),
+                *(ended(one.http_port, body, forever=b" ", every_s=0.5) for _ in range(300)),
+                *(ended(one.ops_port, HALF_HEADER, forever=b"a", every_s=0.5) for _ in range(300)),
+            )
+            # A body without a key is answered at once, and its connection is closed all the same.
+            answers = (b"HTTP/1.1 408 ", b"HTTP/1.1 401 ", b"HTTP/1.1 429 ")
+            assert all(said.startswith(answers) or not said for _, said in every)
+            async with httpx.AsyncClient(base_url=one.url, timeout=60) as other:
+                assert (await other.post(f"{path}/cancel", headers=headers)).status_code == 200
+            while await anext(lines) != "event: task.cancelled":
+                pass
+
+
+async def test_an_input_is_read_from_an_https_url_whose_certificate_is_good(
+    place: Place, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    async with (
+        serving(authority.good("localhost"), answering(PNG)) as good,
+        serving(authority.expired("localhost"), answering(PNG)) as expired,
+    ):
+        hosts = json.dumps([f"localhost:{server.port}" for server in (good, expired)])
+        one = place.instance("one", URL_CA_FILE=str(authority.ca_file), URL_ALLOWED_HOSTS=hosts)
+        await one.start().ready()
+        async with httpx.AsyncClient(base_url=one.url, timeout=60) as client:
+            headers = await key_of(client, account())
+            read = await client.post("/v1/inputs", json={"url": good.url(host="localhost")}, headers=headers)
+            bad = await client.post(
+                "/v1/inputs", json={"url": expired.url(host="localhost")}, headers=headers
+            )
+            inside = await client.post(
+                "/v1/inputs", json={"url": f"https://127.0.0.1:{good.port}/"}, headers=headers
+            )
+    assert read.status_code == 201, read.text
+    assert (bad.status_code, bad.json()["code"]) == (422, "url_tls_failed")
+    assert (inside.status_code, inside.json()["code"]) == (422, "url_not_allowed")
+    assert good.names == ["localhost"]

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from tests.support.journal_store_suite import JournalStoreSuite, block
+from tests.support.journal_store_suite import JournalStoreSuite, block, entity, folded
 from winnow.local.stack import Addresses
 from winnow.runtime.journal.store import MongoJournalStore
 from winnow.runtime.mongo import Mongo
@@ -48,3 +48,21 @@ class TestMongoJournalStore(JournalStoreSuite):
         await store.insert([block("0", 1, ["c1"])])
 
         assert await other.head("0") is None
+
+    async def test_states_of_another_format_are_not_read_and_their_shards_count_as_not_folded(
+        self, mongo: Mongo, store: MongoJournalStore
+    ) -> None:
+        newer = MongoJournalStore(mongo.database, prefix="one_", state_format=2)
+        await newer.prepare()
+        await store.save([folded("a", 5)], {"0": 5}, {"0": 4}, [entity("a/x", 5)])
+
+        assert await newer.folded_to("0") == 0
+        assert await newer.states(["a"]) == {}
+        assert await newer.entities(["a/x"]) == {}
+        assert await newer.sent_to("0") == 4
+
+        await newer.save([folded("a", 3)], {"0": 3}, {}, [entity("a/x", 3)])
+
+        assert (await newer.folded_to("0"), await store.folded_to("0")) == (3, 5)
+        assert (await store.states(["a"]))["a"].block_no == 5
+        assert (await newer.entities(["a/x"])) == {"a/x": entity("a/x", 3)}

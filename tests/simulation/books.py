@@ -29,6 +29,8 @@ class Books:
         self.accounts: dict[str, Account] = defaultdict(Account)
         self.house: dict[str, int] = defaultdict(int)
         self.costs: dict[str, int] = defaultdict(int)
+        self.payable: dict[str, int] = defaultdict(int)
+        """Task → what its entries say that providers are owed, in micro-USD."""
         self.commands: dict[str, dict[str, Any]] = {}
         self.grants: dict[str, dict[str, Any]] = {}
         self.entries: set[str] = set()
@@ -48,6 +50,8 @@ class Books:
         for posting in entry["postings"]:
             units[posting["unit"]] += posting["amount_micro"]
             self._post(account, entry["account_id"], posting)
+            if posting["account"] == "house:provider_payable":
+                self.payable[entry["task_id"]] -= posting["amount_micro"]
         expect(not any(units.values()), f"entry {entry['entry_id']} does not sum to zero: {dict(units)}")
         self._by_kind(account, entry)
         account.lots.entry(entry, self.grants)

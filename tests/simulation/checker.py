@@ -116,7 +116,8 @@ class Checker:
         if topic == TASKS:
             self._task_event(document)
         elif topic == ACCOUNTS:
-            self.books.entry(document)
+            if document["type"] == "entry.recorded":
+                self.books.entry(document)
         elif topic == COMMANDS:
             self.books.command(document)
         elif topic == SCORER_COMMANDS:

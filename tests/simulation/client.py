@@ -34,6 +34,8 @@ from winnow.contracts.values import Mode, ProfileRef, StoredObject
 CREDIT = 1_000_000
 PRICE_CREDITS_MICRO = 1_500_000
 COST_CAP_USD_MICRO = 40_000
+DEADLINE_SLACK_S = 40
+"""The promise of every order; what goes wrong ends before any deadline, so it holds in every run."""
 _ANY = Bounds(1, 10_000)
 _REF = ProfileRef(name=PROFILE, version=1)
 _TEMPLATE = PublicTemplate(
@@ -155,6 +157,7 @@ class Clients:
             request=stored,
             inputs=(),
             label=None,
+            deadline_slack_s=DEADLINE_SLACK_S,
         )
 
     async def _submit(

@@ -110,6 +110,8 @@ def _compares(value: Any, operator: str, bound: Any) -> bool:
     match operator:
         case "$in":
             return any(one in bound for one in value) if isinstance(value, list) else value in bound
+        case "$ne":
+            return value != bound and not (isinstance(value, list) and bound in value)
         case "$gt":
             return value is not None and value > bound
         case "$lt":

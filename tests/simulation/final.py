@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from tests.simulation.checker import Checker, check
@@ -22,6 +23,8 @@ def pending(checker: Checker, answered: dict[str, float], storages: dict[str, di
             waits.append(f"{task_id} has no end")
         elif task.settled is None and task.funded:
             waits.append(f"{task_id} is not settled")
+        elif checker.books.payable[task_id] != spent_on(task):
+            waits.append(f"the books have not all that {task_id} cost")
     waits += [
         f"{service} has not sent {block_id}"
         for service, collections in storages.items()
@@ -73,6 +76,7 @@ def check_end(checker: Checker, answered: dict[str, float], outside: Outside, ca
     for task_id in answered:
         task = checker.tasks[task_id]
         check(task.end is not None, "I1", f"{task_id} was accepted and has no end")
+        _check_deadline(task_id, task)
         _check_money(checker, task_id, task)
         _check_provider(task_id, task, outside, cap_usd_micro)
         _check_gate(task_id, task, outside)
@@ -83,23 +87,38 @@ def check_end(checker: Checker, answered: dict[str, float], outside: Outside, ca
     _check_webhooks(checker, answered, outside)
 
 
+def _check_deadline(task_id: str, task: Any) -> None:
+    """Every fault lies before every deadline, so no end may lie beyond deadline and slack."""
+    if task.accepted is None:
+        return
+    ended_at, deadline_at = (
+        datetime.fromisoformat(one) for one in (task.end["occurred_at"], task.accepted["deadline_at"])
+    )
+    late_s = (ended_at - deadline_at).total_seconds() - task.accepted["deadline_slack_s"]
+    check(late_s <= 0, "I1", f"{task_id} ended {late_s:.1f} s after its deadline and slack")
+
+
 def _check_house(checker: Checker) -> None:
-    """The margin: what the house's accounts earned and owe is what the bills say, and those cover every attempt."""
+    """The margin: the house earned what the bills say, and owes what every attempt cost, to the micro-USD."""
     earned = owed = 0
     for task_id, task in checker.tasks.items():
         if task.settled is None:
             continue
-        cost = task.settled["cost"]["actual_usd_micro"]
-        spent = sum(one["actual_cost_usd_micro"] for one in task.returned.values())
-        # What is still out when the bill is written counts with what it may cost.
-        check(cost >= spent, "I3", f"{task_id}: billed a cost of {cost}, its attempts cost {spent}")
+        spent = spent_on(task)
+        booked = checker.books.payable[task_id]
+        check(booked == spent, "I3", f"{task_id}: the books owe {booked}, its attempts cost {spent}")
         earned += task.settled["settled_credits_micro"]
-        owed += cost
+        owed += spent
     books = checker.books
     earned -= sum(sum(one.refunded.values()) for one in books.accounts.values())
     check(books.house["house:revenue"] == earned, "I3", f"the house earned {earned}, its account differs")
     payable = books.costs["house:provider_payable"]
     check(payable == -owed, "I3", f"providers are owed {owed}, the account says {payable}")
+
+
+def spent_on(task: Any) -> int:
+    """Sum what a task's attempts cost."""
+    return sum(attempt["actual_cost_usd_micro"] for attempt in task.returned.values())
 
 
 def _unanswered(checker: Checker) -> set[str]:

@@ -23,13 +23,14 @@ from services.ledger.domain.account import Account, Ended, Slice
 from services.ledger.domain.books import REVENUE, Subject, available_of, credit_postings
 from services.router.app.attempts import AttemptRunner
 from services.router.domain import closing as router_closing
+from services.router.domain import returning as router_returning
 from services.router.domain.run import CandidateState
 from services.scorer.app import scoring as scorer_app
 from services.scorer.domain import verdict as scorer_verdict
 from tests.simulation.database import Storage
 from tests.simulation.hashing import begin_fixed
 from tests.simulation.run import play
-from tests.simulation.script import script_of
+from tests.simulation.script import Fault, Kind, Script, script_of
 from winnow.contracts.commands import SettleCredits
 from winnow.contracts.values import EntryKind
 from winnow.runtime.bus import Bus
@@ -44,10 +45,11 @@ SEEDS_MAX = 150
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A bug: ``apply`` gives the patches that put it in."""
+    """A bug: ``apply`` gives the patches that put it in; ``faults`` are put into each seed beside its own."""
 
     name: str
     apply: Callable[[], list[Any]]
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,15 @@ def hunt(mutation: Mutation, seeds_max: int = SEEDS_MAX) -> Found:
         for one in mutation.apply():
             patched.enter_context(one)
         for seed in range(seeds_max):
-            outcome = play(script_of(seed))
+            outcome = play(with_faults(script_of(seed), mutation.faults))
             if outcome.broken is not None:
                 return Found(mutation.name, seed + 1, outcome.broken, outcome.text)
     return Found(mutation.name, 0, "", "")
+
+
+def with_faults(script: Script, faults: tuple[Fault, ...]) -> Script:
+    """Put further faults into a run."""
+    return replace(script, faults=(*script.faults, *faults))
 
 
 # The journal.
@@ -141,8 +148,8 @@ def _lost_outbox_on_restart() -> list[Any]:
 def _replay_skips_last_block() -> list[Any]:
     original = ShardMemory.replay
 
-    def replay(self: Any, codec: Any, blocks: Any) -> None:
-        original(self, codec, list(blocks)[:-1])
+    def replay(self: Any, codec: Any, blocks: Any, loaded: Any) -> None:
+        original(self, codec, list(blocks)[:-1], loaded)
 
     return [patch.object(ShardMemory, "replay", replay)]
 
@@ -297,9 +304,25 @@ def _submit_again_on_resume() -> list[Any]:
     return [patch.object(AttemptRunner, "resume", resume)]
 
 
+def _timed_out_is_unpaid() -> list[Any]:
+    original = AttemptRunner._timed_out
+
+    async def timed_out(self: Any, work: Any) -> Any:
+        return replace(await original(self, work), actual_cost_usd_micro=0)
+
+    return [patch.object(AttemptRunner, "_timed_out", timed_out)]
+
+
+def _late_cost_is_dropped() -> list[Any]:
+    return [patch.object(router_returning, "correct_cost", lambda draft, before: None)]
+
+
 def _work_not_resumed() -> list[Any]:
     return [patch.object(Workbench, "loaded", lambda self, shard, states: None)]
 
+
+_SLOW_PROVIDER = tuple(Fault("router.submit", nth, Kind.slow, 7.5) for nth in range(4))
+"""Longer than an attempt may take, which drawn faults seldom are."""
 
 MUTATIONS = (
     Mutation("publish before insert", _publish_before_insert),
@@ -320,6 +343,8 @@ MUTATIONS = (
     Mutation("select unscored", _select_unscored),
     Mutation("unmeasured is a pass", _unmeasured_is_a_pass),
     Mutation("submit again on resume", _submit_again_on_resume),
+    Mutation("timed-out attempt unpaid", _timed_out_is_unpaid, _SLOW_PROVIDER),
+    Mutation("late cost dropped", _late_cost_is_dropped),
     Mutation("work not resumed", _work_not_resumed),
 )
 

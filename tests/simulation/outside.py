@@ -69,6 +69,8 @@ class Work:
     images: tuple[bytes, ...]
     price_usd_micro: int
     ready_at_s: float
+    is_firm: bool = False
+    """Begun at once: it cannot be stopped any more."""
     cancelled: bool = False
 
     @property
@@ -157,6 +159,7 @@ class SimulatedProvider:
             pictures,
             offering.prices[0].price_usd_micro,
             self._process.world.loop.time() + takes_s,
+            is_firm=dice.random() < 0.5,
         )
         self._outside.works[generation.attempt_id] = work
         return work
@@ -180,7 +183,7 @@ class SimulatedProvider:
         del offering
         await self._process.pause(0.01, 0)
         work = self._outside.works[handle["attempt"]]
-        in_time = work.ready_at_s - self._process.world.loop.time() > 0.3
+        in_time = not work.is_firm and work.ready_at_s - self._process.world.loop.time() > 0.3
         work.cancelled = work.cancelled or in_time
         return CancelReply(stopped=work.cancelled, reason="cancelled" if work.cancelled else "too_late")
 

@@ -15,7 +15,9 @@ from tests.simulation.database import Storage
 from tests.simulation.services import Line
 from winnow.contracts.topics import route
 from winnow.runtime.journal import Block
-from winnow.runtime.journal.shard import Codec, Held
+from winnow.runtime.journal.entities import Known
+from winnow.runtime.journal.model import state_format_of
+from winnow.runtime.journal.shard import Codec, Held, Overlay
 
 _MACHINES: dict[tuple[str, str], Any] = {
     ("ingest", REQUEST_COLLECTIONS): RequestMachine(),
@@ -31,9 +33,17 @@ def check_replay(line: Line) -> None:
     for (service, prefix), machine in _MACHINES.items():
         codec = Codec(machine, route)
         rows = line.storages[service][f"{prefix}journal"].rows.values()
-        held, at_block = _folded(codec, rows)
+        held, at_block, entities = _folded(codec, rows)
         heads = {row["shard"]: row["block_no"] for row in sorted(rows, key=lambda row: row["block_no"])}
-        for row in line.storages[service].get(f"{prefix}state", Storage()).rows.values():
+        suffix = "" if state_format_of(machine) == 1 else f"_{state_format_of(machine)}"
+        for row in line.storages[service].get(f"{prefix}entities{suffix}", Storage()).rows.values():
+            place = (row["_id"], row["block_no"])
+            check(
+                entities.get(place) == row["body"],
+                "I7",
+                f"{service} keeps an entity of {place} that replay does not give",
+            )
+        for row in line.storages[service].get(f"{prefix}state{suffix}", Storage()).rows.values():
             place = (row["_id"], row["block_no"])
             check(
                 at_block.get(place) == row["state"],
@@ -46,21 +56,31 @@ def check_replay(line: Line) -> None:
                     _compare(journal, held, heads, service)
 
 
-def _folded(codec: Codec[Any], rows: Any) -> tuple[dict[str, Held[Any]], dict[tuple[str, int], str]]:
+def _folded(
+    codec: Codec[Any], rows: Any
+) -> tuple[dict[str, Held[Any]], dict[tuple[str, int], str], dict[tuple[str, int], str]]:
+    """Give the newest states, and the text of every state and of every entity at the blocks that changed them."""
     held: dict[str, Held[Any]] = {}
     at_block: dict[tuple[str, int], str] = {}
+    known: dict[str, Known[Any]] = {}
+    entities: dict[tuple[str, int], str] = {}
     chains: dict[str, list[Block]] = defaultdict(list)
     for row in rows:
         chains[row["shard"]].append(Block.from_document(row))
     for chain in chains.values():
         for block in sorted(chain, key=lambda one: one.block_no):
+            overlay = Overlay(block.block_no, known)
             for decision in block.decisions:
                 one = decision.aggregate_id
                 before = held.get(one) or Held(codec.machine.initial(one))
-                held[one] = codec.fold(before, decision, block.block_no)
+                held[one] = codec.fold(before, decision, block.block_no, overlay)
+            known |= overlay.changed
+            for one, changed in overlay.changed.items():
+                assert codec.entities is not None
+                entities[one, block.block_no] = codec.entities.stored(one, block.shard, changed).body
             for one in {decision.aggregate_id for decision in block.decisions}:
                 at_block[one, block.block_no] = codec.keep(one, block.shard, held[one]).state
-    return held, at_block
+    return held, at_block, entities
 
 
 def _compare(journal: Any, held: dict[str, Held[Any]], heads: dict[str, int], service: str) -> None:

@@ -67,6 +67,7 @@ from winnow.runtime import bus as runtime_bus
 from winnow.runtime.bus import Bus
 from winnow.runtime.journal import Journal, MongoJournalStore
 from winnow.runtime.journal import shard as shard_module
+from winnow.runtime.journal.model import state_format_of
 
 TEMPLATE, PROFILE = "portrait", "portrait"
 _SETTINGS = SimpleNamespace(
@@ -192,7 +193,12 @@ class Line:
             self.committed(service, row)
 
         _prepare(self.storages[process.service], prefix, inserted, everywhere=everywhere)
-        store = MongoJournalStore(self.database(process), causes_unique_everywhere=everywhere, prefix=prefix)
+        store = MongoJournalStore(
+            self.database(process),
+            causes_unique_everywhere=everywhere,
+            prefix=prefix,
+            state_format=state_format_of(machine),
+        )
         journal = Journal(machine, store, bus, process.clock, shards=self.world.script.shards)
         process.run(journal.run(), vital=True)
         self.journals.setdefault(process.name, []).append(journal)
@@ -261,9 +267,7 @@ def _scorer(line: Line, process: Process) -> None:
 def _delivery(line: Line, process: Process) -> None:
     bus, database, clock = line.bus(process), line.database(process), process.clock
     endpoints, index = EndpointStore(database), IndexStore(database)
-    journal, _ = line.journal(
-        process, bus, DeliveryMachine(Policy(finish_deadline_s=120, schedule_s=(0, 2, 5)))
-    )
+    journal, _ = line.journal(process, bus, DeliveryMachine(Policy(schedule_s=(0, 2, 5))))
     finishing = Finishing(
         journal,
         SimulatedObjects(process, line.outside),

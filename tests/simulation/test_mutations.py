@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.mutations import MUTATIONS, Mutation, hunt
+from tests.simulation.mutations import MUTATIONS, Mutation, hunt, with_faults
+from tests.simulation.run import play
+from tests.simulation.script import script_of
 
 
 @pytest.mark.timeout(300)
@@ -12,3 +14,11 @@ from tests.simulation.mutations import MUTATIONS, Mutation, hunt
 def test_a_bug_put_in_on_purpose_is_found(mutation: Mutation) -> None:
     found = hunt(mutation)
     assert found.seeds, f"{mutation.name} was not found"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutation", [one for one in MUTATIONS if one.faults], ids=lambda one: one.name)
+def test_the_faults_that_a_bug_needs_break_no_promise_without_it(mutation: Mutation) -> None:
+    for seed in range(10):
+        outcome = play(with_faults(script_of(seed), mutation.faults))
+        assert outcome.broken is None, f"seed {seed}: {outcome.text}"

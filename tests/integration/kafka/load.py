@@ -23,6 +23,7 @@ from tests.support import bus as support
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from winnow.contracts.ids import shard_of
+from winnow.contracts.upcast import MessageRegistry
 from winnow.local.servers import KAFKA_SETTINGS
 from winnow.runtime.bus import Bus, Received
 from winnow.runtime.journal import Block, Consumed, Decision, Entry, Source
@@ -124,7 +125,7 @@ class Readers:
         """Start one more."""
         self.started += 1
         bus = bus_of(self.bootstrap, f"{self.group}-{self.started}")
-        bus.subscribe([self.topic], self.group, {}, self._handle)
+        bus.subscribe([self.topic], self.group, MessageRegistry(()), self._handle)
         await bus.start()
         self.running.append(bus)
 
