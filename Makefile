@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+# The interpreter of set-up: PYTHON if it is given, else the first that fits (scripts/find_python.sh).
+export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -25,18 +26,38 @@ demo: setup ## the same, then stop; exit 0 when both orders ended as promised
 	-@$(BIN)/python -m scripts.models
 	$(BIN)/winnow demo
 
+demo-busy: setup ## the demo beside four busy loops: it holds on a machine that has something else to do
+	-@$(BIN)/python -m scripts.models
+	$(BIN)/python -m scripts.busy --loops 4 -- $(BIN)/winnow demo
+
 test: setup models check-static ## set everything up and prove the project
-	WINNOW_SIMULATED_SEEDS=$${WINNOW_SIMULATED_SEEDS:-10000} \
-		$(BIN)/python -m pytest tests/unit tests/contract tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
+	$(BIN)/python -m pytest tests/unit tests/contract --numprocesses 2 -p no:cacheprovider
+	WINNOW_SIMULATED_SEEDS=$${WINNOW_SIMULATED_SEEDS:-1000} \
+		$(BIN)/python -m pytest tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
+
+NEWEST := build/newest-python
+test-newest: setup models ## the tests that need no server on the newest Python of this machine; all others are collected
+	@version='import platform; print(platform.python_version())'; newest=$$(PYTHON= scripts/find_python.sh --newest); \
+		if [ "$$("$$newest" -c "$$version")" = "$$($(BIN)/python -c "$$version")" ]; then \
+			echo "The newest Python here is the one of .venv: make test has proved it."; \
+		else $(MAKE) --no-print-directory test-in-newest; fi
+test-in-newest: $(NEWEST)/.installed
+	PATH="$$PWD/$(NEWEST)/bin:$$PATH" $(NEWEST)/bin/python -m pytest tests --collect-only -qq -p no:cacheprovider > $(NEWEST)/collected.txt \
+		|| { tail -n 30 $(NEWEST)/collected.txt; exit 1; }
+	PATH="$$PWD/$(NEWEST)/bin:$$PATH" $(NEWEST)/bin/python -m pytest tests/unit tests/contract --numprocesses 2 -p no:cacheprovider
+$(NEWEST)/.installed: requirements/dev.lock pyproject.toml | $(UV)
+	python=$$(PYTHON= scripts/find_python.sh --newest) && $(UV) venv --quiet --clear --python "$$python" $(NEWEST)
+	$(UV) pip sync --quiet --python $(NEWEST)/bin/python --require-hashes requirements/dev.lock
+	$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --no-build-isolation --editable .
+	touch $@
 
 setup: $(STAMP) ## create the virtual environment
 $(UV):
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "winnow needs Python 3.11 or newer")'
-	$(PYTHON) -m venv .tools
+	python=$$(scripts/find_python.sh) && rm -rf .tools && "$$python" -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 $(STAMP): requirements/dev.lock pyproject.toml | $(UV)
 	@echo "Setting up (the first time takes a minute or two) ..."
-	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	test -x $(BIN)/python || { python=$$(scripts/find_python.sh) && $(UV) venv --quiet --python "$$python" $(VENV); }
 	for try in 1 2 3; do $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock && break; \
 		test $$try != 3 || exit 1; sleep 5; done
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -107,6 +128,12 @@ test-kafka-long: setup ## lost brokers and rebalances on Apache Kafka, at length
 test-e2e: setup models ## all services and the simulators
 	$(BIN)/python -m pytest tests/e2e
 
+soak: setup models ## hours: mutations, 10,000 and drawn seeds, chaos on both buses, fuzzing; the result goes to docs/soak.md (PARTS=...)
+	$(BIN)/python -m tests.soak $(PARTS)
+
+mutations: setup models ## every mutation of tests/mutation must make a test fail: ONLY=pattern
+	$(BIN)/python -m tests.mutation --only "$(ONLY)"
+
 simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a count, or A..B
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
@@ -121,7 +148,7 @@ bench-scorer: setup models build/bench-venv/.installed ## images a second of the
 bench-gpu: setup models ## the scorer's device in batches of 1 to 256, and where a picture's time goes; the CPU provider without a GPU
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.gpu
 build/bench-venv/.installed: requirements/bench.lock | $(STAMP)
-	test -x build/bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) build/bench-venv
+	test -x build/bench-venv/bin/python || $(UV) venv --quiet --python $(BIN)/python build/bench-venv
 	$(UV) pip sync --quiet --python build/bench-venv/bin/python --require-hashes requirements/bench.lock
 	touch $@
 bench-quality: setup models ## what is found on the labelled set, by severity, and clean pictures refused
@@ -145,8 +172,8 @@ bench-journal: setup ## decisions per second, beside a guarded update and a tran
 
 bench-beside: setup models build/task-queues-venv/.installed ## the line beside Celery, Dramatiq (needs redis-server) and Temporal
 	$(BIN)/python -m tests.bench.beside
-build/task-queues-venv/.installed: requirements/task_queues.lock | $(UV)
-	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+build/task-queues-venv/.installed: requirements/task_queues.lock | $(STAMP)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
 	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	touch $@
 
