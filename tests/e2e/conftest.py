@@ -19,10 +19,12 @@ SETTINGS = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The newcomer first, with a line of its own that is down again before the line of all other stories starts.
 
+    The examples of the API's document come next: they run as they stand, idempotency keys included, so nobody may
+    have used those before (the reader of the document does).
     Last come those that look at all that the other stories left behind; the last of them forges some of it.
     """
     last = ("test_one_end.py", "test_audit_sources.py", "test_audit_promises.py", "test_audit.py")
-    order = {"test_newcomer.py": -1} | {name: number for number, name in enumerate(last, 1)}
+    order = {"test_newcomer.py": -2, "test_api_examples.py": -1} | {name: number for number, name in enumerate(last, 1)}
     items.sort(key=lambda item: order.get(item.path.name, 0))
 
 

@@ -101,6 +101,7 @@ class Checker:
     def record(self, topic: str, key: str, body: bytes) -> None:
         """Check a record when it is appended."""
         self.records += 1
+        check(not topic.endswith(".dlq"), "I9", f"a service could not read what another sent: {topic}")
         document = json.loads(body)
         event_id = document["event_id"]
         known = self._bodies.get(event_id)

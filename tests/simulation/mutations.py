@@ -225,7 +225,7 @@ def _settle_twice() -> list[Any]:
 
 
 def _reserve_ignored() -> list[Any]:
-    def reserve(draft: Any, command: Any) -> None:
+    def reserve(draft: Any, command: Any, slices: Any) -> None:
         draft.add(
             ledger_decide.TaskFunded(
                 task_id=command.task_id,
