@@ -24,7 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Last come those that look at all that the other stories left behind; the last of them forges some of it.
     """
     last = ("test_one_end.py", "test_audit_sources.py", "test_audit_promises.py", "test_audit.py")
-    order = {"test_newcomer.py": -2, "test_api_examples.py": -1} | {name: number for number, name in enumerate(last, 1)}
+    order = {"test_newcomer.py": -2, "test_api_examples.py": -1} | {
+        name: number for number, name in enumerate(last, 1)
+    }
     items.sort(key=lambda item: order.get(item.path.name, 0))
 
 

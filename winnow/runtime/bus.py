@@ -28,6 +28,7 @@ _log = get_logger(__name__)
 BUG_TRIES_MAX: Final = 5
 _BACKOFF_MAX_S: Final = 30.0
 _BATCH_WAIT_MS: Final = 200
+_MAX_POLL_INTERVAL_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Bus:
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             session_timeout_ms=self._settings.session_timeout_ms,
             heartbeat_interval_ms=self._settings.session_timeout_ms // 10,
-            max_poll_interval_ms=300_000,
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_S * 1000,
             listener=_Listener(joined, revoked),
             parser=_keep_readable_headers,
             decoder=_whole,
@@ -139,16 +140,21 @@ class Bus:
         return self._joined or self._handler is None
 
     async def start(self, within_s: float = 60.0) -> None:
-        """Connect, waiting for the broker; raises KafkaError when it does not come."""
-        async with asyncio.timeout(within_s):
+        """Connect, then wait for the group's partitions; raises KafkaError when the broker does not come in time.
+
+        Joining has a limit of its own, TimeoutError: a rebalance lasts until its slowest member polls again.
+        """
+        loop = asyncio.get_running_loop()
+        gives_up_at = loop.time() + within_s
+        async with asyncio.timeout(within_s + _MAX_POLL_INTERVAL_S):
             while True:
                 try:
-                    await self.broker.start()
+                    return await self.broker.start()
                 except KafkaError as error:
+                    if loop.time() >= gives_up_at:
+                        raise
                     _log.warning("bus.start.retried", error=type(error).__name__)
                     await asyncio.sleep(0.5)
-                else:
-                    return
 
     async def stop_reading(self) -> None:
         """Let the running batch end, then leave the group; what is still to be sent can be."""

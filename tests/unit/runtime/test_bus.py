@@ -10,6 +10,7 @@ from typing import Any
 import faststream.kafka.subscriber.usecase as faststream_reading
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from winnow.contracts.upcast import MessageRegistry
@@ -124,3 +125,24 @@ async def test_a_record_put_aside_does_not_make_the_next_failure_wait_longer(
     first = rests[: len(rests) // 3]
     assert first == sorted(first)
     assert rests == first * 3
+
+
+async def test_a_start_gives_up_on_a_broker_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away() -> None:
+        raise KafkaConnectionError
+
+    bus = _bus()
+    monkeypatch.setattr(bus.broker, "start", away)
+    with pytest.raises(KafkaConnectionError):
+        await bus.start(within_s=0.0)
+
+
+async def test_a_slow_rebalance_does_not_end_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A group shares out its partitions when its slowest member polls again, long after the broker has answered.
+    assigned = asyncio.Event()
+    bus = _bus()
+    monkeypatch.setattr(bus.broker, "start", assigned.wait)
+    starting = asyncio.create_task(bus.start(within_s=0.0))
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.05, assigned.set)
+    await starting
