@@ -193,7 +193,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "delivery: finished outputs are lost when time is over",
         "services/delivery/app/finishing.py",
-        "asyncio.timeout(left_s), self._turns, asyncio.timeout(self._limits.within_s)",
+        "asyncio.timeout_at(over_at), self._turns, asyncio.timeout(self._limits.within_s)",
         "self._turns, asyncio.timeout(self._limits.within_s)",
         (f"{_DEADLINE}::test_a_candidate_that_waits_for_its_turn_waits_no_longer_than_the_task",),
     ),

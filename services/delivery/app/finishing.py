@@ -70,7 +70,10 @@ class Finishing:
             return
         started_s = self._clock.monotonic_s()
         left_s = (state.selection.finish_by - self._clock.now()).total_seconds() * _SHARE_OF_TIME
-        results = await asyncio.gather(*(self._within_time(one, left_s) for one in state.selection.selected))
+        # One moment for all: a turn that is freed at the task's limit is nobody's.
+        over_at = asyncio.get_running_loop().time() + left_s
+        selected = state.selection.selected
+        results = await asyncio.gather(*(self._within_time(candidate, over_at) for candidate in selected))
         outputs = tuple(one for one in results if isinstance(one, Output))
         failed = tuple(one for one in results if isinstance(one, FailedFinish))
         for one in failed:
@@ -95,10 +98,10 @@ class Finishing:
             failed_count=len(failed),
         )
 
-    async def _within_time(self, candidate: SelectedCandidate, left_s: float) -> Output | FailedFinish:
+    async def _within_time(self, candidate: SelectedCandidate, over_at: float) -> Output | FailedFinish:
         """Wait for a turn, then finish a candidate: the task's time bounds both, the candidate's own the work."""
         try:
-            async with asyncio.timeout(left_s), self._turns, asyncio.timeout(self._limits.within_s):
+            async with asyncio.timeout_at(over_at), self._turns, asyncio.timeout(self._limits.within_s):
                 return await self._one(candidate)
         except TimeoutError:
             return FailedFinish(candidate.candidate_id, "finishing_timed_out")
