@@ -11,13 +11,14 @@ import structlog
 
 from tests.support import buses
 from tests.support.kafka.classpath import KafkaUnavailable
-from tests.support.stack import EXERCISED, running_servers
+from tests.support.stack import EXERCISED, note_exercised, running_servers
 from winnow.local.stack import Addresses
 
 FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
 # A broker may hold a killed consumer's partitions for 30 to 50 s, and some stories kill three times.
 _TIMEOUTS_S = {"quality": 120, "integration": 500, "e2e": 180, "chaos": 600}
 _CHOSEN = pytest.StashKey[buses.Chosen]()
+_STORIES = "test_stories.py"
 _LOSSES = ("integration", "kafka")
 """The folder of the tests that need Apache Kafka itself."""
 
@@ -50,12 +51,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that needs a bus once on each."""
     if "bus" in metafunc.fixturenames:
         names = metafunc.config.stash[_CHOSEN].buses
-        alone = metafunc.definition.get_closest_marker("one_bus") is not None
+        alone = metafunc.definition.get_closest_marker("one_bus") is not None or _is_story(
+            metafunc.definition
+        )
         metafunc.parametrize("bus", names[:1] if alone else names, indirect=True, scope="session")
 
 
+def _is_story(item: pytest.Item) -> bool:
+    """Return whether a test needs a whole line, of which the stories of ``test_stories.py`` suffice on each bus."""
+    return _folders(item)[0] == "e2e" and item.path.name != _STORIES
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test the marker and the time limit of its folder; one bus after the other."""
+    """Add the marker and the time limit of each test's folder and its group; order one bus after the other."""
     chosen = config.stash[_CHOSEN]
     for item in items:
         folder = _folders(item)[0]
@@ -70,10 +79,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unasked)
         items[:] = [item for item in items if item not in unasked]
     items.sort(key=_round)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def _folders(item: pytest.Item) -> tuple[str, ...]:
     return Path(str(item.path)).relative_to(Path(__file__).parent).parts
+
+
+def _bus(item: pytest.Item) -> str:
+    return str(getattr(getattr(item, "callspec", None), "params", {}).get("bus", ""))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the name of the tests that one process runs in turn: those of a line, of a cluster, or of a file."""
+    bus, fixtures = _bus(item), getattr(item, "fixturenames", ())
+    if "whole_line" in fixtures:
+        return f"line on {bus}"
+    if "three_nodes" in fixtures:
+        return "three nodes"
+    if "servers" in fixtures and bus == buses.KAFKA:
+        return "servers on kafka"
+    return f"{item.path} on {bus}" if bus else str(item.path)
 
 
 def _round(item: pytest.Item) -> int:
@@ -81,8 +108,21 @@ def _round(item: pytest.Item) -> int:
         return 3
     if _folders(item)[:2] == _LOSSES:
         return 2
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return int(parameters.get("bus") == buses.KAFKA)
+    return int(_bus(item) == buses.KAFKA)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that gives out the tests which servers this one used."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["exercised"] = list(EXERCISED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Add the servers of a process that has run tests."""
+    for line in getattr(node, "workeroutput", {}).get("exercised", ()):
+        note_exercised(line)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

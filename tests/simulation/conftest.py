@@ -16,9 +16,15 @@ _PARTS = pytest.StashKey[dict[int, Future[Part]]]()
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin with the seeds, unless no test will ask for them."""
     asks = any(item.get_closest_marker("meanwhile") for item in session.items)
-    if asks and not session.config.option.collectonly:
-        ends = session.config.stash[_ENDS] = ExitStack()
-        session.config.stash[_PARTS] = ends.enter_context(played(0, SEEDS, idly=True))
+    # One of several processes that share the tests out does not know yet whether it is the one that asks.
+    is_shared = hasattr(session.config, "workerinput") or session.config.getoption("numprocesses", None)
+    if asks and not is_shared and not session.config.option.collectonly:
+        _begin(session.config, idly=True)
+
+
+def _begin(config: pytest.Config, *, idly: bool) -> None:
+    ends = config.stash[_ENDS] = ExitStack()
+    config.stash[_PARTS] = ends.enter_context(played(0, SEEDS, idly=idly))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -29,5 +35,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def parts(request: pytest.FixtureRequest) -> dict[int, Future[Part]]:
-    """Give what becomes of the seeds, in parts by the first seed."""
+    """Return what becomes of the seeds, in parts by the first seed."""
+    if _PARTS not in request.config.stash:
+        _begin(request.config, idly=False)
     return request.config.stash[_PARTS]

@@ -21,13 +21,13 @@ def _module(name: str, *arguments: str) -> Command:
     return [sys.executable, "-m", name, *arguments]
 
 
-def _pytest(path: str, *, timeout_s: int, environment: Mapping[str, str]) -> Command:
-    """Return the command of a test file under settings of its own, through ``env`` so that it can be called alone."""
+def _pytest(*arguments: str, timeout_s: int, environment: Mapping[str, str]) -> Command:
+    """Return the command of tests under settings of its own, through ``env`` so that it can be called alone."""
     settings = [f"{name}={value}" for name, value in environment.items()]
     return [
         "env",
         *settings,
-        *_module("pytest", path, "-p", "no:cacheprovider", "-o", f"timeout={timeout_s}"),
+        *_module("pytest", *arguments, "-p", "no:cacheprovider", "-o", f"timeout={timeout_s}"),
     ]
 
 
@@ -44,6 +44,9 @@ PARTS: dict[str, Callable[[int, int], Command]] = {
     "drawn-seeds": lambda _seconds, drawn: _module("tests.simulation", "--seeds", drawn_seeds(drawn)),
     "chaos-tansu": lambda _seconds, _drawn: _module("tests.chaos", "--bus", "tansu"),
     "chaos-kafka": lambda _seconds, _drawn: _module("tests.chaos", "--bus", "kafka"),
+    "kafka": lambda _seconds, _drawn: _pytest(
+        "tests/integration", "tests/e2e", "--bus", "kafka", timeout_s=1800, environment={}
+    ),
     "million": lambda _seconds, _drawn: _pytest(
         "tests/unit/ledger/test_flat.py", timeout_s=4 * 3600, environment={"WINNOW_LEDGER_TASKS": "1000000"}
     ),
