@@ -1,7 +1,8 @@
 """Write the generated documents below docs/, or with --check tell which are stale.
 
 Event schemas, AsyncAPI and topic cards come from the contracts, OpenAPI from ingest's routes, the state
-machine from its table, settings and metrics from their declarations, the command line from its help.
+machine from its table, settings and metrics from their declarations, the command line from its help, tables of figures
+from their CSV files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from scripts.command_page import command_page
+from scripts.figure_tables import PAGES, page_with_tables
 from scripts.schemas import as_json, events_schema, journal_events_schema, journal_states_schema
 from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS
 from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, dead_letter_topics, group_of
@@ -253,6 +255,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/metrics.md": metrics_page,
     "docs/dimensions.md": dimensions_page,
     **{f"docs/api/asyncapi.{service}.json": partial(asyncapi, service) for service in SERVICES},
+    **{page: partial(page_with_tables, page) for page in PAGES},
 }
 
 

@@ -23,7 +23,7 @@ class Account:
 
 
 class Books:
-    """Every account, entry by entry; the numbers are those of facts about ledgers, section 4."""
+    """Every account, entry by entry; the numbers are those of the cases in docs/ledger.md."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = defaultdict(Account)

@@ -1,4 +1,4 @@
-"""fal's queue: submit, status, result, cancel. Source: facts of fal's published queue and error pages."""
+"""fal's queue: submit, status, result, cancel. Source: fal's published queue and error pages."""
 
 from __future__ import annotations
 

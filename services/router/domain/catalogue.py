@@ -151,7 +151,7 @@ class ModePolicy:
 class RoundPolicy:
     """What a template says about rounds and selection; pinned into a task when it is accepted.
 
-    ``confidence_ppm`` is the wanted chance that a round suffices (ARCHITECTURE: 95 %).
+    ``confidence_ppm`` is the wanted chance that a round suffices (docs/design.md#over-generation).
     ``duplicate_distance`` is the Hamming distance of 64-bit perceptual hashes up to which two
     candidates count as near-duplicates.
     """

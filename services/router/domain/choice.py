@@ -44,8 +44,8 @@ class Choice:
 def effective_price_usd_micro(considered: Considered, policy: ModePolicy) -> int:
     """Give the expected price of one accepted output, in USD micro.
 
-    ``price × (1 + retry overhead) / (P(success) × P(pass)) + latency × latency price`` (ARCHITECTURE
-    §5). Rounded up.
+    ``price × (1 + retry overhead) / (P(success) × P(pass)) + latency × latency price``, rounded up
+    (docs/design.md#price-per-accepted-output).
     """
     success = max(RATE_FLOOR_PPM, considered.success_rate_ppm)
     passes = max(RATE_FLOOR_PPM, considered.pass_rate_ppm)

@@ -1,7 +1,7 @@
 """Whose attempt is next: strict priority tiers with ageing, deficit round robin by cost inside.
 
 Source: Shreedhar and Varghese, Efficient Fair Queuing using Deficit Round Robin (1995); cost in
-place of bytes (facts/performance.md §4.5).
+place of bytes (docs/design.md#fair-order).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ FAULTS_IN_A_ROW: Final = 3
 FAULT_SHARE_MAX: Final = 0.5
 OPEN_FIRST_S: Final = 5.0
 OPEN_MAX_S: Final = 60.0
-"""Probing at 5–120 s makes no difference to cost, outages last longer (facts/performance.md §4.2)."""
+"""A probe every 5 s costs the same as one every 120 s: outages last longer (docs/design.md#breakers-and-probes)."""
 VERDICT_DECAY: Final = 0.98
 """A verdict's weight halves after about 34 newer ones."""
 PRIOR_WEIGHT: Final = 10.0

@@ -38,7 +38,7 @@ def _mass(count: int, passed: int, rate: float) -> float:
 def plan_count(wanted: int, rate_ppm: int, *, confidence_ppm: int, count_max: int) -> int:
     """Give the smallest N with P(at least ``wanted`` of N pass) >= confidence, at most ``count_max``.
 
-    Source: the binomial tail; ARCHITECTURE §3 (over-generation), facts/performance.md §4.3.
+    Source: the binomial tail (docs/design.md#over-generation).
     """
     if wanted <= 0 or count_max <= 0:
         return 0

@@ -19,7 +19,7 @@ RETRIED = frozenset(
         OutcomeClass.collectable,
     }
 )
-"""Only these may be tried again (ARCHITECTURE §5): an unknown outcome is never blindly paid twice."""
+"""Only these may be tried again: an unknown outcome is never paid twice (docs/design.md#outcomes-of-an-attempt)."""
 
 
 @dataclass(slots=True)

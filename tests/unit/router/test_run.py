@@ -526,7 +526,7 @@ def _assert_replays(player: Player) -> None:
 
 
 def test_counts_of_events_stay_near_the_minimum() -> None:
-    """N = 240 in calls of 4 needs about 3 + 3·60 events (ARCHITECTURE §3); what travels is counted."""
+    """N = 240 in calls of 4 needs about 3 + 3·60 events (docs/design.md#messages-of-a-task); what travels is counted."""
     player = Player(
         accepted(k=120, cost_cap_usd_micro=10**9),
         market(candidates_max=240, rounds_max=1),

@@ -27,7 +27,7 @@ __all__ = ["CauseConflict", "Consumed", "Decided", "Journal", "NotOwner"]
 _log = get_logger(__name__)
 _Decided: TypeAlias = tuple[dict[str, Draft[S]], list[tuple[Work[S], Consumed, Exception | None, bool]]]
 BATCH_MAX: Final = 1000
-"""Causes in one batch: 16 MiB hold about 60,000 small entries (facts: 278 bytes each), so this leaves room."""
+"""Causes in one batch: a block of 16 MiB holds about 60,000 entries of 278 bytes (docs/design.md#the-journal)."""
 _TRIES_MAX: Final = 20
 SAVE_EVERY_S: Final = 1.0
 """How old a kept state may be, and so how much another than its owner folds to read it; services may allow more."""
