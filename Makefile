@@ -80,10 +80,11 @@ fmt: setup ## format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --quiet . || true
 
-lint: setup ## ruff and codespell
+lint: setup ## ruff, codespell, and the rules of prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
+	$(BIN)/python -m scripts.check_prose
 
 types: setup ## mypy, strict
 	$(BIN)/mypy winnow services simulators scripts
