@@ -62,16 +62,20 @@ def _is_story(item: pytest.Item) -> bool:
     return _folders(item)[0] == "e2e" and item.path.name != _STORIES
 
 
-@pytest.hookimpl(trylast=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Add the marker and the time limit of a test's folder, and its group."""
+    folder = _folders(item)[0]
+    if folder in FOLDERS:
+        item.add_marker(getattr(pytest.mark, folder))
+    if folder in _TIMEOUTS_S:
+        item.add_marker(pytest.mark.timeout(_TIMEOUTS_S[folder]))
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the marker and the time limit of each test's folder and its group; order one bus after the other."""
+    """Leave out what was not asked for or cannot be had; order one bus after the other."""
     chosen = config.stash[_CHOSEN]
     for item in items:
-        folder = _folders(item)[0]
-        if folder in FOLDERS:
-            item.add_marker(getattr(pytest.mark, folder))
-        if folder in _TIMEOUTS_S:
-            item.add_marker(pytest.mark.timeout(_TIMEOUTS_S[folder]))
         if chosen.kafka_missing and _folders(item)[:2] == _LOSSES:
             item.add_marker(pytest.mark.skip(reason=chosen.kafka_missing))
     if not chosen.kafka_asked:
@@ -79,8 +83,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unasked)
         items[:] = [item for item in items if item not in unasked]
     items.sort(key=_round)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def _folders(item: pytest.Item) -> tuple[str, ...]:
