@@ -11,6 +11,8 @@ UV := .tools/bin/uv
 UV_VERSION := 0.13.8
 # Trust what the system trusts, so that set-up works behind a company's proxy.
 export UV_SYSTEM_CERTS := 1
+# Bytecode is written once: without it each of the many processes of a test run compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 SERVICES := ingest router scorer ledger delivery
 COMPILE = $(UV) pip compile pyproject.toml --overrides requirements/overrides.txt --python-version 3.11 \
 	--prerelease=if-necessary-or-explicit --generate-hashes --no-emit-index-url --no-annotate -q --custom-compile-command "make lock"

@@ -29,9 +29,9 @@ from services.router.clients.wire import Wire
 from services.router.domain.catalogue import CallLimits, Catalogue, Offering, Price, Template, Traits
 from services.router.domain.run import Run
 from services.router.store import RunMachine, RunRecord
-from simulators.darkroom import Darkroom
 from simulators.main import build
 from simulators.provider_profile import load_profile
+from tests.support.darkroom import shared_darkroom
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.router.builders import accepted, scored_candidate, template
@@ -51,7 +51,6 @@ from winnow.runtime.clock import SystemClock
 from winnow.runtime.journal import Journal, Source
 
 SHARDS = 4
-_DARKROOM: list[Darkroom] = []
 
 
 @dataclass
@@ -97,9 +96,8 @@ class Simulator:
 
 @asynccontextmanager
 async def simulator(provider: str, *, seed: int = 1) -> AsyncIterator[Simulator]:
-    if not _DARKROOM:
-        _DARKROOM.append(await asyncio.to_thread(Darkroom))
-    app = build(load_profile(f"flawless-{provider}"), seed=seed, darkroom=_DARKROOM[0])
+    darkroom = await asyncio.to_thread(shared_darkroom)
+    app = build(load_profile(f"flawless-{provider}"), seed=seed, darkroom=darkroom)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     server = uvicorn.Server(

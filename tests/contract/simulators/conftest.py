@@ -14,6 +14,7 @@ from simulators.main import build
 from simulators.provider_profile import load_profile
 from simulators.receiver import build_receiver
 from simulators.served import served
+from tests.support.darkroom import shared_darkroom
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Running:
 
 @pytest.fixture(scope="session")
 def darkroom() -> Darkroom:
-    return Darkroom()
+    return shared_darkroom()
 
 
 @pytest.fixture

@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 
 from services.scorer.app import Scorer
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.clients.models import model_versions
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import Measured
 from services.scorer.domain.given import NOTHING_GIVEN, Given
+from tests.unit.scorer.loaded import loaded_models
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import GeneratedCandidate, ProfileRef, StoredObject
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-MODELS = Models()
 RULES = CelRules()
 PROFILES = load_profiles(BUILT_IN, RULES)
 
@@ -52,7 +51,9 @@ class InProcess:
 
     async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
         self.given.append(given)
-        return measure_bytes(content, wanted, MODELS, given.reference, given.prompt, wording=given.wording)
+        return measure_bytes(
+            content, wanted, loaded_models(), given.reference, given.prompt, wording=given.wording
+        )
 
 
 def scorer_on(objects: MemoryObjects, measurer: InProcess | None = None) -> Scorer:

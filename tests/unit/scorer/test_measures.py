@@ -24,9 +24,11 @@ from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, judge, values_of
 from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import TIERS
-from simulators.darkroom import Darkroom, PrintOrder
+from simulators.darkroom import PrintOrder
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
+from tests.support.darkroom import shared_darkroom
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
     BGR,
     blurred,
@@ -43,14 +45,13 @@ from winnow.contracts.values import MeasureStatus
 
 RULES = CelRules()
 PROFILES = load_profiles(BUILT_IN, RULES)
-MODELS = Models()
 PORTRAIT = portrait()
 GENERAL = ("camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "china.jpg", "flower.jpg")
 
 
 def score(content: bytes, profile_name: str = "headshot") -> CandidateScore:
     profile = PROFILES.get(profile_name)
-    measured = measure_bytes(content, profile.wanted(), MODELS)
+    measured = measure_bytes(content, profile.wanted(), loaded_models())
     values = values_of(profile, measured)
     return judge(
         profile, measured, {rule.name: RULES.evaluate(rule.expression, values) for rule in profile.rules}
@@ -286,7 +287,7 @@ def test_perceptual_hash_tells_near_duplicates(alter: Callable[[BGR], BGR], near
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (17, 16), (8, 8), (64, 64)])
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_measures_never_fail_on_tiny_or_flat_pictures(size: tuple[int, int], value: int) -> None:
-    measured = measure_bytes(png(np.full((*size, 3), value, np.uint8)), frozenset(TIERS), MODELS)
+    measured = measure_bytes(png(np.full((*size, 3), value, np.uint8)), frozenset(TIERS), loaded_models())
     assert {one.name for one in measured.measurements} == set(TIERS)
     assert all(one.status is not MeasureStatus.ok or one.raw == one.raw for one in measured.measurements)
 
@@ -294,7 +295,7 @@ def test_measures_never_fail_on_tiny_or_flat_pictures(size: tuple[int, int], val
 def test_same_bytes_give_the_same_measurements() -> None:
     content = jpeg(PORTRAIT, 90)
     wanted = PROFILES.get("headshot").wanted()
-    assert measure_bytes(content, wanted, MODELS) == measure_bytes(content, wanted, MODELS)
+    assert measure_bytes(content, wanted, loaded_models()) == measure_bytes(content, wanted, loaded_models())
 
 
 def test_model_of_another_content_is_refused(tmp_path) -> None:
@@ -307,11 +308,6 @@ def test_model_of_another_content_is_refused(tmp_path) -> None:
     assert model_versions()["face_landmarker"] == f"sha256:{FACE_LANDMARKER_SHA256}"
 
 
-@pytest.fixture(scope="module")
-def darkroom() -> Darkroom:
-    return Darkroom()
-
-
 # Advertisements and cut-outs, which need an order's words and profiles of other names, are in tests/quality.
 GATED = [
     (subject, defect)
@@ -322,11 +318,9 @@ GATED = [
 
 
 @pytest.mark.parametrize(("subject", "defect"), GATED)
-def test_gate_agrees_with_the_recorded_truth(
-    darkroom: Darkroom, subject: Subject, defect: Defect | None
-) -> None:
+def test_gate_agrees_with_the_recorded_truth(subject: Subject, defect: Defect | None) -> None:
     for seed in range(3):
-        made = darkroom.develop(PrintOrder((20_311, seed), subject, (768, 768), "jpeg", defect))
+        made = shared_darkroom().develop(PrintOrder((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)
         if defect is None:
             assert found.passed, found.reasons

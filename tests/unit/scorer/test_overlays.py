@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.clients.overlays import flat_share, repetition
 from services.scorer.domain.measures import Measurement
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, photograph, png
 from winnow.contracts.values import MeasureStatus
 
 CALM = ("camera.png", "chelsea.png", "coffee.png", "flower.jpg", "astronaut.png", "rocket.jpg")
 TEXTURES = ("brick.png", "grass.png", "gravel.png")
-MODELS = Models()
 
 
 def take(picture: BGR, name: str) -> Measurement:
-    return measure_bytes(png(picture), frozenset({name}), MODELS).by_name()[name]
+    return measure_bytes(png(picture), frozenset({name}), loaded_models()).by_name()[name]
 
 
 def grey(picture: BGR) -> np.ndarray:

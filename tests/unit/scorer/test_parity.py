@@ -36,8 +36,10 @@ from services.scorer.clients.rules import CelRules
 from services.scorer.domain import judge, values_of
 from services.scorer.domain.given import Given
 from services.scorer.domain.measures import Measured
-from simulators.darkroom import Darkroom, PrintOrder
+from simulators.darkroom import PrintOrder
 from simulators.photos.studio import Subject
+from tests.support.darkroom import shared_darkroom
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
     blurred,
     exposed,
@@ -84,10 +86,9 @@ def pictures() -> dict[str, bytes]:
         ),
         "no picture": b"no picture",
     }
-    darkroom = Darkroom()
     for index, subject in enumerate((Subject.headshot, Subject.product)):
         order = PrintOrder((7, index), subject, (512, 640), "jpeg")
-        found[f"simulated {subject}"] = darkroom.develop(order).content
+        found[f"simulated {subject}"] = shared_darkroom().develop(order).content
     return found
 
 
@@ -195,8 +196,8 @@ def test_a_network_says_the_same_in_any_batch(models_dir: Path, device: Device, 
     spec = loaded.entry.input
     person = portrait()[:, :, ::-1]
     crops = [np.ascontiguousarray(person[at : at + 300, at : at + 300]) for at in range(0, 200, 28)]
-    together = loaded.run([Models(models_dir).network(name).feed(crops)])[0]
-    ordinary = Models(models_dir).network(name)
+    together = loaded.run([loaded_models().network(name).feed(crops)])[0]
+    ordinary = loaded_models().network(name)
     assert spec.height is not None
     for crop, found in zip(crops, together, strict=True):
         np.testing.assert_allclose(found, ordinary.see(crop), atol=1e-4, rtol=1e-3)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.clients.pool import ScoringPool, warm_up_picture
 from services.scorer.domain.measures import DECODABLE, EYES_OPEN, FACE_COUNT, SHARPNESS
 from tests.unit.scorer import fatal
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.values import MeasureStatus
 
@@ -29,7 +29,7 @@ async def pool() -> AsyncIterator[ScoringPool]:
 
 async def test_pool_measures_like_the_calling_process(pool: ScoringPool) -> None:
     content = png(portrait())
-    assert await pool.measure(content, WANTED) == measure_bytes(content, WANTED, Models())
+    assert await pool.measure(content, WANTED) == measure_bytes(content, WANTED, loaded_models())
 
 
 @pytest.mark.parametrize("fatality", [fatal.KILLS, fatal.HANGS])

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.clients.rules import CelRules, RuleInvalid
 from services.scorer.domain.rule_syntax import DEPTH_MAX, RuleSyntaxError, parse
 from services.scorer.domain.rule_types import NODES_MAX, check_types
 from services.scorer.domain.vocabulary import EVIDENCE, Type, schema_of
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.values import MeasureStatus
 
@@ -149,7 +149,7 @@ def test_every_dimension_has_the_common_values() -> None:
 # Every model is loaded.
 @pytest.mark.timeout(120)
 def test_what_dimensions_show_is_of_the_declared_type() -> None:
-    shown = measure_bytes(png(portrait()), frozenset(EVIDENCE), Models()).by_name()
+    shown = measure_bytes(png(portrait()), frozenset(EVIDENCE), loaded_models()).by_name()
     for name, declared in EVIDENCE.items():
         for key, value in shown[name].evidence.items():
             if key in declared:

@@ -9,20 +9,19 @@ from skimage.color import deltaE_ciede2000
 
 from services.scorer.clients.colour import ciede2000, lab_of
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.measures import Measurement
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, jpeg, png
 from winnow.contracts.values import MeasureStatus
 
 PRODUCT = frozenset({"subject_margins", "subject_cut", "ground_evenness", "ground_to_white"})
 REMOVAL = frozenset({"alpha_edges", "alpha_holes", "alpha_halo"})
-MODELS = Models()
 
 
 def take(content: bytes, wanted: frozenset[str]) -> dict[str, Measurement]:
-    return measure_bytes(content, wanted, MODELS).by_name()
+    return measure_bytes(content, wanted, loaded_models()).by_name()
 
 
 def ball(

@@ -10,8 +10,8 @@ import pytest
 
 from services.scorer.clients import tones
 from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.domain.measures import BANDING, CONTENT
+from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, blurred, exposed, jpeg, noisy, photograph, png
 
 PHOTOGRAPHS = (
@@ -128,10 +128,10 @@ def test_banding_says_nothing_without_slow_slopes() -> None:
 
 def test_dimensions_carry_value_and_evidence() -> None:
     blank = measure_bytes(
-        png(np.full((256, 256, 3), 30, np.uint8)), frozenset({CONTENT, BANDING}), Models()
+        png(np.full((256, 256, 3), 30, np.uint8)), frozenset({CONTENT, BANDING}), loaded_models()
     ).by_name()
     assert blank[CONTENT].raw == 0.0
     assert blank[CONTENT].evidence["kind"] == "one_colour"
     assert blank[BANDING].raw == 0.0
-    banded = measure_bytes(png(sky(16)), frozenset({CONTENT, BANDING}), Models()).by_name()
+    banded = measure_bytes(png(sky(16)), frozenset({CONTENT, BANDING}), loaded_models()).by_name()
     assert banded[BANDING].raw == 1.0

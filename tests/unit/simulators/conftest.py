@@ -3,8 +3,9 @@
 import pytest
 
 from simulators.darkroom import Darkroom
+from tests.support.darkroom import shared_darkroom
 
 
 @pytest.fixture(scope="session")
 def darkroom() -> Darkroom:
-    return Darkroom()
+    return shared_darkroom()

@@ -1,0 +1,13 @@
+"""The darkroom of the test process: its preparation takes a second of CPU."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from simulators.darkroom import Darkroom
+
+
+@cache
+def shared_darkroom() -> Darkroom:
+    """Return the same darkroom to every test; it keeps nothing of what it develops."""
+    return Darkroom()
