@@ -29,7 +29,9 @@ def test_there_are_enough_mutations_each_under_a_name_of_its_own() -> None:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a tree whose two tests need no plugin of pytest: loading those takes longer than a trial."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "tests").mkdir()
     shutil.copytree(
         ROOT / "tests" / "mutation",

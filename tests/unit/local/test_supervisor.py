@@ -28,7 +28,7 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
 """
-LIMIT_S = 10.0
+LIMIT_S = 4.0
 # Each takes longer than the limit; on a machine with a tenth of a core for each it moves often enough.
 WRITES = f"""
 import time

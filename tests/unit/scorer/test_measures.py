@@ -28,6 +28,7 @@ from simulators.darkroom import PrintOrder
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
 from tests.support.darkroom import shared_darkroom
+from tests.unit.scorer.answers import ANSWERS
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
     BGR,
@@ -295,7 +296,9 @@ def test_measures_never_fail_on_tiny_or_flat_pictures(size: tuple[int, int], val
 def test_same_bytes_give_the_same_measurements() -> None:
     content = jpeg(PORTRAIT, 90)
     wanted = PROFILES.get("headshot").wanted()
-    assert measure_bytes(content, wanted, loaded_models()) == measure_bytes(content, wanted, loaded_models())
+    with ANSWERS.none_kept():
+        first, second = (measure_bytes(content, wanted, loaded_models()) for _ in range(2))
+    assert first == second
 
 
 def test_model_of_another_content_is_refused(tmp_path) -> None:
@@ -319,7 +322,7 @@ GATED = [
 
 @pytest.mark.parametrize(("subject", "defect"), GATED)
 def test_gate_agrees_with_the_recorded_truth(subject: Subject, defect: Defect | None) -> None:
-    for seed in range(3):
+    for seed in range(3 if defect is None else 1):
         made = shared_darkroom().develop(PrintOrder((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)
         if defect is None:

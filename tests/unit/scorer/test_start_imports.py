@@ -1,12 +1,10 @@
-"""A start imports what it needs: what is heavy stays where it is used."""
+"""A start of the scorer imports what it needs; ``tests/contract/test_image_closure.py`` asks the other services."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-
-import pytest
 
 PARENT = "import services.scorer.main"
 # multiprocessing's spawn runs the module of the parent's command line under this name in each scoring process.
@@ -42,10 +40,3 @@ def test_a_scoring_process_loads_nothing_of_the_service() -> None:
     packages = imported(SCORING_PROCESS)
     assert "services" in packages
     assert packages & (OF_THE_SERVICE | NATIVE | UNUSED) == set()
-
-
-@pytest.mark.parametrize("service", ["router", "ledger", "delivery", "ingest"])
-def test_no_service_loads_what_it_does_not_use(service: str) -> None:
-    packages = imported(f"import services.{service}.main, sys; assert 'botocore.session' not in sys.modules")
-    used = {"fastapi"} if service == "ingest" else set()
-    assert packages & ((UNUSED | {"cv2", "onnxruntime"}) - used) == set()
