@@ -37,7 +37,7 @@ SLACK_S = 25.0
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF_HEADER = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "
 LARGE = "a" * 8_000_000
-STEADY_PIECE, STEADY_PIECES = b"a" * 40_000, 300
+STEADY_PIECE, STEADY_PIECES = b"a" * 160_000, 75
 HALF_BODY = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nsome"
 
 
@@ -343,7 +343,8 @@ async def test_a_client_that_never_reads_its_answer_loses_its_connection(request
 
 
 async def test_a_stream_whose_client_reads_slower_than_it_is_written_lives_on():
-    async with serving() as served:
+    unread_s = 0.4
+    async with serving(http_unread_timeout_s=unread_s) as served:
         with _small_window() as client:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(client, ("127.0.0.1", served.api))
@@ -351,10 +352,10 @@ async def test_a_stream_whose_client_reads_slower_than_it_is_written_lives_on():
             said, begun_s = 0, time.monotonic()
             while chunk := await loop.sock_recv(client, 65536):
                 said += len(chunk)
-                if time.monotonic() - begun_s < 4 * UNREAD_S:
+                if time.monotonic() - begun_s < 4 * unread_s:
                     await asyncio.sleep(0.05)
             assert said > STEADY_PIECES * len(STEADY_PIECE)
-            assert time.monotonic() - begun_s > 4 * UNREAD_S
+            assert time.monotonic() - begun_s > 4 * unread_s
 
 
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
