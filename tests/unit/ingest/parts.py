@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -43,7 +44,7 @@ from services.ingest.domain.keys import KeyRecord, Scope
 from services.ingest.domain.limits import Rate
 from services.ingest.domain.orders import CostQuote, Price
 from services.ingest.domain.views import TaskView
-from services.ingest.store.catalogue import load
+from services.ingest.store.catalogue import Loaded, load
 from services.ingest.store.machines import RequestMachine, StageMachine
 from services.ingest.store.requests import RequestJournal
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
@@ -357,6 +358,12 @@ class FakeFetcher:
         return self.body
 
 
+@cache
+def _loaded() -> Loaded:
+    """Read the catalogue once; nothing changes it."""
+    return load()
+
+
 class World:
     """One instance of ingest, and the record that its messages and the other services' go through."""
 
@@ -385,7 +392,7 @@ class World:
         self.cases = self._build()
 
     def _build(self) -> UseCases:
-        loaded = load()
+        loaded = _loaded()
         prices = Prices(self.ledger, self.router, self.clock, 2.0)
         entropy = (hashlib.sha512(str(number).encode()).digest() for number in range(10**6))
         access = Access(

@@ -10,7 +10,7 @@ from simulators.photos.eyelids import FaceMesh
 from simulators.photos.studio import Subject
 from tests.unit.simulators import measures
 
-SEEDS = range(5)
+SEEDS = range(3)
 OPAQUE = [Subject.headshot, Subject.product, Subject.ad_creative]
 BOTH = OPAQUE[:2]
 
