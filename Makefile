@@ -32,8 +32,11 @@ demo-busy: setup ## the demo beside four busy loops: it holds on a machine that 
 	-@$(BIN)/python -m scripts.models
 	$(BIN)/python -m scripts.busy --loops 4 -- $(BIN)/winnow demo
 
+# Many tests wait for a timer, so three processes keep two cores busy; neighbours in a file share what they prepared.
+UNIT := tests/unit tests/contract --numprocesses 3 --dist worksteal -p no:cacheprovider
+
 test: setup models check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest tests/unit tests/contract --numprocesses 2 -p no:cacheprovider
+	$(BIN)/python -m pytest $(UNIT)
 	WINNOW_SIMULATED_SEEDS=$${WINNOW_SIMULATED_SEEDS:-1000} \
 		$(BIN)/python -m pytest tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
 
@@ -46,7 +49,7 @@ test-newest: setup models ## the tests that need no server on the newest Python 
 test-in-newest: $(NEWEST)/.installed
 	PATH="$$PWD/$(NEWEST)/bin:$$PATH" $(NEWEST)/bin/python -m pytest tests --collect-only -qq -p no:cacheprovider > $(NEWEST)/collected.txt \
 		|| { tail -n 30 $(NEWEST)/collected.txt; exit 1; }
-	PATH="$$PWD/$(NEWEST)/bin:$$PATH" $(NEWEST)/bin/python -m pytest tests/unit tests/contract --numprocesses 2 -p no:cacheprovider
+	PATH="$$PWD/$(NEWEST)/bin:$$PATH" $(NEWEST)/bin/python -m pytest $(UNIT)
 $(NEWEST)/.installed: requirements/dev.lock pyproject.toml | $(UV)
 	python=$$(PYTHON= scripts/find_python.sh --newest) && $(UV) venv --quiet --clear --python "$$python" $(NEWEST)
 	$(UV) pip sync --quiet --python $(NEWEST)/bin/python --require-hashes requirements/dev.lock
@@ -117,7 +120,7 @@ fuzz: setup ## the decoder gate under a coverage-guided fuzzer for SECONDS (300)
 	$(BIN)/python -m tests.fuzz.decoder $(or $(SECONDS),300)
 
 test-unit: setup models ## unit and contract tests
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(BIN)/python -m pytest $(UNIT)
 
 test-integration: setup models ## one service and real servers
 	$(BIN)/python -m pytest tests/integration

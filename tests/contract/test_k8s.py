@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,12 @@ WITHOUT_SCHEMA = {("keda.sh/v1alpha1", "ScaledObject")}
 
 
 def objects() -> list[dict[str, Any]]:
-    """Read every object that the base's kustomizations list."""
+    """Return every object that the base's kustomizations list."""
+    return copy.deepcopy(_objects())
+
+
+@cache
+def _objects() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     queue = [BASE]
     while queue:

@@ -87,7 +87,7 @@ async def test_without_the_authority_file_its_certificates_are_not_trusted(autho
 
 
 async def test_a_server_that_does_not_speak_tls_is_named(authority: Authority):
-    async with serving(None, tls.garbage) as server, fetching(authority, server.port, timeout_s=3) as fetcher:
+    async with serving(None, tls.garbage) as server, fetching(authority, server.port, timeout_s=1) as fetcher:
         assert (await refused(fetcher, server.url()))["code"] in {"url_tls_failed", "url_not_reachable"}
 
 

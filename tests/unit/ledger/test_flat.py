@@ -1,6 +1,6 @@
 """An account stays small however many tasks it has had: its state, its start and what a decision reads.
 
-``WINNOW_LEDGER_TASKS`` sets how many tasks are played: a few thousand in every test run, a million in the soak.
+``WINNOW_LEDGER_TASKS`` sets how many tasks are played: ten parts of them in every test run, a million in the soak.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from winnow.runtime.journal.entities import StoredEntity
 from winnow.runtime.journal.model import Folded
 from winnow.runtime.journal.store import Insert
 
-TASKS = int(os.environ.get("WINNOW_LEDGER_TASKS", "4500"))
+TASKS = int(os.environ.get("WINNOW_LEDGER_TASKS", "2500"))
 PART = 250
 STATE_BYTES_MAX = 4096
 CHARGE = 10
