@@ -47,6 +47,12 @@ PARTS: dict[str, Callable[[int, int], Command]] = {
     "kafka": lambda _seconds, _drawn: _pytest(
         "tests/integration", "tests/e2e", "--bus", "kafka", timeout_s=1800, environment={}
     ),
+    "gate": lambda _seconds, _drawn: _pytest(
+        "tests/unit/scorer/test_measures.py",
+        "tests/unit/simulators",
+        timeout_s=600,
+        environment={"WINNOW_TEST_DEFECT_SEEDS": "5"},
+    ),
     "million": lambda _seconds, _drawn: _pytest(
         "tests/unit/ledger/test_flat.py", timeout_s=4 * 3600, environment={"WINNOW_LEDGER_TASKS": "1000000"}
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import cv2
@@ -311,6 +312,8 @@ def test_model_of_another_content_is_refused(tmp_path) -> None:
     assert model_versions()["face_landmarker"] == f"sha256:{FACE_LANDMARKER_SHA256}"
 
 
+SEEDS_PER_DEFECT = int(os.environ.get("WINNOW_TEST_DEFECT_SEEDS", "1"))
+"""Pictures with each defect; `make soak` looks at five."""
 # Advertisements and cut-outs, which need an order's words and profiles of other names, are in tests/quality.
 GATED = [
     (subject, defect)
@@ -322,7 +325,7 @@ GATED = [
 
 @pytest.mark.parametrize(("subject", "defect"), GATED)
 def test_gate_agrees_with_the_recorded_truth(subject: Subject, defect: Defect | None) -> None:
-    for seed in range(3 if defect is None else 1):
+    for seed in range(3 if defect is None else SEEDS_PER_DEFECT):
         made = shared_darkroom().develop(PrintOrder((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)
         if defect is None:

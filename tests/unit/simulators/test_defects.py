@@ -1,5 +1,7 @@
 """Every defect does what its card says, by measures of our own."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from simulators.photos.eyelids import FaceMesh
 from simulators.photos.studio import Subject
 from tests.unit.simulators import measures
 
-SEEDS = range(3)
+SEEDS = range(int(os.environ.get("WINNOW_TEST_DEFECT_SEEDS", "3")))
 OPAQUE = [Subject.headshot, Subject.product, Subject.ad_creative]
 BOTH = OPAQUE[:2]
 
