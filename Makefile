@@ -38,7 +38,8 @@ UNIT := tests/unit tests/contract --numprocesses 3 --dist worksteal -p no:cachep
 test: setup models check-static ## set everything up and prove the project
 	$(BIN)/python -m pytest $(UNIT)
 	WINNOW_SIMULATED_SEEDS=$${WINNOW_SIMULATED_SEEDS:-1000} \
-		$(BIN)/python -m pytest tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both -p no:cacheprovider
+		$(BIN)/python -m pytest tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both \
+		--numprocesses 3 --dist loadscope --no-loadscope-reorder -p no:cacheprovider
 
 NEWEST := build/newest-python
 test-newest: setup models ## the tests that need no server on the newest Python of this machine; all others are collected

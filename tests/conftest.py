@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from tests.support import buses
+from tests.support.groups import GroupScheduling, place_of
 from tests.support.kafka.classpath import KafkaUnavailable
 from tests.support.stack import EXERCISED, note_exercised, running_servers
 from winnow.local.stack import Addresses
@@ -63,13 +64,12 @@ def _is_story(item: pytest.Item) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Add the marker and the time limit of a test's folder, and its group."""
+    """Add the marker and the time limit of a test's folder."""
     folder = _folders(item)[0]
     if folder in FOLDERS:
         item.add_marker(getattr(pytest.mark, folder))
     if folder in _TIMEOUTS_S:
         item.add_marker(pytest.mark.timeout(_TIMEOUTS_S[folder]))
-    item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -83,6 +83,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=unasked)
         items[:] = [item for item in items if item not in unasked]
     items.sort(key=_round)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: place_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupScheduling | None:
+    """Share groups out (``--dist loadscope``) instead of files."""
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def _folders(item: pytest.Item) -> tuple[str, ...]:
@@ -91,18 +99,6 @@ def _folders(item: pytest.Item) -> tuple[str, ...]:
 
 def _bus(item: pytest.Item) -> str:
     return str(getattr(getattr(item, "callspec", None), "params", {}).get("bus", ""))
-
-
-def _group(item: pytest.Item) -> str:
-    """Return the name of the tests that one process runs in turn: those of a line, of a cluster, or of a file."""
-    bus, fixtures = _bus(item), getattr(item, "fixturenames", ())
-    if "whole_line" in fixtures:
-        return f"line on {bus}"
-    if "three_nodes" in fixtures:
-        return "three nodes"
-    if "servers" in fixtures and bus == buses.KAFKA:
-        return "servers on kafka"
-    return f"{item.path} on {bus}" if bus else str(item.path)
 
 
 def _round(item: pytest.Item) -> int:
