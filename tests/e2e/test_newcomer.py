@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.support.eventually import eventually_sync
 from tests.support.handler import Handler, own_handler
-from tests.support.line import free_port
+from tests.support.line import PROVIDERS, free_port
 from winnow.local.stack import EmbeddedStack
 from winnow.local.supervisor import stop_other
 
@@ -60,6 +62,23 @@ class Newcomer:
     def json(self, *arguments: str, **env: str) -> Any:
         """Run a command and read the JSON that it prints."""
         return json.loads(self.winnow(*arguments, "--json", **env))
+
+    @contextlib.contextmanager
+    def slow_providers(self) -> Iterator[None]:
+        """Make every generation take a minute, so that an order is still under way when its client cancels it."""
+        simulators = [
+            process["address"]
+            for process in self.json("status")["processes"]
+            if process["name"].removeprefix("simulator-") in PROVIDERS
+        ]
+        assert len(simulators) == len(PROVIDERS)
+        try:
+            for address in simulators:
+                httpx.post(f"{address}/_control", json={"latency_s": 60}).raise_for_status()
+            yield
+        finally:
+            for address in simulators:
+                httpx.post(f"{address}/_control", json={"latency_s": None}).raise_for_status()
 
     def order(self, count: int = 1) -> str:
         """Order as the demo account and follow to the end; gives the task's id."""
@@ -192,9 +211,10 @@ def test_tasks_are_listed_billed_downloaded_and_cancelled(newcomer: Newcomer) ->
     paths[0].write_bytes(b"broken off")
     newcomer.winnow("tasks", "download", task_id, "--to", "mine")
     assert {hashlib.sha256(one.read_bytes()).hexdigest() for one in paths} == digests
-    waiting, state = newcomer.winnow("submit", *ORDER, "-k", "4", "--no-wait").split()
-    assert state in {"accepted", "funded", "generating"}
-    assert newcomer.json("tasks", "cancel", waiting)["task_id"] == waiting
+    with newcomer.slow_providers():
+        waiting, state = newcomer.winnow("submit", *ORDER, "-k", "4", "--no-wait").split()
+        assert state in {"accepted", "funded", "generating"}
+        assert newcomer.json("tasks", "cancel", waiting)["task_id"] == waiting
     newcomer.winnow("watch", waiting, status=1)
     assert newcomer.json("tasks", "list", "--limit", "1")[0]["state"] == "cancelled"
     assert "has no outputs" in newcomer.winnow("tasks", "download", waiting, status=1)
