@@ -197,7 +197,7 @@ def metrics_page() -> str:
 
 def dimensions_page() -> str:
     """Give the table of all dimensions: the register, what each answers for, and its limits in the newest profiles."""
-    register = importlib.import_module("services.scorer.clients.dimensions")
+    register = importlib.import_module("services.scorer.dimensions")
     catalog = importlib.import_module("services.scorer.clients.profiles")
     rules = importlib.import_module("services.scorer.clients.rules").CelRules()
     profiles = catalog.load_profiles(catalog.BUILT_IN, rules)

@@ -1,6 +1,6 @@
 """The tier-1 measures of whole frames as one ONNX graph, so that a device takes them of many pictures at once.
 
-What it gives are the sums that the measures are made of; `services/scorer/clients/frame.py` finishes them with the same
+What it gives are the sums that the measures are made of; `services/scorer/vision/frame.py` finishes them with the same
 functions as the measures that run on one picture. Sums that those take in whole numbers are taken in whole numbers here too.
 """
 

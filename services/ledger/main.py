@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.ledger import bus, rpc
 from services.ledger.app import Ledger
-from services.ledger.jobs import EntryFeed
+from services.ledger.projections import EntryFeed
 from services.ledger.settings import LedgerSettings
 from services.ledger.store import PRICES_FOLDER, EntryView, LedgerMachine, read_prices
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from services.router import bus, jobs, rpc
+from services.router import bus, metrics, rpc
 from services.router.app.ports import Provider
 from services.router.app.router import Limits, Router
 from services.router.clients.fal import Fal
@@ -43,7 +43,7 @@ def build(settings: RouterSettings) -> Service:
     providers = _providers(settings, wire)
     catalogue = _catalogue(settings)
     usable = {name: one for name, one in catalogue.offerings.items() if one.provider in providers}
-    jobs.warn_of_retired(usable.values(), service.clock.now().date())
+    metrics.warn_of_retired(usable.values(), service.clock.now().date())
     record = RunRecord()
     router = Router(
         replace(catalogue, offerings=usable),
@@ -51,7 +51,7 @@ def build(settings: RouterSettings) -> Service:
         TaskMedia(parts.objects, settings.private_bucket),
         record,
         service.clock,
-        jobs.PrometheusMeter(),
+        metrics.PrometheusMeter(),
         Limits(
             shards=settings.shards,
             attempts_max=settings.attempts_max,
@@ -62,7 +62,7 @@ def build(settings: RouterSettings) -> Service:
     record.bind(journal)
     bus.subscribe(parts.bus, journal, router)
     service.add_task("router", router.run)
-    service.add_task("figures", lambda: jobs.sample(router))
+    service.add_task("figures", lambda: metrics.sample(router))
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(router))
     service.add_drain(lambda: router.drain(settings.drain_timeout_s * _DRAIN_SHARE))
     run_bus(service, parts, [TASKS.name], [journal])

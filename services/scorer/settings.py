@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.scorer.clients.device_order import Device, DeviceOrder
+from services.scorer.inference.device_order import Device, DeviceOrder
 from winnow.runtime.settings import ServiceSettings
 
 

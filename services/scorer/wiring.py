@@ -10,14 +10,14 @@ from pathlib import Path
 from services.scorer.app import PICTURE_BYTES_MAX, Scorer
 from services.scorer.app.ports import Profiles
 from services.scorer.bus import ScorerLane
-from services.scorer.clients.device import DeviceUnusable
-from services.scorer.clients.manifest import BUILT, manifest_versions
-from services.scorer.clients.models import model_versions
 from services.scorer.clients.objects import StoredPictures
-from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.measures import LAZY
+from services.scorer.engine.device_process import DeviceUnusable
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.inference.manifest import BUILT, manifest_versions
+from services.scorer.inference.models import model_versions
 from services.scorer.rpc import SERVICE_NAME, ScorerService
 from services.scorer.settings import ScorerSettings
 from winnow.contracts.errors import Unavailable

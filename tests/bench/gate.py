@@ -20,11 +20,11 @@ from rich.progress import track
 from rich.table import Table
 
 from services.scorer.app import Scorer
-from services.scorer.clients.models import model_versions
-from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.quality_profile import Profile
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.inference.models import model_versions
 from simulators.darkroom import Darkroom, Print, PrintOrder
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject

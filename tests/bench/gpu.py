@@ -21,16 +21,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from services.scorer.clients import classic
-from services.scorer.clients.decode import decode
-from services.scorer.clients.device_networks import Loaded, load_networks
-from services.scorer.clients.device_order import Device, DeviceOrder
-from services.scorer.clients.manifest import BUILT
-from services.scorer.clients.model_set import IDENTITY, NSFW, TIER_ONE, Models
-from services.scorer.clients.pool import ScoringPool
-from services.scorer.clients.providers import ProviderUnusable, candidates
-from services.scorer.clients.wire import receive, send
-from services.scorer.clients.worker import keep_freed_memory
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.engine.worker import keep_freed_memory
+from services.scorer.inference.device_networks import Loaded, load_networks
+from services.scorer.inference.device_order import Device, DeviceOrder
+from services.scorer.inference.framing import receive, send
+from services.scorer.inference.manifest import BUILT
+from services.scorer.inference.providers import ProviderUnusable, candidates
+from services.scorer.vision import classic
+from services.scorer.vision.decode import decode
+from services.scorer.vision.model_set import IDENTITY, NSFW, TIER_ONE, Models
 from tests.bench.report import Report
 from tests.bench.scorer import BUILT_IN_PROFILES, headshots, megapixels
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from services.scorer.clients import classic
-from services.scorer.clients.decode import decode
 from services.scorer.domain.quality_profile import DimensionRule
+from services.scorer.vision import classic
+from services.scorer.vision.decode import decode
 from tests.bench.report import FOLDER, Report
 from tests.quality.figures import at_limit, auc, leave_one_out
 from tests.quality.judging import clean_scores, judged, measures, missed, profiles, technical_readings

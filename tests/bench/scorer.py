@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from services.scorer.clients.dimensions import FAMILIES
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
-from services.scorer.clients.pool import ScoringPool
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
-from services.scorer.clients.worker import keep_freed_memory
+from services.scorer.dimensions import FAMILIES
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.engine.worker import keep_freed_memory
+from services.scorer.vision.model_set import Models
 from simulators.darkroom import Darkroom, PrintOrder
 from simulators.photos.studio import Subject
 from tests.bench.report import Report

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["services.scorer.clients.decode"]):
-    from services.scorer.clients.decode import PIXELS_MAX, NotDecodable, decode
+with atheris.instrument_imports(include=["services.scorer.vision.decode"]):
+    from services.scorer.vision.decode import PIXELS_MAX, NotDecodable, decode
 
 import numpy as np
 from PIL import Image

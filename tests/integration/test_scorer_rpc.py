@@ -8,8 +8,8 @@ import grpc.aio
 import pytest
 
 from services.scorer.app import Scorer
-from services.scorer.clients.models import model_versions
-from services.scorer.clients.pool import ScoringPool
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.inference.models import model_versions
 from services.scorer.rpc import ScorerService
 from tests.unit.scorer.fakes import PROFILES, RULES, MemoryObjects
 from tests.unit.scorer.photographs import blurred, png, png_bomb, portrait, reshaped

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from scripts.models.__main__ import build
 from scripts.models.sources import read_sources
-from services.scorer.clients.manifest import BUILT
+from services.scorer.inference.manifest import BUILT
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import blurred, exposed, photograph, png, portrait, reshaped
 from winnow.contracts.commands import ScoreCandidates

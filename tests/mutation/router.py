@@ -125,7 +125,7 @@ MUTATIONS = (
     ),
     Mutation(
         "router: no warning of a retired offering",
-        "services/router/jobs.py",
+        "services/router/metrics.py",
         "        if is_retired:",
         "        if is_retired and offering.replaced_by is None:",
         (f"{_CATALOGUE}::test_a_start_warns_of_an_offering_past_its_end",),

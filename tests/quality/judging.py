@@ -8,7 +8,7 @@ from functools import cache
 from services.scorer.clients.profiles import BUILT_IN, ProfileCatalog, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, DimensionVerdict, Profile
-from services.scorer.jobs.desk import Desk
+from services.scorer.tools.desk import Desk
 from tests.quality.figures import Reading
 from tests.quality.pictures import HARMLESS, TECHNICAL, scene
 

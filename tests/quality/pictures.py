@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from services.scorer.clients.faces import count_faces
+from services.scorer.vision.faces import count_faces
 from simulators.photos.eyelids import FaceMesh, close_eyes
 from tests.unit.scorer.photographs import BGR, blurred, exposed, jpeg, moved, noisy, photograph, png, upscaled
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients import classic
-from services.scorer.clients.decode import decode
-from services.scorer.clients.pool import ScoringPool
 from services.scorer.domain import CandidateScore, DimensionVerdict
 from services.scorer.domain.brand_words import found_in
 from services.scorer.domain.measures import TEXT
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.vision import classic
+from services.scorer.vision.decode import decode
 from simulators.darkroom import Darkroom, PrintOrder
 from simulators.photos.studio import Subject
 from tests.quality.judging import desk, judged, missed, profiles

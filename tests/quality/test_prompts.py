@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.scorer.clients.measure import measure_bytes
 from services.scorer.domain.measures import Measurement
+from services.scorer.engine.measure import measure_bytes
 from tests.quality.figures import auc
 from tests.quality.judging import desk
 from tests.quality.pictures import png, scene

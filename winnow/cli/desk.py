@@ -1,4 +1,4 @@
-"""The scorer's jobs, started as a process of their own: the command line knows services only from outside."""
+"""Starts the scorer's tools as processes of their own: the command line knows services only from outside."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from winnow.cli.errors import CliError
 
-_JOBS: Final = "services.scorer.jobs"
+_TOOLS: Final = "services.scorer.tools"
 
 
 def run_job(*arguments: str) -> Iterator[dict[str, Any]]:
     """Start a job and give its lines as they come; raises CliError with the job's own sentence."""
-    argv = [sys.executable, "-m", _JOBS, *arguments]
+    argv = [sys.executable, "-m", _TOOLS, *arguments]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stderr is None:
             raise CliError("The scorer's job has no output.")

@@ -1,1 +1,1 @@
-"""What touches the outside: decoding, measures, models, the process pool, profiles on disk, stored objects."""
+"""Reads what lies outside the process: quality profiles on disk, custom rules, stored pictures."""

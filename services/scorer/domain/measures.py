@@ -90,7 +90,7 @@ TIERS: Final[dict[str, int]] = {
 }
 """Every dimension that can be measured, with its tier (1 generic, 2 by use case; 3 is a custom rule).
 
-``clients.dimensions`` holds how each is taken; a test keeps the two in step.
+``dimensions`` holds how each is taken; a test keeps the two in step.
 """
 
 LAZY: Final = frozenset({"subject_safe_zone"})

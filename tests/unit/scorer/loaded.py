@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from services.scorer.clients.model_set import Models
+from services.scorer.vision.model_set import Models
 
 
 @cache

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.scorer.clients.pool import ScoringPool, warm_up_picture
 from services.scorer.domain.measures import DECODABLE, SHARPNESS
+from services.scorer.engine.pool import ScoringPool, warm_up_picture
 from tests.unit.scorer import fatal
 from tests.unit.scorer.photographs import jpeg, pillow, png, png_bomb, portrait
 from winnow.contracts.values import MeasureStatus

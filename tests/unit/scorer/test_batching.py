@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.scorer.clients.batching import Batcher, BatcherStopped
+from services.scorer.inference.batching import Batcher, BatcherStopped
 
 POISON = -1.0
 ROWS_MAX = 4

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from services.scorer.clients.model_set import IDENTITY, Models
 from services.scorer.clients.profiles import read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.calibration import TooFewAccepted, calibrate, conformal_rank, needed
 from services.scorer.domain.quality_profile import Mapping
-from services.scorer.jobs.calibrate import calibrate_profile
+from services.scorer.tools.calibrate import calibrate_profile
+from services.scorer.vision.model_set import IDENTITY, Models
 from tests.unit.scorer.photographs import blurred, exposed, noisy, photograph, png, portrait, reshaped
 from winnow.cli.main import app
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from services.scorer.app.giving import asked_of
-from services.scorer.clients.colour import ciede2000
-from services.scorer.clients.dimensions.creative import CREATIVE
-from services.scorer.clients.lettering import OTHERWISE, VERTICAL, covered, inside, legibility, safe_area
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
-from services.scorer.clients.ocr import Line
+from services.scorer.dimensions.creative import CREATIVE
 from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import Measurement
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision.colour import ciede2000
+from services.scorer.vision.lettering import OTHERWISE, VERTICAL, covered, inside, legibility, safe_area
+from services.scorer.vision.model_set import Models
+from services.scorer.vision.ocr import Line
 from tests.unit.scorer.fakes import PROFILES
 from tests.unit.scorer.photographs import BGR, png
 from winnow.contracts.values import MeasureStatus

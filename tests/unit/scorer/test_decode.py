@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from services.scorer.clients.decode import NotDecodable, decode, read_header
-from services.scorer.clients.orientation import upright
+from services.scorer.vision.decode import NotDecodable, decode, read_header
+from services.scorer.vision.orientation import upright
 from tests.unit.scorer.photographs import jpeg, pillow, png, png_bomb, portrait
 
 PORTRAIT = portrait()

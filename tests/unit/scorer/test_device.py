@@ -14,16 +14,16 @@ import onnxruntime
 import pytest
 import pytest_asyncio
 
-from services.scorer.clients.device import DeviceUnusable
-from services.scorer.clients.device_line import DeviceLine
-from services.scorer.clients.device_networks import load_networks
-from services.scorer.clients.device_order import Device, DeviceGone, DeviceOrder, DeviceRefused
-from services.scorer.clients.manifest import read_manifest
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
-from services.scorer.clients.models import ModelMissing
-from services.scorer.clients.pool import ScoringPool
 from services.scorer.domain.given import Given
+from services.scorer.engine.device_process import DeviceUnusable
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.inference.device_line import DeviceLine
+from services.scorer.inference.device_networks import load_networks
+from services.scorer.inference.device_order import Device, DeviceGone, DeviceOrder, DeviceRefused
+from services.scorer.inference.manifest import read_manifest
+from services.scorer.inference.models import ModelMissing
+from services.scorer.vision.model_set import Models
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import png
 from tests.unit.scorer.test_towers import mount, plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scorer.clients.flushing import (
+from services.scorer.inference.flushing import (
     Bucket,
     Flush,
     Waiting,

@@ -9,13 +9,13 @@ import pytest
 
 from services.scorer.app import Scorer
 from services.scorer.app.giving import INPUTS_MAX, REQUEST_BYTES_MAX, GivenReader, asked_of
-from services.scorer.clients.dimensions import DIMENSIONS
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
-from services.scorer.clients.pool import ScoringPool
-from services.scorer.clients.references import References
+from services.scorer.dimensions import DIMENSIONS
 from services.scorer.domain import CandidateScore
 from services.scorer.domain.given import LIKE_REFERENCE, Given, Lack
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.engine.references import References
+from services.scorer.vision.model_set import Models
 from tests.unit.scorer.fakes import InProcess, MemoryObjects, command, scorer_on, stored
 from tests.unit.scorer.photographs import blurred, exposed, photograph, png, portrait, reshaped
 from winnow.contracts.commands import ScoreCandidates

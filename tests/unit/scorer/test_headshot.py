@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients.dimensions import pose
-from services.scorer.clients.dimensions.skin import evenness, stops
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
+from services.scorer.dimensions import pose
+from services.scorer.dimensions.skin import evenness, stops
 from services.scorer.domain.measures import Measurement
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision.model_set import Models
 from tests.unit.scorer.photographs import BGR, blurred, exposed, photograph, png, portrait
 from winnow.contracts.values import MeasureStatus
 

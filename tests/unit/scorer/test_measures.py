@@ -9,22 +9,22 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients import classic
-from services.scorer.clients.exposure import Exposure, exposure, white_ground_share
-from services.scorer.clients.grain import Grain, grain
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import FACE_LANDMARKER, TEXT_DETECTOR, TEXT_READER, Models
-from services.scorer.clients.models import (
-    FACE_LANDMARKER_SHA256,
-    ModelMissing,
-    load_face_models,
-    model_versions,
-)
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, judge, values_of
 from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import TIERS
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.inference.models import (
+    FACE_LANDMARKER_SHA256,
+    ModelMissing,
+    load_face_models,
+    model_versions,
+)
+from services.scorer.vision import classic
+from services.scorer.vision.exposure import Exposure, exposure, white_ground_share
+from services.scorer.vision.grain import Grain, grain
+from services.scorer.vision.model_set import FACE_LANDMARKER, TEXT_DETECTOR, TEXT_READER, Models
 from simulators.darkroom import PrintOrder
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject

@@ -15,7 +15,7 @@ import pytest
 
 from scripts.models import efficientnet_lite0, tflite_graph, word_pieces
 from scripts.models.legacy_torch import read_tensors
-from services.scorer.clients.models import load_face_models
+from services.scorer.inference.models import load_face_models
 from tests.unit.scorer.photographs import portrait
 
 MAGIC = 0x1950A86A20F9469CFC6C

@@ -12,9 +12,9 @@ import yaml
 from scripts.models.__main__ import WrongContent, build, is_built, produce
 from scripts.models.dlib_resnet import convert
 from scripts.models.sources import read_sources
-from services.scorer.clients.manifest import ManifestInvalid, manifest_versions, read_manifest
-from services.scorer.clients.model_set import IDENTITY, NSFW, PORTRAIT_MATTE, Models
-from services.scorer.clients.models import ModelMissing
+from services.scorer.inference.manifest import ManifestInvalid, manifest_versions, read_manifest
+from services.scorer.inference.models import ModelMissing
+from services.scorer.vision.model_set import IDENTITY, NSFW, PORTRAIT_MATTE, Models
 
 FORBIDDEN = ("agpl", "non-commercial", "noncommercial", "cc-by-nc", "none stated")
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.overlays import flat_share, repetition
 from services.scorer.domain.measures import Measurement
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision.overlays import flat_share, repetition
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, photograph, png
 from winnow.contracts.values import MeasureStatus

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scripts.models.hand_detector import convert
-from services.scorer.clients.palms import Palm, covered_share, square_around
+from services.scorer.vision.palms import Palm, covered_share, square_around
 
 FACE = np.array([10, 20, 30, 60], np.float32)
 

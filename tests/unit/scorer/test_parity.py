@@ -13,15 +13,21 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from services.scorer.clients import classic
-from services.scorer.clients.batching import Batcher
-from services.scorer.clients.device_line import DeviceLine
-from services.scorer.clients.device_networks import load_networks
-from services.scorer.clients.device_order import Device, DeviceOrder
-from services.scorer.clients.dimensions import DIMENSIONS
-from services.scorer.clients.frame import ClassicFrame, TensorFrame, fits_tensors
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import (
+from services.scorer.clients.profiles import BUILT_IN, load_profiles
+from services.scorer.clients.rules import CelRules
+from services.scorer.dimensions import DIMENSIONS
+from services.scorer.domain import judge, values_of
+from services.scorer.domain.given import Given
+from services.scorer.domain.measures import Measured
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.inference.batching import Batcher
+from services.scorer.inference.device_line import DeviceLine
+from services.scorer.inference.device_networks import load_networks
+from services.scorer.inference.device_order import Device, DeviceOrder
+from services.scorer.vision import classic
+from services.scorer.vision.frame import ClassicFrame, TensorFrame, fits_tensors
+from services.scorer.vision.model_set import (
     IDENTITY,
     NSFW,
     SALIENCY,
@@ -30,12 +36,6 @@ from services.scorer.clients.model_set import (
     TIER_ONE,
     Models,
 )
-from services.scorer.clients.pool import ScoringPool
-from services.scorer.clients.profiles import BUILT_IN, load_profiles
-from services.scorer.clients.rules import CelRules
-from services.scorer.domain import judge, values_of
-from services.scorer.domain.given import Given
-from services.scorer.domain.measures import Measured
 from simulators.darkroom import PrintOrder
 from simulators.photos.studio import Subject
 from tests.support.darkroom import shared_darkroom

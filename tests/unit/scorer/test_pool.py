@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.pool import ScoringPool, warm_up_picture
 from services.scorer.domain.measures import DECODABLE, EYES_OPEN, FACE_COUNT, SHARPNESS
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.engine.pool import ScoringPool, warm_up_picture
 from tests.unit.scorer import fatal
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import png, portrait
@@ -58,7 +58,7 @@ async def test_pool_refuses_work_before_it_started() -> None:
 
 
 async def test_worker_runs_on_one_thread_of_its_own_process(pool: ScoringPool) -> None:
-    from services.scorer.clients import worker
+    from services.scorer.engine import worker
 
     executor = pool._executor
     assert executor is not None

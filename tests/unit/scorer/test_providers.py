@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnxruntime
 import pytest
 
-from services.scorer.clients.device_order import Device
-from services.scorer.clients.providers import (
+from services.scorer.inference.device_order import Device
+from services.scorer.inference.providers import (
     CPU,
     ProviderUnusable,
     candidates,

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.scorer.clients import dimensions
-from services.scorer.clients.dimensions import ACCOUNTS, DIMENSIONS, FAMILIES
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import SALIENCY, Models
+from services.scorer import dimensions
+from services.scorer.dimensions import ACCOUNTS, DIMENSIONS, FAMILIES
 from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import LAZY, TIERS
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision.model_set import SALIENCY, Models
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.values import MeasureStatus
 

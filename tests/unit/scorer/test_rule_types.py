@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.rules import CelRules, RuleInvalid
 from services.scorer.domain.rule_syntax import DEPTH_MAX, RuleSyntaxError, parse
 from services.scorer.domain.rule_types import NODES_MAX, check_types
 from services.scorer.domain.vocabulary import EVIDENCE, Type, schema_of
+from services.scorer.engine.measure import measure_bytes
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.values import MeasureStatus

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000
 
-from services.scorer.clients.colour import ciede2000, lab_of
-from services.scorer.clients.measure import measure_bytes
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.measures import Measurement
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision.colour import ciede2000, lab_of
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, jpeg, png
 from winnow.contracts.values import MeasureStatus

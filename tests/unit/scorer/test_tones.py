@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients import tones
-from services.scorer.clients.measure import measure_bytes
 from services.scorer.domain.measures import BANDING, CONTENT
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.vision import tones
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, blurred, exposed, jpeg, noisy, photograph, png
 

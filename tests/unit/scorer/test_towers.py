@@ -13,13 +13,13 @@ import yaml
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from services.scorer.clients.manifest import TOWERS
-from services.scorer.clients.measure import measure_bytes
-from services.scorer.clients.model_set import Models
-from services.scorer.clients.pool import ScoringPool
-from services.scorer.clients.tokens import BytePairs, WordPiece
 from services.scorer.domain.given import Given
 from services.scorer.domain.measures import Measurement
+from services.scorer.engine.measure import measure_bytes
+from services.scorer.engine.pool import ScoringPool
+from services.scorer.inference.manifest import TOWERS
+from services.scorer.vision.model_set import Models
+from services.scorer.vision.tokens import BytePairs, WordPiece
 from tests.unit.scorer.photographs import png
 from winnow.contracts.values import MeasureStatus
 

@@ -1,0 +1,185 @@
+"""Dimensions of an advertisement: the ordered words and colours, and lettering that can be read where it is shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from services.scorer.dimensions.dimension import Dimension, failed, not_applicable, ok, table
+from services.scorer.domain.brand_words import plain
+from services.scorer.domain.copy_match import copy_match, nearest_stretch
+from services.scorer.domain.measures import Evidence, Measurement
+from services.scorer.vision.colour import Floats, ciede2000, lab_of
+from services.scorer.vision.lettering import covered, inside, legibility, safe_area
+from services.scorer.vision.look import Look
+from services.scorer.vision.model_set import SALIENCY, TEXT_DETECTOR, TEXT_READER
+from services.scorer.vision.ocr import Line
+
+COPY_DISTANCE: Final = "copy_distance"
+COPY_EXTRA: Final = "copy_extra"
+TEXT_AREA: Final = "text_area"
+TEXT_SAFE_ZONE: Final = "text_safe_zone"
+SUBJECT_SAFE_ZONE: Final = "subject_safe_zone"
+TEXT_LEGIBILITY: Final = "text_legibility"
+COPY_LEGIBILITY: Final = "copy_legibility"
+BRAND_COLOUR: Final = "brand_colour"
+
+_READ_MIN: Final = 0.5
+"""Less sure readings are of shapes; more is asked where words are unwanted, since here words are expected."""
+_SURE_MIN: Final = 0.8
+_SURE_LETTERS_MIN: Final = 3
+_OF_COPY_SHARE: Final = 0.5
+_COLOUR_SIDE_PX: Final = 256
+_COLOUR_SHARE: Final = 0.002
+"""The share of the frame in which a brand colour must be seen: a small logo's."""
+_SALIENT_MIN: Final = 0.5
+
+
+def _read(look: Look) -> list[Line]:
+    return [line for line in look.lines if line.confidence >= _READ_MIN and plain(line.text)]
+
+
+def _no_copy(look: Look) -> str | None:
+    return None if plain(look.wording.copy) else "no_copy"
+
+
+def _copy(name: str, look: Look) -> Measurement:
+    lines = _read(look)
+    match = copy_match(look.wording.copy, " ".join(line.text for line in lines))
+    if match is None:
+        return not_applicable(name, "no_copy")
+    evidence: Evidence = {
+        "lines_asked": len(match.found),
+        "lines_found": sum(match.found),
+        "lines_read": len(lines),
+        "confidence": round(min((line.confidence for line in lines), default=0.0), 4),
+    }
+    return ok(name, round(match.distance if name == COPY_DISTANCE else match.extra, 4), evidence)
+
+
+def _text_area(look: Look) -> Measurement:
+    lines = _read(look)
+    share = float(covered(lines, look.picture.height, look.picture.width).mean())
+    return ok(TEXT_AREA, round(share, 4), {"lines": len(lines)})
+
+
+def _text_safe_zone(look: Look) -> Measurement:
+    lines = [line for line in _read(look) if _is_sure(line) or _is_of_copy(line, look.wording.copy)]
+    if not lines:
+        return not_applicable(TEXT_SAFE_ZONE, "no_text")
+    area = safe_area(look.picture.width, look.picture.height)
+    text = covered(lines, look.picture.height, look.picture.width)
+    outside = text & ~inside(area, *text.shape)
+    share = float(outside.sum()) / max(1, int(text.sum()))
+    return ok(TEXT_SAFE_ZONE, round(share, 4), {"format": area.format, "lines": len(lines)})
+
+
+def _subject_safe_zone(look: Look) -> Measurement:
+    standing_out = look.salient
+    subject = np.where(standing_out >= _SALIENT_MIN, standing_out, 0)
+    weight = float(subject.sum())
+    area = safe_area(look.picture.width, look.picture.height)
+    kept = float(subject[inside(area, *subject.shape)].sum())
+    evidence: Evidence = {"format": area.format, "subject_share": round(float((subject > 0).mean()), 4)}
+    if weight == 0:
+        return failed(SUBJECT_SAFE_ZONE, "no_subject", evidence)
+    return ok(SUBJECT_SAFE_ZONE, round(1 - kept / weight, 4), evidence)
+
+
+def _copy_legibility(look: Look) -> Measurement:
+    """Measure the least legible line of the copy."""
+    asked = [line for line in _read(look) if _is_of_copy(line, look.wording.copy)]
+    return _least_legible(COPY_LEGIBILITY, look, asked)
+
+
+def _text_legibility(look: Look) -> Measurement:
+    """Measure the least legible line of the copy or, without a copy, of all lines that were read surely."""
+    lines = _read(look)
+    asked = [line for line in lines if _is_of_copy(line, look.wording.copy)]
+    return _least_legible(TEXT_LEGIBILITY, look, asked or [line for line in lines if _is_sure(line)])
+
+
+def _least_legible(name: str, look: Look, judged: list[Line]) -> Measurement:
+    if not judged:
+        return not_applicable(name, "no_text")
+    worst = min((legibility(look.picture.rgb, line) for line in judged), key=lambda one: one.margin)
+    evidence: Evidence = {
+        "contrast": round(worst.contrast, 3),
+        "height_px": round(worst.height_px, 2),
+        "lines": len(judged),
+    }
+    return ok(name, round(worst.margin, 4), evidence)
+
+
+def _brand_colour(look: Look) -> Measurement:
+    """Measure, for the brand colour that is missed most, how far the nearest 0.2 % of the frame lies from it."""
+    wanted = look.wording.brand_colours
+    if not wanted:
+        return not_applicable(BRAND_COLOUR, "no_brand_colours")
+    scale = min(1.0, _COLOUR_SIDE_PX / max(look.picture.width, look.picture.height))
+    size = (max(1, round(look.picture.width * scale)), max(1, round(look.picture.height * scale)))
+    seen = lab_of(
+        cv2.resize(look.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    )
+    found = {one: float(np.quantile(ciede2000(seen, _lab(one)), _COLOUR_SHARE)) for one in wanted}
+    missed = max(found, key=lambda one: found[one])
+    return ok(BRAND_COLOUR, round(found[missed], 3), {"colour": missed, "colours": len(found)})
+
+
+def _lab(colour: str) -> Floats:
+    lab: Floats = lab_of(np.frombuffer(bytes.fromhex(colour[1:]), np.uint8).reshape(1, 1, 3))[0, 0]
+    return lab
+
+
+def _is_sure(line: Line) -> bool:
+    return line.confidence >= _SURE_MIN and len(plain(line.text)) >= _SURE_LETTERS_MIN
+
+
+def _is_of_copy(line: Line, copy: str) -> bool:
+    letters, wanted = plain(line.text), plain(copy)
+    return bool(wanted) and nearest_stretch(letters, wanted)[0] <= _OF_COPY_SHARE * len(letters)
+
+
+_READER: Final = (TEXT_DETECTOR, TEXT_READER)
+
+CREATIVE: Final = table(
+    Dimension(
+        COPY_DISTANCE,
+        2,
+        "edit distance from the ordered copy over its letters",
+        lambda look: _copy(COPY_DISTANCE, look),
+        _READER,
+        no_question=_no_copy,
+    ),
+    Dimension(
+        COPY_EXTRA,
+        2,
+        "letters beyond the copy over its letters",
+        lambda look: _copy(COPY_EXTRA, look),
+        _READER,
+        no_question=_no_copy,
+    ),
+    Dimension(TEXT_AREA, 2, "share of the frame under lines of text", _text_area, _READER),
+    Dimension(TEXT_SAFE_ZONE, 2, "share of the text outside the safe area", _text_safe_zone, _READER),
+    Dimension(
+        TEXT_LEGIBILITY, 2, "multiple of the weaker limit of contrast and height", _text_legibility, _READER
+    ),
+    Dimension(
+        COPY_LEGIBILITY,
+        2,
+        "multiple of the weaker limit of contrast and height",
+        _copy_legibility,
+        _READER,
+        no_question=_no_copy,
+    ),
+    Dimension(BRAND_COLOUR, 2, "CIEDE2000 of the nearest 0.2 % of the frame", _brand_colour),
+    Dimension(
+        SUBJECT_SAFE_ZONE,
+        2,
+        "share of what stands out outside the safe area",
+        _subject_safe_zone,
+        (SALIENCY,),
+    ),
+)

@@ -1,0 +1,61 @@
+"""What a dimension is: a named measure with its tier, unit, models, and the function that takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.scorer.domain.measures import Evidence, Measurement
+from services.scorer.vision.look import Look, Region
+from winnow.contracts.values import MeasureStatus
+
+Take = Callable[[Look], Measurement]
+
+
+def _always_asked(_: Look) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A dimension that can be measured.
+
+    ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
+    ``take`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
+    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` gives a stable word when the
+    question does not arise for the order; then the dimension is ``not_applicable``, whether its models are there or not.
+    """
+
+    name: str
+    tier: int
+    unit: str
+    take: Take
+    needs: tuple[str, ...] = ()
+    follows: Region = Region.frame
+    sees_colour: bool = True
+    no_question: Callable[[Look], str | None] = _always_asked
+
+
+def ok(name: str, raw: float, evidence: Evidence | None = None) -> Measurement:
+    """Give a taken value."""
+    return Measurement(name, MeasureStatus.ok, raw, evidence or {})
+
+
+def failed(name: str, reason: str, evidence: Evidence | None = None) -> Measurement:
+    """Say that the value could not be taken of this picture, with a stable word for why."""
+    return Measurement(name, MeasureStatus.failure_to_assess, evidence={**(evidence or {}), "reason": reason})
+
+
+def not_applicable(name: str, reason: str) -> Measurement:
+    """Say that the question does not arise, for instance because nothing was given to compare with."""
+    return Measurement(name, MeasureStatus.not_applicable, evidence={"reason": reason})
+
+
+def unavailable(name: str, reason: str, evidence: Evidence | None = None) -> Measurement:
+    """Say that this installation cannot take the value, with a stable word for why."""
+    return Measurement(name, MeasureStatus.unavailable, evidence={**(evidence or {}), "reason": reason})
+
+
+def table(*dimensions: Dimension) -> dict[str, Dimension]:
+    """Give a family's dimensions by name."""
+    return {dimension.name: dimension for dimension in dimensions}

@@ -1,0 +1,55 @@
+"""Dimensions of a product picture: one subject that stands alone before an even ground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from services.scorer.dimensions.dimension import Dimension, failed, ok, table
+from services.scorer.domain.measures import ISOLATION, Evidence, Measurement
+from services.scorer.vision.look import Look, Region
+from services.scorer.vision.staging import Staging
+from winnow.contracts.values import MeasureStatus
+
+
+def _isolation(look: Look) -> Measurement:
+    found = look.isolation
+    evidence = {
+        "even_share": round(found.even_share, 4),
+        "main_share": round(found.main_share, 4),
+        "area_share": round(found.area_share, 4),
+        "offset": round(found.offset, 4),
+    }
+    return Measurement(ISOLATION, MeasureStatus.ok, round(found.margin, 4), evidence)
+
+
+def _staged(
+    name: str, value: Callable[[Staging], float], shown: Callable[[Staging], Evidence] | None = None
+) -> Dimension:
+    def take(look: Look) -> Measurement:
+        found = look.staging
+        if found is None:
+            return failed(name, "no_subject_before_a_ground")
+        return ok(name, round(value(found), 4), shown(found) if shown else None)
+
+    return Dimension(name, 2, _UNITS[name], take, follows=Region.subject)
+
+
+_UNITS: Final = {
+    "subject_margins": "least room to the border, share of that side",
+    "subject_cut": "share of the border that the subject covers",
+    "ground_evenness": "CIEDE2000, 95th percentile from the ground's median colour",
+    "ground_to_white": "CIEDE2000 between the ground's median colour and white",
+    "shadow": "L* by which the shadow is darker than the ground, 95th percentile",
+}
+
+PRODUCT: Final = table(
+    Dimension(ISOLATION, 2, "multiple of the weakest part's limit", _isolation, follows=Region.subject),
+    _staged("subject_margins", lambda one: one.margin_share),
+    _staged("subject_cut", lambda one: one.cut_share),
+    _staged("ground_evenness", lambda one: one.ground_spread),
+    _staged("ground_to_white", lambda one: one.ground_to_white, lambda one: {"colour": one.ground_hex}),
+    _staged(
+        "shadow", lambda one: one.shadow.depth, lambda one: {"area_share": round(one.shadow.area_share, 4)}
+    ),
+)

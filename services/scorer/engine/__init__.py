@@ -1,0 +1,1 @@
+"""Runs the measures: the pool of scoring processes, their workers, and the process that owns the device."""

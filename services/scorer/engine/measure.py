@@ -1,0 +1,76 @@
+"""Measures one picture: decodes once, then takes the wanted dimensions in the order of the register."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from services.scorer.dimensions import DIMENSIONS
+from services.scorer.dimensions.dimension import failed, not_applicable, unavailable
+from services.scorer.domain.given import NO_WORDING, Wording
+from services.scorer.domain.measures import DECODABLE, Measured, Measurement, could_not_measure
+from services.scorer.engine.references import References
+from services.scorer.vision.decode import NotDecodable, decode
+from services.scorer.vision.look import Look
+from services.scorer.vision.model_set import Models
+from winnow.contracts.values import MeasureStatus
+
+
+def measure_bytes(
+    content: bytes,
+    wanted: frozenset[str],
+    models: Models,
+    reference: bytes | None = None,
+    prompt: str = "",
+    *,
+    references: References | None = None,
+    wording: Wording = NO_WORDING,
+) -> Measured:
+    """Measure an encoded picture; never raises for any content.
+
+    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for,
+    ``wording`` the copy and colours that it is to show; ``references`` keeps looks at references between calls.
+    What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
+    """
+    known = [name for name in DIMENSIONS if name in wanted]
+    try:
+        picture = decode(content, luminance_only=not any(DIMENSIONS[name].sees_colour for name in known))
+    except NotDecodable as error:
+        return _not_decodable(wanted, error.reason)
+    except (cv2.error, MemoryError):
+        return _not_decodable(wanted, "decoder_failed")
+    regions = frozenset(DIMENSIONS[name].follows for name in known)
+    kept = references or References(models)
+    there = None if reference is None else kept.look_at(reference, regions)
+    look = Look(picture, models, regions, there, prompt, wording)
+    taken = [_take(name, look) for name in known]
+    taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
+    return Measured(tuple(taken), picture.width, picture.height)
+
+
+def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:
+    rest = could_not_measure(wanted - {DECODABLE}, "not_decodable").measurements
+    if DECODABLE not in wanted:
+        return Measured(rest)
+    return Measured((Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": reason}), *rest))
+
+
+def _take(name: str, look: Look) -> Measurement:
+    no_question = DIMENSIONS[name].no_question(look)
+    if no_question is not None:
+        return not_applicable(name, no_question)
+    for model in DIMENSIONS[name].needs:
+        remedy = look.models.lacks(model)
+        if remedy:
+            return unavailable(name, "model_missing", {"model": model, "remedy": remedy})
+    try:
+        return DIMENSIONS[name].take(look)
+    except (
+        NotDecodable,
+        cv2.error,
+        ValueError,
+        ArithmeticError,
+        MemoryError,
+        np.linalg.LinAlgError,
+    ) as error:
+        return failed(name, "measure_failed", {"error": type(error).__name__})

@@ -1,0 +1,53 @@
+"""Looks at reference pictures, kept so that the candidates of a chunk do not decode the same one again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Final
+
+import cv2
+import numpy as np
+
+from services.scorer.vision.decode import NotDecodable, Picture, decode
+from services.scorer.vision.look import Look, Region
+from services.scorer.vision.model_set import Models
+
+PIXELS_KEPT: Final = 40_000_000
+"""Pixels of all looks that are kept: at 7 bytes a pixel (grey, and both orders of colour) 280 MB a process."""
+
+_Key = tuple[bytes, frozenset[Region]]
+
+
+class References:
+    """The last references by the hash of their bytes. Belongs to one thread."""
+
+    def __init__(self, models: Models, pixels_kept: int = PIXELS_KEPT) -> None:
+        """Start without any."""
+        self._models = models
+        self._pixels_kept = pixels_kept
+        self._looks: OrderedDict[_Key, Look] = OrderedDict()
+        self.decoded_count = 0
+
+    def look_at(self, content: bytes, regions: frozenset[Region]) -> Look:
+        """Look at an encoded reference; one that does not decode shows no face and so fails what needs it."""
+        key = (hashlib.sha256(content).digest(), regions)
+        look = self._looks.get(key)
+        if look is None:
+            look = self._looks[key] = Look(_decoded(content), self._models, regions)
+            self.decoded_count += 1
+        self._looks.move_to_end(key)
+        while len(self._looks) > 1 and self._pixels() > self._pixels_kept:
+            self._looks.popitem(last=False)
+        return look
+
+    def _pixels(self) -> int:
+        return sum(look.picture.width * look.picture.height for look in self._looks.values())
+
+
+def _decoded(content: bytes) -> Picture:
+    try:
+        return decode(content)
+    except (NotDecodable, cv2.error, MemoryError):
+        nothing = np.zeros((1, 1, 3), np.uint8)
+        return Picture(nothing[:, :, 0], lambda: nothing, "")

@@ -1,0 +1,1 @@
+"""Computes what the dimensions share: decoded pictures, pixel arithmetic, faces, text, subjects, prompts."""
