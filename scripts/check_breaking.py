@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ("docs/api/events.schema.json", "docs/api/journal.events.schema.json")
 STATES = "docs/api/journal.states.schema.json"
 _WORDS = {"title", "description", "examples"}
-"""What a schema says to people: no part of a shape."""
+"""Keywords of a schema that speak to people: no part of a shape."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -26,7 +26,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def base_commit() -> str | None:
-    """Give the commit to compare with; None in a tree without history."""
+    """Return the commit to compare with; None in a tree without history."""
     for name in ("origin/main", "main", "HEAD~1"):
         commit = _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         if commit is not None and (commit != _git("rev-parse", "HEAD") or name == "HEAD~1"):
@@ -99,7 +99,8 @@ def state_breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def _by_type(definitions: dict[str, Any]) -> dict[str, Any]:
     """Key messages by their type, values by their name: a message's class may be renamed."""
     return {
-        one.get("properties", {}).get("type", {}).get("const", name): one for name, one in definitions.items()
+        definition.get("properties", {}).get("type", {}).get("const", name): definition
+        for name, definition in definitions.items()
     }
 
 
@@ -112,20 +113,23 @@ def _shape(schema: Any) -> Any:
     match schema:
         case dict():
             return {
-                key: {name: _shape(one) for name, one in value.items()}
+                key: {name: _shape(field) for name, field in value.items()}
                 if key in {"properties", "$defs"}
                 else _shape(value)
                 for key, value in schema.items()
                 if key not in _WORDS
             }
         case list():
-            return [_shape(one) for one in schema]
+            return [_shape(item) for item in schema]
         case _:
             return schema
 
 
 def _is_same_shape(old: Any, new: Any) -> bool:
-    """Tell whether states of both shapes are read alike; a build that does not know a value of an enum refuses it."""
+    """Return whether states of both shapes are read alike.
+
+    A build that does not know a value of an enum refuses it.
+    """
     match old, new:
         case dict(), dict():
             if "enum" in old and "enum" in new and not set(old["enum"]) <= set(new["enum"]):
@@ -160,7 +164,7 @@ def main() -> None:
             cwd=ROOT / "proto",
             check=True,
         )
-    found = [one for path in SCHEMAS for one in _compared(base, path, schema_breaks)]
+    found = [difference for path in SCHEMAS for difference in _compared(base, path, schema_breaks)]
     found += _compared(base, STATES, state_breaks)
     if found:
         sys.exit("breaking changes (a new version is needed, docs/upgrading.md):\n  " + "\n  ".join(found))

@@ -30,7 +30,7 @@ SERVICES = ("ingest", "router", "scorer", "ledger", "delivery")
 
 
 def asyncapi(service: str) -> str:
-    """Give the AsyncAPI document of a service: what it reads by its table, what it writes by the contracts."""
+    """Return the AsyncAPI document of a service: what it reads by its table, what it writes by the contracts."""
     room = importlib.import_module(f"services.{service}.bus")
     reads = sorted(room.READS if hasattr(room, "READS") else room.TABLE)
     writes = sorted(name for name, producers in PRODUCERS.items() if service in producers)
@@ -77,12 +77,12 @@ def asyncapi(service: str) -> str:
 
 
 def openapi() -> str:
-    """Give the OpenAPI document of the public API."""
+    """Return the OpenAPI document of the public API."""
     return as_json(importlib.import_module("services.ingest.api").openapi_document())
 
 
 def topics_card() -> str:
-    """Give the topics page."""
+    """Return the topics page."""
     lines = [
         "# Topics",
         "",
@@ -91,8 +91,8 @@ def topics_card() -> str:
         "| topic | kept by the broker | kept by the archive |",
         "|---|---|---|",
         *(
-            f"| `{one.name}` | {one.retention_s // 86_400} days | {'without end' if one.archived else 'no'} |"
-            for one in TOPICS
+            f"| `{card.name}` | {card.retention_s // 86_400} days | {'without end' if card.archived else 'no'} |"
+            for card in TOPICS
         ),
         "| dead letters | as their source | no |",
         "",
@@ -123,7 +123,7 @@ def topics_card() -> str:
 
 
 def state_machine() -> str:
-    """Give the state machine page: a drawing and the table, both from the contracts."""
+    """Return the state machine page: a drawing and the table, both from the contracts."""
     moves: dict[tuple[str, str], list[str]] = {}
     for (state, event), after in TRANSITIONS.items():
         if state != after:
@@ -175,7 +175,7 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """Give the metrics page: every metric that any service declares."""
+    """Return the metrics page: every metric that any service declares."""
     for service in SERVICES:
         importlib.import_module(f"services.{service}.main")
     rows = sorted(
@@ -196,12 +196,15 @@ def metrics_page() -> str:
 
 
 def dimensions_page() -> str:
-    """Give the table of all dimensions: the register, what each answers for, and its limits in the newest profiles."""
+    """Return the table of all dimensions.
+
+    The register, what each answers for, and its limits in the newest profiles.
+    """
     register = importlib.import_module("services.scorer.dimensions")
     catalog = importlib.import_module("services.scorer.clients.profiles")
     rules = importlib.import_module("services.scorer.clients.rules").CelRules()
     profiles = catalog.load_profiles(catalog.BUILT_IN, rules)
-    newest = [profiles.get(name) for name in sorted({one.name for one in profiles.all()})]
+    newest = [profiles.get(name) for name in sorted({profile.name for profile in profiles.all()})]
     lines = [
         "# Dimensions",
         "",
@@ -228,7 +231,7 @@ def dimensions_page() -> str:
             account.formula,
             account.source,
             account.not_ok,
-            ", ".join(f"`{one}`" for one in dimension.needs),
+            ", ".join(f"`{need}`" for need in dimension.needs),
             limits,
             account.calibration,
         )
@@ -283,10 +286,10 @@ def _topic_of(name: str) -> str:
 def _route_names() -> dict[str, str]:
     from winnow.contracts import commands, events
 
-    routes = {one.type_name(): TOPICS[0].name for one in events.TASK_EVENTS}
-    routes |= {one.type_name(): TOPICS[1].name for one in events.ACCOUNT_EVENTS}
-    routes |= {one.type_name(): TOPICS[2].name for one in commands.LEDGER_COMMANDS}
-    return routes | {one.type_name(): TOPICS[3].name for one in commands.SCORER_COMMANDS}
+    routes = {event_type.type_name(): TOPICS[0].name for event_type in events.TASK_EVENTS}
+    routes |= {event_type.type_name(): TOPICS[1].name for event_type in events.ACCOUNT_EVENTS}
+    routes |= {command_type.type_name(): TOPICS[2].name for command_type in commands.LEDGER_COMMANDS}
+    return routes | {command_type.type_name(): TOPICS[3].name for command_type in commands.SCORER_COMMANDS}
 
 
 _ROUTES = _route_names()

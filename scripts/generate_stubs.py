@@ -18,7 +18,9 @@ def generate(into: Path) -> None:
     command += [f"--{kind}_out={into}" for kind in ("python", "pyi", "grpc_python")]
     subprocess.run([*command, *files], check=True, cwd=ROOT)
     packages = {path.parent for path in into.rglob("winnow/rpc/**/*.py")}
-    for package in packages | {one for path in packages for one in path.parents if "rpc" in one.parts}:
+    for package in packages | {
+        parent for path in packages for parent in path.parents if "rpc" in parent.parts
+    }:
         (package / "__init__.py").touch()
 
 

@@ -38,21 +38,21 @@ def fold(machine: Machine[Any], blocks: list[dict[str, Any]]) -> list[Folded]:
         shard = block["shard"]
         lane = f"journal/{machine.producer}/{shard}"
         folds.setdefault(shard, ShardFold(machine, lane)).take(block)
-    states = [one for shard in folds.values() for one in shard.folded()]
-    return sorted(states, key=lambda one: (one.aggregate_id, one.shard))
+    states = [state for shard in folds.values() for state in shard.folded()]
+    return sorted(states, key=lambda state: (state.aggregate_id, state.shard))
 
 
-def state_line(one: Folded) -> str:
+def state_line(state: Folded) -> str:
     """Write a state as a line of text; equal states give equal bytes."""
     return canonical(
         {
-            "aggregate_id": one.aggregate_id,
-            "block_no": one.block_no,
-            "is_final": one.is_final,
-            "published": one.published,
-            "seq": one.seq,
-            "shard": one.shard,
-            "state": json.loads(one.state),
+            "aggregate_id": state.aggregate_id,
+            "block_no": state.block_no,
+            "is_final": state.is_final,
+            "published": state.published,
+            "seq": state.seq,
+            "shard": state.shard,
+            "state": json.loads(state.state),
         }
     ).decode()
 
@@ -65,13 +65,13 @@ def states_path(folder: Path, machine: Machine[Any]) -> Path:
 def states_text(folder: Path, machine: Machine[Any]) -> str:
     """Return the states that a recorded journal folds to, a state on each line."""
     blocks = read_blocks(folder / f"{machine.producer}.ndjson")
-    return "".join(f"{state_line(one)}\n" for one in fold(machine, blocks))
+    return "".join(f"{state_line(state)}\n" for state in fold(machine, blocks))
 
 
 def write_states(folder: Path) -> list[Path]:
     """Write the states of a folder's journals where this build's shape of them is not there yet, for the older one."""
-    missing = {states_path(folder, one): one for one in machines().values()}
-    missing = {path: one for path, one in missing.items() if not path.exists()}
+    missing = {states_path(folder, decider): decider for decider in machines().values()}
+    missing = {path: decider for path, decider in missing.items() if not path.exists()}
     for path, machine in missing.items():
         for older in folder.glob(f"{machine.producer}.states.v*.ndjson"):
             older.unlink()

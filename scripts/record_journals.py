@@ -23,7 +23,7 @@ def _write_blocks(uri: str, folder: Path) -> None:
         for producer, place in JOURNALS.items():
             rows = client[place.database][f"{place.prefix}journal"].find(sort=[("shard", 1), ("block_no", 1)])
             lines = [canonical(row).decode() for row in rows]
-            (folder / f"{producer}.ndjson").write_text("".join(f"{one}\n" for one in lines))
+            (folder / f"{producer}.ndjson").write_text("".join(f"{line}\n" for line in lines))
     finally:
         client.close()
 
@@ -57,7 +57,7 @@ def main() -> None:
             name = folder.relative_to(ROOT)
             sys.exit(f"{name} is there already; the journals of a released build do not change")
         record(folder)
-    for folder in sorted(one for one in JOURNALS_FOLDER.iterdir() if one.is_dir()):
+    for folder in sorted(child for child in JOURNALS_FOLDER.iterdir() if child.is_dir()):
         for path in write_states(folder):
             print(f"written: {path.relative_to(ROOT)}")
 

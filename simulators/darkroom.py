@@ -81,7 +81,7 @@ class Print:
 
 
 def subject_of(prompt: str) -> Subject:
-    """Tell what a prompt asks for; a person's portrait unless a word speaks of something else."""
+    """Return the subject of a prompt; a person's portrait unless a word speaks of something else."""
     words = prompt.lower()
     if any(sign in words for sign in _AD_WORDS):
         return Subject.ad_creative
@@ -106,7 +106,7 @@ class Darkroom:
         rng = np.random.default_rng(order.repeats if repeated else order.key)
         picture = compose(self._studio, order.subject, order.size, order.defect, rng)
         if order.subject is Subject.ad_creative:
-            fault = next((one for one in Fault if one.value == order.defect), None)
+            fault = next((known for known in Fault if known.value == order.defect), None)
             picture = lettered(picture, order.wording, fault, np.random.default_rng((*order.key, 2)))
         picture = spoil(picture, order.defect, np.random.default_rng((*order.key, 1)))
         content = encode(picture, order.output_format)

@@ -56,7 +56,7 @@ class Defect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DefectCard:
-    """What is known about a defect.
+    """Card of a defect.
 
     ``dimensions`` names, by subject, the dimensions of which at least one must fail; the first is the
     one the defect is made for. ``weight`` is its share among randomly drawn defects.
@@ -66,7 +66,7 @@ class DefectCard:
     weight: int
 
     def applies_to(self, subject: Subject) -> bool:
-        """Say whether the defect makes sense for this subject."""
+        """Return whether the defect makes sense for this subject."""
         return subject in self.dimensions
 
 

@@ -1,4 +1,4 @@
-"""Where a simulated provider's pictures are made, kept for download, and their truth recorded."""
+"""Gallery of a simulated provider: pictures are made, kept for download, and their truth recorded."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Gallery:
         return held.made if age_s <= self._levers.result_ttl_s else None
 
     def truth(self) -> list[dict[str, object]]:
-        """Tell what every picture served so far really is, oldest first."""
+        """Return the truth of every picture served so far, oldest first."""
         return list(self._truth.values())
 
     async def _prints(self, generation: Generation) -> list[Print]:

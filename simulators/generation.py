@@ -11,7 +11,7 @@ from simulators.darkroom import OutputFormat, Print
 
 
 class Stage(StrEnum):
-    """Where a generation stands. The last four are final."""
+    """Stage of a generation. The last four are final."""
 
     queued = "queued"
     running = "running"
@@ -22,13 +22,13 @@ class Stage(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Say whether nothing more will happen."""
+        """Return whether nothing more will happen."""
         return self not in {Stage.queued, Stage.running}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a client asked a provider for. ``seed`` is null where the client gave none.
+    """Request of a client to a provider. ``seed`` is null where the client gave none.
 
     ``transparent`` asks for one subject on a transparent ground, whatever the prompt speaks of.
     """
@@ -72,7 +72,7 @@ class Generation:
 
     @property
     def billed_usd_micro(self) -> int:
-        """What the provider charges: work that ran, finished or cancelled; never what it failed at."""
+        """Return the charge of the provider: work that ran, finished or cancelled; never what it failed at."""
         ran = self.stage in {Stage.succeeded, Stage.running} or (
             self.stage is Stage.canceled and self.started_at is not None
         )

@@ -1,4 +1,4 @@
-"""How a simulated provider behaves by itself (its profile) and what a test can make it do (its levers)."""
+"""Behaviour of a simulated provider: its own (the profile), and what a test can make it do (the levers)."""
 
 from __future__ import annotations
 

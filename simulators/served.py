@@ -16,7 +16,7 @@ _START_LIMIT_S = 20.0
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
-    """Serve an app on a free loopback port; give its base URL; stop it on leaving.
+    """Serve an app on a free loopback port; yield its base URL; stop it on leaving.
 
     Raises:
         RuntimeError: it did not start in time.

@@ -1,4 +1,4 @@
-"""What every simulated provider has on the wire: health, picture files, control, truth, and lost replies."""
+"""Common wire of the simulated providers: health, picture files, control, truth, and lost replies."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _FATE, _SEED, _LATENCY = 11, 12, 13
 
 
 class Fate(StrEnum):
-    """What becomes of a generation request at the door."""
+    """Fate of a generation request at the door."""
 
     accepted = "accepted"
     reply_lost = "reply_lost"
@@ -81,7 +81,7 @@ class World:
         return self.levers
 
     def is_out(self, *, submitting: bool) -> bool:
-        """Say whether the provider is in an outage for this kind of call."""
+        """Return whether the provider is in an outage for this kind of call."""
         alive_s = self.clock.monotonic_s() - self._born_s
         if any(start <= alive_s < end for start, end in self.profile.outage_windows_s):
             return True
@@ -154,7 +154,7 @@ class World:
         return True
 
     def ledger(self) -> dict[str, object]:
-        """Tell what would be billed: one line per accepted generation, and the same work paid twice."""
+        """Return what would be billed: one line per accepted generation, and the same work paid twice."""
         lines = [self._bill_line(generation) for generation in self.generations.values()]
         seen: dict[tuple[object, object], list[object]] = {}
         for line in lines:

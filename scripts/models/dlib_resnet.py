@@ -25,7 +25,7 @@ _PIECES = 59
 
 
 def convert(content: bytes) -> bytes:
-    """Give the ONNX model of a dlib weight file; input is RGB 0..255. Raises ValueError for another file."""
+    """Return the ONNX model of a dlib weight file; input is RGB 0..255. Raises ValueError for another file."""
     weights = iter(_tensors(content))
     graph = Graph("dlib_face_recognition_resnet_v1", square_image(3, SIDE_PX))
     mean = graph.weight(np.array(_MEAN, np.float32).reshape(1, 3, 1, 1))

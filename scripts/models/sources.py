@@ -44,7 +44,7 @@ class Source(BaseModel):
         return self
 
     def manifest_entry(self) -> dict[str, object]:
-        """Give what the scorer is told of the model."""
+        """Return what the scorer is told of the model."""
         return self.model_dump(
             mode="json",
             exclude={"wheel_sha256", "member", "member_sha256", "convert", "built"},

@@ -37,31 +37,31 @@ class Fields:
         self._position = position
 
     def small(self, field: int) -> int:
-        """Give a number of one byte."""
+        """Return a number of one byte."""
         at = self._at(field)
         return 0 if at is None else int(self._read("<b", at))
 
     def whole(self, field: int) -> int:
-        """Give a number of four bytes."""
+        """Return a number of four bytes."""
         at = self._at(field)
         return 0 if at is None else int(self._read("<i", at))
 
     def text(self, field: int) -> str:
-        """Give a name."""
+        """Return a name."""
         return self.values(field, np.uint8).tobytes().decode()
 
     def table(self, field: int) -> Fields:
-        """Give a table within."""
+        """Return a table within."""
         at = self._at(field)
         return Fields(self._content, None if at is None else self._follow(at))
 
     def tables(self, field: int) -> list[Fields]:
-        """Give a list of tables."""
+        """Return a list of tables."""
         start, length = self._list(field)
         return [Fields(self._content, self._follow(start + 4 * index)) for index in range(length)]
 
     def values(self, field: int, dtype: Any) -> NDArray[Any]:
-        """Give a list of numbers of a type, or an empty one."""
+        """Return a list of numbers of a type, or an empty one."""
         start, length = self._list(field)
         return np.frombuffer(self._content, dtype, length, start) if length else np.zeros(0, dtype)
 
@@ -126,12 +126,12 @@ def read_network(content: bytes) -> Network:
     file = Fields(content, struct.unpack_from("<I", content)[0])
     # Old files keep the number in one byte, newer ones beside it in four.
     kinds = [max(code.small(0), code.whole(3)) for code in file.tables(1)]
-    buffers = [one.values(0, np.uint8) for one in file.tables(4)]
+    buffers = [table.values(0, np.uint8) for table in file.tables(4)]
     graph = file.tables(2)[0]
     tensors = graph.tables(0)
     return Network(
-        tuple(_tensor(one, buffers) for one in tensors),
-        tuple(_operator(one, kinds) for one in graph.tables(3)),
+        tuple(_tensor(tensor, buffers) for tensor in tensors),
+        tuple(_operator(table, kinds) for table in graph.tables(3)),
         _numbers(graph, 1),
         {tensors[number].text(3): number for number in _numbers(graph, 2)},
     )
@@ -158,4 +158,4 @@ def _tensor(fields: Fields, buffers: list[NDArray[np.uint8]]) -> Tensor:
 
 
 def _numbers(fields: Fields, field: int) -> tuple[int, ...]:
-    return tuple(int(one) for one in fields.values(field, np.int32))
+    return tuple(int(number) for number in fields.values(field, np.int32))

@@ -20,7 +20,7 @@ _RELU: Final = 1
 
 
 def convert(content: bytes, name: str, outputs: dict[str, str]) -> bytes:
-    """Give the model; ``outputs`` maps names of the file to public ones, in their order. Raises ValueError."""
+    """Return the model; ``outputs`` maps names of the file to public ones, in their order. Raises ValueError."""
     network = read_network(content)
     shape = network.tensors[network.inputs[0]].shape
     plan = _Plan(network, Graph(name, square_image(shape[3], shape[1])))
@@ -49,7 +49,7 @@ class _Plan:
         self.names[operator.outputs[0]] = make(operator)
 
     def output(self, number: int) -> tuple[str, list[int | str]]:
-        """Give the name of a tensor as it lies in the file, and its shape."""
+        """Return the name of a tensor as it lies in the file, and its shape."""
         return self._as_in_file(number), ["n", *self._shape(number)[1:]]
 
     def _as_in_file(self, number: int) -> str:
@@ -94,7 +94,7 @@ class _Plan:
         return self.graph.node("Relu", [source]) if activation == _RELU else source
 
     def _pads(self, operator: Operator, window: tuple[int, int], stride: int) -> tuple[int, int, int, int]:
-        """Give top, left, bottom, right; where the padding is uneven, more is at the end."""
+        """Return top, left, bottom, right; where the padding is uneven, more is at the end."""
         if operator.options.small(0) == _VALID:
             return (0, 0, 0, 0)
         sides = self._shape(operator.inputs[0])[1:3]
@@ -102,8 +102,8 @@ class _Plan:
             max(0, (-(-side // stride) - 1) * stride + length - side)
             for side, length in zip(sides, window, strict=True)
         ]
-        before = [one // 2 for one in needed]
-        after = [one - half for one, half in zip(needed, before, strict=True)]
+        before = [total // 2 for total in needed]
+        after = [total - half for total, half in zip(needed, before, strict=True)]
         return (before[0], before[1], after[0], after[1])
 
     def _max_pool(self, operator: Operator) -> str:

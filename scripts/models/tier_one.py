@@ -1,7 +1,8 @@
 """The tier-1 measures of whole frames as one ONNX graph, so that a device takes them of many pictures at once.
 
-What it gives are the sums that the measures are made of; `services/scorer/vision/frame.py` finishes them with the same
-functions as the measures that run on one picture. Sums that those take in whole numbers are taken in whole numbers here too.
+It returns the sums that the measures are made of; `services/scorer/vision/frame.py` finishes them with the same
+functions as the measures that run on one picture. Sums that those take in whole numbers are taken in whole
+numbers here too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _END: Final = 2**31 - 1
 
 
 def build() -> bytes:
-    """Give the model; its input is ``grey``, ``(n, H, W) uint8`` with sides of at least 64."""
+    """Return the model; its input is ``grey``, ``(n, H, W) uint8`` with sides of at least 64."""
     grey = helper.make_tensor_value_info("grey", TensorProto.UINT8, ["n", "height", "width"])
     plan = Measures(Graph("tier_one", grey))
     return plan.graph.finish(
@@ -41,7 +42,7 @@ def build() -> bytes:
 
 
 class Measures:
-    """Adds the measures to a graph; every method gives names of outputs."""
+    """Adds the measures to a graph; every method returns names of outputs."""
 
     def __init__(self, graph: Graph) -> None:
         """Begin with the picture in floats, whole numbers 0..255."""
@@ -51,7 +52,7 @@ class Measures:
         self._height, self._width = (graph.node("Gather", [shape, self._whole(axis)]) for axis in (1, 2))
 
     def energies(self) -> str:
-        """Give the mean energies of first and second differences in four directions, as in ``direction_energies``."""
+        """Return the mean energies of first and second differences in four directions, as in ``direction_energies``."""
         inner, low, high = (1, -1), (0, -2), (2, _END)
         above, level, below = (
             self._thinned(self._along(self._grey, 1, *rows), self._height) for rows in (low, inner, high)
@@ -67,25 +68,27 @@ class Measures:
             a, b, c = (self._cut(rows, None, columns) for rows, columns in view)
             first = self._mean(self._squared(self._times(self._minus(c, a), 0.5)))
             second = self._mean(self._squared(self._minus(self._plus(a, c), self._times(b, 2.0))))
-            pair = [self.graph.node("Unsqueeze", [one, self._axes(1, 2)]) for one in (first, second)]
+            pair = [
+                self.graph.node("Unsqueeze", [difference, self._axes(1, 2)]) for difference in (first, second)
+            ]
             found.append(self.graph.node("Concat", pair, axis=2))
         return self.graph.node("Concat", found, axis=1)
 
     def tenengrad(self) -> str:
-        """Give the mean magnitude of the Sobel gradient, mirrored at the border without repeating it."""
+        """Return the mean magnitude of the Sobel gradient, mirrored at the border without repeating it."""
         pads = self.graph.weight(np.array([0, 1, 1, 0, 1, 1], np.int64))
         wide = self.graph.node("Pad", [self._grey, pads], mode="reflect")
         low, inner, high = (0, -2), (1, -1), (2, _END)
-        columns = [self._cut(wide, None, one) for one in (low, high)]
+        columns = [self._cut(wide, None, side) for side in (low, high)]
         across = self._minus(columns[1], columns[0])
-        rows = [self._cut(wide, one, None) for one in (low, high)]
+        rows = [self._cut(wide, side, None) for side in (low, high)]
         down = self._minus(rows[1], rows[0])
         smooth = [
             self._plus(
-                self._plus(self._cut(one, *before), self._cut(one, *after)),
-                self._times(self._cut(one, *here), 2.0),
+                self._plus(self._cut(axis, *before), self._cut(axis, *after)),
+                self._times(self._cut(axis, *here), 2.0),
             )
-            for one, before, here, after in (
+            for axis, before, here, after in (
                 (across, (low, None), (inner, None), (high, None)),
                 (down, (None, low), (None, inner), (None, high)),
             )
@@ -94,21 +97,25 @@ class Measures:
         return self._mean(self.graph.node("Sqrt", [energy]))
 
     def steps(self, axis: int, at_most: int = 255) -> str:
-        """Give the mean step between neighbours along an axis, for each position on it; larger steps count as ``at_most``.
+        """Return the mean step between neighbours along an axis, for each position on it.
+
+        Larger steps count as ``at_most``.
 
         Across, of the rows that are looked at; down, of all rows: which of them count is chosen in `frame.py`.
         """
         half_height = self.graph.node("Div", [self._height, self._whole(2)])
         seen = self._thinned(self._grey, half_height) if axis == 2 else self._grey
         windows = [(0, -1), (1, _END)]
-        before, after = (self._cut(seen, *((one, None) if axis == 1 else (None, one))) for one in windows)
+        before, after = (
+            self._cut(seen, *((window, None) if axis == 1 else (None, window))) for window in windows
+        )
         step = self.graph.node("Abs", [self._minus(after, before)])
         if at_most < 255:
             step = self.graph.node("Min", [step, self._number(at_most)])
         return self.graph.node("ReduceMean", [step], axes=[3 - axis], keepdims=0)
 
     def tones(self) -> str:
-        """Give highlight (98th percentile), mean, and shares of dark and bright pixels, of the rows that are looked at."""
+        """Return highlight (98th percentile), mean, and shares of dark and bright pixels, of the rows that are looked at."""
         twice = self.graph.node("Mul", [self._height, self._whole(2)])
         seen = self._thinned(self._grey, twice)
         dark = self._share(seen, "LessOrEqual", self._number(DARK))
@@ -122,11 +129,11 @@ class Measures:
             is_less = self.graph.node("Less", [below, self._number(HIGHLIGHT_SHARE)])
             step = self._times(self.graph.node("Cast", [is_less], to=TensorProto.FLOAT), float(bit))
             highlight = self._plus(highlight, step)
-        rest = [self._column(one) for one in (self._mean(seen), dark, bright)]
+        rest = [self._column(share) for share in (self._mean(seen), dark, bright)]
         return self.graph.node("Concat", [highlight, *rest], axis=1)
 
     def noise_tiles(self) -> dict[str, str]:
-        """Give of each tile, at full, half and quarter size, strength and level as `grain` reads them."""
+        """Return strength and level of each tile at full, half and quarter size, as `grain` reads them."""
         found: dict[str, str] = {}
         picture, sides = self._grey, (self._height, self._width)
         for size in ("full", "half", "quarter"):
@@ -145,7 +152,7 @@ class Measures:
         return self.graph.node("Floor", [mean]), (half[0], half[1])
 
     def _tiles(self, picture: str, height: str, width: str) -> tuple[str, str]:
-        """Give of each tile the mean strength of the mixed second derivative (doubled, at most 255) and the mean level."""
+        """Return mean strength (mixed second derivative, doubled, at most 255) and mean level of each tile."""
         graph = self.graph
         whole_height, whole_width = self._floored(height), self._floored(width)
         corner = self._shape(whole_height, whole_width)
@@ -221,11 +228,11 @@ class Measures:
     def _squared(self, source: str) -> str:
         return self.graph.node("Mul", [source, source])
 
-    def _plus(self, one: str, other: str) -> str:
-        return self.graph.node("Add", [one, other])
+    def _plus(self, left: str, other: str) -> str:
+        return self.graph.node("Add", [left, other])
 
-    def _minus(self, one: str, other: str) -> str:
-        return self.graph.node("Sub", [one, other])
+    def _minus(self, left: str, other: str) -> str:
+        return self.graph.node("Sub", [left, other])
 
     def _times(self, source: str, factor: float) -> str:
         return self.graph.node("Mul", [source, self._number(factor)])

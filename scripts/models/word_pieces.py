@@ -6,7 +6,7 @@ import json
 
 
 def convert(content: bytes) -> bytes:
-    """Give the pieces; raises ValueError for another file."""
+    """Return the pieces; raises ValueError for another file."""
     try:
         numbers: dict[str, int] = json.loads(content)["model"]["vocab"]
     except (KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What delivery takes from the bus: selections, and the end of every task."""
+"""Records that delivery takes from the bus: selections, and the end of every task."""
 
 from __future__ import annotations
 

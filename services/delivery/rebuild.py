@@ -17,7 +17,7 @@ INDEX = ("outputs", "webhooks")
 
 
 async def rebuild(settings: DeliverySettings, given: Given) -> dict[str, int]:
-    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
     async with workshop("delivery", settings, (*STATES, *INDEX), given) as shop:
         policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
         index = IndexStore(shop.database)
@@ -25,8 +25,8 @@ async def rebuild(settings: DeliverySettings, given: Given) -> dict[str, int]:
         count = 0
         async for states in shop.folded(DeliveryMachine(policy)):
             count += len(states)
-            for one in states:
-                await _note(index, one)
+            for state in states:
+                await _note(index, state)
     return {"deliveries": count}
 
 
@@ -34,10 +34,10 @@ async def _note(index: IndexStore, state: TaskDelivery) -> None:
     if state.end is None:
         return
     if state.outputs:
-        keys = [key for one in state.outputs for key in (one.stored.key, one.thumbnail.key)]
+        keys = [key for output in state.outputs for key in (output.stored.key, output.thumbnail.key)]
         await index.note_outputs(state.task_id, state.account_id, keys, state.end.at)
     if state.webhooks:
-        ids = [one.delivery_id for one in state.webhooks]
+        ids = [webhook.delivery_id for webhook in state.webhooks]
         await index.note_webhooks(state.task_id, state.account_id, ids, state.end.at)
 
 

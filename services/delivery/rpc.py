@@ -56,12 +56,12 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
         return pb.RenewLinksResponse(
             links=[
                 pb.Link(
-                    output_id=one.output_id,
-                    url=one.url,
-                    thumbnail_url=one.thumbnail_url,
-                    expires_in_s=one.expires_in_s,
+                    output_id=link.output_id,
+                    url=link.url,
+                    thumbnail_url=link.thumbnail_url,
+                    expires_in_s=link.expires_in_s,
                 )
-                for one in links
+                for link in links
             ]
         )
 
@@ -78,7 +78,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
     async def ListEndpoints(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
         """List an account's endpoints."""
         endpoints = await _answer(context, self._endpoints.of_account(request.account_id))
-        return pb.ListEndpointsResponse(endpoints=[_endpoint(one) for one in endpoints])
+        return pb.ListEndpointsResponse(endpoints=[_endpoint(endpoint) for endpoint in endpoints])
 
     async def DeleteEndpoint(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
         """Remove an endpoint."""
@@ -91,7 +91,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
             context,
             self._log.lines(request.account_id, request.task_id, request.limit),
         )
-        return pb.ListDeliveriesResponse(deliveries=[_delivery(one) for one in lines])
+        return pb.ListDeliveriesResponse(deliveries=[_delivery(line) for line in lines])
 
     async def Redeliver(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
         """Send a delivery again now."""
@@ -100,7 +100,7 @@ class DeliveryServicer(delivery_pb2_grpc.DeliveryServiceServicer):
 
 
 def register(servicer: DeliveryServicer) -> Callable[[grpc.aio.Server], None]:
-    """Give what adds the servicer to a server."""
+    """Return the function that adds the servicer to a server."""
     return lambda server: delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(  # type: ignore[no-untyped-call]
         servicer, server
     )
@@ -136,12 +136,12 @@ def _delivery(line: LoggedWebhook) -> Any:
         state=webhook.state.value,
         attempts=[
             pb.DeliveryAttempt(
-                at=one.at.isoformat(),
-                status=one.status,
-                reason=one.reason.value,
-                latency_ms=one.latency_ms,
+                at=attempt.at.isoformat(),
+                status=attempt.status,
+                reason=attempt.reason.value,
+                latency_ms=attempt.latency_ms,
             )
-            for one in webhook.attempts
+            for attempt in webhook.attempts
         ],
         next_attempt_at=webhook.next_at.isoformat() if webhook.next_at else "",
     )

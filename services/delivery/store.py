@@ -73,7 +73,7 @@ class EndpointStore:
         )
 
     async def of_account(self, account_id: str) -> list[Endpoint]:
-        """Give the endpoints, oldest first."""
+        """Return the endpoints, oldest first."""
         return await self._find({"account_id": account_id})
 
     async def remove(self, account_id: str, endpoint_id: str) -> bool:
@@ -83,12 +83,12 @@ class EndpointStore:
         return bool(result.deleted_count)
 
     async def subscribed(self, account_id: str, event_type: str) -> list[Endpoint]:
-        """Give the enabled endpoints that want this type."""
+        """Return the enabled endpoints that want this type."""
         asked = (account_id, event_type)
         return (await self._subscribed.ask(asked))[asked]
 
     async def find(self, endpoint_id: str) -> Endpoint | None:
-        """Give an endpoint."""
+        """Return an endpoint."""
         found = await self._find({"_id": endpoint_id})
         return found[0] if found else None
 
@@ -157,7 +157,7 @@ class IndexStore:
                 )
 
     async def outputs_before(self, at: datetime, limit: int) -> list[KeptOutputs]:
-        """Give tasks whose objects were stored before ``at``, oldest first."""
+        """Return tasks whose objects were stored before ``at``, oldest first."""
         with _answering():
             query = self._outputs.find({"stored_at": {"$lt": at}}, {"keys": 1})
             rows = await query.sort("stored_at", 1).limit(limit).to_list(length=None)
@@ -181,7 +181,7 @@ class IndexStore:
             await self._webhooks.update_one({"_id": task_id}, change, upsert=True)
 
     async def tasks_with_webhooks(self, account_id: str, limit: int) -> list[str]:
-        """Give an account's tasks that have webhook deliveries, newest first."""
+        """Return an account's tasks that have webhook deliveries, newest first."""
         with _answering():
             query = self._webhooks.find({"account_id": account_id}, {"_id": 1})
             rows = await query.sort("planned_at", -1).limit(limit).to_list(length=None)
@@ -200,7 +200,7 @@ class IndexStore:
             await self._redeliveries.update_one({"_id": wanted.delivery_id}, {"$set": row}, upsert=True)
 
     async def asked_redeliveries(self, limit: int) -> list[Redelivery]:
-        """Give the redeliveries that wait, oldest first."""
+        """Return the redeliveries that wait, oldest first."""
         with _answering():
             rows = await self._redeliveries.find().sort("asked_at", 1).limit(limit).to_list(length=None)
         return [Redelivery(row["task_id"], row["_id"]) for row in rows]

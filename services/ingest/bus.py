@@ -1,4 +1,4 @@
-"""What ingest reads from the bus: the record of tasks, for its stages and its read model, and the books."""
+"""Records that ingest reads from the bus: the record of tasks, for its stages and its read model, and the books."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from winnow.runtime.lanes import JournalLanes, Table, cause_about
 
 
 def about_task(recorded: Recorded[Any], mark: str) -> Cause:
-    """Give the cause that an event is for its task."""
+    """Return the cause that an event is for its task."""
     return cause_about(recorded.message.task_id, recorded, mark)
 
 
@@ -56,7 +56,7 @@ class IngestLanes:
         self._lanes.assigned(tasks)
 
     def revoked(self, sources: Iterable[Source]) -> None:
-        """Give partitions of the record up."""
+        """Release partitions of the record."""
         tasks = _of_tasks(sources)
         self._forget(tasks)
         self._lanes.revoked(tasks)
@@ -67,12 +67,12 @@ class IngestLanes:
             await self._projection.keep_entries(_records(received, EntryRecorded))
             await self._projection.keep_refusals(_records(received, RefundRefused))
             return Consumed(received[-1].offset + 1)
-        consumed = await self._lanes.handle(source, [_for_stages(one) for one in received])
+        consumed = await self._lanes.handle(source, [_for_stages(record) for record in received])
         if consumed.seek or consumed.held_for_s:
             # The journal stands before this batch, or waits for a newer build, so the records between are read first: a view that
             # folded this batch now would take them for repeats.
             return consumed
-        known = [one for one in received if one.offset < consumed.next_offset]
+        known = [record for record in received if record.offset < consumed.next_offset]
         fault = await self._projection.fold_tasks(source.partition, _records(known, TaskEvent))
         return consumed if fault is None else Consumed(fault.offset, failed=fault.error)
 
@@ -93,7 +93,7 @@ def _for_stages(received: Received) -> Received:
 
 def _records(received: Sequence[Received], model: type[Message]) -> list[tuple[int, Recorded[Any]]]:
     return [
-        (one.offset, one.recorded)
-        for one in received
-        if one.recorded is not None and isinstance(one.recorded.message, model)
+        (record.offset, record.recorded)
+        for record in received
+        if record.recorded is not None and isinstance(record.recorded.message, model)
     ]

@@ -24,13 +24,13 @@ from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 from winnow.contracts.upcast import announced_version
 
 VIEWS = ("tasks", "candidates", "task_events", "entries", "refund_refusals")
-_REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{one}" for one in STATES)
+_REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{state_class}" for state_class in STATES)
 _JOURNALS = ("", REQUEST_COLLECTIONS)
 _RECORDS_AT_ONCE = 500
 
 
 async def rebuild(settings: IngestSettings, given: Given) -> dict[str, int]:
-    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
     async with workshop("ingest", settings, (*STATES, *_REQUESTS, *VIEWS), given, journals=_JOURNALS) as shop:
         stages = [len(states) async for states in shop.folded(StageMachine())]
         requests = [
@@ -59,14 +59,20 @@ async def _project(records: AsyncIterator[Kept], projection: Projection, reader:
 
 
 async def _fold(projection: Projection, kept: Sequence[Kept], reader: Reader) -> int:
-    records = [(one.offset, recorded) for one in kept if (recorded := _recorded(one, reader)) is not None]
+    records = [
+        (record.offset, recorded) for record in kept if (recorded := _recorded(record, reader)) is not None
+    ]
     if kept[0].topic == ACCOUNTS.name:
-        await projection.keep_entries([one for one in records if isinstance(one[1].message, EntryRecorded)])
-        await projection.keep_refusals([one for one in records if isinstance(one[1].message, RefundRefused)])
+        await projection.keep_entries(
+            [record for record in records if isinstance(record[1].message, EntryRecorded)]
+        )
+        await projection.keep_refusals(
+            [record for record in records if isinstance(record[1].message, RefundRefused)]
+        )
         return len(records)
     rest = records
     while (fault := await projection.fold_tasks(kept[0].partition, rest)) is not None:
-        rest = [one for one in rest if one[0] > fault.offset]
+        rest = [item for item in rest if item[0] > fault.offset]
     return len(records)
 
 

@@ -25,7 +25,7 @@ class Clock(Protocol):
     """Time as an argument."""
 
     def now(self) -> datetime:
-        """Give the time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         ...
 
 
@@ -33,7 +33,7 @@ class Accounts(Protocol):
     """The folded accounts."""
 
     async def read_state(self, aggregate_id: str) -> Account | None:
-        """Give an account; of one that another process owns, as it was about a second ago."""
+        """Return an account; of one that another process owns, as it was about a second ago."""
         ...
 
 
@@ -41,13 +41,13 @@ class Entries(Protocol):
     """The entries of every account, in the order of the journal."""
 
     async def page(self, account_id: str, *, limit: int, before: int | None) -> Sequence[StatementEntry]:
-        """Give entries of an account, newest first, from before a place; raises Unavailable."""
+        """Return entries of an account, newest first, from before a place; raises Unavailable."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account can spend, has reserved, and was charged less refunds; grants in burn order."""
+    """Balance of an account: available, reserved, and charged less refunds; grants in burn order."""
 
     account_id: str
     available_credits_micro: int
@@ -88,12 +88,14 @@ class Ledger:
         )
 
     async def balance(self, account_id: str) -> Balance:
-        """Give a balance; an account without an entry has nothing. Raises Refused for a malformed id."""
+        """Return a balance; an account without an entry has nothing. Raises Refused for a malformed id."""
         _check_account(account_id)
         account = await self._accounts.read_state(account_id) or Account(account_id)
         now = self._clock.now()
         spendable = [
-            one for one in account.grants.values() if one.left_credits_micro and not one.is_expired(now)
+            grant
+            for grant in account.grants.values()
+            if grant.left_credits_micro and not grant.is_expired(now)
         ]
         return Balance(
             account_id,
@@ -104,7 +106,7 @@ class Ledger:
         )
 
     async def statement(self, account_id: str, limit: int, cursor: str) -> Statement:
-        """Give a page of an account's entries, newest first.
+        """Return a page of an account's entries, newest first.
 
         ``limit`` 0 means 50; at most 200 are given. ``cursor`` is empty, or where the page before ended.
         Raises Refused for a malformed id or cursor, Unavailable when the store does not answer.

@@ -1,4 +1,4 @@
-"""What the ledger reads: its commands, each a cause for the account it names."""
+"""Records that the ledger reads: its commands, each a cause for the account it names."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ class EntryFeed:
     def changed(self, aggregate_id: str, state: object, recorded: Sequence[Recorded[Message]]) -> None:
         """Count a commit and note its shard."""
         del state
-        for one in recorded:
-            _count(one.message)
+        for event in recorded:
+            _count(event.message)
         self._note(str(shard_of(aggregate_id, self._shards)))
 
     def loaded(self, shard: str, states: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ VIEW = ("entries", "entries_read_to")
 
 
 async def rebuild(settings: LedgerSettings, given: Given) -> dict[str, int]:
-    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
     async with workshop("ledger", settings, (*STATES, *VIEW), given) as shop:
         accounts = [len(states) async for states in shop.folded(LedgerMachine())]
         view = EntryView(shop.database, shards=settings.shards)

@@ -45,7 +45,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         )
 
     async def Balance(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
-        """Give a balance."""
+        """Return a balance."""
         try:
             balance = await self._ledger.balance(request.account_id)
         except WinnowError as error:
@@ -53,19 +53,19 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         return _balance(balance)
 
     async def Statement(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
-        """Give a page of entries."""
+        """Return a page of entries."""
         try:
             page = await self._ledger.statement(request.account_id, request.limit, request.cursor)
         except WinnowError as error:
             await _abort(context, error)
         return pb.StatementResponse(
-            entries=[_entry(one) for one in page.entries],
+            entries=[_entry(entry) for entry in page.entries],
             next_cursor="" if page.next_before is None else str(page.next_before),
         )
 
 
 def register(ledger: Ledger) -> Callable[[grpc.aio.Server], None]:
-    """Give the step that adds the service to a server."""
+    """Return the step that adds the service to a server."""
 
     def add(server: grpc.aio.Server) -> None:
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerServicer(ledger), server)  # type: ignore[no-untyped-call]
@@ -81,23 +81,23 @@ def _balance(balance: Balance) -> Any:
         settled_credits_micro=balance.settled_credits_micro,
         grants=[
             pb.Grant(
-                grant_id=one.grant_id,
-                source=one.source.value,
-                granted_credits_micro=one.granted_credits_micro,
-                left_credits_micro=one.left_credits_micro,
-                expires_at=one.expires_at.isoformat() if one.expires_at else "",
+                grant_id=grant.grant_id,
+                source=grant.source.value,
+                granted_credits_micro=grant.granted_credits_micro,
+                left_credits_micro=grant.left_credits_micro,
+                expires_at=grant.expires_at.isoformat() if grant.expires_at else "",
             )
-            for one in balance.grants
+            for grant in balance.grants
         ],
     )
 
 
-def _entry(one: StatementEntry) -> Any:
-    entry = one.entry
+def _entry(statement_entry: StatementEntry) -> Any:
+    entry = statement_entry.entry
     return pb.Entry(
         entry_id=entry.entry_id,
         kind=entry.kind.value,
-        occurred_at=one.occurred_at.isoformat(),
+        occurred_at=statement_entry.occurred_at.isoformat(),
         amount_credits_micro=entry.amount_credits_micro,
         task_id=entry.task_id or "",
         reservation_id=entry.reservation_id or "",

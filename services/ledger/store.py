@@ -1,4 +1,4 @@
-"""What the ledger keeps: its machine for the journal, the view of entries for statements, the price lists."""
+"""Storage of the ledger: its machine for the journal, the view of entries for statements, the price lists."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class LedgerMachine:
         self.entity_rules = RetiredRules()
 
     def initial(self, aggregate_id: str) -> Account:
-        """Give an account without an entry."""
+        """Return an account without an entry."""
         return Account(aggregate_id)
 
     def decide(self, state: Account, message: object, now: datetime) -> Sequence[Message]:
@@ -95,7 +95,7 @@ class LedgerMachine:
         return evolve(state, event, at)
 
     def due_at(self, state: Account) -> datetime | None:
-        """Say when time alone changes the books."""
+        """Return when time alone changes the books."""
         return due_at(state)
 
     def is_final(self, state: Account) -> bool:
@@ -123,7 +123,7 @@ class EntryView:
         await self._entries.create_index([("account_id", 1), ("place", -1)], name="statement")
 
     async def page(self, account_id: str, *, limit: int, before: int | None) -> list[StatementEntry]:
-        """Give entries of an account, newest first, up to the newest committed one; raises Unavailable."""
+        """Return entries of an account, newest first, up to the newest committed one; raises Unavailable."""
         query: dict[str, Any] = {"account_id": account_id}
         if before is not None:
             query["place"] = {"$lt": before}
@@ -136,7 +136,7 @@ class EntryView:
         return [_statement_entry(row) for row in rows]
 
     async def catch_up(self, shard: str) -> int:
-        """Read what the shard's journal has since; gives the number of entries. Raises PyMongoError."""
+        """Read what the shard's journal has since; return the number of entries. Raises PyMongoError."""
         count = 0
         async with self._one_at_a_time[shard]:
             mark = await self._read_to.find_one({"_id": shard})
@@ -148,7 +148,7 @@ class EntryView:
                 )
                 if not rows:
                     return count
-                documents = [one for row in rows for one in _entries_of(Block.from_document(row))]
+                documents = [entry for row in rows for entry in _entries_of(Block.from_document(row))]
                 read_to = rows[-1]["block_no"]
                 await insert_new(self._entries, documents)
                 step = UpdateOne({"_id": shard}, {"$max": {"block_no": read_to}}, upsert=True)
@@ -207,7 +207,7 @@ class _List(_Strict):
 def read_prices(folder: Path = PRICES_FOLDER) -> tuple[PriceList, ...]:
     """Read every ``*.yaml`` of a folder as a price list; raises ValueError for a file that is wrong or for none."""
     lists = [_read_list(path) for path in sorted(folder.glob("*.yaml"))]
-    versions = [one.version for one in lists]
+    versions = [price_list.version for price_list in lists]
     if not lists or len(set(versions)) != len(versions):
         msg = "the price lists have one version each, and there is at least one"
         raise ValueError(msg)
@@ -221,13 +221,13 @@ def _read_list(path: Path) -> PriceList:
     except (OSError, yaml.YAMLError, ValidationError) as error:
         msg = f"{path.name} is not a price list: {error}"
         raise ValueError(msg) from error
-    named = [(one.template, one.template_version) for one in checked.rules]
+    named = [(rule.template, rule.template_version) for rule in checked.rules]
     if len(set(named)) != len(named) or any(not template or not version for template, version in named):
         msg = f"{path.name}: each rule names a template and a version, and no two the same"
         raise ValueError(msg)
     return PriceList(
         checked.version,
         checked.starts_at,
-        tuple(one.to_rule() for one in checked.rules),
+        tuple(rule.to_rule() for rule in checked.rules),
         checked.default.to_rule(),
     )

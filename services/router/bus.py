@@ -1,4 +1,4 @@
-"""What the router reads: a table from wire type to the message that it is to a task run."""
+"""Records that the router reads: a table from wire type to the message that it is to a task run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READS: Final = (
 
 
 def table(router: Router) -> Table:
-    """Say what each event of a task is to its run; the router's own events are not read back."""
+    """Return the message that each event of a task is to its run; the router's own events are not read back."""
     return dict.fromkeys(READS, _observed(router))
 
 

@@ -42,7 +42,9 @@ def build(settings: RouterSettings) -> Service:
     wire = Wire(service.clock)
     providers = _providers(settings, wire)
     catalogue = _catalogue(settings)
-    usable = {name: one for name, one in catalogue.offerings.items() if one.provider in providers}
+    usable = {
+        name: offering for name, offering in catalogue.offerings.items() if offering.provider in providers
+    }
     metrics.warn_of_retired(usable.values(), service.clock.now().date())
     record = RunRecord()
     router = Router(

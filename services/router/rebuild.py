@@ -8,7 +8,7 @@ from winnow.audit.rebuild import STATES, Given, run, workshop
 
 
 async def rebuild(settings: RouterSettings, given: Given) -> dict[str, int]:
-    """Rebuild; gives what was made. Raises what ``workshop`` raises, and BrokenChain."""
+    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
     async with workshop("router", settings, STATES, given) as shop:
         runs = [len(states) async for states in shop.folded(RunMachine())]
     return {"runs": sum(runs)}

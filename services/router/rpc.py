@@ -49,7 +49,7 @@ class RouterServicer(pb_grpc.RouterServiceServicer):
     async def Offerings(self, request: Any, context: Context) -> Any:  # noqa: N802
         """List offerings."""
         views = await _answer(context, lambda: self._router.offerings(request.capability))
-        return pb.OfferingsResponse(offerings=[_offering(one) for one in views])
+        return pb.OfferingsResponse(offerings=[_offering(view) for view in views])
 
     async def Drain(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Drain an offering, or take it back."""
@@ -60,7 +60,7 @@ class RouterServicer(pb_grpc.RouterServiceServicer):
         return pb.DrainResponse(offering=_offering(view))
 
     async def QueuePosition(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Say where a task's next attempt waits."""
+        """Return where a task's next attempt waits."""
         position, total = await _answer(
             context, lambda: self._router.queue_position(request.task_id, request.account_id)
         )
@@ -100,7 +100,7 @@ async def _abort(context: Context, error: WinnowError) -> NoReturn:
 
 
 def register(router: Router) -> Callable[[grpc.aio.Server], None]:
-    """Give what adds the servicer to a server."""
+    """Return the function that adds the servicer to a server."""
 
     def add(server: grpc.aio.Server) -> None:
         pb_grpc.add_RouterServiceServicer_to_server(RouterServicer(router), server)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What the router keeps: task runs through the journal, and the catalogue read from its files."""
+"""Storage of the router: task runs through the journal, and the catalogue read from its files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RunMachine:
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> Run:
-        """Give a run nothing is known of."""
+        """Return a run nothing is known of."""
         return Run(aggregate_id)
 
     def decide(self, state: Run, message: object, now: datetime) -> Sequence[Message]:
@@ -67,11 +67,11 @@ class RunMachine:
         return evolve(state, event, at)
 
     def due_at(self, state: Run) -> datetime | None:
-        """Give the deadline of a running task."""
+        """Return the deadline of a running task."""
         return due_at(state)
 
     def is_final(self, state: Run) -> bool:
-        """Say whether the run may leave memory."""
+        """Return whether the run may leave memory."""
         return is_final(state)
 
 

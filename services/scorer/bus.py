@@ -75,7 +75,7 @@ class ScorerLane:
         bus.subscribe([SCORER_COMMAND_TOPIC.name], group_of("scorer"), messages, self.handle)
 
     async def handle(self, _: Source, received: Sequence[Received]) -> Consumed:
-        """Score a batch in any order; give the offset before the first record that failed."""
+        """Score a batch in any order; return the offset before the first record that failed."""
         results = await asyncio.gather(*(self._one(record) for record in received), return_exceptions=True)
         for record, result in zip(received, results, strict=True):
             if isinstance(result, BaseException) and isinstance(_cause(result), Unavailable):
@@ -128,7 +128,7 @@ class ScorerLane:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Give the first cause inside groups, so that the log names the fault."""
+    """Return the first cause inside groups, so that the log names the fault."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -60,7 +60,7 @@ class ScorerSettings(ServiceSettings):
     )
 
     def device_order(self) -> DeviceOrder:
-        """Give what the device's process is told."""
+        """Return what the device's process is told."""
         sizes = [size.split("x") for size in self.device_warm_up_sizes.split(",") if size]
         return DeviceOrder(
             device=self.device,

@@ -22,7 +22,7 @@ _LETTERS: Final = "ABCDEFGHKLMNPRSTUVXYZ"
 
 
 class Fault(StrEnum):
-    """What can be wrong with the lettering alone; named like the simulators' defects."""
+    """Faults of the lettering alone; named like the simulators' defects."""
 
     garbled_copy = "garbled_copy"
     copy_at_edge = "copy_at_edge"
@@ -32,7 +32,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdWording:
-    """What an advertisement says, line by line, and the colours (``#rrggbb``) it says it in."""
+    """Words of an advertisement, line by line, and their colours (``#rrggbb``)."""
 
     lines: tuple[str, ...] = ("NEW TODAY",)
     colours: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class AdWording:
 
 def wording_of(prompt: str) -> AdWording:
     """Read the copy and the colours out of a prompt: what stands in double quotes, and hexadecimal colours."""
-    lines = tuple(" ".join(one.split()) for one in _QUOTED.findall(prompt))[:_LINES_MAX]
+    lines = tuple(" ".join(match.split()) for match in _QUOTED.findall(prompt))[:_LINES_MAX]
     return AdWording(lines or AdWording().lines, tuple(_HEX.findall(prompt)))
 
 
@@ -68,7 +68,7 @@ def lettered(picture: Picture, wording: AdWording, fault: Fault | None, rng: np.
     laid = picture.copy()
     # Straight edges off the grid of JPEG blocks, or the band itself would look like blocks.
     corners = [
-        _OFF_GRID * round(one / _OFF_GRID) + _OFF_GRID // 2 for one in (left, top, left + wide, top + deep)
+        _OFF_GRID * round(edge / _OFF_GRID) + _OFF_GRID // 2 for edge in (left, top, left + wide, top + deep)
     ]
     cv2.rectangle(laid, tuple(corners[:2]), tuple(corners[2:]), band, -1)
     ink = _ink(band, faint=fault is Fault.faint_copy)
@@ -84,7 +84,7 @@ def lettered(picture: Picture, wording: AdWording, fault: Fault | None, rng: np.
 
 
 def _top(picture: Picture, deep: int, *, tall: bool, at_edge: bool) -> int:
-    """Give where the band begins: above or below, where the picture is the emptier."""
+    """Return where the band begins: above or below, where the picture is the emptier."""
     height = int(picture.shape[0])
     above, below = (0.16, 0.78) if tall else (0.07, 0.93)
     upper, lower = (float(part.std()) for part in (picture[: height // 3], picture[-(height // 3) :]))
@@ -119,9 +119,9 @@ def _bgr(colour: str) -> tuple[int, int, int]:
 
 
 def _shifted(bgr: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Give a colour that nobody takes for this one: hue turned by a third, or another grey."""
+    """Return a colour that nobody takes for this one: hue turned by a third, or another grey."""
     hue, saturation, value = (
-        int(one) for one in cv2.cvtColor(np.array([[bgr]], np.uint8), cv2.COLOR_BGR2HSV)[0, 0]
+        int(channel) for channel in cv2.cvtColor(np.array([[bgr]], np.uint8), cv2.COLOR_BGR2HSV)[0, 0]
     )
     turned = np.array(
         [[[(hue + 60) % 180, max(saturation, 120), 255 - value if 96 < value < 160 else max(value, 90)]]],
@@ -135,5 +135,5 @@ def _ink(band: tuple[int, int, int], *, faint: bool) -> tuple[int, int, int]:
     light = 0.114 * band[0] + 0.587 * band[1] + 0.299 * band[2]
     if faint:
         step = 22 if light < 128 else -22
-        return tuple(int(np.clip(one + step, 0, 255)) for one in band)  # type: ignore[return-value]
+        return tuple(int(np.clip(channel + step, 0, 255)) for channel in band)  # type: ignore[return-value]
     return (20, 20, 20) if light > 140 else (250, 250, 250)

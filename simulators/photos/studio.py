@@ -24,7 +24,7 @@ _GRAIN_PX = 1536
 
 
 class Subject(StrEnum):
-    """What a picture shows."""
+    """Subject of a picture."""
 
     headshot = "headshot"
     product = "product"
@@ -34,7 +34,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where one subject stands in the frame.
+    """Place of one subject in the frame.
 
     ``share`` is the width of the cutout's focus (face or product) over the frame's shorter side;
     ``x`` and ``y`` place the middle of the focus (0..1 of the frame); ``turn_deg`` is counter-clockwise.
@@ -157,7 +157,7 @@ def _composited(cutout: Cutout, pose: Pose, background: Picture, *, shadow: bool
 
 
 def _posed(cutout: Cutout, pose: Pose, size: tuple[int, int]) -> tuple[Picture, Matte]:
-    """Give the turned, scaled and placed subject with its matte, both of ``size`` (width, height)."""
+    """Return the turned, scaled and placed subject with its matte, both of ``size`` (width, height)."""
     width, height = size
     x, y, focus_width, focus_height = cutout.focus
     scale = pose.share * min(width, height) / focus_width

@@ -43,13 +43,13 @@ def held(pids: dict[str, int]) -> Iterator[None]:
 
 
 def resident_mib(pid: int) -> float:
-    """Give the resident memory now."""
+    """Return the resident memory now."""
     match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(match[1]) / 1024 if match else 0.0
 
 
 async def at_rate(client: Client, per_s: float, for_s: float) -> list[float]:
-    """Send orders at a steady rate, whatever the answers do; gives the waits in ms from when each was due."""
+    """Send orders at a steady rate, whatever the answers do; return the waits in ms from when each was due."""
     waits_ms: list[float] = []
     authorization = {"authorization": client.http.headers["authorization"]}
     url = f"{str(client.http.base_url).rstrip('/')}/v1/tasks"
@@ -71,7 +71,7 @@ async def at_rate(client: Client, per_s: float, for_s: float) -> list[float]:
 
 async def measure(line: RunningLine, orders: int, report: Report) -> None:
     """Run the loads and note the figures."""
-    pids = {one.name: one.pid for one in line.supervisor.processes}
+    pids = {process.name: process.pid for process in line.supervisor.processes}
     ingest = {"ingest": pids["ingest"]}
     report.add("ingest: memory at rest", resident_mib(pids["ingest"]), "MiB")
     async with line.client(credit_count=1_000_000) as client:
@@ -99,7 +99,7 @@ async def measure(line: RunningLine, orders: int, report: Report) -> None:
 
 def start_up_s(line: RunningLine) -> float:
     """Stop ingest and time its start to ready."""
-    process = next(one for one in line.supervisor.processes if one.name == "ingest")
+    process = next(supervised for supervised in line.supervisor.processes if supervised.name == "ingest")
     process.stop(25.0)
     line.supervisor.forget(process)
     started = time.perf_counter()

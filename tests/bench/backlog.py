@@ -56,12 +56,14 @@ _HELD_S = 3600.0
 def running(argv: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process, killed with the block."""
     with log.open("ab") as output:
-        one = subprocess.Popen([sys.executable, *argv], env=os.environ | env, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [sys.executable, *argv], env=os.environ | env, stdout=output, stderr=output
+        )
     try:
-        yield one
+        yield process
     finally:
-        one.send_signal(signal.SIGKILL)
-        one.wait()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
 
 
 def provider_profile(folder: Path) -> str:
@@ -76,7 +78,7 @@ def provider_profile(folder: Path) -> str:
 
 
 def patient_settings(folder: Path) -> dict[str, str]:
-    """Give the lean router's settings, with an offering that may take as long as a call is held."""
+    """Return the lean router's settings, with an offering that may take as long as a call is held."""
     settings = lean_settings(folder)["router"]
     path = Path(settings["CATALOGUE_FOLDER"]) / "offerings.yaml"
     document = yaml.safe_load(path.read_text())
@@ -87,7 +89,7 @@ def patient_settings(folder: Path) -> dict[str, str]:
 
 
 def router_env(stack: EmbeddedStack, ports: dict[str, int], folder: Path) -> dict[str, str]:
-    """Give the router's settings."""
+    """Return the router's settings."""
     at = stack.addresses
     settings = patient_settings(folder) | {
         "KAFKA_BOOTSTRAP": at.kafka_bootstrap,
@@ -185,7 +187,7 @@ async def _send(producer: AIOKafkaProducer, by: str, message: Any) -> asyncio.Fu
 
 
 async def until(url: str, wanted: Any) -> float:
-    """Ask a page until ``wanted`` holds of its text; gives the seconds that took."""
+    """Ask a page until ``wanted`` holds of its text; return the seconds that took."""
     started_s = time.perf_counter()
     async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
         while time.perf_counter() - started_s < _WITHIN_S:
@@ -212,7 +214,7 @@ def calls(text: str) -> int:
 def measure(stack: EmbeddedStack, folder: Path, tasks: int, report: Report) -> None:
     """Queue, read, kill, start again."""
     ports = choose(["ops", "grpc", "openai"], {})
-    metrics, ready = (f"http://127.0.0.1:{ports['ops']}/{one}" for one in ("metrics", "readyz"))
+    metrics, ready = (f"http://127.0.0.1:{ports['ops']}/{path}" for path in ("metrics", "readyz"))
     ledger = f"http://127.0.0.1:{ports['openai']}/_ledger"
     asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
     asyncio.run(queue_tasks(stack.addresses, tasks))

@@ -26,7 +26,7 @@ NEEDS_REDIS = frozenset(PEERS)
 
 
 def run_peer(name: str, tasks: int) -> dict[str, float]:
-    """Run a peer in its own environment; gives its record."""
+    """Run a peer in its own environment; return its record."""
     argv = [str(ENVIRONMENT), "tests/bench/task_queues/run.py", name, "--tasks", str(tasks)]
     done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=600)
     record: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -34,11 +34,11 @@ def run_peer(name: str, tasks: int) -> dict[str, float]:
 
 
 def run_line(orders: int) -> dict[str, float]:
-    """Run the lean line; gives its figures by name."""
+    """Run the lean line; return its figures by name."""
     argv = [sys.executable, "-m", "tests.bench.line", "--lean", "--orders", str(orders)]
     subprocess.run(argv, check=True, capture_output=True, timeout=600)
     figures: list[dict[str, Any]] = json.loads((FOLDER / "lean.json").read_text())
-    return {one["figure"]: one["value"] for one in figures}
+    return {figure["figure"]: figure["value"] for figure in figures}
 
 
 def main() -> None:
@@ -58,18 +58,18 @@ def main() -> None:
         for name in peers:
             theirs[name].append(run_peer(name, given.tasks))
     report = Report("beside")
-    line_ms = [one["CPU of the five services and the broker"] for one in ours]
+    line_ms = [row["CPU of the five services and the broker"] for row in ours]
     report.add_sample("Winnow, five services and broker", line_ms, "ms CPU a task", at_most=2.0)
     report.add_sample(
-        "Winnow, embedded database", [one["CPU of SecantusDB"] for one in ours], "ms CPU a task"
+        "Winnow, embedded database", [row["CPU of SecantusDB"] for row in ours], "ms CPU a task"
     )
     report.add_sample(
-        "Winnow, idle p50 to delivered", [one["accepted to delivered, idle, p50"] for one in ours], "ms"
+        "Winnow, idle p50 to delivered", [row["accepted to delivered, idle, p50"] for row in ours], "ms"
     )
     for name, (label, aim) in peers.items():
-        spent_ms = [one["cpu_s"] / one["tasks"] * 1000 for one in theirs[name]]
+        spent_ms = [row["cpu_s"] / row["tasks"] * 1000 for row in theirs[name]]
         report.add_sample(label, spent_ms, "ms CPU a task")
-        report.add_sample(f"{label}, idle p50", [one["idle_p50_ms"] for one in theirs[name]], "ms")
+        report.add_sample(f"{label}, idle p50", [row["idle_p50_ms"] for row in theirs[name]], "ms")
         ratios = [peer / own for peer, own in zip(spent_ms, line_ms, strict=True)]
         report.add_sample(f"{label}, to Winnow", ratios, "times our CPU", at_least=aim)
     report.close()

@@ -24,7 +24,7 @@ _WAIT_MS: Final = "50"
 
 
 def least_messages(candidates: int) -> int:
-    """Give 3 for acceptance, end and bill, and 3 for each call: dispatched, generated, scored."""
+    """Return 3 for acceptance, end and bill, and 3 for each call: dispatched, generated, scored."""
     return 3 + 3 * ceil(candidates / IMAGES_A_CALL)
 
 
@@ -48,9 +48,11 @@ def fanout_settings(folder: Path, candidates: int) -> dict[str, dict[str, str]]:
 
 
 async def measure(line: RunningLine, k: int, candidates: int, report: Report) -> float:
-    """Run one order; gives the CPU of services and broker in ms."""
-    services = {one.name: one.pid for one in line.supervisor.processes if one.name in SERVICES}
-    processes = services | {one.name: one.pid for one in line.stack.processes}
+    """Run one order; return the CPU of services and broker in ms."""
+    services = {
+        process.name: process.pid for process in line.supervisor.processes if process.name in SERVICES
+    }
+    processes = services | {process.name: process.pid for process in line.stack.processes}
     async with line.client(credit_count=100_000) as client:
         before, cpu_before = await counters(line), cpu_s(processes)
         started = time.perf_counter()

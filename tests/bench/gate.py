@@ -1,8 +1,9 @@
-"""What the demo's gate finds, against the recorded truth of the simulators' defects.
+"""Findings of the demo's gate, against the recorded truth of the simulators' defects.
 
-Pictures are made as the simulated providers make them, with every defect in equal number, and judged by the real scoring
-processes with the built-in profiles. A defect is found when the candidate does not pass. The limits of the profiles were set
-on the same simulators (other seeds) and one portrait: this guards against regressions, it is no accuracy on real traffic.
+Pictures are made as the simulated providers make them, with every defect in equal number, and judged by the
+real scoring processes with the built-in profiles. A defect is found when the candidate does not pass. The
+limits of the profiles were set on the same simulators (other seeds) and one portrait: this guards against
+regressions, it is no accuracy on real traffic.
 """
 
 from __future__ import annotations
@@ -74,27 +75,29 @@ def orders(seed: int, defective: int, good: int) -> list[PrintOrder]:
 
 
 async def judge_all(wanted: list[PrintOrder]) -> tuple[list[Judged], float]:
-    """Make and judge the pictures; gives the verdicts and the median milliseconds a picture on one core."""
+    """Make and judge the pictures; return the verdicts and the median milliseconds a picture on one core."""
     rules = CelRules()
     profiles = load_profiles(BUILT_IN, rules)
     pool = ScoringPool(os.cpu_count() or 1)
     scorer = Scorer(
         objects=NoObjects(), measurer=pool, profiles=profiles, rules=rules, models=model_versions()
     )
-    await pool.start(frozenset[str]().union(*(one.wanted() for one in profiles.all())))
+    await pool.start(frozenset[str]().union(*(profile.wanted() for profile in profiles.all())))
     darkroom = Darkroom()
     judged: list[Judged] = []
 
     async def judge(picture: Print) -> None:
         verdict = await scorer.score(picture.content, profiles.get(picture.subject.value, None))
-        failed = {one.name for one in verdict.dimensions if not one.passed}
+        failed = {dimension.name for dimension in verdict.dimensions if not dimension.passed}
         intended = bool(failed & set(picture.dimensions))
         judged.append(Judged(picture.subject, picture.defect, intended, verdict.passed, verdict.reasons))
 
     try:
         for start in track(range(0, len(wanted), 8), description="judging"):
-            pictures = [await asyncio.to_thread(darkroom.develop, one) for one in wanted[start : start + 8]]
-            await asyncio.gather(*(judge(one) for one in pictures))
+            pictures = [
+                await asyncio.to_thread(darkroom.develop, order) for order in wanted[start : start + 8]
+            ]
+            await asyncio.gather(*(judge(picture) for picture in pictures))
         return judged, await _one_at_a_time_ms(scorer, profiles.get("headshot", None), darkroom)
     finally:
         pool.stop()
@@ -117,13 +120,13 @@ def print_defects(judged: list[Judged]) -> None:
         table.add_column(column)
     for subject in SUBJECTS:
         for defect in Defect:
-            ours = [one for one in judged if one.subject is subject and one.defect is defect]
+            ours = [verdict for verdict in judged if verdict.subject is subject and verdict.defect is defect]
             if ours:
-                found = sum(not one.passed for one in ours)
-                intended = sum(one.intended for one in ours)
+                found = sum(not row.passed for row in ours)
+                intended = sum(row.intended for row in ours)
                 table.add_row(subject.value, defect.value, str(len(ours)), str(found), str(intended))
     Console(width=120).print(table)
-    reasons = Counter(reason for one in judged if one.defect is None for reason in one.reasons)
+    reasons = Counter(reason for verdict in judged if verdict.defect is None for reason in verdict.reasons)
     Console(width=120).print(f"reasons of false rejections: {dict(reasons) or 'none'}")
 
 
@@ -138,26 +141,28 @@ def main() -> None:
     print_defects(judged)
     report = Report("gate")
     for subject in (None, *SUBJECTS):
-        ours = [one for one in judged if subject in (None, one.subject)]
-        bad = [one for one in ours if one.defect is not None]
-        good = [one for one in ours if one.defect is None]
+        ours = [verdict for verdict in judged if subject in (None, verdict.subject)]
+        bad = [row for row in ours if row.defect is not None]
+        good = [row for row in ours if row.defect is None]
         name = subject.value if subject else "all"
         report.add(
             f"recall of seeded defects, {name} (n={len(bad)})",
-            sum(not one.passed for one in bad) / len(bad),
+            sum(not verdict.passed for verdict in bad) / len(bad),
             "share",
             at_least=0.95,
         )
         report.add(
-            f"of them on the intended dimension, {name}", sum(one.intended for one in bad) / len(bad), "share"
+            f"of them on the intended dimension, {name}",
+            sum(verdict.intended for verdict in bad) / len(bad),
+            "share",
         )
         report.add(
             f"false rejections, {name} (n={len(good)})",
-            sum(not one.passed for one in good) / len(good),
+            sum(not verdict.passed for verdict in good) / len(good),
             "share",
             at_most=0.02,
         )
-    before = [one for one in judged if one.defect is Defect.truncated]
+    before = [verdict for verdict in judged if verdict.defect is Defect.truncated]
     report.add(
         "truncated pictures among the defects, which the router refuses before scoring",
         len(before),

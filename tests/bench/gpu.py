@@ -1,8 +1,9 @@
-"""What the scorer's device does in batches of 1 to 256, and where a picture's time goes; says on which provider it ran.
+"""Benchmark of the scorer's device in batches of 1 to 256, and of a picture's time; names its provider.
 
-Decoding and feeding are CPU seconds of one thread; transfer and networks are wall time, for a device's work is on no CPU. Inputs
-are put on the device first (`to the device`), then networks run on what lies there, so that both are seen apart; on the CPU provider
-the first is next to nothing. Frames of a megapixel take memory: on the CPU their batches end at 16.
+Decoding and feeding are CPU seconds of one thread; transfer and networks are wall time, for a device's work
+is on no CPU. Inputs are put on the device first (`to the device`), then networks run on what lies there, so
+that both are seen apart; on the CPU provider the first is next to nothing. Frames of a megapixel take
+memory: on the CPU their batches end at 16.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Arrays = tuple[NDArray[Any], ...]
 
 
 def best_of(do: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Give the least seconds of one call, over a second of calls and at least two: others' work only adds."""
+    """Return the least seconds of one call, over a second of calls and at least two: others' work only adds."""
     do()
     least, began = float("inf"), time.perf_counter()
     for runs in range(RUNS_MAX):
@@ -61,7 +62,7 @@ class OnDevice:
         self._session, self._names, self._place = loaded.runner._session, loaded.runner.input_names, place
 
     def put(self, inputs: Arrays) -> list[onnxruntime.OrtValue]:
-        return [onnxruntime.OrtValue.ortvalue_from_numpy(one, self._place, 0) for one in inputs]
+        return [onnxruntime.OrtValue.ortvalue_from_numpy(array, self._place, 0) for array in inputs]
 
     def run(self, values: list[onnxruntime.OrtValue]) -> list[NDArray[Any]]:
         binding = self._session.io_binding()
@@ -75,7 +76,7 @@ class OnDevice:
 
 
 def over_the_line(arrays: Arrays) -> float:
-    """Give the seconds that arrays take from one end of a local socket to the other."""
+    """Return the seconds that arrays take from one end of a local socket to the other."""
     here, there = socket.socketpair()
 
     def echo() -> None:
@@ -98,7 +99,7 @@ def over_the_line(arrays: Arrays) -> float:
 
 
 async def through_the_pool(contents: list[bytes], device: Device, processes: int) -> float:
-    """Give pictures a second of the headshot profile, after one round that does not count."""
+    """Return pictures a second of the headshot profile, after one round that does not count."""
     wanted = BUILT_IN_PROFILES.get("headshot").wanted()
     order = DeviceOrder(device, batch_rows_max=2 * processes)
     pool = ScoringPool(processes, device=order)
@@ -114,7 +115,7 @@ async def through_the_pool(contents: list[bytes], device: Device, processes: int
 
 
 def found_device(asked: Device) -> Device:
-    """Give the device to measure: the best that loads a network, else the CPU by the device's path."""
+    """Return the device to measure: the best that loads a network, else the CPU by the device's path."""
     for device in candidates(asked):
         try:
             load_networks(device, [BUILT], 1, only={NSFW})
@@ -128,7 +129,7 @@ def found_device(asked: Device) -> Device:
 def in_batches(
     report: Report, device: Device, inputs: dict[str, Arrays], batches: list[int]
 ) -> dict[str, float]:
-    """Report each network by batch size; gives its least seconds a picture."""
+    """Report each network by batch size; return its least seconds a picture."""
     networks = load_networks(device, [BUILT], max(batches), only=set(inputs))
     on_cpu = device is Device.batched_cpu
     least: dict[str, float] = {}
@@ -139,7 +140,7 @@ def in_batches(
         for batch in batches:
             if on_cpu and name == TIER_ONE and batch > FRAMES_ON_CPU_MAX:
                 continue
-            rows = tuple(np.concatenate([one] * batch) for one in inputs[name])
+            rows = tuple(np.concatenate([array] * batch) for array in inputs[name])
             values = there.put(rows)
             seconds = best_of(partial(there.run, values))
             label = f"{name}, batch of {batch}, on {provider}"
@@ -184,7 +185,7 @@ def main() -> None:
         "transfer to the device's process, frame": over_the_line(inputs[TIER_ONE]),
         "transfer to the device's process, both networks": over_the_line((*inputs[NSFW], *inputs[IDENTITY])),
     }
-    least = in_batches(report, device, inputs, [one for one in BATCHES if one <= given.batch_max])
+    least = in_batches(report, device, inputs, [size for size in BATCHES if size <= given.batch_max])
     spent |= {f"{name} on {device}, best batch": seconds for name, seconds in least.items()}
     for name, seconds in spent.items():
         report.add(f"time of a picture: {name}", 1000 * seconds, "ms")

@@ -69,7 +69,7 @@ class Spender:
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> Account:
-        """Give an account with its opening balance."""
+        """Return an account with its opening balance."""
         return Account()
 
     def decide(self, state: Account, message: object, now: datetime) -> Sequence[Message]:
@@ -156,7 +156,7 @@ async def transaction(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[
 async def _collections(mongo: Mongo, aggregates: Sequence[str]) -> tuple[Any, Any]:
     run = next(_NUMBERS)
     balances, entries = mongo.database[f"balances{run}"], mongo.database[f"entries{run}"]
-    await balances.insert_many([{"_id": one, "balance": BALANCE} for one in aggregates])
+    await balances.insert_many([{"_id": aggregate, "balance": BALANCE} for aggregate in aggregates])
     # A transaction cannot create its collection everywhere.
     await entries.insert_one({"_id": "first"})
     return balances, entries
@@ -184,14 +184,14 @@ CONTENDERS: dict[str, Contender] = {
 
 
 async def timed(
-    stack: EmbeddedStack, one: Contender, causes: Sequence[tuple[str, str]], aggregates: Sequence[str]
+    stack: EmbeddedStack, contender: Contender, causes: Sequence[tuple[str, str]], aggregates: Sequence[str]
 ) -> tuple[float, float]:
-    """Run one way; gives decisions a second and the CPU of both ends in microseconds a decision."""
+    """Run one way; return decisions a second and the CPU of both ends in microseconds a decision."""
     server = {"server": next(each.pid for each in stack.processes if each.name == "SecantusDB")}
     mongo = Mongo(stack.addresses.mongo_uri, "bench_journal")
-    gate = asyncio.Semaphore(one.at_once)
+    gate = asyncio.Semaphore(contender.at_once)
     try:
-        async with one.way(mongo, aggregates) as write:
+        async with contender.way(mongo, aggregates) as write:
 
             async def gated(aggregate: str, cause_id: str) -> None:
                 async with gate:
@@ -219,10 +219,10 @@ def main() -> None:
             rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
             spent: dict[str, list[float]] = {name: [] for name in CONTENDERS}
             for _ in track(range(given.rounds), description=label):
-                for name, one in CONTENDERS.items():
-                    decisions = max(20, given.decisions // one.share)
+                for name, contender in CONTENDERS.items():
+                    decisions = max(20, given.decisions // contender.share)
                     causes = [(aggregates[number % wanted], f"c{number}") for number in range(decisions)]
-                    rate, cpu_us = asyncio.run(timed(stack, one, causes, aggregates))
+                    rate, cpu_us = asyncio.run(timed(stack, contender, causes, aggregates))
                     rates[name].append(rate)
                     spent[name].append(cpu_us)
             for name in CONTENDERS:

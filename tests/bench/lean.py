@@ -40,12 +40,12 @@ CREDITS: Final = 1_000_000
 
 
 def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
-    """Write a catalogue of one certain offering and profiles that only ask for a picture; gives the settings."""
+    """Write a catalogue of one certain offering and profiles that only ask for a picture; return the settings."""
     catalogue, profiles = folder / "catalogue", folder / "profiles"
     catalogue.mkdir()
     profiles.mkdir()
     document = yaml.safe_load((_CATALOGUE / "simulated.yaml").read_text())
-    offering = next(one for one in document["offerings"] if one["provider"] == _PROVIDER)
+    offering = next(listed for listed in document["offerings"] if listed["provider"] == _PROVIDER)
     offering |= {
         "concurrency_limit": 128,
         "pass_prior_ppm": {"product_shot": 1_000_000, "studio_headshot": 1_000_000},
@@ -90,7 +90,7 @@ def lean_profiles(folder: Path) -> dict[str, str]:
 
 
 async def place(client: Client, count: int, at_once: int) -> list[float]:
-    """Place orders from ``at_once`` connections; gives how long each acceptance took, in ms."""
+    """Place orders from ``at_once`` connections; return how long each acceptance took, in ms."""
     waits_ms: list[float] = []
     numbers = iter(range(count))
     authorization = {"authorization": client.http.headers["authorization"]}
@@ -136,7 +136,7 @@ async def states(client: Client) -> Counter[str]:
 
 
 async def idle_ms(client: Client) -> tuple[list[float], list[float]]:
-    """Order one by one; gives accepted → delivered by the record's own times, and order → bill as a client sees it.
+    """Order one by one; return accepted → delivered by the record's own times, and order → bill as a client sees it.
 
     The client follows the task's stream of events, as one who waits should: asking again and again costs the
     database more than the order does.
@@ -152,7 +152,9 @@ async def idle_ms(client: Client) -> tuple[list[float], list[float]]:
         billed.append((time.perf_counter() - started) * 1000)
         while not (task := await client.task(task_id))["complete"]:
             await asyncio.sleep(_LOOK_EVERY_S)
-        from_at, to_at = (datetime.fromisoformat(one) for one in (task["created_at"], task["end"]["at"]))
+        from_at, to_at = (
+            datetime.fromisoformat(moment) for moment in (task["created_at"], task["end"]["at"])
+        )
         delivered.append((to_at - from_at).total_seconds() * 1000)
     return delivered, billed
 
@@ -201,8 +203,10 @@ async def measure_load(line: RunningLine, orders: int, at_once: int, report: Rep
 
 
 def _pids(line: RunningLine) -> dict[str, int]:
-    services = {one.name: one.pid for one in line.supervisor.processes if one.name in SERVICES}
-    servers = {one.name: one.pid for one in line.stack.processes}
+    services = {
+        process.name: process.pid for process in line.supervisor.processes if process.name in SERVICES
+    }
+    servers = {process.name: process.pid for process in line.stack.processes}
     if _BROKERS[buses.TANSU] not in servers:
         port = int(line.stack.addresses.kafka_bootstrap.rpartition(":")[2])
         servers[_BROKERS[buses.KAFKA]] = listener(port)

@@ -1,4 +1,4 @@
-"""What a decision costs on an account that has had 1 to 100,000 tasks: ``python -m tests.bench.ledger_account``.
+"""Cost of a decision on an account that has had 1 to 100,000 tasks: ``python -m tests.bench.ledger_account``.
 
 Prints the median CPU time of a reservation, a settlement and a refund after each number of tasks, and their ratio to
 that of a fresh account, taken in turns. The journal's own cost is left out: it does not know the account's age.
@@ -63,7 +63,7 @@ def main() -> None:
     last = parser.parse_args().tasks
     old, played = Books(), 0
     print(f"n = {SAMPLES} decisions each; median CPU µs, of a fresh account beside it, ratio")
-    for point in (one for one in POINTS if one <= last):
+    for point in (count for count in POINTS if count <= last):
         for number in range(played, point):
             old.do(reserve(number, 10, expires_at=START + timedelta(days=300)))
             old.do(settle(number, 10))
@@ -71,7 +71,7 @@ def main() -> None:
         row = []
         for kind, make in _KINDS.items():
             commands = [make(f"{point}-{number}") for number in range(SAMPLES)]
-            pairs = [(old.do(one), fresh.do(one)) for one in commands]
+            pairs = [(old.do(command), fresh.do(command)) for command in commands]
             aged, new = (statistics.median(times) * 1e6 for times in zip(*pairs, strict=True))
             row.append(f"{kind} {aged:.0f} / {new:.0f} = {aged / new:.2f}")
         print(f"{point:>7} tasks: {', '.join(row)}", flush=True)

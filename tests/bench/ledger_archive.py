@@ -42,7 +42,7 @@ class Made:
 
 
 def commands(shard: str, tasks_count: int) -> Iterator[LedgerCommand]:
-    """Give grants, then tasks over the accounts in turn: reserved in one block, settled in a later one."""
+    """Yield grants, then tasks over the accounts in turn: reserved in one block, settled in a later one."""
     accounts = [f"acct_{shard}-{number}" for number in range(ACCOUNTS_PER_SHARD)]
     for account_id in accounts:
         yield GrantCredits(
@@ -104,8 +104,8 @@ async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
         block = _decided(codec, memory, waiting)
         waiting.clear()
         kept = [entry for decision in block.decisions for entry in decision.entries]
-        events += sum(not one.is_command for one in kept)
-        entries += sum(one.type == "entry.recorded" for one in kept)
+        events += sum(not entry.is_command for entry in kept)
+        entries += sum(entry.type == "entry.recorded" for entry in kept)
         await writer.add(journal_lane("ledger", shard), json.loads(json.dumps(block.to_document())))
 
     for command in commands(shard, tasks_count):
@@ -116,8 +116,8 @@ async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
         await write()
     await writer.finish()
     assert codec.entities is not None
-    live: list[Any] = [codec.keep(one, shard, held) for one, held in memory.held.items()]
-    live += [codec.entities.stored(one, shard, known) for one, known in memory.entities.items()]
+    live: list[Any] = [codec.keep(key, shard, held) for key, held in memory.held.items()]
+    live += [codec.entities.stored(key, shard, known) for key, known in memory.entities.items()]
     return Made(shard, entries, events, memory.head_no, states_sha256(live))
 
 
@@ -145,6 +145,6 @@ def _decided(codec: Codec, memory: ShardMemory, waiting: list[LedgerCommand]) ->
 def states_sha256(states: list) -> str:
     """Hash states and entities in the order of their names, every field to the byte."""
     digest = hashlib.sha256()
-    for one in sorted(states, key=lambda state: getattr(state, "entity_id", state.aggregate_id)):
-        digest.update(repr(one).encode())
+    for state in sorted(states, key=lambda state: getattr(state, "entity_id", state.aggregate_id)):
+        digest.update(repr(state).encode())
     return digest.hexdigest()

@@ -22,7 +22,7 @@ from tests.support import buses
 from tests.support.line import Client, RunningLine, running_line
 from winnow.local.line import SERVICES
 
-PROFILES = {one: f"instant-{one}" for one in ("fal", "replicate", "openai")}
+PROFILES = {provider: f"instant-{provider}" for provider in ("fal", "replicate", "openai")}
 CATALOGUE = Path("services/router/catalogue")
 
 
@@ -46,7 +46,7 @@ async def one_order(client: Client, waits_ms: list[float]) -> str:
 
 
 async def all_complete(client: Client, ids: set[str]) -> Counter[str]:
-    """Wait for the ends by reading pages of the task list; gives the states."""
+    """Wait for the ends by reading pages of the task list; return the states."""
     while True:
         states: Counter[str] = Counter()
         cursor: dict[str, Any] = {}
@@ -72,7 +72,9 @@ def assert_delivered(states: Counter[str], orders: int) -> None:
 
 async def measure(line: RunningLine, orders: int, at_once: int, report: Report) -> None:
     """Run the load and note the figures."""
-    processes = {one.name: one.pid for one in line.supervisor.processes if one.name in SERVICES}
+    processes = {
+        process.name: process.pid for process in line.supervisor.processes if process.name in SERVICES
+    }
     async with line.client(credit_count=100_000) as client:
         idle_ms: list[float] = []
         ends_ms: list[float] = []

@@ -19,12 +19,12 @@ _BRISQUE = BRISQUE(url=False)
 
 
 def brisque(path: Path) -> None:
-    """Decode and give the natural-scene score."""
+    """Decode and return the natural-scene score."""
     _BRISQUE.score(np.asarray(Image.open(path).convert("RGB")))
 
 
 def phash(path: Path) -> None:
-    """Decode and give the 64-bit perceptual hash."""
+    """Decode and return the 64-bit perceptual hash."""
     imagehash.phash(Image.open(path))
 
 

@@ -1,4 +1,4 @@
-"""What running processes have spent and counted: CPU, memory, and the services' own counters."""
+"""Spending and counters of running processes: CPU, memory, and the services' own counters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def counters(line: RunningLine) -> Counter[str]:
 
 
 def cpu_s(pids: dict[str, int]) -> dict[str, float]:
-    """Give the CPU seconds of each process and its children."""
+    """Return the CPU seconds of each process and its children."""
     ticks = os.sysconf("SC_CLK_TCK")
     spent = dict.fromkeys(pids, 0.0)
     parents = {}
@@ -49,18 +49,18 @@ def cpu_s(pids: dict[str, int]) -> dict[str, float]:
         parents[int(path.parent.name)] = (int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks)
     for name, pid in pids.items():
         family = {pid} | {child for child, (parent, _) in parents.items() if parent == pid}
-        spent[name] = sum(parents[one][1] for one in family if one in parents)
+        spent[name] = sum(parents[number][1] for number in family if number in parents)
     return spent
 
 
 def listener(port: int) -> int:
-    """Give the process that listens on a port of this machine."""
+    """Return the process that listens on a port of this machine."""
     pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
     return next(pid for pid in pids if listens(pid, port))
 
 
 def peak_mib(pid: int) -> float:
-    """Give the peak resident memory of a process with its children, in MiB."""
+    """Return the peak resident memory of a process with its children, in MiB."""
     family = [pid]
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -69,7 +69,7 @@ def peak_mib(pid: int) -> float:
         except OSError:
             continue
     total = 0
-    for one in family:
-        match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{one}/status").read_text())
+    for number in family:
+        match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{number}/status").read_text())
         total += int(match[1]) if match else 0
     return total / 1024

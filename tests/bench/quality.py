@@ -1,7 +1,9 @@
-"""What the scorer finds on the labelled set: per dimension separation, precision, recall, and clean pictures refused.
+"""Findings of the scorer on the labelled set.
 
-Each defect has a known severity and each photograph is left out in turn: the limit that judges it was fitted on the others.
-Beside that stands what the shipped profiles refuse. The whole set takes some minutes; people need npm.
+Per dimension separation, precision, recall, and clean pictures refused.
+
+Each defect has a known severity and each photograph is left out in turn: the limit that judges it was fitted
+on the others. Beside that stands what the shipped profiles refuse. The whole set takes some minutes; people need npm.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Row:
 
 
 def limit_of(rule: DimensionRule) -> float:
-    """Give the profile's limit on the scale of readings, larger is better."""
+    """Return the profile's limit on the scale of readings, larger is better."""
     raw = rule.mapping.raw_at(rule.threshold)
     if raw is None:
         return 0.0
@@ -67,8 +69,8 @@ def technical_rows() -> list[Row]:
     rows = []
     for dimension, defect, agreed, _ in track(TECHNICAL, description="technical defects"):
         readings = technical_readings(dimension, [defect], SCENES)
-        clean = [one.value for one in readings if not one.bad]
-        bad = [one.value for one in readings if one.bad]
+        clean = [reading.value for reading in readings if not reading.bad]
+        bad = [reading.value for reading in readings if reading.bad]
         left_out, shipped = leave_one_out(readings), at_limit(readings, limit_of(rules[dimension]))
         rows.append(
             Row(
@@ -89,7 +91,7 @@ def technical_rows() -> list[Row]:
 
 
 def near_duplicates() -> tuple[float, float, int]:
-    """Give the AUC of hash likeness, the share of variants within 10 bits, and the number of pairs."""
+    """Return the AUC of hash likeness, the share of variants within 10 bits, and the number of pairs."""
 
     def hash_of(content: bytes) -> int:
         return int(classic.perceptual_hash(decode(content).grey), 16)
@@ -118,8 +120,8 @@ def headshot_rows() -> list[tuple[str, int, int, int]]:
         for harmless in HARMLESS.values():
             varied = np.ascontiguousarray(decode(harmless(portrait)).rgb[:, :, ::-1])
             found.append(judged(png(alter(varied)), "headshot", reference))
-        refused = sum(not one.passed for one in found)
-        rows.append((name, len(found), refused, sum(bool(missed(one) & dimensions) for one in found)))
+        refused = sum(not verdict.passed for verdict in found)
+        rows.append((name, len(found), refused, sum(bool(missed(verdict) & dimensions) for verdict in found)))
     return rows
 
 
@@ -132,23 +134,25 @@ def strangers() -> tuple[int, int] | None:
     faces = [face for group in groups for face in single_faces(group)]
     found = [judged(png(face), "headshot", reference) for face in track(faces, description="other people")]
     assessed = [
-        one
-        for one in found
-        if any(each.name == "identity_distance" and each.score is not None for each in one.dimensions)
+        verdict
+        for verdict in found
+        if any(each.name == "identity_distance" and each.score is not None for each in verdict.dimensions)
     ]
-    return len(assessed), sum("identity_distance" in missed(one) for one in assessed)
+    return len(assessed), sum("identity_distance" in missed(verdict) for verdict in assessed)
 
 
 def clean_refused() -> tuple[int, int, list[str]]:
     """Judge harmless variants of every scene (general) and of the portrait (headshot)."""
-    found = [(name, "general", one) for name in SCENES for one in clean_scores(name)]
+    found = [(name, "general", clean_score) for name in SCENES for clean_score in clean_scores(name)]
     portrait = scene("astronaut.png")
     found += [
         ("astronaut.png", "headshot", judged(encode(portrait), "headshot", png(portrait)))
         for encode in HARMLESS.values()
     ]
     refused = [
-        f"{name} as {profile}: {', '.join(one.reasons)}" for name, profile, one in found if not one.passed
+        f"{name} as {profile}: {', '.join(verdict.reasons)}"
+        for name, profile, verdict in found
+        if not verdict.passed
     ]
     return len(found), len(refused), refused
 

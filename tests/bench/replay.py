@@ -40,11 +40,11 @@ def make_archive(folder: Path, entries_count: int, processes: int) -> dict[str, 
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         made = list(pool.map(make_shard, parts, shards, [tasks] * SHARDS))
     merge(parts, folder / "archive")
-    return {one.shard: one for one in made}
+    return {archive.shard: archive for archive in made}
 
 
 def fold_shard(folder: Path, shard: str) -> tuple[int, float, str]:
-    """Verify and fold a shard; gives its events, the CPU seconds it took and the hash of the states."""
+    """Verify and fold a shard; return its events, the CPU seconds it took and the hash of the states."""
     started_s = time.process_time()
     shelf = Folder(folder)
     lane = journal_lane("ledger", shard)
@@ -60,7 +60,7 @@ def fold_shard(folder: Path, shard: str) -> tuple[int, float, str]:
 
 def measure(folder: Path, made: dict[str, Made], rounds: int, processes: int, report: Report) -> None:
     """Verify the archive and fold each shard, round after round."""
-    entries = sum(one.entries_count for one in made.values())
+    entries = sum(archive.entries_count for archive in made.values())
     verified_s: list[float] = []
     core_s: list[float] = []
     events_per_s: list[float] = []
@@ -72,21 +72,21 @@ def measure(folder: Path, made: dict[str, Made], rounds: int, processes: int, re
         verified_s.append(time.perf_counter() - started_s)
         core_s.append(_children_s() - before_s)
         assert (result.exit_code, result.counts["entries"]) == (0, entries), result.findings[:5]
-        for shard, one in made.items():
+        for shard, archive in made.items():
             events, took_s, folded_sha256 = fold_shard(folder, shard)
-            assert (events, folded_sha256) == (one.events_count, one.live_sha256), (
+            assert (events, folded_sha256) == (archive.events_count, archive.live_sha256), (
                 "the states differ from the live"
             )
             events_per_s.append(events / took_s)
     report.add_sample(
         f"{entries:,} ledger entries verified, {processes} processes", verified_s, "s", at_most=60
     )
-    report.add_sample("verification", [entries / one for one in core_s], "entries/s and core")
+    report.add_sample("verification", [entries / seconds for seconds in core_s], "entries/s and core")
     report.add_sample(
         "folded into verified state, byte-equal to live", events_per_s, "events/s and core", at_least=50_000
     )
-    report.add("events folded", sum(one.events_count for one in made.values()), "events a round")
-    size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+    report.add("events folded", sum(archive.events_count for archive in made.values()), "events a round")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     report.add("archive", size / entries, "bytes per entry")
 
 

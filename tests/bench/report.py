@@ -116,11 +116,11 @@ class Report:
         )
         for column in ("figure", "value", "least to most", "unit", "aim", "holds"):
             table.add_column(column)
-        for one in self.figures:
-            holds = "" if one.holds is None else "yes" if one.holds else "NO"
-            spread = "" if one.least is None else f"{one.least:,g} to {one.most:,g}"
-            table.add_row(one.figure, f"{one.value:,g}", spread, one.unit, one.aim or "", holds)
+        for figure in self.figures:
+            holds = "" if figure.holds is None else "yes" if figure.holds else "NO"
+            spread = "" if figure.least is None else f"{figure.least:,g} to {figure.most:,g}"
+            table.add_row(figure.figure, f"{figure.value:,g}", spread, figure.unit, figure.aim or "", holds)
         Console(width=120).print(table)
         FOLDER.mkdir(parents=True, exist_ok=True)
         path = FOLDER / f"{self._name}.json"
-        path.write_text(json.dumps([asdict(one) for one in self.figures], indent=1) + "\n")
+        path.write_text(json.dumps([asdict(figure) for figure in self.figures], indent=1) + "\n")

@@ -1,8 +1,9 @@
-"""How fast pictures are measured on one core, beside the floor, the straightforward way, and peers.
+"""Speed of measuring pictures on one core, beside the floor, the straightforward way, and peers.
 
-Everything is counted in CPU seconds of one thread, so that other work on the machine does not show as slowness; every way takes
-its turn in each round, and the figures are medians over the rounds. The pictures are photographs that ship with scikit-image and
-scikit-learn, laid out to 1024 x 1024 by reflection (no scaling, so they keep their detail), as JPEG.
+Everything is counted in CPU seconds of one thread, so that other work on the machine does not show as
+slowness; every way takes its turn in each round, and the figures are medians over the rounds. The pictures
+are photographs that ship with scikit-image and scikit-learn, laid out to 1024 x 1024 by reflection (no
+scaling, so they keep their detail), as JPEG.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ Way = Callable[[], float]
 
 
 def megapixels(quality: int) -> list[bytes]:
-    """Give the photographs as 1-megapixel JPEGs."""
+    """Return the photographs as 1-megapixel JPEGs."""
     contents = []
     for name in PHOTOGRAPHS:
         picture = photograph(name)
@@ -64,7 +65,7 @@ def megapixels(quality: int) -> list[bytes]:
 
 
 def timed(contents: list[bytes], do: Callable[[bytes], object]) -> Way:
-    """Give the CPU seconds of one pass."""
+    """Return the CPU seconds of one pass."""
 
     def once() -> float:
         started = time.process_time()
@@ -94,7 +95,7 @@ class Peers:
         self._ask(self._folder.name)
 
     def way(self, name: str) -> Way:
-        """Give the peer's CPU seconds of one pass."""
+        """Return the peer's CPU seconds of one pass."""
 
         def once() -> float:
             self._ask(name)
@@ -148,7 +149,7 @@ def headshots(count: int) -> list[bytes]:
 
 
 async def pool_rates(contents: list[bytes], wanted: frozenset[str], processes: int) -> tuple[float, float]:
-    """Measure through the pool; gives images a second of wall time, and of its processes' CPU time."""
+    """Measure through the pool; return images a second of wall time, and of its processes' CPU time."""
     pool = ScoringPool(processes)
     await pool.start(wanted)
     try:
@@ -161,10 +162,10 @@ async def pool_rates(contents: list[bytes], wanted: frozenset[str], processes: i
 
 
 def pool_cpu_s(pool: ScoringPool) -> float:
-    """Give the CPU seconds that the pool's processes have used."""
+    """Return the CPU seconds that the pool's processes have used."""
     assert pool._executor is not None
     fields = [Path(f"/proc/{pid}/stat").read_text().split() for pid in pool._executor._processes]
-    return sum(int(user) + int(system) for *_, user, system in (one[:15] for one in fields)) / os.sysconf(
+    return sum(int(user) + int(system) for *_, user, system in (field[:15] for field in fields)) / os.sysconf(
         "SC_CLK_TCK"
     )
 
@@ -175,8 +176,8 @@ async def scaling(report: Report, contents: list[bytes], rounds: int) -> None:
     for _ in range(rounds):
         for processes, found in rates.items():
             found.append(await pool_rates(contents, TIER_ONE, processes))
-    wall = {n: statistics.median(one for one, _ in found) for n, found in rates.items()}
-    per_core = {n: statistics.median(one for _, one in found) for n, found in rates.items()}
+    wall = {n: statistics.median(wall_rate for wall_rate, _ in found) for n, found in rates.items()}
+    per_core = {n: statistics.median(core_rate for _, core_rate in found) for n, found in rates.items()}
     report.add("pool of one process, tier 1", wall[1], "images/s of wall time")
     report.add("pool of two processes, tier 1", wall[2], "images/s of wall time")
     report.add(
@@ -196,11 +197,11 @@ def main() -> None:
     models = Models()
     for quality in (90, 75):
         contents = megapixels(quality)
-        size = sum(len(one) for one in contents) // len(contents) // 1024
+        size = sum(len(picture) for picture in contents) // len(contents) // 1024
         tag = f"quality {quality}, {size} kB"
         peers = Peers(contents)
         ways = {
-            f"tier 1, {tag}": timed(contents, lambda one: measure_bytes(one, TIER_ONE, models)),
+            f"tier 1, {tag}": timed(contents, lambda content: measure_bytes(content, TIER_ONE, models)),
             f"floor: decode luminance, {tag}": timed(contents, decoder(cv2.IMREAD_GRAYSCALE)),
             f"floor: decode luminance at half size, {tag}": timed(
                 contents, decoder(cv2.IMREAD_REDUCED_GRAYSCALE_2)
@@ -219,7 +220,9 @@ def main() -> None:
     people = headshots(6)
     wanted = BUILT_IN_PROFILES.get("headshot").wanted()
     name = "headshot profile"
-    spent = in_turns({name: timed(people, lambda one: measure_bytes(one, wanted, models))}, given.rounds)
+    spent = in_turns(
+        {name: timed(people, lambda content: measure_bytes(content, wanted, models))}, given.rounds
+    )
     add_rates(report, spent, len(people), {name: 12})
     asyncio.run(scaling(report, megapixels(90) * 40, 3))
     report.close()

@@ -65,7 +65,7 @@ def exposure(grey: Floats) -> float:
 
 
 def effective_scale(grey: Floats) -> float:
-    """What is lost by reducing 2, 3 and 4 times, on the middle 640 pixels."""
+    """Return what is lost by reducing 2, 3 and 4 times, on the middle 640 pixels."""
     top, left = (max(0, (side - 640) // 2) for side in grey.shape)
     tile = grey[top : top + 640, left : left + 640]
     steps = (np.diff(tile, axis=0) ** 2).mean() + (np.diff(tile, axis=1) ** 2).mean()

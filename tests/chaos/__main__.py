@@ -28,7 +28,7 @@ def worlds_of(rows: list[Row], bus: str) -> Iterator[tuple[bool, list[Row]]]:
         yield True, list(rows)
         return
     for keeps_topics in (False, True):
-        if wanted := [one for one in rows if one.needs_kept_topics is keeps_topics]:
+        if wanted := [row for row in rows if row.needs_kept_topics is keeps_topics]:
             yield keeps_topics, wanted
 
 
@@ -69,14 +69,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name matches this regular expression")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
-    rows = [one for one in ROWS if re.search(options.only, one.name) and one.only_on in {"", options.bus}]
+    rows = [row for row in ROWS if re.search(options.only, row.name) and row.only_on in {"", options.bus}]
     if options.list:
-        print("\n".join(one.name for one in rows))
+        print("\n".join(row.name for row in rows))
         return 0
     _OUT.mkdir(parents=True, exist_ok=True)
     outcomes = asyncio.run(play_all(rows, options.bus))
     print(table(outcomes))
-    return 0 if all(one.held for one in outcomes) else 1
+    return 0 if all(outcome.held for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ RELEASED_BY = {"release", "expire_reservation"}
 
 @dataclass
 class Verdict:
-    """What the checker found; ``broken`` names each breach with its invariant."""
+    """Findings of the checker; ``broken`` names each breach with its invariant."""
 
     tasks: int = 0
     states: dict[str, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ def _nothing_withheld(seen: Evidence, _: Verdict) -> Iterator[str]:
     scored: Counter[str] = Counter()
     for body in seen.mine("candidates.scored"):
         scored[body["task_id"]] += len(body["candidates"])
-        passed[body["task_id"]] += sum(one["passed"] for one in body["candidates"])
+        passed[body["task_id"]] += sum(candidate["passed"] for candidate in body["candidates"])
     for task_id, task in seen.tasks.items():
         if task_id in seen.robbed:
             if task["state"] != "failed":
@@ -75,7 +75,7 @@ def _nothing_withheld(seen: Evidence, _: Verdict) -> Iterator[str]:
 
 
 def _content(record: dict[str, Any]) -> object:
-    """Give what must be the same in a repeat: all bytes; of the scorer, which keeps nothing, all but the time."""
+    """Return what must be the same in a repeat: all bytes; of the scorer, which keeps nothing, all but the time."""
     body = record["body"]
     if body.get("producer") != "scorer":
         return record["raw"]
@@ -109,7 +109,7 @@ def _books(seen: Evidence, _: Verdict) -> Iterator[str]:
     available, held = f"customer:{seen.account_id}:available", f"customer:{seen.account_id}:held"
     sums: Counter[str] = Counter()
     by_reservation: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for entry in sorted(seen.mine("entry.recorded"), key=lambda one: int(one["sequence"])):
+    for entry in sorted(seen.mine("entry.recorded"), key=lambda booked: int(booked["sequence"])):
         per_unit: Counter[str] = Counter()
         for posting in entry["postings"]:
             per_unit[posting["unit"]] += posting["amount_micro"]
@@ -163,7 +163,9 @@ def _charges(seen: Evidence, verdict: Verdict) -> Iterator[str]:
 def _gate(seen: Evidence, verdict: Verdict) -> Iterator[str]:
     passed: dict[str, set[str]] = defaultdict(set)
     for body in seen.mine("candidates.scored"):
-        passed[body["task_id"]] |= {one["candidate_id"] for one in body["candidates"] if one["passed"]}
+        passed[body["task_id"]] |= {
+            candidate["candidate_id"] for candidate in body["candidates"] if candidate["passed"]
+        }
     hashes: dict[tuple[str, str], str] = {}
     for body in seen.mine():
         for output in body.get("outputs", []) if body["type"] in ENDS else []:
@@ -177,7 +179,7 @@ def _gate(seen: Evidence, verdict: Verdict) -> Iterator[str]:
             yield f"I5 {candidate_id}: a link, but no delivery"
         elif status != 200 or digest != hashes[task_id, candidate_id]:
             yield f"I5 {candidate_id}: the link answers {status}, or with other bytes"
-    for task_id, candidate_id in hashes.keys() - {(one[0], one[1]) for one in seen.links}:
+    for task_id, candidate_id in hashes.keys() - {(link[0], link[1]) for link in seen.links}:
         yield f"I5 {candidate_id} of {task_id}: delivered without a link"
 
 
@@ -193,7 +195,7 @@ def _webhooks(seen: Evidence, _: Verdict) -> Iterator[str]:
             yield f"I6 {hook_id}: another content in a later try"
         if isinstance(hook["answered"], int) and 200 <= hook["answered"] < 300:
             accepted.add(hook_id)
-    logged = {str(one["task_id"]): one for one in seen.hook_log}
+    logged = {str(delivery["task_id"]): delivery for delivery in seen.hook_log}
     for task_id in seen.promised if seen.hook_log or seen.hooks else []:
         log = logged.get(task_id)
         if log is None:

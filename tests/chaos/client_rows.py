@@ -1,4 +1,4 @@
-"""What clients do to the line: one key many times, one key for two orders, cancels on the way, credits that run out."""
+"""Scenarios of clients: one key many times, one key for two orders, cancels on the way, credits that run out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CANCELLED = {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}
 async def _one_key_at_once(world: World) -> None:
     key = f"{world.customer.account_id}-same"
     answers = await asyncio.gather(*(world.customer.submit(key=key, **_ORDER) for _ in range(_COPIES)))
-    ids = {one.json()["id"] for one in answers if one.status_code == HTTPStatus.ACCEPTED}
-    strange = {one.status_code for one in answers} - {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}
+    ids = {answer.json()["id"] for answer in answers if answer.status_code == HTTPStatus.ACCEPTED}
+    strange = {answer.status_code for answer in answers} - {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}
     if len(ids) != 1 or strange:
         world.breaches.append(f"I2 one key, {_COPIES} times: tasks {sorted(ids)}, statuses {sorted(strange)}")
     world.promised += ids
@@ -51,7 +51,7 @@ async def _cancel_on_the_way(world: World) -> None:
             if answer.status_code not in _CANCELLED:
                 world.breaches.append(f"I2 cancel of {task_id}: {answer.status_code} {answer.text}")
 
-    await asyncio.gather(*(cancel(one, chance.uniform(0.0, 5.0)) for one in ids))
+    await asyncio.gather(*(cancel(id_, chance.uniform(0.0, 5.0)) for id_ in ids))
 
 
 CLIENT = (

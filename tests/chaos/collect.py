@@ -39,10 +39,10 @@ async def collect(world: World, client: Client, seen: Evidence, canaries: Sequen
     await _records(world, seen)
     seen.not_running = world.not_running() + await _not_ready(world)
     texts = await asyncio.to_thread(read_logs, world.logs)
-    texts["the topics"] = "".join(one["raw"].decode(errors="replace") for one in seen.records)
+    texts["the topics"] = "".join(record["raw"].decode(errors="replace") for record in seen.records)
     texts["the journals"] = "".join(text for _, text, _ in seen.journalled)
     texts["the dead letters"] = "".join(
-        one["raw"].decode(errors="replace") + str(one["headers"]) for one in seen.dead_letters
+        letter["raw"].decode(errors="replace") + str(letter["headers"]) for letter in seen.dead_letters
     )
     texts |= await _metrics(world)
     seen.leaks = find_leaks(canaries, texts)
@@ -54,9 +54,9 @@ async def _records(world: World, seen: Evidence, within_s: float = 60) -> None:
     until_s = time.monotonic() + within_s
     while True:
         rows = await asyncio.to_thread(read_journals, direct)
-        seen.journalled = [one for one in rows if seen.account_id in one[1]]
+        seen.journalled = [row for row in rows if seen.account_id in row[1]]
         seen.records = await read_topics(world.kafka_bootstrap, TOPICS)
-        on_bus = {str(one["body"].get("event_id")) for one in seen.records}
+        on_bus = {str(record["body"].get("event_id")) for record in seen.records}
         agree = all(
             is_marked and str(json.loads(text)["event_id"]) in on_bus
             for _, text, is_marked in seen.journalled
@@ -66,8 +66,10 @@ async def _records(world: World, seen: Evidence, within_s: float = 60) -> None:
         await asyncio.sleep(0.5)
     put_aside = await read_topics(world.kafka_bootstrap, await dead_letter_topics(world.kafka_bootstrap))
     known: set[tuple[str, int, int]] = world.notes.setdefault("dead letters", set())
-    places = [(one["topic"], one["partition"], one["offset"]) for one in put_aside]
-    seen.dead_letters = [one for place, one in zip(places, put_aside, strict=True) if place not in known]
+    places = [(letter["topic"], letter["partition"], letter["offset"]) for letter in put_aside]
+    seen.dead_letters = [
+        letter for place, letter in zip(places, put_aside, strict=True) if place not in known
+    ]
     known.update(places)
 
 
@@ -105,18 +107,20 @@ async def _links(client: Client, task_id: str, seen: Evidence) -> None:
 async def _hooks(world: World, client: Client, seen: Evidence) -> None:
     async def settled() -> bool:
         seen.hook_log = [
-            one
+            delivery
             for task_id in seen.promised
-            for one in (await client.get("/v1/webhook-deliveries", task_id=task_id))["deliveries"]
+            for delivery in (await client.get("/v1/webhook-deliveries", task_id=task_id))["deliveries"]
         ]
         done = {"delivered", "exhausted"}
-        return len(seen.hook_log) >= len(seen.promised) and all(one["state"] in done for one in seen.hook_log)
+        return len(seen.hook_log) >= len(seen.promised) and all(
+            delivery["state"] in done for delivery in seen.hook_log
+        )
 
     until_s = time.monotonic() + 180
     while not await settled() and time.monotonic() < until_s:
         await asyncio.sleep(0.5)
     hooks = await world.ask("receiver", "/_deliveries")
-    seen.hooks = [one for one in hooks if one["path"].endswith(f"/{client.account_id}")]
+    seen.hooks = [hook for hook in hooks if hook["path"].endswith(f"/{client.account_id}")]
 
 
 async def _not_ready(world: World) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an outsider can see of the line: the topics, the journals, the public API, the receiver, logs and metrics.
+"""Evidence of the line for an outsider: the topics, the journals, the public API, the receiver, logs and metrics.
 
 Nothing of Winnow is imported here: what is looked at must not be read by the code that wrote it.
 """
@@ -35,7 +35,7 @@ class Evidence:
     links: list[tuple[str, str, int, str]] = field(default_factory=list)
     """(task, candidate, status, SHA-256 of the bytes) of every link that was handed out."""
     foreign_status: list[int] = field(default_factory=list)
-    """What another account was answered for this account's tasks."""
+    """Statuses that another account was answered for this account's tasks."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """Every record of every topic, ``body`` parsed, ``raw`` as it was."""
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Evidence:
     """Orders that a provider was given twice: the one unavoidable window, at our cost."""
 
     def mine(self, kind: str = "") -> list[dict[str, Any]]:
-        """Give this account's records of a type, duplicates left out, in the order of the topic."""
+        """Return this account's records of a type, duplicates left out, in the order of the topic."""
         found: dict[str, dict[str, Any]] = {}
         for record in self.records:
             body = record["body"]
@@ -71,7 +71,7 @@ async def dead_letter_topics(bootstrap: str) -> list[str]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
-        return sorted(one for one in await consumer.topics() if one.endswith(".dlq"))
+        return sorted(topic for topic in await consumer.topics() if topic.endswith(".dlq"))
     finally:
         await consumer.stop()
 
@@ -84,8 +84,8 @@ async def read_lag(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> int:
         await consumer.start()
         try:
             partitions = await _partitions(consumer, topics)
-            for one, end in (await ends_of(consumer, partitions)).items():
-                lag += max(0, end - (await consumer.committed(one) or 0))
+            for key, end in (await ends_of(consumer, partitions)).items():
+                lag += max(0, end - (await consumer.committed(key) or 0))
         finally:
             await consumer.stop()
     return lag
@@ -149,4 +149,4 @@ def find_leaks(canaries: Sequence[str], texts: Mapping[str, str]) -> list[str]:
 
 def read_logs(folder: Path) -> dict[str, str]:
     """Read what every process wrote, also before it was started again."""
-    return {one.name: one.read_text(errors="replace") for one in folder.glob("*.log*")}
+    return {path.name: path.read_text(errors="replace") for path in folder.glob("*.log*")}

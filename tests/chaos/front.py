@@ -68,7 +68,9 @@ class Front:
         finally:
             writer.close()
         first, *lines = head.decode("latin-1").split("\r\n")
-        headers = [(name.lower(), value.strip()) for name, _, value in (one.partition(":") for one in lines)]
+        headers = [
+            (name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
+        ]
         kept = tuple(pair for pair in headers if pair[0] in {"retry-after", "location"})
         kind = dict(headers).get("content-type", "")
         return Answer(int(first.split()[1]), kind, body, kept)

@@ -1,4 +1,7 @@
-"""What is lost for good: a whole bus, given its record again from the journals; pictures that are gone before delivery."""
+"""Scenarios of permanent loss: a whole bus, given its record again from the journals.
+
+Pictures that are gone before delivery.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ async def _lose_bus(world: World) -> None:
 
 async def _give_it_back(world: World) -> None:
     """Do what an operator does: stop the services, make the topics anew, send again, make the read model again."""
-    await asyncio.gather(*(world.stop_service(one) for one in SERVICES))
+    await asyncio.gather(*(world.stop_service(service) for service in SERVICES))
     await world.start_server(BUS)
     await apply_topics(world.kafka_bootstrap, shards=SHARDS, replicas=1)
     # The places of dead letters on the lost bus mean nothing on this one.
@@ -41,7 +44,7 @@ async def _give_it_back(world: World) -> None:
         await asyncio.sleep(2.0)
     _expect(code, said)
     _expect(*await _rebuild_ingest(world))
-    await asyncio.gather(*(world.start_service(one) for one in SERVICES))
+    await asyncio.gather(*(world.start_service(service) for service in SERVICES))
 
 
 async def _rebuild_ingest(world: World) -> tuple[int, str]:
@@ -60,12 +63,12 @@ def _expect(code: int, said: str) -> None:
 
 
 async def _selected(world: World) -> dict[str, list[dict[str, Any]]]:
-    """Give what was selected for the tasks of the row's client, by task."""
+    """Return what was selected for the tasks of the row's client, by task."""
     found = {}
     for record in await read_topics(world.kafka_bootstrap, TOPICS[:1]):
         body = record["body"]
         if body.get("type") == "task.selected" and body["task_id"] in world.promised:
-            found[body["task_id"]] = [one["stored"] for one in body["selected"]]
+            found[body["task_id"]] = [candidate["stored"] for candidate in body["selected"]]
     return found
 
 

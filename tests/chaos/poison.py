@@ -14,15 +14,15 @@ from tests.chaos.world import World
 
 async def repeat_all(chance: random.Random, world: World) -> None:
     """Write every record of every topic three times more, in any order within its partition."""
-    records = [one for one in await read_topics(world.kafka_bootstrap, TOPICS) if one["body"]] * 3
+    records = [topic for topic in await read_topics(world.kafka_bootstrap, TOPICS) if topic["body"]] * 3
     chance.shuffle(records)
     async with AIOKafkaProducer(bootstrap_servers=world.kafka_bootstrap) as producer:
-        for one in records:
+        for record in records:
             await producer.send(
-                one["topic"],
-                one["raw"],
-                partition=one["partition"],
-                headers=[("type", one["body"]["type"].encode())],
+                record["topic"],
+                record["raw"],
+                partition=record["partition"],
+                headers=[("type", record["body"]["type"].encode())],
             )
         await producer.flush()
     world.notes["repeated"] = len(records)

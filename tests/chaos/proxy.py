@@ -12,7 +12,7 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """What the network does to each piece that passes, in both directions; all off is a clear day.
+    """Effect of the network on each piece that passes, in both directions; all off is a clear day.
 
     ``refuses`` closes new connections and cuts old ones; ``swallows`` accepts and never passes anything on;
     ``drip_bytes`` passes answers in pieces of that size, each after ``delay_s``; ``cut_after_bytes`` closes a
@@ -99,8 +99,8 @@ class Proxy:
             for pump in pumps:
                 pump.cancel()
             self._open -= pair
-            for one in pair:
-                one.close()
+            for stream in pair:
+                stream.close()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool

@@ -1,4 +1,4 @@
-"""What a row is: a fault, and when its parts come."""
+"""Row: a fault, and when its parts come."""
 
 from __future__ import annotations
 

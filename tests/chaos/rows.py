@@ -46,7 +46,7 @@ async def _kill_all(world: World) -> None:
 
 
 async def _start_all(world: World) -> None:
-    await asyncio.gather(*(world.start_service(one) for one in SERVICES))
+    await asyncio.gather(*(world.start_service(service) for service in SERVICES))
 
 
 async def _restart_each(world: World) -> None:

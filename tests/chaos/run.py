@@ -44,7 +44,7 @@ _UNANSWERED = (httpx.HTTPError,)
 
 @dataclass
 class Outcome:
-    """What a row showed."""
+    """Outcome of a row."""
 
     row: str
     matrix: str
@@ -53,20 +53,20 @@ class Outcome:
     recover_s: float
     seconds: float
     reasons: dict[str, int] = field(default_factory=dict)
-    """Why tasks got less than they asked for."""
+    """Reasons why tasks got less than they asked for."""
 
     @property
     def held(self) -> bool:
-        """Tell whether every invariant held."""
+        """Return whether every invariant held."""
         return not self.verdict.broken
 
     @property
     def is_short(self) -> bool:
-        """Tell whether every invariant held, but a task that a retry could have saved did not get all it asked for."""
-        return bool(self.verdict.broken) and all(one.startswith(_SHORT) for one in self.verdict.broken)
+        """Return whether every invariant held, but a task that a retry could have saved did not get all it asked for."""
+        return bool(self.verdict.broken) and all(breach.startswith(_SHORT) for breach in self.verdict.broken)
 
     def document(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return the document as JSON."""
         return asdict(self) | {"held": self.held}
 
 
@@ -174,10 +174,10 @@ def _reasons(seen: Evidence) -> dict[str, int]:
         if body["task_id"] in short:
             said.append(f"attempt: {body['outcome']} {body['reason'] or ''}".rstrip())
     for kind in ("candidates.failed", "candidates.scored"):
-        for body in (one for one in seen.mine(kind) if one["task_id"] in short):
+        for body in (event for event in seen.mine(kind) if event["task_id"] in short):
             said += [
-                f"candidate: {one['reason'] if 'reason' in one else _verdict(one)}"
-                for one in body["candidates"]
+                f"candidate: {candidate['reason'] if 'reason' in candidate else _verdict(candidate)}"
+                for candidate in body["candidates"]
             ]
     return dict(Counter(said))
 
@@ -187,14 +187,14 @@ def _verdict(candidate: dict[str, Any]) -> str:
 
 
 def _stuck(world: World) -> bool:
-    """Tell whether an armed service has already died, so that the load can go no further without it."""
+    """Return whether an armed service has already died, so that the load can go no further without it."""
     return bool(world.not_running())
 
 
 async def _wait_for_ends(client: Client, seen: Evidence, quiet_s: float) -> None:
     """Wait until every task has its end; give up only when nothing at all has moved for ``quiet_s``."""
     changed_s = time.monotonic()
-    while any(not seen.tasks.get(one, {}).get("complete") for one in seen.promised):
+    while any(not seen.tasks.get(id_, {}).get("complete") for id_ in seen.promised):
         for task_id in seen.promised:
             before = seen.tasks.get(task_id, {})
             if before.get("complete"):
@@ -224,11 +224,11 @@ async def _lag(world: World, quiet_s: float) -> int:
 
 
 async def _paid_twice(world: World) -> int:
-    ledgers = [await world.ask(one, "/_ledger") for one in PROVIDERS]
-    return sum(len(one["billed_twice"]) for one in ledgers)
+    ledgers = [await world.ask(provider, "/_ledger") for provider in PROVIDERS]
+    return sum(len(ledger["billed_twice"]) for ledger in ledgers)
 
 
 def unplayed(row: Row, error: Exception) -> Outcome:
-    """Tell of a row that could not be played to its end: nothing is known, so nothing held."""
+    """Return the outcome of a row that could not be played to its end: nothing is known, so nothing held."""
     verdict = Verdict(broken=[f"not played to its end: {type(error).__name__}: {error}"])
     return Outcome(row.name, row.matrix, verdict, refused=0, recover_s=0.0, seconds=0.0)

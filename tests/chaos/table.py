@@ -27,13 +27,13 @@ _HEAD = (
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Lay the outcomes out as a table in Markdown."""
-    lines = [_HEAD, ("---",) * len(_HEAD), *(_cells(one) for one in outcomes)]
+    lines = [_HEAD, ("---",) * len(_HEAD), *(_cells(outcome) for outcome in outcomes)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:
     verdict = outcome.verdict
-    states = [verdict.states.get(one, 0) for one in ("delivered", "partially_delivered", "failed")]
+    states = [verdict.states.get(state, 0) for state in ("delivered", "partially_delivered", "failed")]
     counts = [
         verdict.tasks,
         *states,
@@ -49,5 +49,5 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
 
 
 def to_json(outcomes: Sequence[Outcome]) -> str:
-    """Give the outcomes as JSON."""
-    return json.dumps([one.document() for one in outcomes], indent=1)
+    """Return the outcomes as JSON."""
+    return json.dumps([outcome.document() for outcome in outcomes], indent=1)

@@ -26,8 +26,8 @@ _ROWS = {row.name: row for row in ROWS}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(bus: str) -> AsyncIterator[World]:
-    async with running_world(bus, keeps_topics=False) as one:
-        yield one
+    async with running_world(bus, keeps_topics=False) as chaos_world:
+        yield chaos_world
 
 
 @pytest.mark.parametrize("name", SELECTED)

@@ -18,7 +18,7 @@ _PRICE = 700
 
 def _entry(number: int, kind: str, amount: int, moves: dict[str, int], available: int) -> dict[str, Any]:
     postings = [
-        {"account": one, "amount_micro": by, "unit": "credits_micro"} for one, by in moves.items() if by
+        {"account": key, "amount_micro": by, "unit": "credits_micro"} for key, by in moves.items() if by
     ]
     return {
         "type": "entry.recorded", "event_id": f"evt_entry{number}", "producer": "ledger", "account_id": _ACCOUNT,
@@ -46,7 +46,7 @@ def _bodies() -> list[dict[str, Any]]:
 
 def _whole() -> Evidence:
     bodies = _bodies()
-    records = [{"body": one, "raw": json.dumps(one).encode()} for one in bodies]
+    records = [{"body": body, "raw": json.dumps(body).encode()} for body in bodies]
     hook = {"webhook_id": "wh_1", "verified": True, "problem": None, "answered": 200, "body": {"a": 1}}
     return Evidence(
         _ACCOUNT,
@@ -57,7 +57,7 @@ def _whole() -> Evidence:
         links=[(_TASK, _CANDIDATE, 200, _SHA)],
         foreign_status=[404],
         records=records,
-        journalled=[("any", json.dumps(one), True) for one in bodies if one["producer"] != "scorer"],
+        journalled=[("any", json.dumps(body), True) for body in bodies if body["producer"] != "scorer"],
         hooks=[hook],
         hook_log=[{"task_id": _TASK, "delivery_id": "wh_1", "state": "delivered"}],
     )
@@ -65,19 +65,20 @@ def _whole() -> Evidence:
 
 def _add(seen: Evidence, like: str, **changed: Any) -> None:
     body = (
-        copy.deepcopy(next(one["body"] for one in seen.records if one["body"]["event_id"] == like)) | changed
+        copy.deepcopy(next(record["body"] for record in seen.records if record["body"]["event_id"] == like))
+        | changed
     )
     seen.records.append({"body": body, "raw": json.dumps(body).encode()})
     seen.journalled.append(("any", json.dumps(body), True))
 
 
 def _drop(seen: Evidence, event_id: str) -> None:
-    seen.records = [one for one in seen.records if one["body"]["event_id"] != event_id]
+    seen.records = [record for record in seen.records if record["body"]["event_id"] != event_id]
 
 
 def _fail_every_candidate(seen: Evidence) -> None:
-    for one in seen.records:
-        for candidate in one["body"].get("candidates", []):
+    for record in seen.records:
+        for candidate in record["body"].get("candidates", []):
             candidate["passed"] = False
 
 
@@ -129,7 +130,7 @@ def test_a_repeated_record_is_a_duplicate_and_no_breach() -> None:
 
 def test_the_scorer_may_say_the_same_at_another_time() -> None:
     seen = _whole()
-    body = next(one["body"] for one in seen.records if one["body"]["event_id"] == "evt_s")
+    body = next(record["body"] for record in seen.records if record["body"]["event_id"] == "evt_s")
     seen.records.append({"body": body | {"occurred_at": "later"}, "raw": b"other bytes"})
     assert (judge(seen).broken, judge(seen).duplicates) == ([], 1)
 
@@ -139,4 +140,4 @@ def test_each_breach_is_found(name: str) -> None:
     invariant, breach = BREACHES[name]
     seen = _whole()
     breach(seen)
-    assert any(one.startswith(f"{invariant} ") for one in judge(seen).broken), judge(seen).broken
+    assert any(named.startswith(f"{invariant} ") for named in judge(seen).broken), judge(seen).broken

@@ -82,18 +82,18 @@ async def test_what_a_one_way_network_robbed_of_its_answer_is_cut_when_it_clears
 
 
 async def test_answers_are_spoilt_as_asked(origin: int) -> None:
-    one = await Front("127.0.0.1", origin).start()
-    assert (await _get(one.port)).content == _BODY
-    one.spoil = front.on_files(front.halved)
-    assert (await _get(one.port)).content == _BODY[:2500]
-    one.spoil = front.on_files(front.with_body(b""))
-    assert (await _get(one.port)).content == b""
-    one.spoil = front.on_files(front.short)
+    proxy = await Front("127.0.0.1", origin).start()
+    assert (await _get(proxy.port)).content == _BODY
+    proxy.spoil = front.on_files(front.halved)
+    assert (await _get(proxy.port)).content == _BODY[:2500]
+    proxy.spoil = front.on_files(front.with_body(b""))
+    assert (await _get(proxy.port)).content == b""
+    proxy.spoil = front.on_files(front.short)
     with pytest.raises(httpx.RemoteProtocolError):
-        await _get(one.port)
-    one.spoil = front.on_answers(front.halved)
-    assert (await _get(one.port)).content == _BODY
-    one.spoil = lambda _method, _path, _answer: Answer(200, "text/plain", b"ab", drip_s=0.1)
-    assert (await _get(one.port)).content == b"ab"
-    assert one.spoilt_count == 4
-    await one.stop()
+        await _get(proxy.port)
+    proxy.spoil = front.on_answers(front.halved)
+    assert (await _get(proxy.port)).content == _BODY
+    proxy.spoil = lambda _method, _path, _answer: Answer(200, "text/plain", b"ab", drip_s=0.1)
+    assert (await _get(proxy.port)).content == b"ab"
+    assert proxy.spoilt_count == 4
+    await proxy.stop()

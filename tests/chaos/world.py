@@ -42,12 +42,12 @@ class ProxiedStack(EmbeddedStack):
 
     @property
     def addresses(self) -> Addresses:
-        """Give the proxies' addresses once there are any."""
+        """Return the proxies' addresses once there are any."""
         return dataclasses.replace(super().addresses, **self.proxied)
 
 
 class World(RunningLine):
-    """What faults act on."""
+    """World that faults act on."""
 
     def __init__(
         self,
@@ -85,10 +85,10 @@ class World(RunningLine):
         self._customer = client
 
     def process(self, name: str) -> Managed:
-        """Give the process of a service, a simulator or a server."""
+        """Return the process of a service, a simulator or a server."""
         wanted = "Tansu" if name == BUS else name
         everyone = [*self.supervisor.processes, *self.stack.processes]
-        return next(one for one in everyone if one.name == wanted)
+        return next(candidate for candidate in everyone if candidate.name == wanted)
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -182,7 +182,7 @@ class World(RunningLine):
     def not_running(self) -> list[str]:
         """Name the processes that have ended."""
         everyone = [*self.supervisor.processes, *self.stack.processes]
-        return [one.name for one in everyone if one.exit_code is not None]
+        return [process.name for process in everyone if process.exit_code is not None]
 
 
 async def _proxy(address: str) -> Proxy:
@@ -194,7 +194,7 @@ async def _proxy(address: str) -> Proxy:
 
 def _advertise(stack: EmbeddedStack, port: int) -> None:
     """Start the bus anew, so that it names the proxy to its clients."""
-    bus = next(one for one in stack.processes if one.name == "Tansu")
+    bus = next(process for process in stack.processes if process.name == "Tansu")
     bus.stop()
     bus.argv[bus.argv.index("--advertised-listener-url") + 1] = f"tcp://127.0.0.1:{port}"
     bus.start()
@@ -245,14 +245,14 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
             "router": {"CATALOGUE_FOLDER": str(folder)},
             "delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2, 4]", "WEBHOOK_TIMEOUT_S": "3"},
         }
-        profiles = {one: f"flawless-{one}" for one in PROVIDERS}
+        profiles = {provider: f"flawless-{provider}" for provider in PROVIDERS}
         line = Line(stack, LineOptions(api_port=free_port(), profiles=profiles, settings=settings))
         fronts = {}
-        for one in PROVIDERS:
-            front = await Front("127.0.0.1", urlsplit(line.simulator_url(one)).port or 0).start()
-            path = "/v1" if one == "openai" else ""
-            settings["router"][f"{one.upper()}_BASE_URL"] = f"http://127.0.0.1:{front.port}{path}"
-            fronts[one] = front
+        for provider in PROVIDERS:
+            front = await Front("127.0.0.1", urlsplit(line.simulator_url(provider)).port or 0).start()
+            path = "/v1" if provider == "openai" else ""
+            settings["router"][f"{provider.upper()}_BASE_URL"] = f"http://127.0.0.1:{front.port}{path}"
+            fronts[provider] = front
         fronts["receiver"] = await Front("127.0.0.1", urlsplit(line.receiver_url).port or 0).start()
         settings["delivery"]["WEBHOOK_ALLOWED_HOSTS"] = json.dumps([f"127.0.0.1:{fronts['receiver'].port}"])
         # What a row measures begins later.

@@ -27,7 +27,10 @@ UNUSED = {
     "onnxruntime",
     "botocore.session",
 }
-"""What a library brings along and no start uses; the scorer's own is in ``tests/unit/scorer/test_start_imports.py``."""
+"""Packages that a library brings along and no start uses.
+
+The scorer's own is in ``tests/unit/scorer/test_start_imports.py``.
+"""
 
 # Imports rooms of the service, one after another, while no module of a package outside the lock can be found, as in
 # the image.
@@ -78,7 +81,7 @@ def test_a_service_starts_with_what_its_lock_installs_and_no_code_of_others(serv
     hidden = [
         module
         for module, packages in owners().items()
-        if not {canonicalize_name(one) for one in packages} & present
+        if not {canonicalize_name(package) for package in packages} & present
     ]
     rooms = ["main"] if service == "scorer" else ["main", "rebuild"]
     done = in_the_image(hidden, service, *rooms)
@@ -87,8 +90,8 @@ def test_a_service_starts_with_what_its_lock_installs_and_no_code_of_others(serv
     own = [f"services.{service}", "winnow.contracts", "winnow.runtime", "winnow.rpc"]
     if service in {"ingest", "delivery"}:
         own.append("winnow.egress")
-    ours = [one for one in loaded["main"] if one.startswith(("services.", "winnow.", "simulators"))]
-    assert [one for one in ours if not one.startswith(tuple(own))] == []
+    ours = [text for text in loaded["main"] if text.startswith(("services.", "winnow.", "simulators"))]
+    assert [row for row in ours if not row.startswith(tuple(own))] == []
     unused = {"scorer": set(), "ingest": UNUSED - {"fastapi"}}.get(service, UNUSED)
     assert set(loaded["main"]) & unused == set()
 

@@ -43,12 +43,12 @@ def _objects() -> list[dict[str, Any]]:
             if path.is_dir():
                 queue.append(path)
             else:
-                found += [one for one in yaml.safe_load_all(path.read_text()) if one]
+                found += [manifest for manifest in yaml.safe_load_all(path.read_text()) if manifest]
     return found
 
 
 def of_kind(kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in objects() if one["kind"] == kind}
+    return {manifest["metadata"]["name"]: manifest for manifest in objects() if manifest["kind"] == kind}
 
 
 def container(name: str) -> dict[str, Any]:
@@ -58,24 +58,24 @@ def container(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("version", ["1.31", "1.37"])
 def test_every_object_fits_its_schema(version: str, tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
-    path.write_text(yaml.safe_dump_all([one for one in objects() if _has_schema(one)]))
+    path.write_text(yaml.safe_dump_all([manifest for manifest in objects() if _has_schema(manifest)]))
     command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "-k", version, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARN" not in done.stdout + done.stderr
 
 
-def _has_schema(one: dict[str, Any]) -> bool:
-    return (one["apiVersion"], one["kind"]) not in WITHOUT_SCHEMA
+def _has_schema(manifest: dict[str, Any]) -> bool:
+    return (manifest["apiVersion"], manifest["kind"]) not in WITHOUT_SCHEMA
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_the_overlay_renders_with_kubectl() -> None:
     done = subprocess.run(["kubectl", "kustomize", str(OVERLAY)], capture_output=True, text=True, check=True)
-    rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
-    assert {one["metadata"].get("namespace") for one in rendered if one["kind"] != "Namespace"} == {
-        "winnow-staging"
-    }
+    rendered = [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+    assert {
+        manifest["metadata"].get("namespace") for manifest in rendered if manifest["kind"] != "Namespace"
+    } == {"winnow-staging"}
     assert len(rendered) == len(objects()) + 1
 
 
@@ -124,8 +124,10 @@ def test_variables_are_settings_of_the_service(name: str) -> None:
     settings = getattr(importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
     prefix = settings.model_config["env_prefix"].upper()
     known = {prefix + field.upper() for field in settings.model_fields}
-    required = {prefix + field.upper() for field, one in settings.model_fields.items() if one.is_required()}
-    given = {one["name"] for one in container(name)["env"]}
+    required = {
+        prefix + field.upper() for field, declared in settings.model_fields.items() if declared.is_required()
+    }
+    given = {variable["name"] for variable in container(name)["env"]}
     assert given <= known
     assert required <= given
 
@@ -181,7 +183,10 @@ def test_the_gpu_component_patches_what_there_is_with_settings_of_the_scorer() -
     assert (
         patched["resources"]["limits"]["nvidia.com/gpu"] == patched["resources"]["requests"]["nvidia.com/gpu"]
     )
-    given = {one["name"].removeprefix("WINNOW_SCORER_").lower(): one["value"] for one in patched["env"]}
+    given = {
+        variable["name"].removeprefix("WINNOW_SCORER_").lower(): variable["value"]
+        for variable in patched["env"]
+    }
     settings = ScorerSettings.model_validate(
         {
             "kafka_bootstrap": "x:1",
@@ -207,9 +212,13 @@ def test_an_overlay_with_the_gpu_component_renders_and_fits_its_schema(tmp_path:
     }
     (here / "kustomization.yaml").write_text(yaml.safe_dump(lines))
     done = subprocess.run(["kubectl", "kustomize", str(here)], capture_output=True, text=True, check=True)
-    rendered = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout) if one}
+    rendered = {
+        (manifest["kind"], manifest["metadata"]["name"]): manifest
+        for manifest in yaml.safe_load_all(done.stdout)
+        if manifest
+    }
     (scorer,) = rendered["Deployment", "scorer"]["spec"]["template"]["spec"]["containers"]
-    names = [one["name"] for one in scorer["env"]]
+    names = [variable["name"] for variable in scorer["env"]]
     assert {"WINNOW_SCORER_DEVICE", "WINNOW_SCORER_KAFKA_BOOTSTRAP"} <= set(names)
     assert scorer["startupProbe"]["httpGet"]["path"] == "/readyz"
     assert rendered["ScaledObject", "scorer"]["spec"]["triggers"]

@@ -23,10 +23,10 @@ SCHEMA = json.loads((ROOT / "docs/api/events.schema.json").read_text())
 JOURNAL_SCHEMA = json.loads((ROOT / "docs/api/journal.events.schema.json").read_text())
 STATES = json.loads((ROOT / "docs/api/journal.states.schema.json").read_text())
 DEFINITIONS = {
-    one["properties"]["type"]["const"]: one
+    definition["properties"]["type"]["const"]: definition
     for schema in (SCHEMA, JOURNAL_SCHEMA)
-    for one in schema["$defs"].values()
-    if "const" in one.get("properties", {}).get("type", {})
+    for definition in schema["$defs"].values()
+    if "const" in definition.get("properties", {}).get("type", {})
 }
 _MACHINES = machines().values()
 _STEPS: list[Upcaster] = [step for machine in _MACHINES for step in machine.upcasters]
@@ -99,7 +99,7 @@ def test_no_message_carries_text_of_the_client() -> None:
 def test_every_state_is_reachable_and_every_task_event_has_a_place() -> None:
     reached = set(TRANSITIONS.values())
     assert reached == set(TaskState)
-    assert {event for _, event in TRANSITIONS} == {one.type_name() for one in TASK_EVENTS}
+    assert {event for _, event in TRANSITIONS} == {event_type.type_name() for event_type in TASK_EVENTS}
 
 
 def test_an_end_is_never_left() -> None:
@@ -184,7 +184,9 @@ def test_a_stored_state_takes_another_shape_with_another_version_alone() -> None
     assert broken(lambda schema: schema["$defs"]["Source"]["enum"].append("gift")) == []
     assert broken(lambda schema: schema.update(description="other words")) == []
     assert broken(lambda _: None, version=0) == ["state of ledger: version lowered"]
-    assert state_breaks(STATES, {name: one for name, one in STATES.items() if name != "ledger"})
+    assert state_breaks(
+        STATES, {name: state_class for name, state_class in STATES.items() if name != "ledger"}
+    )
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)

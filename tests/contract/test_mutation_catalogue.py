@@ -13,7 +13,7 @@ from tests.mutation.catalogue import ROOT, Mutation, catalogue, fault
 from tests.mutation.trial import CAUGHT, outcomes_of, tried
 
 
-@pytest.mark.parametrize("mutation", catalogue(), ids=lambda one: one.name)
+@pytest.mark.parametrize("mutation", catalogue(), ids=lambda mutation: mutation.name)
 def test_a_mutation_fits_the_source_and_names_tests_that_exist(mutation: Mutation) -> None:
     assert fault(mutation) == ""
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def test_there_are_enough_mutations_each_under_a_name_of_its_own() -> None:
-    names = Counter(one.name for one in catalogue())
+    names = Counter(mutation.name for mutation in catalogue())
     assert [name for name, count in names.items() if count > 1] == []
     assert len(names) >= MUTATIONS_MIN
 

@@ -69,11 +69,11 @@ def test_every_setting_that_a_page_names_is_read() -> None:
         *(ROOT / "winnow").rglob("*.py"),
         *(ROOT / "scripts").rglob("*.py"),
     ]
-    settings |= {one for path in sources for one in re.findall(r"\bWINNOW_[A-Z0-9_]+", path.read_text())}
+    settings |= {match for path in sources for match in re.findall(r"\bWINNOW_[A-Z0-9_]+", path.read_text())}
     for page in PAGES:
         named = set(re.findall(r"\bWINNOW_[A-Z0-9_]*[A-Z0-9]\b", text_of(page)))
         assert {
-            one for one in named if one not in settings and f"{one}_" not in "".join(settings)
+            name for name in named if name not in settings and f"{name}_" not in "".join(settings)
         } == set(), page
 
 

@@ -24,7 +24,7 @@ from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.topics import MESSAGES
 from winnow.runtime.journal import Block, Journal, Machine
 
-RELEASES = sorted(one for one in JOURNALS_FOLDER.iterdir() if one.is_dir())
+RELEASES = sorted(path for path in JOURNALS_FOLDER.iterdir() if path.is_dir())
 RECORDED = [
     pytest.param(release, machine, id=f"{release.name}-{name}")
     for release in RELEASES
@@ -53,9 +53,9 @@ def test_a_released_journal_folds_to_the_same_states(release: Path, machine: Mac
 async def test_a_service_takes_a_released_journal_over(release: Path, machine: Machine[Any]) -> None:
     """The journal loads the blocks as a service does at its start, by the rules of this build."""
     documents = read_blocks(release / f"{machine.producer}.ndjson")
-    blocks = [Block.from_document(one) for one in documents]
-    shards = sorted({one.shard for one in blocks})
-    store = MemoryJournalStore(blocks={one.block_id: one for one in blocks})
+    blocks = [Block.from_document(document) for document in documents]
+    shards = sorted({block.shard for block in blocks})
+    store = MemoryJournalStore(blocks={block.block_id: block for block in blocks})
     for shard in shards:
         assert verify_chain(store.chain(shard)) is None
         # All that was recorded is on the bus.
@@ -70,10 +70,10 @@ async def test_a_service_takes_a_released_journal_over(release: Path, machine: M
         await asyncio.gather(writing, return_exceptions=True)
     assert journal.held() == {}
     assert len(store.blocks) == len(blocks)
-    wanted = [state_line(one) for one in fold(machine, documents)]
+    wanted = [state_line(state) for state in fold(machine, documents)]
     if machine.keeps_states:
-        folded = sorted(store.kept.values(), key=lambda one: (one.aggregate_id, one.shard))
-        assert [state_line(one) for one in folded] == wanted
+        folded = sorted(store.kept.values(), key=lambda state: (state.aggregate_id, state.shard))
+        assert [state_line(state) for state in folded] == wanted
 
 
 def test_the_released_journals_hold_every_event_that_stays_in_a_journal() -> None:
@@ -89,7 +89,9 @@ def test_the_released_journals_hold_every_event_that_stays_in_a_journal() -> Non
         if entry["topic"] is None
     }
     assert len(written) == 29
-    assert written <= {one.type_name() for machine in machines().values() for one in machine.private_events}
+    assert written <= {
+        event.type_name() for machine in machines().values() for event in machine.private_events
+    }
 
 
 def test_a_released_journal_holds_no_text_of_a_client() -> None:
@@ -98,9 +100,9 @@ def test_a_released_journal_holds_no_text_of_a_client() -> None:
     def names(value: Any) -> set[str]:
         match value:
             case dict():
-                return set(value) | {name for one in value.values() for name in names(one)}
+                return set(value) | {name for inner in value.values() for name in names(inner)}
             case list():
-                return {name for one in value for name in names(one)}
+                return {name for inner in value for name in names(inner)}
             case _:
                 return set()
 

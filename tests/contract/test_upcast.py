@@ -27,9 +27,9 @@ REGISTRIES = {"messages": REGISTRY} | {
 def test_every_older_version_has_one_upcaster_and_leads_to_the_newest(registry: MessageRegistry) -> None:
     for name, model in registry.models.items():
         newest = newest_version(model)
-        steps = sorted(one.version for one in registry.upcasters if one.type == name)
+        steps = sorted(upcaster.version for upcaster in registry.upcasters if upcaster.type == name)
         assert steps == list(range(1, newest)), name
-    assert {one.type for one in registry.upcasters} <= registry.models.keys()
+    assert {upcaster.type for upcaster in registry.upcasters} <= registry.models.keys()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Whatever is sent, the running line keeps its document: every check of schemathesis on every operation.
+"""The running line keeps its document whatever is sent: every check of schemathesis on every operation.
 
-The values of the document's form come from schemathesis, with a fixed seed. What is data and not form (which templates
-and tasks there are, which addresses are reached) is put in from the line; each such place says why.
+The values of the document's form come from schemathesis, with a fixed seed. What is data and not form (which
+templates and tasks there are, which addresses are reached) is put in from the line; each such place says why.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ async def _open(line: RunningLine) -> None:
         assert made.status_code == 201, made.text
         task_id = await client.order(k=1)
         await client.end(task_id)
-        delivered = [one for one in await client.candidates(task_id) if one["state"] == "delivered"]
+        delivered = [
+            candidate for candidate in await client.candidates(task_id) if candidate["state"] == "delivered"
+        ]
 
         async def deliveries() -> Any:
             return (await client.get("/v1/webhook-deliveries"))["deliveries"]

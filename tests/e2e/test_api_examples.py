@@ -44,24 +44,26 @@ class Reader:
     async def run(self, name: str, **changed: Any) -> httpx.Response:
         """Send an operation's example; returns the answer, which has a documented status of success."""
         method, path, operation = OPERATIONS[name]
-        values = {one["name"]: one.get("example") for one in operation.get("parameters", ())}
+        values = {
+            parameter["name"]: parameter.get("example") for parameter in operation.get("parameters", ())
+        }
         values |= {
             parameter: self.linked[name, parameter]
             for parameter in values
             if (name, parameter) in self.linked
         }
         values |= changed
-        places = {one["name"]: one["in"] for one in operation.get("parameters", ())}
+        places = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", ())}
         headers = {
-            one: values[one] for one, place in places.items() if place == "header" and values[one] is not None
+            key: values[key] for key, place in places.items() if place == "header" and values[key] is not None
         }
         answer = await self.http.request(
             method,
-            path.format(**{one: values[one] for one, place in places.items() if place == "path"}),
+            path.format(**{key: values[key] for key, place in places.items() if place == "path"}),
             params={
-                one: values[one]
-                for one, place in places.items()
-                if place == "query" and values[one] is not None
+                key: values[key]
+                for key, place in places.items()
+                if place == "query" and values[key] is not None
             },
             headers=headers | (self.admin if operation[SCOPE_FIELD] == "admin" else self.key),
             **self._body(name, operation),
@@ -175,16 +177,16 @@ async def test_no_operation_tells_another_accounts_things_from_things_that_are_n
         assert len(SCOPED) == 9
         for name in SCOPED:
             method, path, _ = OPERATIONS[name]
-            answers = [await theirs.http.request(method, path.format(**one)) for one in (ids, unknown)]
-            assert [one.status_code for one in answers] == [404, 404], name
-            bodies = [one.json() | {"request_id": ""} for one in answers]
+            answers = [await theirs.http.request(method, path.format(**given)) for given in (ids, unknown)]
+            assert [answer.status_code for answer in answers] == [404, 404], name
+            bodies = [answer.json() | {"request_id": ""} for answer in answers]
             assert bodies[0] == bodies[1], name
         for path in ("/v1/tasks", "/v1/webhook-endpoints", f"/v1/webhook-deliveries?task_id={task_id}"):
             text = (await theirs.http.get(path)).text
-            assert not any(one in text for one in ids.values()), path
+            assert not any(id_ in text for id_ in ids.values()), path
         assert (await mine.get(f"/v1/tasks/{task_id}"))["state"] == "delivered"
         endpoints = (await mine.get("/v1/webhook-endpoints"))["endpoints"]
-        assert [one["endpoint_id"] for one in endpoints] == [ids["endpoint_id"]]
+        assert [endpoint["endpoint_id"] for endpoint in endpoints] == [ids["endpoint_id"]]
         assert (await mine.http.delete(f"/v1/webhook-endpoints/{ids['endpoint_id']}")).status_code == 204
 
 
@@ -209,8 +211,8 @@ async def test_what_a_customer_reads_on_the_line_names_no_provider_and_no_cost(l
             for word in ("fal", "replicate", "openai"):
                 assert f'"{word}' not in text
         outputs = (await client.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
-        for one in outputs:
-            for url in (one["url"], one["thumbnail_url"]):
+        for output in outputs:
+            for url in (output["url"], output["thumbnail_url"]):
                 assert client.account_id not in url
                 assert task_id[-12:] not in url
 

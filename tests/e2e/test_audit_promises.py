@@ -1,4 +1,4 @@
-"""What a real record says against its own promises is named, from topics, journals and archive alike.
+"""Breaches of a real record's own promises are named, from topics, journals and archive alike.
 
 Every tampering fits all chains: the forger hashes the journals again and writes the archive anew.
 """
@@ -33,20 +33,20 @@ Tamper = Callable[[Lanes], str]
 
 
 def events(lanes: Lanes, kind: str) -> list[dict[str, Any]]:
-    return [json.loads(one["body"]) for one in holders(lanes, kind)]
+    return [json.loads(document["body"]) for document in holders(lanes, kind)]
 
 
 def delivered(lanes: Lanes) -> dict[str, Any]:
-    """Give the newest delivery, so that its verdicts are there too."""
-    return max(events(lanes, "task.delivered"), key=lambda one: one["occurred_at"])
+    """Return the newest delivery, so that its verdicts are there too."""
+    return max(events(lanes, "task.delivered"), key=lambda event: event["occurred_at"])
 
 
 def verdicts_of_delivery(lanes: Lanes) -> tuple[dict[str, Any], int]:
-    """Give the scored chunk that holds a delivered candidate, and the place of the candidate in it."""
+    """Return the scored chunk that holds a delivered candidate, and the place of the candidate in it."""
     wanted = delivered(lanes)["outputs"][0]["candidate_id"]
     for event in events(lanes, "candidates.scored"):
-        for place, one in enumerate(event["candidates"]):
-            if one["candidate_id"] == wanted:
+        for place, candidate in enumerate(event["candidates"]):
+            if candidate["candidate_id"] == wanted:
                 return event, place
     raise AssertionError(wanted)
 
@@ -78,7 +78,7 @@ def record_no_threshold(lanes: Lanes) -> str:
 def excuse_what_was_not_taken(lanes: Lanes) -> str:
     event, place = verdicts_of_delivery(lanes)
     dimensions = event["candidates"][place]["dimensions"]
-    victim = next(number for number, one in enumerate(dimensions) if one["required"] and number)
+    victim = next(number for number, dimension in enumerate(dimensions) if dimension["required"] and number)
 
     def edit(body: dict[str, Any]) -> None:
         body["candidates"][place]["dimensions"][victim] |= {
@@ -98,7 +98,7 @@ def lower_a_raw_value(lanes: Lanes) -> str:
     """Leave score and verdict as they are: only the profile says what the raw value gives."""
     event, place = verdicts_of_delivery(lanes)
     dimensions = event["candidates"][place]["dimensions"]
-    victim = next(number for number, one in enumerate(dimensions) if one["name"] == "sharpness")
+    victim = next(number for number, dimension in enumerate(dimensions) if dimension["name"] == "sharpness")
 
     def edit(body: dict[str, Any]) -> None:
         body["candidates"][place]["dimensions"][victim]["raw"] = -10.0
@@ -137,7 +137,9 @@ def name_another_content(lanes: Lanes) -> str:
 
 def name_the_content_of_another_profile(lanes: Lanes) -> str:
     event, _ = verdicts_of_delivery(lanes)
-    other = next(one.sha256 for one in PROFILES.values() if one.ref.name != event["profile"]["name"])
+    other = next(
+        profile.sha256 for profile in PROFILES.values() if profile.ref.name != event["profile"]["name"]
+    )
     edit_event(lanes, event, lambda body: body.update(profile_sha256=other))
     return f"profile {event['task_id']} "
 
@@ -146,10 +148,10 @@ def spend_what_is_not_there(lanes: Lanes) -> str:
     """Hold one micro-credit more than an account has, in postings and balances alike."""
     entries = events(lanes, "entry.recorded")
     newest: dict[str, dict[str, Any]] = {}
-    for one in entries:
-        account = newest.setdefault(one["account_id"], one)
-        newest[one["account_id"]] = max(account, one, key=lambda entry: entry["sequence"])
-    last = max(newest.values(), key=lambda one: one["sequence"])
+    for entry in entries:
+        account = newest.setdefault(entry["account_id"], entry)
+        newest[entry["account_id"]] = max(account, entry, key=lambda entry: entry["sequence"])
+    last = max(newest.values(), key=lambda event: event["sequence"])
     account_id, more = last["account_id"], last["available_credits_micro"] + 1
 
     def edit(body: dict[str, Any]) -> None:
@@ -165,15 +167,16 @@ def spend_what_is_not_there(lanes: Lanes) -> str:
 
 def owe_more_than_the_attempts_cost(lanes: Lanes) -> str:
     """Book a cost twice over: the postings still sum to zero."""
-    closed = {one["task_id"]: one["occurred_at"] for one in events(lanes, "task.selected")}
+    closed = {event["task_id"]: event["occurred_at"] for event in events(lanes, "task.selected")}
     late = {
-        one["task_id"]
-        for one in events(lanes, "attempt.finished")
-        if one["occurred_at"] >= closed.get(one["task_id"], "")
+        event["task_id"]
+        for event in events(lanes, "attempt.finished")
+        if event["occurred_at"] >= closed.get(event["task_id"], "")
     }
-    bills = [one for one in events(lanes, "entry.recorded") if one["kind"] == "settle"]
+    bills = [event for event in events(lanes, "entry.recorded") if event["kind"] == "settle"]
     entry = max(
-        (one for one in bills if one["task_id"] in closed.keys() - late), key=lambda one: one["occurred_at"]
+        (bill for bill in bills if bill["task_id"] in closed.keys() - late),
+        key=lambda bill: bill["occurred_at"],
     )
 
     def edit(body: dict[str, Any]) -> None:
@@ -205,13 +208,13 @@ def verified(lanes: Lanes, kind: str) -> Result:
     verification = Verification(kind, profiles=PROFILES, kinds=[kind])
     for lane, items in lanes.items():
         take = verification.take_block if is_journal(lane) else verification.take_record
-        for one in items if lane.startswith(kind) else ():
-            take(lane, one)
+        for document in items if lane.startswith(kind) else ():
+            take(lane, document)
     return verification.close(datetime.now(UTC) + BOOKED)
 
 
 def said(result: Result) -> list[str]:
-    return [f"{one.check} {one.subject} {one.text}" for one in result.findings]
+    return [f"{finding.check} {finding.subject} {finding.text}" for finding in result.findings]
 
 
 async def one_delivery(line: RunningLine) -> None:
@@ -239,7 +242,7 @@ async def test_topics_that_break_a_promise_are_named(line: RunningLine) -> None:
         forged = copy.deepcopy(lanes)
         expected = tamper(forged)
         found = said(verified(forged, "topic"))
-        assert any(one.startswith(expected) for one in found), (tamper.__name__, expected, found)
+        assert any(finding.startswith(expected) for finding in found), (tamper.__name__, expected, found)
 
 
 @pytest.mark.timeout(120)
@@ -255,7 +258,7 @@ async def test_journals_that_break_a_promise_are_named(line: RunningLine) -> Non
         forged = copy.deepcopy(lanes)
         expected = tamper(forged)
         changed = [lane for lane in lanes if forged[lane] != lanes[lane]]
-        assert all(one.startswith(f"journal/{producer}/") for one in changed), changed
+        assert all(lane_name.startswith(f"journal/{producer}/") for lane_name in changed), changed
         with pymongo.MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
             journal = client[database]["journal"]
             try:
@@ -265,13 +268,13 @@ async def test_journals_that_break_a_promise_are_named(line: RunningLine) -> Non
             finally:
                 for lane in changed:
                     await asyncio.to_thread(replace_all, journal, lanes[lane])
-        assert any(one.startswith(expected) for one in found), (tamper.__name__, expected, found)
+        assert any(finding.startswith(expected) for finding in found), (tamper.__name__, expected, found)
     assert said(verified(await journals_of(uri), "journal")) == []
 
 
 def replace_all(journal: Any, blocks: list[dict[str, Any]]) -> None:
-    for one in blocks:
-        journal.replace_one({"_id": one["_id"]}, one)
+    for block in blocks:
+        journal.replace_one({"_id": block["_id"]}, block)
 
 
 async def journals_of(uri: str) -> Lanes:
@@ -279,7 +282,9 @@ async def journals_of(uri: str) -> Lanes:
     for producer, place in JOURNALS.items():
         async with JournalReader(uri, place.database, place.prefix) as journal:
             for shard in await journal.shards():
-                lanes[journal_lane(producer, shard)] = [one async for one in journal.documents(shard)]
+                lanes[journal_lane(producer, shard)] = [
+                    document async for document in journal.documents(shard)
+                ]
     return lanes
 
 
@@ -296,8 +301,8 @@ async def test_an_archive_that_breaks_a_promise_is_named(line: RunningLine, tmp_
         expected = tamper(edited)
         await asyncio.to_thread(write_lanes, forged, edited)
         found = said(await verify_archive(Place(str(forged)), {}, now, profiles=PROFILES, processes=1))
-        assert any(one.startswith(expected) for one in found), (tamper.__name__, expected, found)
-        assert not any(one.startswith("published") for one in found), found
+        assert any(finding.startswith(expected) for finding in found), (tamper.__name__, expected, found)
+        assert not any(finding.startswith("published") for finding in found), found
 
 
 async def test_verdicts_of_a_mounted_profile_need_its_directory(line: RunningLine, tmp_path: Path) -> None:
@@ -309,11 +314,11 @@ async def test_verdicts_of_a_mounted_profile_need_its_directory(line: RunningLin
     lanes = await topics_of(line)
     verification = Verification("topics", profiles={}, kinds=["topic"])
     for lane, items in lanes.items():
-        for one in items:
-            verification.take_record(lane, one)
+        for document in items:
+            verification.take_record(lane, document)
     found = said(verification.close(datetime.now(UTC)))
     assert found
-    assert all(one.startswith("profile not at hand") for one in found)
+    assert all(finding.startswith("profile not at hand") for finding in found)
     code, output = await line.winnow(
         "audit", "verify", "--from", "topics", "--profiles", str(tmp_path), "--json"
     )

@@ -51,15 +51,15 @@ async def test_each_source_alone_is_sound_and_both_tell_the_same(line: RunningLi
     for name in ("tasks", "accounts", "entries", "routing choices"):
         assert topics["counts"][name] == journals["counts"][name] > 0, name
     assert topics["counts"]["verdicts"] > 0
-    services = {one["lane"].split("/")[1] for one in journals["lanes"]}
+    services = {lane["lane"].split("/")[1] for lane in journals["lanes"]}
     assert services == {"ledger", "router", "delivery", "ingest", "ingest-api"}
 
 
 def first_blocks(client: pymongo.MongoClient[dict[str, Any]]) -> tuple[Blocks, str, list[dict[str, Any]]]:
-    """Give the ledger's fullest shard, whose chain the test may write again and must give back."""
+    """Return the ledger's fullest shard, whose chain the test may write again and must give back."""
     journal = client["winnow_ledger"]["journal"]
-    shards = {one: journal.count_documents({"shard": one}) for one in journal.distinct("shard")}
-    shard = max(shards, key=lambda one: shards[one])
+    shards = {name: journal.count_documents({"shard": name}) for name in journal.distinct("shard")}
+    shard = max(shards, key=lambda name: shards[name])
     kept = list(journal.find({"shard": shard}, sort=[("block_no", 1)]))
     assert len(kept) > 4, "a grant and two tasks make five blocks"
     return journal, shard, kept
@@ -81,8 +81,8 @@ def drop_a_block(journal: Blocks, kept: list[dict[str, Any]]) -> str:
 def swap_two_blocks(journal: Blocks, kept: list[dict[str, Any]]) -> str:
     journal.delete_many({"_id": {"$in": [kept[1]["_id"], kept[2]["_id"]]}})
     numbers = ("_id", "block_no")
-    for one, other in ((kept[1], kept[2]), (kept[2], kept[1])):
-        journal.insert_one({**one, **{name: other[name] for name in numbers}})
+    for block, other in ((kept[1], kept[2]), (kept[2], kept[1])):
+        journal.insert_one({**block, **{name: other[name] for name in numbers}})
     return "the contents of block 2 do not give its hash: it was changed"
 
 
@@ -94,10 +94,10 @@ def drop_an_event(journal: Blocks, kept: list[dict[str, Any]]) -> str:
         if any(entry["topic"] for entry in block["decisions"][0]["entries"][:-1])
     )
     entries = kept[victim]["decisions"][0]["entries"]
-    gone = next(one for one in entries if one["topic"])
-    changed = [{**one} for one in kept]
+    gone = next(entry for entry in entries if entry["topic"])
+    changed = [{**document} for document in kept]
     changed[victim]["decisions"] = [
-        {**kept[victim]["decisions"][0], "entries": [one for one in entries if one is not gone]},
+        {**kept[victim]["decisions"][0], "entries": [entry for entry in entries if entry is not gone]},
         *kept[victim]["decisions"][1:],
     ]
     _write_again(journal, changed, victim)
@@ -105,7 +105,7 @@ def drop_an_event(journal: Blocks, kept: list[dict[str, Any]]) -> str:
 
 
 def rewrite_the_end(journal: Blocks, kept: list[dict[str, Any]]) -> str:
-    changed = [{**one} for one in kept]
+    changed = [{**document} for document in kept]
     changed[1]["offsets"] = []
     _write_again(journal, changed, 1)
     return f"block {len(kept)} is not the one that was anchored"
@@ -145,8 +145,8 @@ async def test_tampering_with_a_journal_is_named(
         finally:
             journal.delete_many({"shard": shard})
             journal.insert_many(kept)
-        found = {one.text: one.subject for one in against.findings}
-        what = next((one for one in found if one.startswith(expected)), "")
+        found = {finding.text: finding.subject for finding in against.findings}
+        what = next((finding for finding in found if finding.startswith(expected)), "")
         assert what, (tamper.__name__, found)
         if tamper is drop_an_event:
             assert found[what] in str(kept)
@@ -178,24 +178,24 @@ def lose_an_event_of_a_block(lanes: Lanes) -> str:
                 if entry["topic"] and not entry["is_command"]:
                     account = events.setdefault(decision["aggregate_id"], [])
                     account.append((decision["entries"], entry))
-    entries, gone = next(one for one in events.values() if len(one) > 2)[1]
+    entries, gone = next(event for event in events.values() if len(event) > 2)[1]
     entries.remove(gone)
     lanes[lane] = rehashed(lanes[lane])
     return "number 3 of the ledger's events follows number 1: 1 events of ledger are missing"
 
 
 def lose_a_record(lanes: Lanes) -> str:
-    lane = next(one for one in lanes if one.startswith("topic/winnow.accounts") and len(lanes[one]) > 2)
+    lane = next(name for name in lanes if name.startswith("topic/winnow.accounts") and len(lanes[name]) > 2)
     gone = lanes[lane].pop(1)
     return f"entry.recorded {json.loads(gone['body'])['event_id']} of block"
 
 
 def change_a_verdict(lanes: Lanes) -> str:
     records = [
-        one
+        document
         for lane in lanes.values()
-        for one in lane
-        if ["type", "candidates.scored"] in one.get("headers", ())
+        for document in lane
+        if ["type", "candidates.scored"] in document.get("headers", ())
     ]
     candidate = json.loads(records[0]["body"])["candidates"][0]
 
@@ -235,7 +235,9 @@ def rewrite_the_past(lanes: Lanes) -> str:
 
 
 def fullest(lanes: Lanes) -> str:
-    return max((one for one in lanes if one.startswith("journal/ledger/")), key=lambda one: len(lanes[one]))
+    return max(
+        (lane for lane in lanes if lane.startswith("journal/ledger/")), key=lambda lane: len(lanes[lane])
+    )
 
 
 @pytest.mark.timeout(120)
@@ -267,8 +269,8 @@ async def test_an_archive_is_sound_and_tampering_with_it_is_named(line: RunningL
         against = await verify_archive(
             Place(str(forged)), heads, datetime.now(UTC), profiles=PROFILES, processes=1
         )
-        texts = [one.text for one in against.findings]
-        assert any(one.startswith(expected) for one in texts), (tamper.__name__, texts)
+        texts = [finding.text for finding in against.findings]
+        assert any(text.startswith(expected) for text in texts), (tamper.__name__, texts)
         assert against.exit_code == 1
         assert alone.exit_code == (0 if tamper is rewrite_the_past else 1), alone.findings
 

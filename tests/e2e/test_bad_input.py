@@ -105,7 +105,7 @@ def picture(width: int = 640, height: int = 640) -> bytes:
 
 
 def bomb() -> bytes:
-    """Give a PNG whose header promises 100 megapixels."""
+    """Return a PNG whose header promises 100 megapixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -169,8 +169,10 @@ async def test_too_many_requests_are_told_when_to_come_back(line: RunningLine) -
         refused: httpx.Response | None = None
         for _ in range(100):
             answers = await asyncio.gather(*(client.http.get("/v1/templates") for _ in range(20)))
-            assert all("ratelimit-limit" in one.headers or "ratelimit" in one.headers for one in answers)
-            refused = next((one for one in answers if one.status_code == 429), None)
+            assert all(
+                "ratelimit-limit" in answer.headers or "ratelimit" in answer.headers for answer in answers
+            )
+            refused = next((answer for answer in answers if answer.status_code == 429), None)
             if refused is not None:
                 break
         assert refused is not None

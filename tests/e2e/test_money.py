@@ -29,21 +29,23 @@ async def test_refunds_that_cross_give_back_no_more_than_was_charged_and_each_sh
 
         # Each key twice, all at once: of the five refunds two fit.
         answers = await asyncio.gather(*(refund(f"{task_id}-{number % 5}") for number in range(10)))
-        ids = sorted({one["refund_id"] for one in answers if one is not None})
+        ids = sorted({answer["refund_id"] for answer in answers if answer is not None})
         assert len(ids) >= 2
 
         async def decided() -> list[Any] | None:
-            shown = [(await admin.get(f"{path}/refunds/{one}")).json() for one in ids]
-            return None if any(one["status"] == "pending" for one in shown) else shown
+            shown = [(await admin.get(f"{path}/refunds/{id_}")).json() for id_ in ids]
+            return None if any(answer["status"] == "pending" for answer in shown) else shown
 
         outcomes = await eventually(decided, within_s=60)
-        refunded = [one for one in outcomes if one["status"] == "refunded"]
-        refused = [one for one in outcomes if one["status"] == "refused"]
+        refunded = [outcome for outcome in outcomes if outcome["status"] == "refunded"]
+        refused = [outcome for outcome in outcomes if outcome["status"] == "refused"]
         assert len(refunded) == 2, outcomes
-        assert {one["code"] for one in refused} <= {"amount_not_allowed"}
-        assert all(one["reason"] for one in refused)
+        assert {refusal["code"] for refusal in refused} <= {"amount_not_allowed"}
+        assert all(refusal["reason"] for refusal in refused)
         entries = (await client.get("/v1/account/entries", limit=200))["entries"]
-        assert sum(one["amount_credits_micro"] for one in entries if one["kind"] == "refund") == 2 * part
+        assert (
+            sum(entry["amount_credits_micro"] for entry in entries if entry["kind"] == "refund") == 2 * part
+        )
         balance = await client.balance()
         assert balance["available_credits_micro"] == 100 * CREDIT - charged + 2 * part
 
@@ -65,12 +67,12 @@ async def test_the_cost_of_attempts_that_a_cancel_stops_is_taken_out_of_the_book
 
         async def corrected() -> list[Any] | None:
             entries = (await client.get("/v1/account/entries", limit=200))["entries"]
-            return [one for one in entries if one["kind"] == "cost_variance"] or None
+            return [entry for entry in entries if entry["kind"] == "cost_variance"] or None
 
         # The bill took what was out for its expected cost; what is cancelled before it ran costs nothing.
         entries = await eventually(corrected, within_s=90)
-        assert {(one["task_id"], one["amount_credits_micro"]) for one in entries} == {(task_id, 0)}
-        assert len({one["entry_id"] for one in entries}) == len(entries)
+        assert {(entry["task_id"], entry["amount_credits_micro"]) for entry in entries} == {(task_id, 0)}
+        assert len({entry["entry_id"] for entry in entries}) == len(entries)
         assert (await client.balance())["available_credits_micro"] == 50 * CREDIT
 
 

@@ -42,7 +42,7 @@ class Newcomer:
     env: dict[str, str] = field(default_factory=dict)
 
     def run(self, *argv: str, status: int = 0, **env: str) -> str:
-        """Run a program in the folder; gives what it printed on standard output."""
+        """Run a program in the folder; return what it printed on standard output."""
         done = subprocess.run(
             argv,
             cwd=self.folder,
@@ -81,13 +81,13 @@ class Newcomer:
                 httpx.post(f"{address}/_control", json={"latency_s": None}).raise_for_status()
 
     def order(self, count: int = 1) -> str:
-        """Order as the demo account and follow to the end; gives the task's id."""
+        """Order as the demo account and follow to the end; return the task's id."""
         self.winnow("submit", *ORDER, "-k", str(count))
         return str(self.json("tasks", "list", "--limit", "1")[0]["id"])
 
 
 def blocks(heading: str) -> list[str]:
-    """Give the fenced shell blocks of a section of the README, as written."""
+    """Return the fenced shell blocks of a section of the README, as written."""
     section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
@@ -99,17 +99,17 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")}
     env |= {"PATH": f"{Path(sys.prefix) / 'bin'}:{env['PATH']}", "COLUMNS": "250"}
     with own_handler() as flagged, own_handler() as named:
-        one = Newcomer(folder, flagged, named, env=env)
+        person = Newcomer(folder, flagged, named, env=env)
         try:
-            one.said = one.winnow(
+            person.said = person.winnow(
                 "up", "--background", "--api-port", str(free_port()), "--webhook-host", flagged.place,
                 WINNOW_DELIVERY_WEBHOOK_ALLOWED_HOSTS=json.dumps([named.place]),
                 WINNOW_INGEST_RATE_BURST_COUNT="401",
                 WINNOW_ROUTER_MONGO_URI="mongodb://127.0.0.1:1",
             )  # fmt: skip
-            yield one
-            assert "is stopped" in one.winnow("down")
-            assert "No line runs" in one.winnow("status", status=3)
+            yield person
+            assert "is stopped" in person.winnow("down")
+            assert "No line runs" in person.winnow("status", status=3)
         finally:
             stop_other(EmbeddedStack(folder / "var/winnow").state())
 
@@ -146,7 +146,7 @@ def test_the_first_order_of_the_readme_works_as_it_is_written(newcomer: Newcomer
     assert len(pictures) == 2
     sheet = next(newcomer.folder.glob("var/sheets/*.html")).read_text()
     assert "a friendly engineer</blockquote>" in sheet
-    assert {f'<a href="{one.parent.name}/{one.name}">Full size</a>' for one in pictures} <= set(
+    assert {f'<a href="{picture.parent.name}/{picture.name}">Full size</a>' for picture in pictures} <= set(
         re.findall(r'<a href="[^"]+">Full size</a>', sheet)
     )
 
@@ -154,12 +154,12 @@ def test_the_first_order_of_the_readme_works_as_it_is_written(newcomer: Newcomer
 @PATIENT
 def test_the_status_shows_every_process_with_its_address_and_its_own_pid(newcomer: Newcomer) -> None:
     shown = newcomer.json("status")
-    processes = {one["name"]: one for one in shown["processes"]}
+    processes = {process["name"]: process for process in shown["processes"]}
     assert {
         "SeaweedFS", "SecantusDB", "Tansu", "ledger", "scorer", "router", "delivery", "ingest",
         "simulator-fal", "simulator-replicate", "simulator-openai", "simulator-receiver",
     } == set(processes)  # fmt: skip
-    assert all(one["is_ready"] for one in processes.values())
+    assert all(process["is_ready"] for process in processes.values())
     for name in ("ledger", "scorer", "router", "delivery", "ingest"):
         command = Path(f"/proc/{processes[name]['pid']}/cmdline").read_bytes().split(b"\0")
         assert f"services.{name}.main".encode() in command
@@ -186,8 +186,10 @@ def test_a_grant_shows_in_the_account_with_its_entry(newcomer: Newcomer) -> None
     newcomer.winnow("grant", "acct_grant", "2.5", "--source", "promo", "--expires", "2099-01-01")
     account = newcomer.json("account", "--entries", "5", WINNOW_API_KEY=key)
     assert account["available_credits_micro"] == 2_500_000
-    assert [(one["source"], one["expires_at"][:10]) for one in account["grants"]] == [("promo", "2099-01-01")]
-    assert [one["amount_credits_micro"] for one in account["entries"]] == [2_500_000]
+    assert [(grant["source"], grant["expires_at"][:10]) for grant in account["grants"]] == [
+        ("promo", "2099-01-01")
+    ]
+    assert [entry["amount_credits_micro"] for entry in account["entries"]] == [2_500_000]
     text = newcomer.winnow("account", "--entries", "5", WINNOW_API_KEY=key)
     assert "2.50 credits" in text
     assert "2099-01-01" in text
@@ -205,12 +207,12 @@ def test_tasks_are_listed_billed_downloaded_and_cancelled(newcomer: Newcomer) ->
     assert task_id in newcomer.winnow("tasks", "list", "--state", "delivered")
     assert newcomer.json("tasks", "bill", task_id)["delivered_count"] == 2
     assert "charged" in newcomer.winnow("tasks", "bill", task_id)
-    paths = [newcomer.folder / one for one in newcomer.json("tasks", "download", task_id, "--to", "mine")]
-    assert [one.name[:3] for one in paths] == ["001", "002"]
-    digests = {hashlib.sha256(one.read_bytes()).hexdigest() for one in paths}
+    paths = [newcomer.folder / path for path in newcomer.json("tasks", "download", task_id, "--to", "mine")]
+    assert [path.name[:3] for path in paths] == ["001", "002"]
+    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     paths[0].write_bytes(b"broken off")
     newcomer.winnow("tasks", "download", task_id, "--to", "mine")
-    assert {hashlib.sha256(one.read_bytes()).hexdigest() for one in paths} == digests
+    assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths} == digests
     with newcomer.slow_providers():
         waiting, state = newcomer.winnow("submit", *ORDER, "-k", "4", "--no-wait").split()
         assert state in {"accepted", "funded", "generating"}
@@ -238,7 +240,12 @@ def test_an_own_handler_receives_signed_webhooks(newcomer: Newcomer, way: str) -
     def delivered() -> dict[str, Any] | None:
         found = newcomer.json("webhooks", "deliveries", "--task", task_id)
         return next(
-            (one for one in found if one["endpoint_id"] == made["endpoint_id"] and one["attempts"]), None
+            (
+                endpoint
+                for endpoint in found
+                if endpoint["endpoint_id"] == made["endpoint_id"] and endpoint["attempts"]
+            ),
+            None,
         )
 
     delivery = eventually_sync(delivered, within_s=60, every_s=0.5)
@@ -260,6 +267,8 @@ def test_a_handler_that_was_not_named_is_refused_with_what_to_do(newcomer: Newco
 
 @PATIENT
 def test_a_setting_of_the_environment_reaches_its_service(newcomer: Newcomer) -> None:
-    pid = next(one["pid"] for one in newcomer.json("status")["processes"] if one["name"] == "ingest")
+    pid = next(
+        process["pid"] for process in newcomer.json("status")["processes"] if process["name"] == "ingest"
+    )
     env = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     assert b"WINNOW_INGEST_RATE_BURST_COUNT=401" in env

@@ -1,4 +1,4 @@
-"""What the other stories left behind: every task that was accepted has one end in the record, in time."""
+"""Rest of the other stories: every task that was accepted has one end in the record, in time."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ async def test_every_task_of_this_session_has_one_end_before_its_deadline(line: 
     async def all_ended() -> bool:
         nonlocal found
         found = await task_events(line)
-        accepted = {one for one, events in found.items() if any(e["type"] == "task.accepted" for e in events)}
+        accepted = {key for key, events in found.items() if any(e["type"] == "task.accepted" for e in events)}
         assert own <= accepted
-        without = [one for one in accepted if not ends_of(found[one])]
+        without = [task_id for task_id in accepted if not ends_of(found[task_id])]
         assert not without, f"without an end: {without}"
         return True
 
     await eventually(all_ended, within_s=120, every_s=1.0)
-    several = {one: ends_of(events) for one, events in found.items() if len(ends_of(events)) != 1}
+    several = {key: ends_of(events) for key, events in found.items() if len(ends_of(events)) != 1}
     assert not several, f"more than one end: {several}"
-    late = {one: events for one, events in found.items() if _ended_late(events)}
+    late = {key: events for key, events in found.items() if _ended_late(events)}
     assert not late, f"ended after the deadline: {sorted(late)}"
 
 
 def ends_of(events: list[dict[str, Any]]) -> list[str]:
-    return [one["type"] for one in events if one["type"].removeprefix("task.") in ENDS]
+    return [event["type"] for event in events if event["type"].removeprefix("task.") in ENDS]
 
 
 def _ended_late(events: list[dict[str, Any]]) -> bool:
-    times = {one["type"]: datetime.fromisoformat(one["occurred_at"]) for one in events}
-    accepted = next(one for one in events if one["type"] == "task.accepted")
+    times = {event["type"]: datetime.fromisoformat(event["occurred_at"]) for event in events}
+    accepted = next(event for event in events if event["type"] == "task.accepted")
     deadline = datetime.fromisoformat(accepted["deadline_at"])
     return any(times[end] > deadline + SLACK for end in ends_of(events))

@@ -39,7 +39,10 @@ STORES = {
     ),
 }
 NOT_RECORDED = {("delivery", "outputs"): "stored_at", ("delivery", "webhooks"): "planned_at"}
-"""When delivery wrote its index, just before and just after the end of the task; the end alone is in the record."""
+"""Times at which delivery wrote its index, just before and just after the end of the task.
+
+The end alone is in the record.
+"""
 BESIDE_THE_END = timedelta(seconds=30)
 Client = pymongo.MongoClient[dict[str, Any]]
 Rows = dict[str, dict[Any, dict[str, Any]]]
@@ -47,7 +50,7 @@ Rows = dict[str, dict[Any, dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of ``early``, an archive of some of the record, and ``whole``."""
+    """Return the folder of ``early``, an archive of some of the record, and ``whole``."""
     return tmp_path_factory.mktemp("archives")
 
 
@@ -87,11 +90,11 @@ async def refuse_a_refund(line: RunningLine, task: dict[str, Any]) -> None:
                 for n in range(6)
             )
         )
-        ids = [one.json()["refund_id"] for one in answers if one.status_code == 202]
-        assert len(ids) > 1, [one.text for one in answers]
+        ids = [answer.json()["refund_id"] for answer in answers if answer.status_code == 202]
+        assert len(ids) > 1, [answer.text for answer in answers]
 
         async def decided() -> bool:
-            shown = [(await admin.get(f"{path}/refunds/{one}")).json()["status"] for one in ids]
+            shown = [(await admin.get(f"{path}/refunds/{id_}")).json()["status"] for id_ in ids]
             return {"refunded", "refused"} == set(shown)
 
         await eventually(decided, within_s=60)
@@ -119,7 +122,11 @@ def stopped(running: RunningLine, archives: Path) -> RunningLine:
 def everything(client: Client, service: str) -> Rows:
     """Read a service's whole database."""
     database = client[f"winnow_{service}"]
-    names = [one for one in database.list_collection_names() if one != "store_leases"]
+    names = [
+        collection_name
+        for collection_name in database.list_collection_names()
+        if collection_name != "store_leases"
+    ]
     return {name: {row["_id"]: row for row in database[name].find()} for name in names}
 
 
@@ -146,12 +153,12 @@ def assert_equal(service: str, made: Rows, live: Rows, *, archived: bool = False
 
 
 def _folded_to(row: dict[str, Any]) -> int:
-    """Give how far a shard is folded: each format of states has a number of its own."""
+    """Return how far a shard is folded: each format of states has a number of its own."""
     return max(value for name, value in row.items() if name.startswith("block_no"))
 
 
 async def rebuild(line: RunningLine, service: str, *options: str) -> tuple[int, str]:
-    """Run what `winnow rebuild` runs; gives its exit status and what it said."""
+    """Run what `winnow rebuild` runs; return its exit status and what it said."""
     return await ended(line, service, f"services.{service}.rebuild", *options)
 
 
@@ -194,7 +201,9 @@ async def test_nothing_is_rebuilt_while_the_service_runs(
 ) -> None:
     code, said = await rebuild(running, service, "--force")
     assert (code, "held by local-" in said, "serving" in said) == (1, True, True), said
-    assert [one for one in everything(client, service) if one.startswith("rebuilt_")] == []
+    assert [
+        collection for collection in everything(client, service) if collection.startswith("rebuilt_")
+    ] == []
     running.supervisor.check()
 
 
@@ -273,7 +282,7 @@ def early(running: RunningLine, archives: Path) -> Lanes:
 
 def blocks_of(lanes: Lanes, service: str, journal: str) -> list[str]:
     start = f"journal/{'ingest-api' if journal == 'http_journal' else service}/"
-    return [str(one["_id"]) for lane, items in lanes.items() if lane.startswith(start) for one in items]
+    return [str(block["_id"]) for lane, items in lanes.items() if lane.startswith(start) for block in items]
 
 
 def journals_of(service: str) -> tuple[str, ...]:

@@ -37,9 +37,11 @@ async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLi
         money_adds_up(task, bill)
         assert bill["delivered_count"] == 3
         outputs = (await client.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
-        passed = {one["candidate_id"] for one in await client.candidates(task_id) if one["passed"]}
+        passed = {
+            candidate["candidate_id"] for candidate in await client.candidates(task_id) if candidate["passed"]
+        }
         assert len(outputs) == 3
-        assert {one["candidate_id"] for one in outputs} <= passed
+        assert {delivered["candidate_id"] for delivered in outputs} <= passed
         async with httpx.AsyncClient() as http:
             for output in outputs:
                 answer = await http.get(output["url"])
@@ -65,14 +67,14 @@ async def test_candidates_are_compared_with_the_uploaded_portrait(line: RunningL
             task_id = await client.order(k=1, inputs=[uploaded.json()["input_id"]])
             task = await client.end(task_id)
             measured = [
-                one
+                dimension
                 for candidate in await client.candidates(task_id)
-                for one in candidate["dimensions"]
-                if one["name"] == "identity_distance" and one["status"] == "ok"
+                for dimension in candidate["dimensions"]
+                if dimension["name"] == "identity_distance" and dimension["status"] == "ok"
             ]
-            distances[name] = [one["raw"] for one in measured]
+            distances[name] = [measurement["raw"] for measurement in measured]
             assert distances[name], task
-            assert all(one["passed"] == (name == "same") for one in measured)
+            assert all(measurement["passed"] == (name == "same") for measurement in measured)
             assert task["state"] == ("delivered" if name == "same" else "failed")
         assert max(distances["same"]) < 0.5 < min(distances["other"])
 
@@ -96,7 +98,7 @@ async def test_an_outage_falls_back_to_another_provider(line: RunningLine) -> No
         task_id = await client.order(k=2)
         task = await client.end(task_id)
         assert task["state"] == "delivered", task["end"]
-        providers = {one["provider"] for one in task["routes"] if one["candidates_count"]}
+        providers = {route["provider"] for route in task["routes"] if route["candidates_count"]}
         assert providers
         assert "fal" not in providers
 
@@ -157,14 +159,14 @@ async def test_cancel_releases_everything_and_a_second_one_is_refused(line: Runn
 async def test_the_same_key_makes_one_task_and_another_body_is_a_conflict(line: RunningLine) -> None:
     async with line.client() as client:
         answers = await asyncio.gather(*(client.submit(key="once", k=1) for _ in range(8)))
-        assert {one.status_code for one in answers} == {202}, [one.text for one in answers]
-        assert len({one.text for one in answers}) == 1
+        assert {answer.status_code for answer in answers} == {202}, [answer.text for answer in answers]
+        assert len({answer.text for answer in answers}) == 1
         other = await client.submit(key="once", k=2)
         assert other.status_code == 409
         assert other.json()["code"] == "idempotency_key_reused"
         task_id = answers[0].json()["id"]
         await client.end(task_id)
-        assert [one["id"] for one in (await client.get("/v1/tasks"))["tasks"]] == [task_id]
+        assert [task["id"] for task in (await client.get("/v1/tasks"))["tasks"]] == [task_id]
 
 
 async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_fail(
@@ -183,14 +185,14 @@ async def test_a_webhook_is_received_and_verified_even_when_the_first_attempts_f
             return log if log and log[0]["state"] == "delivered" else None
 
         log = await eventually(delivered, within_s=40)
-        assert [one["status"] for one in log[0]["attempts"]] == [500, 500, 200]
+        assert [attempt["status"] for attempt in log[0]["attempts"]] == [500, 500, 200]
         assert len(log) == 1
         seen = await line.ask("receiver", "/_deliveries")
-        ours = [one for one in seen if task_id in json.dumps(one)]
+        ours = [received for received in seen if task_id in json.dumps(received)]
         assert ours
-        assert [one["answered"] for one in ours] == [500, 500, 200]
-        assert all(one["verified"] for one in ours)
-        assert len({one["webhook_id"] for one in ours}) == 1
+        assert [row["answered"] for row in ours] == [500, 500, 200]
+        assert all(row["verified"] for row in ours)
+        assert len({row["webhook_id"] for row in ours}) == 1
 
 
 async def test_events_stream_to_the_end_and_resume_where_they_were_left(line: RunningLine) -> None:
@@ -203,7 +205,7 @@ async def test_events_stream_to_the_end_and_resume_where_they_were_left(line: Ru
         }
         middle = first[len(first) // 2][0]
         rest = await _stream(client, task_id, last_event_id=middle)
-        assert rest == [one for one in first if int(one[0]) > int(middle)]
+        assert rest == [event for event in first if int(event[0]) > int(middle)]
 
 
 async def _stream(client: Any, task_id: str, last_event_id: str = "") -> list[tuple[str, str]]:
@@ -237,9 +239,9 @@ async def test_a_link_expires(line: RunningLine) -> None:
 
 
 async def test_nothing_of_one_account_is_visible_to_another(line: RunningLine) -> None:
-    async with line.client() as one, line.client() as other:
-        task_id = await one.order(k=1)
-        await one.end(task_id)
+    async with line.client() as owner, line.client() as other:
+        task_id = await owner.order(k=1)
+        await owner.end(task_id)
         for path in ("", "/candidates", "/outputs", "/bill", "/events"):
             answer = await other.http.get(f"/v1/tasks/{task_id}{path}")
             assert answer.status_code == 404, path
@@ -257,15 +259,17 @@ async def test_stable_mode_uses_one_offering_and_its_seeds_repeat_the_pictures(l
         assert task["state"] == "delivered", task["end"]
         candidates = await client.candidates(task_id)
         made = await truth_of(line, client, task_id)
-    assert {one["offering"] for one in candidates if one["offering"]} == {"simulated-replicate"}
-    for one in candidates:
-        assert one["seed"] == derive_seed(task_id, one["round_index"], one["index"])
-    bills = {one["request_id"]: one for one in (await line.ask("replicate", "/_ledger"))["lines"]}
+    assert {candidate["offering"] for candidate in candidates if candidate["offering"]} == {
+        "simulated-replicate"
+    }
+    for candidate in candidates:
+        assert candidate["seed"] == derive_seed(task_id, candidate["round_index"], candidate["index"])
+    bills = {bill["request_id"]: bill for bill in (await line.ask("replicate", "/_ledger"))["lines"]}
     calls = {truth["request_id"] for truth in made.values()}
     assert calls
     for call in calls:
         assert bills[call]["seed_given"]
-        assert bills[call]["seed"] in {one["seed"] for one in candidates}
+        assert bills[call]["seed"] in {candidate["seed"] for candidate in candidates}
     call = min(calls)
     again = await _predicted(line, prompt, bills[call]["seed"], bills[call]["image_count"])
     before = {truth["sha256"] for truth in made.values() if truth["request_id"] == call}
@@ -291,7 +295,7 @@ async def _predicted(line: RunningLine, prompt: str, seed: int, count: int) -> s
         prediction = (await http.post(path, json={"input": given})).json()
         assert prediction["status"] == "succeeded", prediction
         pictures = [(await http.get(url)).content for url in prediction["output"]]
-    return {hashlib.sha256(one).hexdigest() for one in pictures}
+    return {hashlib.sha256(picture).hexdigest() for picture in pictures}
 
 
 async def test_nothing_delivered_has_a_defect_that_its_profile_judges(line: RunningLine) -> None:
@@ -303,12 +307,12 @@ async def test_nothing_delivered_has_a_defect_that_its_profile_judges(line: Runn
         task = await client.end(task_id)
         assert task["state"] == "delivered", task["end"]
         made = await truth_of(line, client, task_id)
-        candidates = {one["candidate_id"]: one for one in await client.candidates(task_id)}
+        candidates = {candidate["candidate_id"]: candidate for candidate in await client.candidates(task_id)}
         outputs = (await client.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
-    delivered = {one["candidate_id"] for one in outputs}
-    spoilt = {one for one, truth in made.items() if judged_defect(truth, candidates[one])}
+    delivered = {output["candidate_id"] for output in outputs}
+    spoilt = {key for key, truth in made.items() if judged_defect(truth, candidates[key])}
     assert len(delivered) == 4
     assert delivered <= set(made)
     assert spoilt, "no picture had a planted defect, so nothing was shown"
     assert not delivered & spoilt
-    assert {one for one in made if candidates[one]["passed"]} == set(made) - spoilt
+    assert {candidate_id for candidate_id in made if candidates[candidate_id]["passed"]} == set(made) - spoilt

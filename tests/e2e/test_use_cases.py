@@ -26,8 +26,8 @@ async def test_advertisements_are_judged_by_the_words_and_colours_of_the_order(l
         delivered, failed = await client.end(right), await client.end(wrong)
         assert delivered["state"] == "delivered", delivered["end"]
         assert failed["state"] == "failed"
-        for one in await client.candidates(wrong):
-            assert "copy_distance:below_threshold" in one["reasons"]
+        for candidate in await client.candidates(wrong):
+            assert "copy_distance:below_threshold" in candidate["reasons"]
 
 
 async def test_cut_outs_are_delivered_with_their_transparency(line: RunningLine) -> None:

@@ -19,7 +19,7 @@ OF_THE_REQUEST: Final = ("instance", "request_id")
 
 
 async def belongings(line: RunningLine, owner: Client) -> dict[str, str]:
-    """Let an account have one of everything that has an id, and give the ids by their name in paths."""
+    """Let an account have one of everything that has an id, and return the ids by their name in paths."""
     made = await owner.http.post(
         "/v1/webhook-endpoints", json={"url": f"{line.line.receiver_url}/hook/{owner.account_id}"}
     )
@@ -41,7 +41,7 @@ async def belongings(line: RunningLine, owner: Client) -> dict[str, str]:
 
 
 def unknown() -> dict[str, str]:
-    """Give ids of the same form that nothing has."""
+    """Return ids of the same form that nothing has."""
     prefixes = {
         "task_id": Prefix.task,
         "candidate_id": Prefix.candidate,
@@ -61,7 +61,7 @@ async def operations(client: Client) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def problem(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
-    """Give all that an answer tells about what was asked for."""
+    """Return all that an answer tells about what was asked for."""
     body = {name: value for name, value in answer.json().items() if name not in OF_THE_REQUEST}
     return answer.status_code, body
 
@@ -82,22 +82,24 @@ async def test_every_operation_keeps_the_walls_between_accounts(line: RunningLin
                 absent = await other.http.request(method, path.format(**unknown()))
                 assert problem(foreign) == problem(absent), name
             elif method == "get":
-                parameters = {one["name"] for one in operation.get("parameters", ())} & ids.keys()
-                answer = await other.http.request(method, path, params={one: ids[one] for one in parameters})
+                parameters = {parameter["name"] for parameter in operation.get("parameters", ())} & ids.keys()
+                answer = await other.http.request(
+                    method, path, params={parameter: ids[parameter] for parameter in parameters}
+                )
                 assert answer.status_code in {200, 404}, (name, answer.text)
-                assert not [one for one in (*ids.values(), owner.account_id) if one in answer.text], name
+                assert not [id_ for id_ in (*ids.values(), owner.account_id) if id_ in answer.text], name
             else:
                 assert name in MAKES, f"{name} is new: say how another account could reach it"
             tried += 1
         assert tried > 20
         assert (await owner.task(ids["task_id"]))["state"] == "delivered"
-        assert [one["endpoint_id"] for one in (await owner.get("/v1/webhook-endpoints"))["endpoints"]] == [
-            ids["endpoint_id"]
-        ]
+        assert [
+            endpoint["endpoint_id"] for endpoint in (await owner.get("/v1/webhook-endpoints"))["endpoints"]
+        ] == [ids["endpoint_id"]]
 
 
 class Anything(dict[str, str]):
-    """Give some id for every name in a path."""
+    """Mapping that returns some id for every name in a path."""
 
     def __missing__(self, key: str) -> str:
         return "anything"
@@ -110,7 +112,7 @@ async def test_an_input_of_another_account_is_as_absent_as_one_that_never_was(li
         assert uploaded.status_code == 201, uploaded.text
         input_id = uploaded.json()["input_id"]
         absent_id = derive_id(Prefix.input, "of nobody")
-        foreign, absent = [await other.submit(k=1, inputs=[one]) for one in (input_id, absent_id)]
+        foreign, absent = [await other.submit(k=1, inputs=[given_id]) for given_id in (input_id, absent_id)]
         assert foreign.status_code == 422, foreign.text
         assert problem(foreign) == problem(absent)
         assert (await owner.submit(k=1, inputs=[input_id])).status_code == 202

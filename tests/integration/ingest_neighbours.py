@@ -74,7 +74,7 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
 
 
 class Neighbours:
-    """What the other services said and heard."""
+    """Messages that the other services sent and received."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -155,8 +155,8 @@ class Neighbours:
                 await self.say("ledger", _released(command, ids))
 
     def types_of(self, task_id: str) -> list[str]:
-        """Give the types of a task's events, each event once."""
-        return list({one["event_id"]: one["type"] for one in self.events[task_id]}.values())
+        """Return the types of a task's events, each event once."""
+        return list({event["event_id"]: event["type"] for event in self.events[task_id]}.values())
 
 
 def _entry(command: dict[str, Any]) -> EntryRecorded:

@@ -125,7 +125,7 @@ async def send(addresses: Addresses, commands: Sequence[LedgerCommand]) -> None:
 
 
 async def read(addresses: Addresses, topic: str, account_id: str, count: int) -> list[dict[str, Any]]:
-    """Give what the topic holds about an account, once it holds ``count`` different events."""
+    """Return what the topic holds about an account, once it holds ``count`` different events."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=addresses.kafka_bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=5
     )
@@ -139,7 +139,7 @@ async def read(addresses: Addresses, topic: str, account_id: str, count: int) ->
                     found.setdefault(document["event_id"], document)
     finally:
         await consumer.stop()
-    return sorted(found.values(), key=lambda one: int(one["sequence"]))
+    return sorted(found.values(), key=lambda event: int(event["sequence"]))
 
 
 def ids(account_id: str, name: object) -> dict[str, str]:

@@ -40,13 +40,13 @@ class Seen:
     undecoded: list[tuple[int, bytes]] = field(default_factory=list)
 
     async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
-        for one in received:
-            left = self.breaks.get(one.body, 0)
+        for record in received:
+            left = self.breaks.get(record.body, 0)
             if left:
-                self.breaks[one.body] = left - 1
-                self.tries.append(one.body)
-                return Consumed(one.offset, failed=ArithmeticError("a bug of the test"))
-            (self.bodies if one.recorded else self.undecoded).append((source.partition, one.body))
+                self.breaks[record.body] = left - 1
+                self.tries.append(record.body)
+                return Consumed(record.offset, failed=ArithmeticError("a bug of the test"))
+            (self.bodies if record.recorded else self.undecoded).append((source.partition, record.body))
         return Consumed(received[-1].offset + 1)
 
 
@@ -191,11 +191,14 @@ async def test_poison_is_put_aside_and_its_neighbours_are_handled(place: Place) 
     await eventually(lambda: len(seen.bodies) == 3, within_s=30)
     assert seen.bodies == [(lane, body) for body in good]
     letters = await place.dead_letters(2)
-    assert [one.value for one in letters] == poison
-    assert {one.partition for one in letters} == {lane}
-    told = [dict(one.headers) for one in letters]
-    assert [(one["dlq-reason"], one["dlq-offset"]) for one in told] == [(b"poison", b"1"), (b"poison", b"3")]
-    assert {one["dlq-topic"] for one in told} == {place.topic.encode()}
+    assert [letter.value for letter in letters] == poison
+    assert {letter.partition for letter in letters} == {lane}
+    told = [dict(letter.headers) for letter in letters]
+    assert [(letter["dlq-reason"], letter["dlq-offset"]) for letter in told] == [
+        (b"poison", b"1"),
+        (b"poison", b"3"),
+    ]
+    assert {letter["dlq-topic"] for letter in told} == {place.topic.encode()}
 
     async def all_committed() -> bool:
         return await place.committed(lane) == 5

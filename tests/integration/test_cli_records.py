@@ -1,4 +1,4 @@
-"""What the command line reads of topics, on each bus."""
+"""The command line reads topics, on each bus."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ async def test_every_partition_is_found_and_read_to_its_end(servers: Addresses) 
         assert those.next_offsets == {(topic, partition): 0 for partition in range(PARTITIONS)}
         found = [record async for record in those.read_on()]
         assert [record async for record in those.read_on()] == []
-    places = [(one.partition, one.offset, one.body) for one in found]
-    assert sorted(places) == [(one.partition, one.offset, one.body) for one in written]
+    places = [(record.partition, record.offset, record.body) for record in found]
+    assert sorted(places) == [(record.partition, record.offset, record.body) for record in written]
 
 
 async def test_a_topic_that_is_absent_is_said(servers: Addresses) -> None:

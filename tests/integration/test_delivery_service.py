@@ -66,10 +66,10 @@ class Line:
     ports: dict[str, int] = field(default_factory=lambda: choose(["ops", "grpc"], {}))
     process: subprocess.Popen[bytes] | None = None
     s3_endpoint: str = ""
-    """Where the service finds the object store; empty for the server itself."""
+    """Endpoint of the object store for the service; empty for the server itself."""
     extra: dict[str, str] = field(default_factory=dict)
     begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """When all that is published happened, so that what is published twice is the same twice."""
+    """Time of all that is published, so that what is published twice is the same twice."""
 
     @property
     def log(self) -> Path:
@@ -117,7 +117,7 @@ class Line:
         return await asyncio.to_thread(self.process.wait, 40)
 
     async def order(self, name: str, *contents: bytes) -> TaskSelected:
-        """Store candidates and give the selection of them."""
+        """Store candidates and return the selection of them."""
         chosen = []
         for index, content in enumerate(contents):
             digest = hashlib.sha256(content).hexdigest()
@@ -163,12 +163,12 @@ class Line:
 
     async def published(self, topic: str, task: str) -> list[dict]:
         """Read everything on a topic about a task, but for what the test itself has sent."""
-        lanes = [TopicPartition(topic, one) for one in range(SHARDS)]
+        lanes = [TopicPartition(topic, index) for index in range(SHARDS)]
         async with AIOKafkaConsumer(
             bootstrap_servers=self.addresses.kafka_bootstrap, fetch_max_wait_ms=5
         ) as consumer:
             every = [json.loads(record.value) async for record in records_of(consumer, lanes)]
-        return [one for one in every if one.get("task_id") == task and one["producer"] == "delivery"]
+        return [event for event in every if event.get("task_id") == task and event["producer"] == "delivery"]
 
     async def until_published(self, topic: str, task: str) -> list[dict]:
         return await eventually(lambda: self.published(topic, task), within_s=180, every_s=0.3)
@@ -178,7 +178,7 @@ class Line:
 
     async def received(self, task: str) -> list[dict]:
         every = (await self.http.get(f"http://{self.receiver}/_deliveries")).json()
-        return [one for one in every if one["body"]["data"]["task_id"] == task]
+        return [request for request in every if request["body"]["data"]["task_id"] == task]
 
 
 @pytest.fixture
@@ -220,16 +220,16 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
             timeout=TIMEOUT_S,
         )
         await line.control(secrets=[registered.secret], fail_next=1, fail_status=503)
-        one = name()
-        await line.publish(await line.order(one, photograph(), image_bytes("PNG")))
-        (end,) = await line.until_published(TASKS.name, task_id(one))
-        (settle,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(one))
+        task = name()
+        await line.publish(await line.order(task, photograph(), image_bytes("PNG")))
+        (end,) = await line.until_published(TASKS.name, task_id(task))
+        (settle,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(task))
         assert end["type"] == "task.delivered"
         assert (settle["type"], settle["amount_credits_micro"]) == ("SettleCredits", 2 * PRICE)
 
         links = (
             await stub.RenewLinks(
-                pb.RenewLinksRequest(account_id=ACCOUNT, task_id=task_id(one)), timeout=TIMEOUT_S
+                pb.RenewLinksRequest(account_id=ACCOUNT, task_id=task_id(task)), timeout=TIMEOUT_S
             )
         ).links
         assert [link.output_id for link in links] == [output["output_id"] for output in end["outputs"]]
@@ -243,12 +243,12 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
                 assert not Image.open(io.BytesIO(answer.content)).getexif()
                 assert b"secret" not in answer.content
                 assert ACCOUNT not in url
-                assert task_id(one)[-12:] not in url
+                assert task_id(task)[-12:] not in url
                 unsigned = url.partition("?")[0]
                 assert (await line.http.get(unsigned)).status_code in {401, 403}
 
         async def twice() -> list[dict]:
-            got = await line.received(task_id(one))
+            got = await line.received(task_id(task))
             return got if len(got) == 2 else []
 
         first, second = await eventually(twice, within_s=20)
@@ -259,7 +259,7 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
         assert second["body"]["type"] == "task.delivered"
 
         async def logged() -> pb.Delivery | None:
-            request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(one))
+            request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(task))
             (delivery,) = (await stub.ListDeliveries(request, timeout=TIMEOUT_S)).deliveries
             return delivery if delivery.state == "delivered" else None
 
@@ -270,7 +270,7 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
         )
 
         async def thrice() -> bool:
-            return len(await line.received(task_id(one))) == 3
+            return len(await line.received(task_id(task))) == 3
 
         await eventually(thrice)
     text = line.log.read_text()
@@ -279,7 +279,7 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
 
 
 async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
-    one = name()
+    task = name()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
         stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
         registered = await stub.RegisterEndpoint(
@@ -288,22 +288,22 @@ async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
         )
         endpoint_id = registered.endpoint.endpoint_id
         await line.control(secrets=[registered.secret])
-        await line.publish(await line.order(one, image_bytes()))
-        await line.until_published(TASKS.name, task_id(one))
+        await line.publish(await line.order(task, image_bytes()))
+        await line.until_published(TASKS.name, task_id(task))
 
         async def sent() -> str:
-            log = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(one))
+            log = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(task))
             found = (await stub.ListDeliveries(log, timeout=TIMEOUT_S)).deliveries
             mine = [delivery for delivery in found if delivery.endpoint_id == endpoint_id]
             return mine[0].delivery_id if mine else ""
 
         delivery_id = await eventually(sent, within_s=60)
-        foreign = pb.ListDeliveriesRequest(account_id="acct_b", task_id=task_id(one))
+        foreign = pb.ListDeliveriesRequest(account_id="acct_b", task_id=task_id(task))
         assert list((await stub.ListDeliveries(foreign, timeout=TIMEOUT_S)).deliveries) == []
         theirs = await stub.ListEndpoints(pb.ListEndpointsRequest(account_id="acct_b"), timeout=TIMEOUT_S)
         assert list(theirs.endpoints) == []
         for asked, request in (
-            (stub.RenewLinks, pb.RenewLinksRequest(account_id="acct_b", task_id=task_id(one))),
+            (stub.RenewLinks, pb.RenewLinksRequest(account_id="acct_b", task_id=task_id(task))),
             (stub.RenewLinks, pb.RenewLinksRequest(account_id=ACCOUNT, task_id=task_id("nobody's"))),
             (stub.Redeliver, pb.RedeliverRequest(account_id="acct_b", delivery_id=delivery_id)),
             (stub.Redeliver, pb.RedeliverRequest(account_id="acct_b", delivery_id="dlv_x")),
@@ -329,7 +329,7 @@ async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
 
 async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge(line: Line) -> None:
     names = [name() for _ in range(12)]
-    orders = [await line.order(one, image_bytes(), image_bytes("PNG")) for one in names]
+    orders = [await line.order(task, image_bytes(), image_bytes("PNG")) for task in names]
     failed = TaskFailed(
         task_id=task_id(name()),
         account_id=ACCOUNT,
@@ -341,9 +341,9 @@ async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge
         await line.publish(*orders[start : start + 4], failed)
         await line.stop(signal.SIGKILL)
         await line.start()
-    for one in names:
-        ends = await line.until_published(TASKS.name, task_id(one))
-        charges = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(one))
+    for task in names:
+        ends = await line.until_published(TASKS.name, task_id(task))
+        charges = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(task))
         assert {end["type"] for end in ends} == {"task.delivered"}
         assert len({end["event_id"] for end in ends}) == 1
         assert len({charge["command_id"] for charge in charges}) == 1
@@ -358,13 +358,13 @@ async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slac
         await line.stop()
         line.s3_endpoint = f"http://127.0.0.1:{proxy.port}"
         await line.start()
-        one = name()
-        order = await line.order(one, image_bytes(), image_bytes("PNG"))
+        task = name()
+        order = await line.order(task, image_bytes(), image_bytes("PNG"))
         proxy.set(Weather(swallows=True))
         promise = {"deadline_at": datetime.now(UTC), "deadline_slack_s": 40}
         await line.publish(order.model_copy(update=promise))
-        (end,) = await line.until_published(TASKS.name, task_id(one))
-        (release,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(one))
+        (end,) = await line.until_published(TASKS.name, task_id(task))
+        (release,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(task))
         assert (end["type"], release["type"]) == ("task.failed", "ReleaseCredits")
         late = datetime.fromisoformat(end["occurred_at"]) - promise["deadline_at"]
         assert late < timedelta(seconds=40)
@@ -384,11 +384,11 @@ async def test_a_webhook_is_delivered_over_tls_and_a_bad_certificate_is_in_the_l
         await line.stop()
         line.extra = {
             "WEBHOOK_CA_FILE": str(authority.ca_file),
-            "WEBHOOK_ALLOWED_HOSTS": json.dumps([f"localhost:{one.port}" for one in (good, wrong)]),
+            "WEBHOOK_ALLOWED_HOSTS": json.dumps([f"localhost:{receiver.port}" for receiver in (good, wrong)]),
             "WEBHOOK_TIMEOUT_S": "20",
         }
         await line.start()
-        one = name()
+        task = name()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
             stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
             mine = set()
@@ -398,10 +398,10 @@ async def test_a_webhook_is_delivered_over_tls_and_a_bad_certificate_is_in_the_l
                     pb.RegisterEndpointRequest(account_id=ACCOUNT, url=url), timeout=TIMEOUT_S
                 )
                 mine.add(registered.endpoint.endpoint_id)
-            await line.publish(await line.order(one, image_bytes()))
+            await line.publish(await line.order(task, image_bytes()))
 
             async def both_ended() -> dict[str, list[str]] | None:
-                request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(one))
+                request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(task))
                 listed = (await stub.ListDeliveries(request, timeout=TIMEOUT_S)).deliveries
                 # Endpoints of the tests before are still registered, and nobody listens there any more.
                 ended = {

@@ -28,7 +28,7 @@ async def test_the_last_batch_is_read_to_its_last_record(servers: Addresses) -> 
     ):
         assert await ends_of(consumer, lanes) == dict.fromkeys(lanes, 0)
         await asyncio.gather(
-            *[await producer.send(topic, str(one).encode(), partition=1) for one in range(3)]
+            *[await producer.send(topic, str(index).encode(), partition=1) for index in range(3)]
         )
         assert await ends_of(consumer, lanes) == {lanes[0]: 0, lanes[1]: 3}
         assert [record.value async for record in records_of(consumer, lanes)] == [b"0", b"1", b"2"]

@@ -114,8 +114,8 @@ class Place:
             "INSTANCE": name,
             **changes,
             **{
-                f"{one}_ADDRESS": f"127.0.0.1:{self.grpc_port}"
-                for one in ("LEDGER", "ROUTER", "SCORER", "DELIVERY")
+                f"{service}_ADDRESS": f"127.0.0.1:{self.grpc_port}"
+                for service in ("LEDGER", "ROUTER", "SCORER", "DELIVERY")
             },
         }
         env = os.environ | {f"WINNOW_INGEST_{key}": value for key, value in settings.items()}
@@ -150,9 +150,9 @@ def account() -> str:
 
 
 async def test_an_order_is_taken_followed_and_billed(place: Place) -> None:
-    one = await place.instance("one").start().ready()
+    instance = await place.instance("one").start().ready()
     mine = account()
-    async with httpx.AsyncClient(base_url=one.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=instance.url, timeout=30) as client:
         headers = await key_of(client, mine)
         grant = await client.post(
             f"/v1/admin/accounts/{mine}/grants",
@@ -198,10 +198,10 @@ async def test_an_order_is_taken_followed_and_billed(place: Place) -> None:
 
 
 async def test_a_cancel_says_what_it_released(place: Place) -> None:
-    one = await place.instance("one").start().ready()
+    instance = await place.instance("one").start().ready()
     mine = account()
     place.others.ignored.add("ReserveCredits")
-    async with httpx.AsyncClient(base_url=one.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=instance.url, timeout=30) as client:
         headers = await key_of(client, mine)
         made = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "a"})
         path = f"/v1/tasks/{made.json()['id']}"
@@ -214,9 +214,9 @@ async def test_a_cancel_says_what_it_released(place: Place) -> None:
 
 
 async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(place: Place) -> None:
-    one = await place.instance("one").start().ready()
+    instance = await place.instance("one").start().ready()
     mine = account()
-    async with httpx.AsyncClient(base_url=one.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=instance.url, timeout=30) as client:
         headers = await key_of(client, mine)
         accepted: dict[str, bytes] = {}
 
@@ -232,7 +232,7 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
 
         orders = [asyncio.create_task(order(number)) for number in range(40)]
         await eventually(lambda: len(accepted) >= 10)
-        one.kill()
+        instance.kill()
         await asyncio.gather(*orders)
     two = await place.instance("two").start().ready()
     async with httpx.AsyncClient(base_url=two.url, timeout=30) as client:
@@ -253,7 +253,10 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
         await eventually(all_recorded_once, within_s=120)
 
         def reserved() -> list[str]:
-            reserves = {one["command_id"]: one["task_id"] for one in place.others.commands["ReserveCredits"]}
+            reserves = {
+                reserve_credits["command_id"]: reserve_credits["task_id"]
+                for reserve_credits in place.others.commands["ReserveCredits"]
+            }
             return sorted(task for task in reserves.values() if task in ids)
 
         # Commands have a topic of their own, read apart from the events.
@@ -269,12 +272,12 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
 
 
 async def test_two_instances_make_one_task_of_one_request(place: Place) -> None:
-    one, two = place.instance("one").start(), place.instance("two").start()
-    await asyncio.gather(one.ready(), two.ready())
+    first_instance, second_instance = place.instance("one").start(), place.instance("two").start()
+    await asyncio.gather(first_instance.ready(), second_instance.ready())
     mine = account()
     async with (
-        httpx.AsyncClient(base_url=one.url, timeout=30) as first,
-        httpx.AsyncClient(base_url=two.url, timeout=30) as second,
+        httpx.AsyncClient(base_url=first_instance.url, timeout=30) as first,
+        httpx.AsyncClient(base_url=second_instance.url, timeout=30) as second,
     ):
         headers = await key_of(first, mine)
         pairs = await asyncio.gather(
@@ -297,15 +300,15 @@ async def test_two_instances_make_one_task_of_one_request(place: Place) -> None:
         both = [await client.get(f"/v1/tasks/{task_id}", headers=headers) for client in (first, second)]
         assert [answer.status_code for answer in both] == [200, 200]
     ids = {answer.json()["id"] for answer in pairs}
-    await eventually(lambda: all("task.funded" in place.others.types_of(one) for one in ids), within_s=30)
+    await eventually(lambda: all("task.funded" in place.others.types_of(id_) for id_ in ids), within_s=30)
     assert all(place.others.types_of(task_id).count("task.accepted") == 1 for task_id in ids)
 
 
 async def test_unfinished_requests_are_closed_while_a_stream_lives_on(place: Place) -> None:
     seconds = {"HTTP_HEADER_TIMEOUT_S": "2", "HTTP_BODY_TIMEOUT_S": "2", "HTTP_KEEP_ALIVE_TIMEOUT_S": "2"}
-    one = await place.instance("one", **seconds, HTTP_CONNECTIONS_MAX="700").start().ready()
+    instance = await place.instance("one", **seconds, HTTP_CONNECTIONS_MAX="700").start().ready()
     place.others.ignored.add("ReserveCredits")
-    async with httpx.AsyncClient(base_url=one.url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=instance.url, timeout=60) as client:
         headers = await key_of(client, account())
         made = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "a"})
         path = f"/v1/tasks/{made.json()['id']}"
@@ -315,14 +318,14 @@ async def test_unfinished_requests_are_closed_while_a_stream_lives_on(place: Pla
                 pass
             body = HALF_BODY.replace(b"/echo", b"/v1/tasks")
             every = await asyncio.gather(
-                *(ended(one.http_port, HALF_HEADER) for _ in range(300)),
-                *(ended(one.http_port, body, forever=b" ", every_s=0.5) for _ in range(300)),
-                *(ended(one.ops_port, HALF_HEADER, forever=b"a", every_s=0.5) for _ in range(300)),
+                *(ended(instance.http_port, HALF_HEADER) for _ in range(300)),
+                *(ended(instance.http_port, body, forever=b" ", every_s=0.5) for _ in range(300)),
+                *(ended(instance.ops_port, HALF_HEADER, forever=b"a", every_s=0.5) for _ in range(300)),
             )
             # A body without a key is answered at once, and its connection is closed all the same.
             answers = (b"HTTP/1.1 408 ", b"HTTP/1.1 401 ", b"HTTP/1.1 429 ")
             assert all(said.startswith(answers) or not said for _, said in every)
-            async with httpx.AsyncClient(base_url=one.url, timeout=60) as other:
+            async with httpx.AsyncClient(base_url=instance.url, timeout=60) as other:
                 assert (await other.post(f"{path}/cancel", headers=headers)).status_code == 200
             while await anext(lines) != "event: task.cancelled":
                 pass
@@ -337,9 +340,9 @@ async def test_an_input_is_read_from_an_https_url_whose_certificate_is_good(
         serving(authority.expired("localhost"), answering(PNG)) as expired,
     ):
         hosts = json.dumps([f"localhost:{server.port}" for server in (good, expired)])
-        one = place.instance("one", URL_CA_FILE=str(authority.ca_file), URL_ALLOWED_HOSTS=hosts)
-        await one.start().ready()
-        async with httpx.AsyncClient(base_url=one.url, timeout=60) as client:
+        instance = place.instance("one", URL_CA_FILE=str(authority.ca_file), URL_ALLOWED_HOSTS=hosts)
+        await instance.start().ready()
+        async with httpx.AsyncClient(base_url=instance.url, timeout=60) as client:
             headers = await key_of(client, account())
             read = await client.post("/v1/inputs", json={"url": good.url(host="localhost")}, headers=headers)
             bad = await client.post(

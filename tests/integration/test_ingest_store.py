@@ -65,7 +65,7 @@ class Holder:
         self.owned += shards
 
     def revoke(self, shards: list[str]) -> None:
-        self.owned = [one for one in self.owned if one not in shards]
+        self.owned = [shard for shard in self.owned if shard not in shards]
 
     async def _unsent(self, shard: str) -> list[object]:
         return self._left.get(shard, [])
@@ -73,14 +73,14 @@ class Holder:
 
 async def test_instances_hold_different_shards_and_give_them_back(mongo: Mongo):
     clock, unsent = SetClock(), {}
-    one, two, three = (Holder(mongo, clock, name, unsent) for name in ("one", "two", "three"))
-    await one.shards.claim()
-    await two.shards.claim()
-    assert (one.shards.shard(), two.shards.shard()) == ("http-0", "http-1")
-    await one.shards.release()
-    assert (one.shards.shard(), one.owned) == (None, [])
-    await three.shards.claim()
-    assert (three.shards.shard(), three.owned) == ("http-0", ["http-0"])
+    first, second, third = (Holder(mongo, clock, name, unsent) for name in ("one", "two", "three"))
+    await first.shards.claim()
+    await second.shards.claim()
+    assert (first.shards.shard(), second.shards.shard()) == ("http-0", "http-1")
+    await first.shards.release()
+    assert (first.shards.shard(), first.owned) == (None, [])
+    await third.shards.claim()
+    assert (third.shards.shard(), third.owned) == ("http-0", ["http-0"])
 
 
 async def test_a_dead_instances_shard_is_adopted_until_everything_of_it_is_sent(mongo: Mongo):

@@ -31,7 +31,7 @@ async def database(servers: Addresses) -> AsyncIterator[Any]:
 
 
 async def test_many_serve_and_nobody_rebuilds_meanwhile(database: Any, clock: SetClock) -> None:
-    first, second = (StoreLease(database, clock, one, Purpose.serving) for one in ("a-1", "a-2"))
+    first, second = (StoreLease(database, clock, holder, Purpose.serving) for holder in ("a-1", "a-2"))
     await first.take()
     await second.take()
     rebuild = StoreLease(database, clock, "rebuild-1", Purpose.rebuilding)
@@ -120,7 +120,7 @@ class _Interleaved:
 async def test_of_two_that_come_at_once_one_gives_way(
     database: Any, clock: SetClock, purpose: Purpose
 ) -> None:
-    other = next(one for one in Purpose if one is not purpose)
+    other = next(known for known in Purpose if known is not purpose)
     quick = StoreLease(database, clock, "quick", other)
     slow = StoreLease(_Interleaved(database["store_leases"], quick), clock, "slow", purpose)  # type: ignore[arg-type]
     with pytest.raises(Unavailable, match="held by quick"):

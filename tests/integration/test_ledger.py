@@ -65,17 +65,17 @@ async def test_commands_move_the_books_and_are_answered(addresses: Addresses, le
     await send(addresses, commands)
     async with stub_of(ledger) as stub:
         answer = await balance_becomes(stub, account, available=7, held=0, settled=3)
-        assert [one.left_credits_micro for one in answer.grants] == [7 * CREDIT]
+        assert [left.left_credits_micro for left in answer.grants] == [7 * CREDIT]
         first = await stub.Statement(pb.StatementRequest(account_id=account, limit=4), timeout=5)
         rest = await stub.Statement(
             pb.StatementRequest(account_id=account, limit=4, cursor=first.next_cursor), timeout=5
         )
-    kinds = [one.kind for one in [*first.entries, *rest.entries]]
+    kinds = [row.kind for row in [*first.entries, *rest.entries]]
     assert kinds == ["refund", "release", "reserve", "settle", "reserve", "grant"]
     assert rest.next_cursor == ""
 
     tasks = await read(addresses, TASKS.name, account, 5)
-    assert [one["type"] for one in tasks] == [
+    assert [task["type"] for task in tasks] == [
         "task.funded",
         "task.unfunded",
         "task.settled",
@@ -87,8 +87,11 @@ async def test_commands_move_the_books_and_are_answered(addresses: Addresses, le
     entries = await read(addresses, ACCOUNTS.name, account, 6)
     for entry in entries:
         for unit in Unit:
-            assert sum(one["amount_micro"] for one in entry["postings"] if one["unit"] == unit.value) == 0
-    numbers = sorted(int(one["sequence"]) for one in [*tasks, *entries])
+            assert (
+                sum(posting["amount_micro"] for posting in entry["postings"] if posting["unit"] == unit.value)
+                == 0
+            )
+    numbers = sorted(int(task["sequence"]) for task in [*tasks, *entries])
     assert numbers == list(range(1, 12))
 
 
@@ -116,11 +119,13 @@ async def test_killed_ledger_loses_and_repeats_nothing(addresses: Addresses, led
     async with stub_of(ledger) as stub:
         await balance_becomes(stub, account, available=count // 2, held=0, settled=count // 2)
         statement = await stub.Statement(pb.StatementRequest(account_id=account, limit=200), timeout=5)
-    assert len({one.entry_id for one in statement.entries}) == 2 * count + 1
+    assert len({entry.entry_id for entry in statement.entries}) == 2 * count + 1
     settled = [
-        one for one in await read(addresses, TASKS.name, account, 2 * count) if one["type"] == "task.settled"
+        event
+        for event in await read(addresses, TASKS.name, account, 2 * count)
+        if event["type"] == "task.settled"
     ]
-    assert len({one["reservation_id"] for one in settled}) == len(settled) == count
+    assert len({event["reservation_id"] for event in settled}) == len(settled) == count
 
 
 async def test_time_alone_ends_a_reservation_and_then_a_grant(
@@ -142,10 +147,10 @@ async def test_time_alone_ends_a_reservation_and_then_a_grant(
         # One credit of the promotion stays held by the first reservation; what the second held gets a day of grace.
         answer = await balance_becomes(stub, account, available=4, held=1, settled=0)
         statement = await stub.Statement(pb.StatementRequest(account_id=account, limit=50), timeout=5)
-    assert sorted(one.kind for one in statement.entries) == sorted(
+    assert sorted(entry.kind for entry in statement.entries) == sorted(
         ["grant", "grant", "reserve", "reserve", "expire_reservation", "expire_grant"]
     )
-    assert sorted(one.left_credits_micro for one in answer.grants) == [2 * CREDIT, 2 * CREDIT]
+    assert sorted(left.left_credits_micro for left in answer.grants) == [2 * CREDIT, 2 * CREDIT]
 
 
 async def test_questions(ledger: LedgerProcess) -> None:

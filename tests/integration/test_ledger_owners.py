@@ -57,9 +57,9 @@ def ledgers(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> I
     try:
         yield running
     finally:
-        for one in running:
-            if one.process.poll() is None:
-                one.stop()
+        for ledger in running:
+            if ledger.process.poll() is None:
+                ledger.stop()
 
 
 async def test_second_ledger_takes_over_when_the_first_dies(
@@ -67,8 +67,8 @@ async def test_second_ledger_takes_over_when_the_first_dies(
 ) -> None:
     accounts = _account_of_each_shard()
     first, second = ledgers
-    for one in ledgers:
-        await one.wait_ready()
+    for ledger in ledgers:
+        await ledger.wait_ready()
     opening = [
         command
         for account in accounts
@@ -100,18 +100,18 @@ async def test_second_ledger_takes_over_when_the_first_dies(
 async def _check_books(addresses: Addresses, accounts: list[str]) -> None:
     for account in accounts:
         entries = await read(addresses, ACCOUNTS.name, account, 1 + 2 * TASKS_EACH)
-        assert len({one["entry_id"] for one in entries}) == len(entries)
+        assert len({entry["entry_id"] for entry in entries}) == len(entries)
         available = sum(
             posting["amount_micro"]
-            for one in entries
-            for posting in one["postings"]
+            for entry in entries
+            for posting in entry["postings"]
             if posting["account"] == f"customer:{account}:available"
         )
         assert available == TASKS_EACH // 2 * CREDIT
         tasks = await read(addresses, TASKS.name, account, 2 * TASKS_EACH)
-        bills = [one for one in tasks if one["type"] == "task.settled"]
-        assert len({one["task_id"] for one in bills}) == len(bills) == TASKS_EACH
-        numbers = sorted(int(one["sequence"]) for one in [*entries, *tasks])
+        bills = [task for task in tasks if task["type"] == "task.settled"]
+        assert len({bill["task_id"] for bill in bills}) == len(bills) == TASKS_EACH
+        numbers = sorted(int(entry["sequence"]) for entry in [*entries, *tasks])
         assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -134,11 +134,11 @@ async def _check_view_is_built_again(addresses: Addresses, account: str) -> None
 
 async def test_statement_reaches_across_owners(addresses: Addresses, ledgers: list[LedgerProcess]) -> None:
     account = "acct_across"
-    for one in ledgers:
-        await one.wait_ready()
+    for ledger in ledgers:
+        await ledger.wait_ready()
     await send(addresses, [grant(account, 3), reserve(account, 1, 2)])
-    for one in ledgers:
-        async with stub_of(one) as stub:
+    for ledger in ledgers:
+        async with stub_of(ledger) as stub:
             await balance_becomes(stub, account, available=1, held=2, settled=0)
             page = await stub.Statement(pb.StatementRequest(account_id=account), timeout=5)
             assert [entry.kind for entry in page.entries] == ["reserve", "grant"]

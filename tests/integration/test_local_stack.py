@@ -94,7 +94,7 @@ def sockets_of(ports: Mapping[str, int]) -> Iterator[Path]:
 
 
 def listeners_of(stack: EmbeddedStack) -> dict[int, str]:
-    """Give the port and the address of every TCP listener of the stack's processes."""
+    """Return the port and the address of every TCP listener of the stack's processes."""
     held: set[str] = set()
     for process in stack.processes:
         for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
@@ -217,12 +217,14 @@ def test_a_broken_binary_is_named_with_its_log_and_the_others_are_stopped(
     monkeypatch.setattr(servers, "BIN", programs)
     launched: list[Managed] = []
     launch = EmbeddedStack._launch
-    monkeypatch.setattr(EmbeddedStack, "_launch", lambda self, one: (launched.append(one), launch(self, one)))
+    monkeypatch.setattr(
+        EmbeddedStack, "_launch", lambda self, process: (launched.append(process), launch(self, process))
+    )
     with pytest.raises(ServerDidNotStart, match="SeaweedFS did not start: it ended with status 3") as refused:
         EmbeddedStack(tmp_path / "data").start()
     assert "no such instruction" in str(refused.value)
-    assert [one.name for one in launched] == ["SeaweedFS", "SecantusDB"]
-    assert all(started_at(one.pid) is None for one in launched)
+    assert [process.name for process in launched] == ["SeaweedFS", "SecantusDB"]
+    assert all(started_at(process.pid) is None for process in launched)
 
 
 def test_a_wanted_port_that_is_taken_is_refused_and_frees_the_directory(tmp_path: Path) -> None:

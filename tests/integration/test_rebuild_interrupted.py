@@ -44,7 +44,7 @@ Rows = dict[str, dict[Any, dict[str, Any]]]
 
 @pytest.fixture
 def database(servers: Addresses) -> Iterator[Database]:
-    """Give a database that holds the journal of an account and nothing made from it."""
+    """Yield a database that holds the journal of an account and nothing made from it."""
     name = f"test_rebuild_interrupted_{next(_NUMBERS)}"
     asyncio.run(_journal(servers.mongo_uri, name))
     with pymongo.MongoClient[dict[str, Any]](servers.mongo_uri, tz_aware=True) as client:
@@ -90,7 +90,11 @@ def rebuild(servers: Addresses, database: Database, *options: str) -> tuple[int,
 
 
 def everything(database: Database) -> Rows:
-    names = [one for one in database.list_collection_names() if one != "store_leases"]
+    names = [
+        collection_name
+        for collection_name in database.list_collection_names()
+        if collection_name != "store_leases"
+    ]
     return {name: {row["_id"]: row for row in database[name].find()} for name in names}
 
 
@@ -119,7 +123,9 @@ def test_a_rebuilding_that_was_killed_half_way_is_finished_by_the_next(
     half = everything(database)
     assert half["state_2"] == whole["state_2"]
     assert half.get("entries", {}) != whole["entries"]
-    assert {one for one in half if one.startswith("rebuilt_")} == {f"rebuilt_{one}" for one in STORES[1:]}
+    assert {name for name in half if name.startswith("rebuilt_")} == {
+        f"rebuilt_{name}" for name in STORES[1:]
+    }
 
     leases = database["store_leases"]
     # However slow this machine is, the lease of the killed one still counts, and then no longer.

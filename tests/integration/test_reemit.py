@@ -30,7 +30,7 @@ OFFSETS = {Source(TASKS.name, 0): 57}
 
 @dataclass
 class Journals:
-    """What two services had decided, in turns, when the bus was lost; all but the last block was on it."""
+    """Decisions of two services, in turns, when the bus was lost; all but the last block was on it."""
 
     addresses: Addresses
     router: Mongo
@@ -47,15 +47,15 @@ class Journals:
         async with reading(self.addresses.kafka_bootstrap) as consumer:
             topic = Reading(consumer, [TASKS.name])
             await topic.begin()
-            return [one async for one in topic.read_on()]
+            return [record async for record in topic.read_on()]
 
 
 def _block(
     cause: str, number: int, previous: Block | None, second: int, topic: str | None = TASKS.name
 ) -> Block:
-    one = decision(cause, TASK, topic=topic)
+    made_decision = decision(cause, TASK, topic=topic)
     before = previous.hash if previous else GENESIS
-    made = Block("0", number, before, OFFSETS, (one,), AT + timedelta(seconds=second))
+    made = Block("0", number, before, OFFSETS, (made_decision,), AT + timedelta(seconds=second))
     return replace(made, sent_to=number - 1).sealed()
 
 
@@ -66,7 +66,9 @@ async def journals(tmp_path: Path) -> AsyncIterator[Journals]:
     try:
         addresses = stack.addresses
         await apply_topics(addresses.kafka_bootstrap, shards=SHARDS, replicas=1)
-        router, ledger = (Mongo(addresses.mongo_uri, one) for one in ("winnow_router", "winnow_ledger"))
+        router, ledger = (
+            Mongo(addresses.mongo_uri, database) for database in ("winnow_router", "winnow_ledger")
+        )
         await ledger.fix_shards(SHARDS)
         for mongo, causes in ((router, {"c1": 0, "c3": 2, "c4": 3}), (ledger, {"c2": 1})):
             store = MongoJournalStore(mongo.database)
@@ -87,8 +89,10 @@ async def test_every_message_is_sent_again_in_the_order_of_the_decisions(journal
     assert await journals.send_again() == 4
 
     kept = await journals.on_the_bus()
-    assert [one.body for one in kept] == [b'{"cause":"%s"}' % one for one in (b"c1", b"c2", b"c3", b"c4")]
-    assert {(one.partition, one.key) for one in kept} == {(shard_of(TASK, SHARDS), TASK.encode())}
+    assert [record.body for record in kept] == [
+        b'{"cause":"%s"}' % cause for cause in (b"c1", b"c2", b"c3", b"c4")
+    ]
+    assert {(record.partition, record.key) for record in kept} == {(shard_of(TASK, SHARDS), TASK.encode())}
     assert dict(kept[0].headers)["type"] == b"test.added"
 
 
@@ -115,9 +119,9 @@ async def test_an_owner_sends_everything_itself_where_sending_again_was_stopped_
 ) -> None:
     await journals.store.forget_bus()
 
-    assert [one.block_no for one in await journals.store.unsent("0")] == [1, 2, 3]
+    assert [block.block_no for block in await journals.store.unsent("0")] == [1, 2, 3]
     await journals.store.save([], {}, {"0": 2})
-    assert [one.block_no for one in await journals.store.unsent("0")] == [3]
+    assert [block.block_no for block in await journals.store.unsent("0")] == [3]
 
 
 async def test_a_bus_that_holds_records_is_left_alone_unless_forced(journals: Journals) -> None:

@@ -123,20 +123,20 @@ class Processes:
 
 @pytest.fixture(scope="module")
 def running(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    one = Processes(addresses, tmp_path_factory.mktemp("router") / "router.log")
-    one.ports = choose(["ops", "grpc", "fal"], {})
-    one.start_simulator()
-    one.start_router()
+    processes = Processes(addresses, tmp_path_factory.mktemp("router") / "router.log")
+    processes.ports = choose(["ops", "grpc", "fal"], {})
+    processes.start_simulator()
+    processes.start_router()
     try:
-        yield one
+        yield processes
     finally:
-        assert one.router is not None
-        assert one.simulator is not None
-        one.router.send_signal(signal.SIGTERM)
-        code = one.router.wait(timeout=60)
-        one.simulator.terminate()
-        one.simulator.wait(timeout=20)
-    assert code == 0, one.log.read_text()
+        assert processes.router is not None
+        assert processes.simulator is not None
+        processes.router.send_signal(signal.SIGTERM)
+        code = processes.router.wait(timeout=60)
+        processes.simulator.terminate()
+        processes.simulator.wait(timeout=20)
+    assert code == 0, processes.log.read_text()
 
 
 class Others:
@@ -203,7 +203,7 @@ class Others:
     async def read(self) -> None:
         """Take what was published, and score what is to be scored."""
         batches = await self._consumer.getmany(timeout_ms=200)
-        for record in (one for batch in batches.values() for one in batch):
+        for record in (consumed for batch in batches.values() for consumed in batch):
             document = json.loads(record.value)
             if record.topic == SCORER_COMMAND_TOPIC.name:
                 await self._score(document)
@@ -213,11 +213,11 @@ class Others:
     async def _score(self, chunk: dict[str, Any]) -> None:
         verdicts = [
             scored_candidate(
-                one["candidate_id"],
+                candidate["candidate_id"],
                 passed=self.passes,
-                perceptual_hash=hashlib.sha256(one["candidate_id"].encode()).hexdigest()[:16],
+                perceptual_hash=hashlib.sha256(candidate["candidate_id"].encode()).hexdigest()[:16],
             )
-            for one in chunk["candidates"]
+            for candidate in chunk["candidates"]
         ]
         event = CandidatesScored(
             task_id=chunk["task_id"],
@@ -233,8 +233,8 @@ class Others:
         await self.send("scorer", event, chunk["chunk_id"])
 
     def of(self, task_id: str, *kinds: str) -> list[dict[str, Any]]:
-        found = [one for one in self.seen if one["task_id"] == task_id]
-        return [one for one in found if not kinds or one["type"] in kinds]
+        found = [event for event in self.seen if event["task_id"] == task_id]
+        return [event for event in found if not kinds or event["type"] in kinds]
 
     async def until(self, task_id: str, *kinds: str, within_s: float = 60) -> dict[str, Any]:
         async def found() -> dict[str, Any] | None:
@@ -242,8 +242,8 @@ class Others:
             matching = self.of(task_id, *kinds)
             return matching[0] if matching else None
 
-        one: dict[str, Any] = await eventually(found, within_s=within_s)
-        return one
+        event: dict[str, Any] = await eventually(found, within_s=within_s)
+        return event
 
 
 @pytest.fixture
@@ -288,11 +288,11 @@ async def test_a_funded_task_is_selected_and_its_candidates_lie_in_the_private_b
     assert selected["type"] == "task.selected", selected
     assert len(selected["selected"]) == 2
     objects = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
-    for one in selected["selected"]:
-        body = await objects.get(BUCKET, one["stored"]["key"], 50_000_000)
-        assert hashlib.sha256(body).hexdigest() == one["stored"]["sha256"]
+    for candidate in selected["selected"]:
+        body = await objects.get(BUCKET, candidate["stored"]["key"], 50_000_000)
+        assert hashlib.sha256(body).hexdigest() == candidate["stored"]["sha256"]
     await objects.close()
-    sequences = [one["sequence"] for one in others.of(order.task_id)]
+    sequences = [event["sequence"] for event in others.of(order.task_id)]
     assert sequences == list(range(1, len(sequences) + 1))
 
 
@@ -316,12 +316,12 @@ async def test_a_router_that_is_killed_goes_on_and_pays_nothing_twice(
     assert end["type"] == "task.selected", end
     await others.read()
     assert len(others.of(order.task_id, "task.selected", "task.failed")) == 1
-    distinct = {one["event_id"]: one for one in others.of(order.task_id)}
-    submitted = [one for one in distinct.values() if one["type"] == "attempt.submitted"]
-    paid = [one for one in await running.submitted_lines() if one["billed_usd_micro"]]
+    distinct = {event["event_id"]: event for event in others.of(order.task_id)}
+    submitted = [event for event in distinct.values() if event["type"] == "attempt.submitted"]
+    paid = [submission for submission in await running.submitted_lines() if submission["billed_usd_micro"]]
     assert len(paid) <= len(submitted) + 2  # the two calls of the first test
     spent = sum(
-        one["actual_cost_usd_micro"] for one in distinct.values() if one["type"] == "attempt.finished"
+        event["actual_cost_usd_micro"] for event in distinct.values() if event["type"] == "attempt.finished"
     )
     assert spent <= order.cost_cap_usd_micro
 

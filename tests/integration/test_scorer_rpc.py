@@ -49,7 +49,7 @@ async def test_score_tells_every_dimension(stub: scorer_pb2_grpc.ScorerServiceSt
         scorer_pb2.ScoreRequest(bucket=BUCKET, key="good", profile="headshot"), timeout=10
     )
     assert good.passed
-    assert {one.name for one in good.dimensions} >= {"sharpness", "face_count", "eyes_open"}
+    assert {dimension.name for dimension in good.dimensions} >= {"sharpness", "face_count", "eyes_open"}
     poor = await stub.Score(
         scorer_pb2.ScoreRequest(bucket=BUCKET, key="blurred", profile="headshot"), timeout=10
     )
@@ -67,7 +67,7 @@ async def test_score_compares_with_the_reference_that_is_named(
             bucket=BUCKET, key="good", profile="headshot", profile_version=2, reference_key=reference_key
         )
         answer = await stub.Score(request, timeout=20)
-        [found] = [one for one in answer.dimensions if one.name == "identity_distance"]
+        [found] = [dimension for dimension in answer.dimensions if dimension.name == "identity_distance"]
         distances.append(found.raw)
     assert distances[0] < 0.01
     assert distances[1] > 0.5
@@ -84,9 +84,9 @@ async def test_screen_accepts_and_refuses(stub: scorer_pb2_grpc.ScorerServiceStu
 
 async def test_profiles_are_listed_with_hash_and_thresholds(stub: scorer_pb2_grpc.ScorerServiceStub) -> None:
     answer = await stub.Profiles(scorer_pb2.ProfilesRequest(), timeout=10)
-    headshot = next(one for one in answer.profiles if one.name == "headshot")
+    headshot = next(profile for profile in answer.profiles if profile.name == "headshot")
     assert len(headshot.sha256) == 64
-    assert any(one.name == "eyes_open" and one.required for one in headshot.dimensions)
+    assert any(dimension.name == "eyes_open" and dimension.required for dimension in headshot.dimensions)
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ async def test_commands_become_scored_events(
     events = await scored(addresses, commands)
     assert {event.message.chunk_id for event in events} == {command.chunk_id for command in commands}
     for event in events:
-        assert [one.passed for one in event.message.candidates] == [True, False, False]
+        assert [candidate.passed for candidate in event.message.candidates] == [True, False, False]
         assert event.envelope.causation_id.startswith("cmd_")
 
 
@@ -235,9 +235,9 @@ async def test_candidates_are_compared_with_the_reference_of_the_order(
     found = {}
     for chunk, command in zip(given, commands, strict=True):
         [verdict] = events[command.chunk_id].candidates
-        found[chunk] = {one.name: one for one in verdict.dimensions}
-    distances = {chunk: one["identity_distance"].raw for chunk, one in found.items()}
-    tones = {chunk: one["skin_tone_shift"].raw for chunk, one in found.items()}
+        found[chunk] = {dimension.name: dimension for dimension in verdict.dimensions}
+    distances = {chunk: measured["identity_distance"].raw for chunk, measured in found.items()}
+    tones = {chunk: measured["skin_tone_shift"].raw for chunk, measured in found.items()}
     assert distances[200] < 0.2
     assert distances[201] > 0.5
     assert tones[200] < 0.2

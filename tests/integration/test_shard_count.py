@@ -28,10 +28,10 @@ async def instances(servers: Addresses) -> AsyncIterator[list[Mongo]]:
 
 
 async def test_instances_that_start_together_agree(instances: list[Mongo]) -> None:
-    await asyncio.gather(*(one.ping() for one in instances))
+    await asyncio.gather(*(instance.ping() for instance in instances))
     for _ in range(ROUNDS):
         await instances[0].database["deployment"].delete_many({})
-        await asyncio.gather(*(one.fix_shards(4) for one in instances))
+        await asyncio.gather(*(instance.fix_shards(4) for instance in instances))
         assert await instances[0].fixed_shards() == 4
 
 

@@ -1,4 +1,4 @@
-"""What does not wait for the disk itself is kept with the next write that does, also when the server is killed."""
+"""Writes that do not wait for the disk are kept with the next write that does, also when the server is killed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_no_shard_is_folded_further_than_its_states_are_kept(tmp_path: Pat
         server.kill()
     assert folded_to >= 3 + run
     assert len(states) == STATES
-    assert min(one.block_no for one in states.values()) >= folded_to
+    assert min(state.block_no for state in states.values()) >= folded_to
 
 
 async def save_without_end(port: int) -> None:

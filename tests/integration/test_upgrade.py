@@ -54,10 +54,10 @@ class NewerTasks(Newer):
 def newer_records() -> float:
     found = METRICS.collect()
     return sum(
-        one.value
+        sample.value
         for family in found
-        for one in family.samples
-        if one.name == "winnow_bus_newer_records_total" and one.labels["type"] == FUNDED
+        for sample in family.samples
+        if sample.name == "winnow_bus_newer_records_total" and sample.labels["type"] == FUNDED
     )
 
 
@@ -67,7 +67,7 @@ async def dead_letters_count(place: Place) -> int:
     try:
         topic = dead_letter_topic(place.topic, GROUP)
         return sum(
-            (await ends_of(consumer, [TopicPartition(topic, one) for one in range(PARTITIONS)])).values()
+            (await ends_of(consumer, [TopicPartition(topic, index) for index in range(PARTITIONS)])).values()
         )
     finally:
         await consumer.stop()
@@ -76,7 +76,7 @@ async def dead_letters_count(place: Place) -> int:
 async def test_a_second_version_of_task_funded_is_skipped_and_what_follows_is_read(place: Place) -> None:
     funded: dict[str, Any] = json.loads(GOLDEN.read_text())
     second = json.dumps(
-        {one: funded[one] for one in funded if one != "reservation_id"} | {"version": 2}
+        {field: funded[field] for field in funded if field != "reservation_id"} | {"version": 2}
     ).encode()
     known = [body_of("key", number) for number in range(4)]
     first = json.dumps(funded).encode()
@@ -114,7 +114,9 @@ async def replica(build: Older, place: Place, store: MongoJournalStore) -> Async
     addresses = place.addresses
     bus = bus_of(addresses.kafka_bootstrap, "replica", addresses.bus_settings, PARTITIONS)
     journal = Journal(build, store, bus, SystemClock(), shards=PARTITIONS, save_every_s=3600)
-    lanes = JournalLanes(journal, {TYPE: lambda one, mark: cause_about(one.message.task_id, one, mark)})
+    lanes = JournalLanes(
+        journal, {TYPE: lambda recorded, mark: cause_about(recorded.message.task_id, recorded, mark)}
+    )
     lanes.subscribe(bus, place.topic, GROUP)
     writing = asyncio.create_task(journal.run())
     await bus.start()
@@ -151,7 +153,7 @@ async def test_an_older_process_holds_a_newer_shard_and_hands_it_on_while_its_ot
 ) -> None:
     writer = await place.writer()
     keys = [key_of(shard) for shard in range(PARTITIONS)]
-    tasks = [derive_id(Prefix.task, one) for one in keys]
+    tasks = [derive_id(Prefix.task, key) for key in keys]
 
     async def write(shard: int, number: int) -> None:
         body = body_of(keys[shard], number)

@@ -16,8 +16,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "audit: the threshold is not compared with the profile's",
         "winnow/audit/judgement.py",
-        "if one.threshold != rule.threshold:",
-        "if one.threshold is None:",
+        "if dimension.threshold != rule.threshold:",
+        "if dimension.threshold is None:",
         (f"{_JUDGED}::test_a_changed_verdict_is_named",),
     ),
     Mutation(
@@ -30,7 +30,7 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "audit: a score is believed without its raw value",
         "winnow/audit/judgement.py",
-        "if differs or abs((derived or 0.0) - (one.score or 0.0)) > _ROUNDING:",
+        "if differs or abs((derived or 0.0) - (dimension.score or 0.0)) > _ROUNDING:",
         "if differs:",
         (f"{_JUDGED}::test_a_changed_verdict_is_named",),
     ),
@@ -65,8 +65,8 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "audit: an excused measure weighs in the rank",
         "winnow/audit/judgement.py",
-        "and one.status not in rule.excuses",
-        "and one.status is not None",
+        "and dimension.status not in rule.excuses",
+        "and dimension.status is not None",
         (f"{_JUDGED}::test_an_excused_measure_neither_fails_a_picture_nor_weighs_in_its_rank",),
     ),
     Mutation(
@@ -93,15 +93,15 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "audit: the gate believes the recorded verdict",
         "winnow/audit/pins.py",
-        "if one.passed and (profile is None or passes_under(one, profile)):",
-        "if one.passed:",
+        "if candidate.passed and (profile is None or passes_under(candidate, profile)):",
+        "if candidate.passed:",
         (f"{_FOLD}::test_an_output_whose_raw_values_do_not_pass_is_found_at_the_gate",),
     ),
     Mutation(
         "audit: the gate takes verdicts of other profiles",
         "winnow/audit/pins.py",
-        "if one in self.passed and one in self.uses and self._deviation(self.uses[one], profiles)",
-        "if one in self.passed and one not in self.uses",
+        "if id_ in self.passed and id_ in self.uses and self._deviation(self.uses[id_], profiles)",
+        "if id_ in self.passed and id_ not in self.uses",
         (f"{_FOLD}::test_a_verdict_of_another_profile_than_the_order_pins_is_found",),
     ),
     Mutation(

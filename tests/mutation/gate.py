@@ -97,7 +97,7 @@ MUTATIONS = (
     Mutation(
         "delivery: delivers the worse of what was selected",
         _DECIDE,
-        "chosen = sorted(selection.selected, key=lambda one: one.rank)",
+        "chosen = sorted(selection.selected, key=lambda candidate: candidate.rank)",
         "chosen = list(selection.selected)",
         (
             f"{_DELIVERY}::test_no_more_than_k_are_delivered_and_charged_however_many_were_selected_and_finished",
@@ -106,7 +106,7 @@ MUTATIONS = (
     Mutation(
         "delivery: delivers what was not selected",
         _DECIDE,
-        "kept = {one.candidate_id: finished[one.candidate_id] for one in chosen if one.candidate_id in finished}",
+        "kept = {top.candidate_id: finished[top.candidate_id] for top in chosen if top.candidate_id in finished}",
         "kept = finished",
         (f"{_DELIVERY}::test_an_output_of_a_candidate_that_was_not_selected_is_not_delivered",),
     ),

@@ -28,8 +28,8 @@ MUTATIONS = (
     Mutation(
         "router: takes scores for candidates outside the chunk",
         f"{_DOMAIN}/decide.py",
-        "if one.candidate_id in draft.run.chunks[event.chunk_id]",
-        "if one.candidate_id in draft.run.candidates",
+        "if candidate.candidate_id in draft.run.chunks[event.chunk_id]",
+        "if candidate.candidate_id in draft.run.candidates",
         (f"{_RUN}::test_a_score_for_a_candidate_outside_its_chunk_counts_nothing",),
     ),
     Mutation(
@@ -42,8 +42,8 @@ MUTATIONS = (
     Mutation(
         "router: selects what was not passed",
         f"{_DOMAIN}/closing.py",
-        "        if one.state is CandidateState.passed\n    ]",
-        "        if one.stored is not None\n    ]",
+        "        if candidate.state is CandidateState.passed\n    ]",
+        "        if candidate.stored is not None\n    ]",
         (f"{_RUN}::test_the_deadline_delivers_what_has_passed",),
     ),
     Mutation(
@@ -91,15 +91,15 @@ MUTATIONS = (
     Mutation(
         "router: what was tried is tried again first",
         f"{_DOMAIN}/choice.py",
-        "elif one.tried and has_untried:",
-        "elif one.tried and not has_untried:",
+        "elif offer.tried and has_untried:",
+        "elif offer.tried and not has_untried:",
         (f"{_CHOICE}::test_what_was_tried_is_not_tried_again_while_another_is_only_busy",),
     ),
     Mutation(
         "router: buys above the price that the cap leaves",
         f"{_DOMAIN}/choice.py",
-        "if price_max_usd_micro is not None and one.price_usd_micro > price_max_usd_micro",
-        "if price_max_usd_micro is not None and one.price_usd_micro > 3 * price_max_usd_micro",
+        "if price_max_usd_micro is not None and offer.price_usd_micro > price_max_usd_micro",
+        "if price_max_usd_micro is not None and offer.price_usd_micro > 3 * price_max_usd_micro",
         (f"{_CHOICE}::test_above_the_price_the_cap_leaves_nothing_is_chosen",),
     ),
     Mutation(

@@ -25,7 +25,7 @@ _LINKED = (".venv", "models")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of a mutation; ``detail`` follows ``result`` in print."""
+    """Result of a mutation; ``detail`` follows ``result`` in print."""
 
     result: str
     detail: str

@@ -18,7 +18,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a limit found among bad and clean pictures."""
+    """Findings of a limit among bad and clean pictures."""
 
     true_rejections: int
     false_rejections: int
@@ -43,23 +43,26 @@ class Found:
 
 
 def auc(clean: Sequence[float], bad: Sequence[float]) -> float:
-    """Give the chance that a clean picture reads better than a bad one; ties count half."""
+    """Return the chance that a clean picture reads better than a bad one; ties count half."""
     wins = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in clean for b in bad)
     return wins / (len(clean) * len(bad))
 
 
 def at_limit(readings: Sequence[Reading], limit: float) -> Found:
     """Count what a limit rejects: values below it."""
-    bad = [one for one in readings if one.bad]
-    clean = [one for one in readings if not one.bad]
+    bad = [reading for reading in readings if reading.bad]
+    clean = [reading for reading in readings if not reading.bad]
     return Found(
-        sum(one.value < limit for one in bad), sum(one.value < limit for one in clean), len(bad), len(clean)
+        sum(reading.value < limit for reading in bad),
+        sum(reading.value < limit for reading in clean),
+        len(bad),
+        len(clean),
     )
 
 
 def fitted_limit(readings: Sequence[Reading]) -> float:
-    """Give the limit with the best mean of recall and acceptance, in the middle of the widest gap that has it."""
-    values = sorted({one.value for one in readings if one.value > float("-inf")})
+    """Return the limit with the best mean of recall and acceptance, in the middle of the widest gap that has it."""
+    values = sorted({reading.value for reading in readings if reading.value > float("-inf")})
     if not values:
         return 0.0
     middles = [(low + high) / 2 for low, high in itertools.pairwise(values)]
@@ -76,9 +79,9 @@ def fitted_limit(readings: Sequence[Reading]) -> float:
 def leave_one_out(readings: Sequence[Reading]) -> Found:
     """Judge each photograph's pictures by a limit fitted on all other photographs."""
     total = [0, 0, 0, 0]
-    for photograph in sorted({one.of for one in readings}):
-        limit = fitted_limit([one for one in readings if one.of != photograph])
-        found = at_limit([one for one in readings if one.of == photograph], limit)
+    for photograph in sorted({reading.of for reading in readings}):
+        limit = fitted_limit([reading for reading in readings if reading.of != photograph])
+        found = at_limit([reading for reading in readings if reading.of == photograph], limit)
         counts = (found.true_rejections, found.false_rejections, found.bad, found.clean)
         total = [sum_ + count for sum_, count in zip(total, counts, strict=True)]
     return Found(*total)

@@ -37,7 +37,7 @@ def measures(profile: str, dimension: str) -> bool:
 
 
 def value_of(verdict: DimensionVerdict, profile: Profile) -> float:
-    """Give a raw value so that larger is better; minus infinity where nothing could be assessed."""
+    """Return a raw value so that larger is better; minus infinity where nothing could be assessed."""
     if verdict.raw is None:
         return -math.inf
     mapping = next(rule.mapping for rule in profile.dimensions if rule.name == verdict.name)
@@ -57,7 +57,7 @@ def technical_readings(dimension: str, defects: list[str], scenes: tuple[str, ..
     profile = profiles().get("general")
 
     def reading(found: CandidateScore, name: str, *, bad: bool) -> Reading:
-        verdict = next(one for one in found.dimensions if one.name == dimension)
+        verdict = next(verdict_of for verdict_of in found.dimensions if verdict_of.name == dimension)
         return Reading(name, value_of(verdict, profile), bad)
 
     readings = []

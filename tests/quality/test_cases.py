@@ -58,7 +58,7 @@ def headshot(picture: BGR | bytes) -> CandidateScore:
 
 
 def part(found: CandidateScore, name: str) -> DimensionVerdict:
-    return next(one for one in found.dimensions if one.name == name)
+    return next(dimension for dimension in found.dimensions if dimension.name == name)
 
 
 def test_01_clean_portrait_passes_all() -> None:
@@ -107,7 +107,7 @@ def test_08_two_faces_fail() -> None:
 
 def test_09_skin_3_stops_under_its_reference_fails_2_is_at_the_limit_and_1_passes() -> None:
     shifts = [part(headshot(exposed(PORTRAIT, stops)), "skin_tone_shift") for stops in (-3, -2, -1)]
-    assert [one.raw for one in shifts] == pytest.approx([3, 2, 1], abs=0.3)
+    assert [shift.raw for shift in shifts] == pytest.approx([3, 2, 1], abs=0.3)
     assert not shifts[0].passed
     assert shifts[1].score is not None
     assert 10 < shifts[1].score < 90
@@ -175,7 +175,9 @@ def test_16_a_face_swirled_beyond_likeness_fails() -> None:
     ids=["jpeg 60", "brighter", "darker", "cropped by 2 percent", "cropped by 10 percent"],
 )
 def test_17_near_duplicates_are_within_10_bits(alter, near: bool) -> None:
-    first, second = (classic.perceptual_hash(decode(one).grey) for one in (REFERENCE, alter(PORTRAIT)))
+    first, second = (
+        classic.perceptual_hash(decode(picture).grey) for picture in (REFERENCE, alter(PORTRAIT))
+    )
     assert ((int(first, 16) ^ int(second, 16)).bit_count() <= 10) is near
 
 

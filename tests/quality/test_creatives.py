@@ -43,7 +43,7 @@ def cut_out(number: int, defect: Defect | None, form: OutputFormat = "png") -> C
 
 def test_no_clean_advertisement_is_refused() -> None:
     found = {(number, size): advertisement(number, size) for number in range(len(WORDINGS)) for size in SIZES}
-    assert {name: one.reasons for name, one in found.items() if not one.passed} == {}
+    assert {name: verdict.reasons for name, verdict in found.items() if not verdict.passed} == {}
 
 
 @pytest.mark.parametrize("defect", FAULTS)
@@ -65,7 +65,7 @@ def test_copy_that_is_missed_by_one_word_is_refused() -> None:
 
 def test_no_clean_cut_out_is_refused() -> None:
     found = {number: cut_out(number, None) for number in range(12)}
-    assert {number: one.reasons for number, one in found.items() if not one.passed} == {}
+    assert {number: verdict.reasons for number, verdict in found.items() if not verdict.passed} == {}
 
 
 @pytest.mark.parametrize("defect", [Defect.torn_cut_out, Defect.opaque_cut_out])

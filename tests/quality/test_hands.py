@@ -19,7 +19,12 @@ def test_most_hands_over_the_mouth_are_refused_and_no_face_without_one_is() -> N
     portrait = scene("astronaut.png")
 
     covered = [judged(png(hand_over_mouth(portrait, hand, GROUPS)), "headshot") for hand in HANDS]
-    palms = [one.raw for found in covered for one in found.dimensions if one.name == DIMENSION and one.raw]
+    palms = [
+        dimension.raw
+        for found in covered
+        for dimension in found.dimensions
+        if dimension.name == DIMENSION and dimension.raw
+    ]
     refused = [
         DIMENSION in missed(judged(png(face), "headshot")) for group in GROUPS for face in single_faces(group)
     ]

@@ -35,8 +35,10 @@ def test_what_a_prompt_names_is_told_from_what_it_does_not() -> None:
         for prompt in (*prompts, *OTHERS)
         if prompt not in own
     ]
-    values = [[one.raw for one in group if one.raw is not None] for group in (right, wrong)]
-    assert [len(one) for one in values] == [len(right), len(wrong)]
+    values = [
+        [measurement.raw for measurement in group if measurement.raw is not None] for group in (right, wrong)
+    ]
+    assert [len(value) for value in values] == [len(right), len(wrong)]
     assert auc(*values) >= 0.97
     assert min(values[0]) > 3.5
 

@@ -16,15 +16,15 @@ def test_defect_at_the_agreed_severity_is_told_from_clean(dimension: str, defect
     # Among the fewer, the two darkest weigh so much that the bar over the whole set says more of overexposure.
     scenes = SCENES if defect == "over by 3 stops" else FEWER
     readings = technical_readings(dimension, [defect], scenes)
-    clean, bad = ([one.value for one in readings if one.bad is kind] for kind in (False, True))
+    clean, bad = ([reading.value for reading in readings if reading.bad is kind] for kind in (False, True))
     assert (len(clean), len(bad)) == (6 * len(scenes), len(scenes))
     assert auc(clean, bad) >= 0.97
 
 
 def test_no_clean_photograph_is_refused() -> None:
-    found = [(name, one) for name in (*FEWER, "grass.png") for one in clean_scores(name)]
+    found = [(name, clean_score) for name in (*FEWER, "grass.png") for clean_score in clean_scores(name)]
     assert len(found) == 54
-    assert [(name, one.reasons) for name, one in found if not one.passed] == []
+    assert [(name, verdict.reasons) for name, verdict in found if not verdict.passed] == []
 
 
 def test_figures_on_readings_whose_truth_is_plain() -> None:

@@ -14,7 +14,7 @@ from tests.simulation.shrink import describe, shrink
 
 
 def main() -> int:
-    """Play seeds; gives 1 when one fails, after printing it."""
+    """Play seeds; return 1 when one fails, after printing it."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", default="1000", help="how many, or A..B (B not included)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed, or the one to trace")

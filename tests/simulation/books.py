@@ -11,7 +11,7 @@ from tests.simulation.lots import Lots, expect
 
 @dataclass
 class Account:
-    """What the entries of an account come to, in micro-credits."""
+    """Sum of the entries of an account, in micro-credits."""
 
     balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[str, int] = field(default_factory=dict)

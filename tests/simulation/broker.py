@@ -31,7 +31,7 @@ class Record:
 
 
 class Cluster:
-    """What outlives every process: the logs, the committed offsets, the groups."""
+    """Cluster that outlives every process: the logs, the committed offsets, the groups."""
 
     def __init__(self, world: World, appended: Callable[[Record], None]) -> None:
         self.world = world
@@ -67,7 +67,7 @@ class Cluster:
     def expel(self, process: Process) -> None:
         """Take a process's partitions away without telling it: its session ran out while it stood still."""
         for members in self.groups.values():
-            for member in [one for one in members if one.process is process]:
+            for member in [candidate for candidate in members if candidate.process is process]:
                 members.remove(member)
                 self.rebalance(member.group)
                 process.world.loop.call_later(
@@ -85,9 +85,9 @@ class Cluster:
             return
         self.world.note(f"rebalance {group}")
         lanes = [
-            TopicPartition(topic, one)
+            TopicPartition(topic, index)
             for topic in members[0].topics
-            for one in range(self.world.script.shards)
+            for index in range(self.world.script.shards)
         ]
         turn = self.world.dice.randrange(len(members))
         shares: dict[int, list[TopicPartition]] = defaultdict(list)
@@ -168,7 +168,7 @@ class Consumer:
                 self._rewind()
             self.process.world.note(
                 f"{self.process.name} reads "
-                + ", ".join(f"{one.topic}/{one.partition}@{one.offset}" for one in batch)
+                + ", ".join(f"{record.topic}/{record.partition}@{record.offset}" for record in batch)
                 if self.process.world.traced
                 else ""
             )

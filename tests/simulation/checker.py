@@ -75,7 +75,9 @@ class Checker:
         number, head = self._heads.get(chain, (0, "0" * 64))
         check(row["block_no"] == number + 1, "I7", f"{chain} has a gap before block {row['block_no']}")
         check(row["prev_hash"] == head, "I7", f"block {row['_id']} of {service} does not follow its head")
-        content = {one: row[one] for one in ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")}
+        content = {
+            part: row[part] for part in ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")
+        }
         text = json.dumps(content, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
         check(hashlib.sha256(text.encode()).hexdigest() == row["hash"], "I7", f"{row['_id']}: wrong hash")
         self._heads[chain] = (row["block_no"], row["hash"])
@@ -156,7 +158,9 @@ class Checker:
             self._selected(task_id, task, event)
         elif kind == "candidates.scored":
             self.chunks.discard(event["chunk_id"])
-            task.passed |= {one["candidate_id"] for one in event["candidates"] if one["passed"]}
+            task.passed |= {
+                candidate["candidate_id"] for candidate in event["candidates"] if candidate["passed"]
+            }
         elif kind == "attempt.submitted":
             check(task.funded, "P2", f"{task_id} buys before it is funded")
             task.attempts[event["attempt_id"]] = event
@@ -173,7 +177,7 @@ class Checker:
         check(
             task.selected is None and task.end is None, "I2", f"{task_id} was selected twice or after its end"
         )
-        chosen = [one["candidate_id"] for one in event["selected"]]
+        chosen = [candidate["candidate_id"] for candidate in event["selected"]]
         check(set(chosen) <= task.passed, "I5", f"{task_id}: a candidate was selected that did not pass")
         check(len(chosen) == len(set(chosen)) <= event["k"], "I5", f"{task_id}: selected {chosen}")
         task.selected = chosen
@@ -185,7 +189,7 @@ class Checker:
             f"{task_id} has two ends: {task.end and task.end['type']}, {event['type']}",
         )
         task.end = event
-        delivered = [one["candidate_id"] for one in event.get("outputs", ())]
+        delivered = [output["candidate_id"] for output in event.get("outputs", ())]
         check(set(delivered) <= set(task.selected or ()), "I5", f"{task_id}: delivered what was not selected")
         check(set(delivered) <= task.passed, "I5", f"{task_id}: delivered what did not pass")
         check(len(delivered) == len(set(delivered)), "I5", f"{task_id}: delivered one candidate twice")

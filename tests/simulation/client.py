@@ -79,8 +79,10 @@ class Clients:
         """Begin the day."""
         script, loop = self.line.world.script, self.line.world.loop
         stories = [self._grant(number, given) for number, given in enumerate(script.grants)]
-        stories += [self._promo(number, one) for number, one in enumerate(script.promos) if one is not None]
-        stories += [self._order(one) for one in script.orders]
+        stories += [
+            self._promo(number, promo) for number, promo in enumerate(script.promos) if promo is not None
+        ]
+        stories += [self._order(order) for order in script.orders]
         self.busy = len(stories)
         for story in stories:
             loop.create_task(self._count(story))
@@ -119,7 +121,7 @@ class Clients:
             await self._refund(order, account_id, task_id, placed)
 
     async def _refund(self, order: Order, account_id: str, task_id: str, placed: PlaceOrder) -> None:
-        """Give back twice, as two requests; together they may exceed what was charged."""
+        """Refund twice, as two requests; together they may exceed what was charged."""
         for turn in range(2):
             command_id = refund_id_of(task_id, f"refund-{turn}")
             amount = max(1, order.k * PRICE_CREDITS_MICRO * order.refund_percent // 200)

@@ -21,7 +21,7 @@ class Storage:
     """The rows of one collection, which outlive every process. Stored documents are never changed in place."""
 
     def __init__(self, inserted: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
-        """Tell ``inserted`` of every row that is committed."""
+        """Notify ``inserted`` of every row that is committed."""
         self._inserted = inserted
         self.rows: dict[str, dict[str, Any]] = {}
         self.unique: dict[str, tuple[str, ...]] = {}
@@ -46,12 +46,12 @@ class Storage:
             self._by_shard[row["shard"]][row_id] = None
 
     def _keys_of(self, name: str, row: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
-        """Give a row's keys in a unique index; a list gives a key for each of its values."""
+        """Return a row's keys in a unique index; a list gives a key for each of its values."""
         keys: list[tuple[Any, ...]] = [()]
         for field in self.unique[name]:
             value = row.get(field)
             values = value if isinstance(value, list) else [value]
-            keys = [(*key, one) for key in keys for one in values]
+            keys = [(*key, part) for key in keys for part in values]
         return keys
 
     def find(self, query: dict[str, Any]) -> list[dict[str, Any]]:
@@ -62,18 +62,18 @@ class Storage:
         if isinstance(by_id, str):
             return [self.rows[by_id]] if by_id in self.rows else []
         if isinstance(by_id, dict) and "$in" in by_id:
-            return [self.rows[one] for one in by_id["$in"] if one in self.rows]
+            return [self.rows[row_id] for row_id in by_id["$in"] if row_id in self.rows]
         if "causes" in query:
             return self._by_cause(query)
         if "shard" in query:
-            return [self.rows[one] for one in self._by_shard[query["shard"]]]
+            return [self.rows[row_id] for row_id in self._by_shard[query["shard"]]]
         return self.rows.values()
 
     def _by_cause(self, query: dict[str, Any]) -> Iterable[dict[str, Any]]:
         keys = self._keys["cause_once"]
         alone = self.unique["cause_once"] == ("causes",)
-        wanted = [(one,) if alone else (query["shard"], one) for one in query["causes"]["$in"]]
-        return [self.rows[one] for one in dict.fromkeys(keys[key] for key in wanted if key in keys)]
+        wanted = [(cause,) if alone else (query["shard"], cause) for cause in query["causes"]["$in"]]
+        return [self.rows[key] for key in dict.fromkeys(keys[key] for key in wanted if key in keys)]
 
     def update(self, query: dict[str, Any], change: dict[str, Any], *, upsert: bool = False) -> int:
         found = self.find(query)
@@ -93,13 +93,13 @@ class Storage:
 
 
 def matches(row: dict[str, Any], query: dict[str, Any]) -> bool:
-    """Say whether a row fits a query."""
+    """Return whether a row fits a query."""
     return all(_fits(row, name, wanted) for name, wanted in query.items())
 
 
 def _fits(row: dict[str, Any], name: str, wanted: Any) -> bool:
     if name == "$or":
-        return any(matches(row, one) for one in wanted)
+        return any(matches(row, query) for query in wanted)
     value = row.get(name)
     if isinstance(wanted, dict):
         return all(_compares(value, operator, bound) for operator, bound in wanted.items())
@@ -109,7 +109,7 @@ def _fits(row: dict[str, Any], name: str, wanted: Any) -> bool:
 def _compares(value: Any, operator: str, bound: Any) -> bool:
     match operator:
         case "$in":
-            return any(one in bound for one in value) if isinstance(value, list) else value in bound
+            return any(item in bound for item in value) if isinstance(value, list) else value in bound
         case "$ne":
             return value != bound and not (isinstance(value, list) and bound in value)
         case "$gt":
@@ -121,7 +121,7 @@ def _compares(value: Any, operator: str, bound: Any) -> bool:
 
 
 def changed(row: dict[str, Any], change: dict[str, Any], *, inserting: bool) -> dict[str, Any]:
-    """Give a row after an update."""
+    """Return a row after an update."""
     after = dict(row)
     for operator, fields in change.items():
         for name, value in fields.items():
@@ -134,7 +134,7 @@ def changed(row: dict[str, Any], change: dict[str, Any], *, inserting: bool) -> 
                     after[name] = max(after.get(name, value), value)
                 case "$addToSet":
                     kept = list(after.get(name, ()))
-                    after[name] = kept + [one for one in value["$each"] if one not in kept]
+                    after[name] = kept + [added for added in value["$each"] if added not in kept]
                 case _:
                     msg = f"the simulated database has no {operator}"
                     raise NotImplementedError(msg)
@@ -160,7 +160,7 @@ class SimulatedCollection:
         self._storage = storage
 
     def with_options(self, *, write_concern: WriteConcern) -> SimulatedCollection:
-        """Give the same: no simulated server loses what it acknowledged."""
+        """Return the store itself: no simulated server loses what it acknowledged."""
         del write_concern
         return self
 
@@ -234,7 +234,7 @@ class SimulatedCollection:
 
 
 class Cursor:
-    """What ``find`` gives."""
+    """Cursor of ``find``."""
 
     def __init__(self, collection: SimulatedCollection, query: dict[str, Any], sort: Any, limit: int) -> None:
         self._collection = collection

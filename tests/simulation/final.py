@@ -1,4 +1,4 @@
-"""What must hold when a run is over: everything ended, paid, told, and the same again from the journals."""
+"""Invariants at the end of a run: everything ended, paid, told, and the same again from the journals."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PRICE = 1_500_000
 
 
 def pending(checker: Checker, answered: dict[str, float], storages: dict[str, dict[str, Any]]) -> list[str]:
-    """Say what the run still waits for."""
+    """Return what the run still waits for."""
     waits = [f"{chunk_id} has no verdict" for chunk_id in checker.chunks]
     for task_id in answered:
         task = checker.tasks[task_id]
-        waits += [f"{one} has not finished" for one in task.attempts if one not in task.returned]
+        waits += [f"{attempt} has not finished" for attempt in task.attempts if attempt not in task.returned]
         if task.end is None:
             waits.append(f"{task_id} has no end")
         elif task.settled is None and task.funded:
@@ -52,22 +52,22 @@ def _unsent(collections: dict[str, Any], prefix: str) -> list[str]:
 
 
 def told_of_all(checker: Checker, answered: dict[str, float], outside: Outside) -> bool:
-    """Say whether a receiver has heard, and answered well, about every end."""
+    """Return whether a receiver has heard, and answered well, about every end."""
     told = {json.loads(body)["data"]["task_id"] for _, _, body, well in outside.received if well}
     return set(answered) <= told
 
 
 def views_behind(checker: Checker, storages: dict[str, dict[str, Any]]) -> list[str]:
-    """Say where the read model does not show what the record holds: a task's end, an entry of the books."""
+    """Return where the read model does not show what the record holds: a task's end, an entry of the books."""
     rows = storages["ingest"]
-    shown = {one: json.loads(row["view"])["state"] for one, row in rows["tasks"].rows.items()}
+    shown = {key: json.loads(row["view"])["state"] for key, row in rows["tasks"].rows.items()}
     behind = [
         f"{task_id} is shown {shown.get(task_id)}, it is {task.end['type']}"
         for task_id, task in checker.tasks.items()
         if task.accepted and task.end and f"task.{shown.get(task_id)}" != task.end["type"]
     ]
     entries = set(rows["entries"].rows) if "entries" in rows else set()
-    return behind + [f"{one} is shown or booked alone" for one in entries ^ checker.books.entries]
+    return behind + [f"{entry} is shown or booked alone" for entry in entries ^ checker.books.entries]
 
 
 def check_end(checker: Checker, answered: dict[str, float], outside: Outside, cap_usd_micro: int) -> None:
@@ -81,7 +81,7 @@ def check_end(checker: Checker, answered: dict[str, float], outside: Outside, ca
         _check_provider(task_id, task, outside, cap_usd_micro)
         _check_gate(task_id, task, outside)
     check(set(checker.tasks) <= set(answered) | _unanswered(checker), "I1", "a task that nobody ordered")
-    held = {name: one.held for name, one in checker.books.accounts.items() if one.held}
+    held = {name: account.held for name, account in checker.books.accounts.items() if account.held}
     check(not held, "I3", f"credits are still held: {held}")
     _check_house(checker)
     _check_webhooks(checker, answered, outside)
@@ -92,7 +92,7 @@ def _check_deadline(task_id: str, task: Any) -> None:
     if task.accepted is None:
         return
     ended_at, deadline_at = (
-        datetime.fromisoformat(one) for one in (task.end["occurred_at"], task.accepted["deadline_at"])
+        datetime.fromisoformat(moment) for moment in (task.end["occurred_at"], task.accepted["deadline_at"])
     )
     late_s = (ended_at - deadline_at).total_seconds() - task.accepted["deadline_slack_s"]
     check(late_s <= 0, "I1", f"{task_id} ended {late_s:.1f} s after its deadline and slack")
@@ -110,7 +110,7 @@ def _check_house(checker: Checker) -> None:
         earned += task.settled["settled_credits_micro"]
         owed += spent
     books = checker.books
-    earned -= sum(sum(one.refunded.values()) for one in books.accounts.values())
+    earned -= sum(sum(account.refunded.values()) for account in books.accounts.values())
     check(books.house["house:revenue"] == earned, "I3", f"the house earned {earned}, its account differs")
     payable = books.costs["house:provider_payable"]
     check(payable == -owed, "I3", f"providers are owed {owed}, the account says {payable}")
@@ -188,7 +188,7 @@ def _check_webhooks(checker: Checker, answered: dict[str, float], outside: Outsi
         task = checker.tasks[task_id]
         requests = told.get((f"https://receiver/{task.accepted['account_id']}", task_id), [])
         check(requests, "I6", f"{task_id}: nobody was told of {task.end['type']}")
-        check(len({one[0] for one in requests}) == 1, "I6", f"{task_id}: several webhook ids")
-        check(len({one[1] for one in requests}) == 1, "I6", f"{task_id}: several bodies")
+        check(len({request[0] for request in requests}) == 1, "I6", f"{task_id}: several webhook ids")
+        check(len({request[1] for request in requests}) == 1, "I6", f"{task_id}: several bodies")
         said = json.loads(requests[0][1])["type"]
         check(said == task.end["type"], "I6", f"{task_id}: ended {task.end['type']}, told {said}")

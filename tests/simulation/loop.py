@@ -22,7 +22,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     """First in, first out, as asyncio promises; when nothing is ready, time jumps to the next timer."""
 
     def __init__(self, created: Callable[[asyncio.Task[Any]], None]) -> None:
-        """Tell ``created`` of every task, so that a process can be killed whole."""
+        """Notify ``created`` of every task, so that a process can be killed whole."""
         self._created = created
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []

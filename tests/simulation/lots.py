@@ -1,4 +1,4 @@
-"""Which credits pay: the lots of an account, kept from the entries alone."""
+"""Order of paying credits: the lots of an account, kept from the entries alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def expect(holds: object, text: str) -> None:
 
 
 class Lots:
-    """What is left of each grant. Once credits came back to an expired grant the entries do not say where to:
+    """Rest of each grant. Once credits came back to an expired grant the entries do not say where to:
     from then on only the sums and the expiry are checked, not the order of burning."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Lots:
     def entry(self, entry: dict[str, Any], grants: dict[str, dict[str, Any]]) -> None:
         """Fold an entry."""
         kind, amount = entry["kind"], entry["amount_credits_micro"]
-        moved = {one["grant_id"]: one["amount_credits_micro"] for one in entry["lots"]}
+        moved = {lot["grant_id"]: lot["amount_credits_micro"] for lot in entry["lots"]}
         if kind == "grant":
             self._left[entry["grant_id"]] = amount
         elif kind == "reserve":
@@ -47,28 +47,28 @@ class Lots:
     ) -> None:
         at, amount = entry["occurred_at"], entry["amount_credits_micro"]
         expect(sum(moved.values()) == amount, f"{entry['reservation_id']}: the lots do not sum to the hold")
-        for one in moved:
-            expect(_expiry(grants, one) > _moment(at), f"{one} was spent after it had expired")
+        for lot in moved:
+            expect(_expiry(grants, lot) > _moment(at), f"{lot} was spent after it had expired")
         if self._exact:
             expect(moved == self._burnt(amount, at, grants), f"{entry['reservation_id']}: burnt {moved}")
-        for one, part in moved.items():
-            self._left[one] = self._left.get(one, 0) - part
-            expect(not self._exact or self._left[one] >= 0, f"{one} is overdrawn")
+        for key, part in moved.items():
+            self._left[key] = self._left.get(key, 0) - part
+            expect(not self._exact or self._left[key] >= 0, f"{key} is overdrawn")
         self._held[entry["reservation_id"]] = moved
 
     def _burnt(self, amount: int, at: str, grants: dict[str, dict[str, Any]]) -> dict[str, int]:
         """Take from the lot that expires soonest, promo before others, the older one first."""
         order = list(self._left)
-        usable = [one for one in order if self._left[one] and _expiry(grants, one) > _moment(at)]
+        usable = [lot for lot in order if self._left[lot] and _expiry(grants, lot) > _moment(at)]
         usable.sort(
-            key=lambda one: (_expiry(grants, one), grants[one]["source"] != "promo", order.index(one))
+            key=lambda lot: (_expiry(grants, lot), grants[lot]["source"] != "promo", order.index(lot))
         )
         taken: dict[str, int] = {}
-        for one in usable:
-            part = min(amount, self._left[one])
+        for lot in usable:
+            part = min(amount, self._left[lot])
             amount -= part
             if part:
-                taken[one] = part
+                taken[lot] = part
         return taken
 
     def _end(self, entry: dict[str, Any], moved: dict[str, int], grants: dict[str, dict[str, Any]]) -> None:
@@ -77,17 +77,17 @@ class Lots:
             return
         charged = moved if entry["kind"] == "settle" else {}
         expect(
-            all(charged[one] <= held.get(one, 0) for one in charged), "charged from a lot that was not held"
+            all(charged[lot] <= held.get(lot, 0) for lot in charged), "charged from a lot that was not held"
         )
         self._give_back(
-            {one: part - charged.get(one, 0) for one, part in held.items()}, grants, entry["occurred_at"]
+            {key: part - charged.get(key, 0) for key, part in held.items()}, grants, entry["occurred_at"]
         )
 
     def _give_back(self, parts: dict[str, int], grants: dict[str, dict[str, Any]], at: str) -> None:
-        for one, part in parts.items():
-            if part and (one not in grants or _expiry(grants, one) <= _moment(at)):
+        for key, part in parts.items():
+            if part and (key not in grants or _expiry(grants, key) <= _moment(at)):
                 self._exact = False
-            self._left[one] = self._left.get(one, 0) + part
+            self._left[key] = self._left.get(key, 0) + part
 
 
 def _expiry(grants: dict[str, dict[str, Any]], grant_id: str) -> datetime:

@@ -16,12 +16,12 @@ from tests.simulation.script import script_of
 
 PART = 25
 SEEDS = int(os.environ.get("WINNOW_SIMULATED_SEEDS", "1000"))
-"""How many seeds a run of the tests plays; ``make test`` asks for 10,000."""
+"""Number of seeds that a run of the tests plays; ``make test`` asks for 10,000."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of the seeds from ``first`` on; it ends with the one that is ``broken``, which ``text`` describes."""
+    """Result of the seeds from ``first`` on; it ends with the one that is ``broken``, which ``text`` describes."""
 
     first: int
     seeds: int
@@ -35,7 +35,7 @@ class Part:
 
 @contextmanager
 def played(first: int, last: int, *, idly: bool = False) -> Iterator[dict[int, Future[Part]]]:
-    """Play seeds ``first`` to ``last`` (not included); gives the parts by their first seed, in order.
+    """Play seeds ``first`` to ``last`` (not included); yield the parts by their first seed, in order.
 
     ``idly`` takes only the time of the processors that nobody else wants.
     """
@@ -47,7 +47,10 @@ def played(first: int, last: int, *, idly: bool = False) -> Iterator[dict[int, F
     )
     try:
         with fixed_in_children():
-            parts = {one: pool.submit(_play, one, min(one + PART, last)) for one in range(first, last, PART)}
+            parts = {
+                index: pool.submit(_play, index, min(index + PART, last))
+                for index in range(first, last, PART)
+            }
         yield parts
     finally:
         pool.shutdown(cancel_futures=True)

@@ -45,7 +45,7 @@ SEEDS_MAX = 150
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A bug: ``apply`` gives the patches that put it in; ``faults`` are put into each seed beside its own."""
+    """A bug: ``apply`` returns the patches that put it in; ``faults`` are put into each seed beside its own."""
 
     name: str
     apply: Callable[[], list[Any]]
@@ -65,8 +65,8 @@ class Found:
 def hunt(mutation: Mutation, seeds_max: int = SEEDS_MAX) -> Found:
     """Play seeds on the broken code until a promise breaks."""
     with contextlib.ExitStack() as patched:
-        for one in mutation.apply():
-            patched.enter_context(one)
+        for change in mutation.apply():
+            patched.enter_context(change)
         for seed in range(seeds_max):
             outcome = play(with_faults(script_of(seed), mutation.faults))
             if outcome.broken is not None:
@@ -131,9 +131,9 @@ def _dedupe_window_too_small() -> list[Any]:
         return () if name == "cause_once" else original(self, name, row)
 
     def remember(self: Any, decisions: Any) -> None:
-        for one in list(decisions)[-1:]:
+        for decision in list(decisions)[-1:]:
             self._recent.clear()
-            self._recent[one.cause_id] = one.fingerprint
+            self._recent[decision.cause_id] = decision.fingerprint
 
     return [patch.object(Storage, "_keys_of", keys_of), patch.object(ShardMemory, "remember", remember)]
 
@@ -158,7 +158,7 @@ def _wrong_order_per_key() -> list[Any]:
     original = outbox_module.Outbox._publish
 
     async def publish(self: Any, blocks: list[Any]) -> None:
-        await original(self, [replace(one, decisions=one.decisions[::-1]) for one in blocks[::-1]])
+        await original(self, [replace(block, decisions=block.decisions[::-1]) for block in blocks[::-1]])
 
     return [patch.object(outbox_module.Outbox, "_publish", publish)]
 
@@ -206,9 +206,9 @@ def _settle_twice() -> list[Any]:
     def end_with(state: Any, selection: Any, outputs: Any, reason: str) -> Any:
         messages = original(state, selection, outputs, reason)
         again = [
-            one.model_copy(update={"command_id": one.command_id[:-4] + "ffff"})
-            for one in messages
-            if isinstance(one, SettleCredits)
+            message.model_copy(update={"command_id": message.command_id[:-4] + "ffff"})
+            for message in messages
+            if isinstance(message, SettleCredits)
         ]
         return [*messages, *again]
 
@@ -243,7 +243,9 @@ def _deliver_without_settle() -> list[Any]:
 
     def end_with(state: Any, selection: Any, outputs: Any, reason: str) -> Any:
         return [
-            one for one in original(state, selection, outputs, reason) if not isinstance(one, SettleCredits)
+            message
+            for message in original(state, selection, outputs, reason)
+            if not isinstance(message, SettleCredits)
         ]
 
     return [patch.object(delivery_decide, "_end_with", end_with)]
@@ -280,8 +282,10 @@ def _select_unscored() -> list[Any]:
 
     def select(run: Any, k: int, policy: Any) -> Any:
         stored = {
-            key: replace(one, state=CandidateState.passed) if one.stored is not None else one
-            for key, one in run.candidates.items()
+            key: replace(candidate, state=CandidateState.passed)
+            if candidate.stored is not None
+            else candidate
+            for key, candidate in run.candidates.items()
         }
         return original(replace(run, candidates=stored), k, policy)
 
@@ -350,7 +354,7 @@ MUTATIONS = (
 
 
 def main() -> int:
-    """Hunt every bug, or those whose name holds a word; gives 1 when one is not found."""
+    """Hunt every bug, or those whose name holds a word; return 1 when one is not found."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutations")
     parser.add_argument("word", nargs="?", default="")
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX)
@@ -364,9 +368,9 @@ def main() -> int:
 
 
 def _all(word: str, seeds: int) -> Iterator[Found]:
-    for one in MUTATIONS:
-        if word in one.name:
-            yield hunt(one, seeds)
+    for mutation in MUTATIONS:
+        if word in mutation.name:
+            yield hunt(mutation, seeds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What stands outside the line: simulated object store, provider, picture measures and webhook receivers."""
+"""Outside of the line: simulated object store, provider, picture measures and webhook receivers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def quality_of(content: bytes) -> int | None:
 
 @dataclass
 class Outside:
-    """What outlives every process, and what only the simulation knows: what was really done and billed."""
+    """Outside that outlives every process, and the truth that only the simulation knows.
+
+    What was really done and billed.
+    """
 
     world: World
     pass_percent: dict[str, int] = field(default_factory=dict)
@@ -151,8 +154,8 @@ class SimulatedProvider:
     def _take(self, dice: random.Random, offering: Offering, generation: Generation, slow_s: float) -> Work:
         percent = int(generation.prompt.rpartition(" ")[2])
         pictures = tuple(
-            picture(generation.attempt_id, one, GOOD if dice.random() * 100 < percent else 20)
-            for one in range(generation.count)
+            picture(generation.attempt_id, index, GOOD if dice.random() * 100 < percent else 20)
+            for index in range(generation.count)
         )
         takes_s = dice.choice((0.05, 0.2, 0.6, 1.5)) + slow_s
         work = Work(
@@ -232,7 +235,7 @@ class SimulatedMeasurer:
         quality = quality_of(content)
         if quality is None:
             return Measured(
-                tuple(Measurement(one, MeasureStatus.failure_to_assess) for one in sorted(wanted))
+                tuple(Measurement(name, MeasureStatus.failure_to_assess) for name in sorted(wanted))
             )
         spread = hashlib.sha256(content).hexdigest()[:16]
         found = {
@@ -241,7 +244,7 @@ class SimulatedMeasurer:
                 "near_duplicate", MeasureStatus.ok, 1.0, {"perceptual_hash": spread}
             ),
         }
-        return Measured(tuple(found[one] for one in sorted(wanted)), 512, 512)
+        return Measured(tuple(found[name] for name in sorted(wanted)), 512, 512)
 
 
 class SimulatedImages:

@@ -50,7 +50,7 @@ def check_replay(line: Line) -> None:
                 "I7",
                 f"{service} keeps a state of {place} that replay does not give",
             )
-        for journals in (line.journals[one] for one in line.journals if one.startswith(service)):
+        for journals in (line.journals[name] for name in line.journals if name.startswith(service)):
             for journal in journals:
                 if type(journal._machine) is type(machine):
                     _compare(journal, held, heads, service)
@@ -59,7 +59,7 @@ def check_replay(line: Line) -> None:
 def _folded(
     codec: Codec[Any], rows: Any
 ) -> tuple[dict[str, Held[Any]], dict[tuple[str, int], str], dict[tuple[str, int], str]]:
-    """Give the newest states, and the text of every state and of every entity at the blocks that changed them."""
+    """Return the newest states, and the text of every state and of every entity at the blocks that changed them."""
     held: dict[str, Held[Any]] = {}
     at_block: dict[tuple[str, int], str] = {}
     known: dict[str, Known[Any]] = {}
@@ -68,18 +68,20 @@ def _folded(
     for row in rows:
         chains[row["shard"]].append(Block.from_document(row))
     for chain in chains.values():
-        for block in sorted(chain, key=lambda one: one.block_no):
+        for block in sorted(chain, key=lambda link: link.block_no):
             overlay = Overlay(block.block_no, known)
             for decision in block.decisions:
-                one = decision.aggregate_id
-                before = held.get(one) or Held(codec.machine.initial(one))
-                held[one] = codec.fold(before, decision, block.block_no, overlay)
+                aggregate_id = decision.aggregate_id
+                before = held.get(aggregate_id) or Held(codec.machine.initial(aggregate_id))
+                held[aggregate_id] = codec.fold(before, decision, block.block_no, overlay)
             known |= overlay.changed
-            for one, changed in overlay.changed.items():
+            for key, changed in overlay.changed.items():
                 assert codec.entities is not None
-                entities[one, block.block_no] = codec.entities.stored(one, block.shard, changed).body
-            for one in {decision.aggregate_id for decision in block.decisions}:
-                at_block[one, block.block_no] = codec.keep(one, block.shard, held[one]).state
+                entities[key, block.block_no] = codec.entities.stored(key, block.shard, changed).body
+            for aggregate_id in {decision.aggregate_id for decision in block.decisions}:
+                at_block[aggregate_id, block.block_no] = codec.keep(
+                    aggregate_id, block.shard, held[aggregate_id]
+                ).state
     return held, at_block, entities
 
 
@@ -89,10 +91,10 @@ def _compare(journal: Any, held: dict[str, Held[Any]], heads: dict[str, int], se
         check(journal.owns(memory.name), "I7", f"{service} keeps shard {memory.name}, which it has given up")
         if memory.head_no != heads.get(memory.name, 0):
             continue
-        for aggregate_id, one in memory.held.items():
+        for aggregate_id, live in memory.held.items():
             folded = held.get(aggregate_id)
             check(
-                folded is not None and folded.state == one.state and folded.seq == one.seq,
+                folded is not None and folded.state == live.state and folded.seq == live.seq,
                 "I7",
                 f"{service} holds a state of {aggregate_id} that replay does not give",
             )

@@ -30,7 +30,7 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run went; ``broken`` names the invariant, ``text`` says what happened.
+    """Outcome of a run; ``broken`` names the invariant, ``text`` says what happened.
 
     Two plays of a script are equal but for ``steps``: a task group cancels its children in the order of their
     addresses, so how often it wakes at a kill is not the script's to say.
@@ -147,7 +147,7 @@ class Run:
 
     def _committed(self, service: str, row: dict[str, object]) -> None:
         if self.world.traced:
-            causes = [one["cause_id"][:40] for one in row["decisions"]]  # type: ignore[attr-defined]
+            causes = [decision["cause_id"][:40] for decision in row["decisions"]]  # type: ignore[attr-defined]
             self.world.note(f"{service} commits {row['_id']} {causes}")
         self._guarded(lambda: self.checker.block(service, row, everywhere=service.startswith("http_")))
 

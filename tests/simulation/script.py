@@ -1,4 +1,4 @@
-"""What happens in one run: the orders that clients place and the faults that strike, all drawn from a seed."""
+"""Script of one run: the orders that clients place and the faults that strike, all drawn from a seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SERVICES = ("ingest", "ledger", "router", "scorer", "delivery")
 
 
 class Kind(StrEnum):
-    """What a fault does to the call, or the process, that it strikes."""
+    """Effect of a fault on the call, or the process, that it strikes."""
 
     crash_before = "crash_before"
     crash_after = "crash_after"
@@ -70,7 +70,7 @@ class Script:
     promos: tuple[float | None, ...] = ()
     """For each account, after how many seconds a promo grant of 3 credits expires; None: it has none."""
     refusals_percent: int = 6
-    """How many submits a provider refuses of its own accord."""
+    """Share of submits that a provider refuses of its own accord."""
     attempts_max: int = 16
     """Attempts that a router has out at once."""
     measuring_s: float = 0.01
@@ -78,8 +78,8 @@ class Script:
 
     def without(self, *, orders: set[int] | None = None, faults: set[int] | None = None) -> Script:
         """Leave orders (by number) or faults (by place in the list) out."""
-        kept = tuple(one for one in self.orders if one.number not in (orders or set()))
-        struck = tuple(one for place, one in enumerate(self.faults) if place not in (faults or set()))
+        kept = tuple(order for order in self.orders if order.number not in (orders or set()))
+        struck = tuple(fault for place, fault in enumerate(self.faults) if place not in (faults or set()))
         return replace(self, orders=kept, faults=struck)
 
 
@@ -153,7 +153,7 @@ def _fault(dice: random.Random) -> Fault:
     if dice.random() < 0.25:
         kind = dice.choice(TIMED)
         return Fault(service, dice.randrange(8000), kind, round(dice.choice((0.2, 1, 6)) * dice.random(), 3))
-    calls = CALLS if service != "scorer" else {one: CALLS[one] for one in _STATELESS["scorer"]}
+    calls = CALLS if service != "scorer" else {name: CALLS[name] for name in _STATELESS["scorer"]}
     calls = calls | OWN_CALLS.get(service, {})
     call = dice.choice(sorted(calls))
     kind = dice.choice(calls[call])

@@ -295,7 +295,7 @@ def _delivery(line: Line, process: Process) -> None:
 
 
 def endpoint_row(account_id: str, endpoint_id: str) -> dict[str, Any]:
-    """Give the row of a webhook endpoint that hears of every end."""
+    """Return the row of a webhook endpoint that hears of every end."""
     endpoint = Endpoint(
         endpoint_id,
         account_id,

@@ -12,7 +12,7 @@ Told = Callable[[str], None]
 
 
 def shrink(outcome: Outcome, told: Told = lambda _: None, tries_max: int = 300) -> Outcome:
-    """Drop faults, orders and wishes while the same invariant still breaks; gives the last run that did."""
+    """Drop faults, orders and wishes while the same invariant still breaks; return the last run that did."""
     smallest = outcome
     tries = 0
     while tries < tries_max:
@@ -31,7 +31,7 @@ def shrink(outcome: Outcome, told: Told = lambda _: None, tries_max: int = 300) 
 
 
 def _smaller(script: Script) -> Iterator[Script]:
-    """Give scripts that do less, the boldest first."""
+    """Yield scripts that do less, the boldest first."""
     count = len(script.faults)
     size = count // 2
     while size:
@@ -64,6 +64,6 @@ def describe(outcome: Outcome) -> str:
         outcome.text,
         f"seed {script.seed}, {script.shards} shards, {script.replicas} replicas of each service",
     ]
-    lines += [f"  {one}" for one in script.orders]
-    lines += [f"  {one}" for one in script.faults]
+    lines += [f"  {order}" for order in script.orders]
+    lines += [f"  {fault}" for fault in script.faults]
     return "\n".join(lines)

@@ -11,11 +11,11 @@ from tests.simulation.shrink import describe, shrink
 
 
 def test_a_failing_seed_shrinks_and_plays_again() -> None:
-    mutation = next(one for one in MUTATIONS if one.name == "lost outbox on restart")
+    mutation = next(known for known in MUTATIONS if known.name == "lost outbox on restart")
     with contextlib.ExitStack() as patched:
-        for one in mutation.apply():
-            patched.enter_context(one)
-        outcome = next(one for seed in range(100) if (one := play(script_of(seed))).broken)
+        for patch in mutation.apply():
+            patched.enter_context(patch)
+        outcome = next(played for seed in range(100) if (played := play(script_of(seed))).broken)
         smallest = shrink(outcome, tries_max=60)
         assert play(smallest.script) == smallest
     assert smallest.broken == outcome.broken

@@ -43,7 +43,7 @@ def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:
 
 
 def _told(seed: int, hash_seed: str) -> str:
-    """Give the digest with which the story of a seed ends."""
+    """Return the digest with which the story of a seed ends."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--seed", str(seed), "--trace"],
         env=os.environ | {"PYTHONHASHSEED": hash_seed},

@@ -128,9 +128,9 @@ class World:
         self._trace = trace
         self._calls: Counter[str] = Counter()
         self._faults: dict[tuple[str, int], Fault] = {}
-        for one in script.faults:
-            if one.kind not in TIMED:
-                self._faults.setdefault((one.place, one.nth), one)
+        for fault in script.faults:
+            if fault.kind not in TIMED:
+                self._faults.setdefault((fault.place, fault.nth), fault)
 
     def note(self, text: str) -> None:
         """Write a line of the story of this run, when somebody reads it."""
@@ -139,11 +139,11 @@ class World:
 
     @property
     def traced(self) -> bool:
-        """Tell whether somebody reads the story."""
+        """Return whether somebody reads the story."""
         return self._trace is not None
 
     def struck(self, service: str, call: str) -> tuple[Kind | None, float]:
-        """Count a call; give the fault that strikes it."""
+        """Count a call; return the fault that strikes it."""
         place = f"{service}.{call}"
         nth = self._calls[place]
         self._calls[place] = nth + 1
@@ -175,8 +175,10 @@ class World:
         self.loop.settle()
 
     def alive(self, service: str) -> list[Process]:
-        """Give the running processes of a service."""
-        return [one for one in self.processes.values() if one.service == service and not one.dead]
+        """Return the running processes of a service."""
+        return [
+            process for process in self.processes.values() if process.service == service and not process.dead
+        ]
 
     def _created(self, task: asyncio.Task[Any]) -> None:
         process = _PROCESS.get()

@@ -1,1 +1,1 @@
-"""What takes hours: every mutation, many seeds, every row of the fault matrix, long fuzzing."""
+"""Tests that take hours: every mutation, many seeds, every row of the fault matrix, long fuzzing."""

@@ -16,7 +16,7 @@ _LINE_MAX = 120
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a part ended, when, and on what."""
+    """End of a part: result, time and machine."""
 
     part: str
     command: str

@@ -12,7 +12,7 @@ from winnow.runtime.settings import ServiceSettings
 
 
 def bus_of(bootstrap: str, name: str, bus_settings: Mapping[str, str], shards: int) -> Bus:
-    """Give a bus that is not started."""
+    """Return a bus that is not started."""
     given: dict[str, Any] = {setting.lower(): value for setting, value in bus_settings.items()}
     unused = SecretStr("unused")
     settings = ServiceSettings(

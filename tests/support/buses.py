@@ -1,4 +1,4 @@
-"""Which buses the tests run on: Tansu, Apache Kafka, or each in turn."""
+"""Buses of the tests: Tansu, Apache Kafka, or each in turn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Chosen:
 
 
 def choose(name: str) -> Chosen:
-    """Give the buses for a choice.
+    """Return the buses for a choice.
 
     Without Java or Maven that is Tansu alone; in CI (``CI=true``) KafkaUnavailable is raised instead.
     """

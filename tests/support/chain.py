@@ -10,7 +10,7 @@ from winnow.runtime.journal.model import GENESIS
 
 
 def verify_chain(blocks: Iterable[Block]) -> str | None:
-    """Check the hash chain of one shard from its first block; gives the id of the first bad block."""
+    """Check the hash chain of one shard from its first block; return the id of the first bad block."""
     previous = GENESIS
     for number, block in enumerate(blocks, start=1):
         if (

@@ -1,4 +1,4 @@
-"""What this process has asked of the database since a moment, read from its own metrics."""
+"""Database calls of this process since a moment, read from its own metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where partitions end, whatever the broker: what a reader needs that must not miss the last record."""
+"""Ends of partitions, whatever the broker, for a reader that must not miss the last record."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from aiokafka import TopicPartition
 
 
 async def ends_of(consumer: Any, lanes: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """Give the offset after the last record of each partition; the consumer then stands at their first.
+    """Return the offset after the last record of each partition; the consumer then stands at their first.
 
     It is the high watermark of a fetch. Asked for the latest offset, Tansu counts a last batch of several records as
     one, so that ``end_offsets`` leaves the others out until something follows.
     """
     consumer.assign(lanes)
     await consumer.seek_to_beginning(*lanes)
-    while any(consumer.highwater(one) is None for one in lanes):
+    while any(consumer.highwater(lane) is None for lane in lanes):
         await consumer.getmany(timeout_ms=100)
     await consumer.seek_to_beginning(*lanes)
-    return {one: consumer.highwater(one) for one in lanes}
+    return {lane: consumer.highwater(lane) for lane in lanes}
 
 
 async def records_of(consumer: Any, lanes: Sequence[TopicPartition]) -> AsyncIterator[Any]:

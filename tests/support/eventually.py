@@ -14,7 +14,7 @@ T = TypeVar("T")
 async def eventually(
     check: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05
 ) -> T:
-    """Give what ``check`` gives once it is truthy and raises nothing; else raise its last failure."""
+    """Return the result of ``check`` once it is truthy and raises nothing; else raise its last failure."""
     deadline_s = time.monotonic() + within_s
     while True:
         failure: BaseException | None = None

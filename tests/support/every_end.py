@@ -71,7 +71,7 @@ class Recorder:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._line.kafka_bootstrap)
         await consumer.start()
         try:
-            lanes = [TopicPartition(topic, one) for one in range(SHARDS)]
+            lanes = [TopicPartition(topic, index) for index in range(SHARDS)]
             async for record in records_of(consumer, lanes):
                 if dict(record.headers).get("type") == type_name.encode():
                     document = json.loads(record.value)
@@ -182,19 +182,19 @@ async def _rejected(line: RunningLine) -> None:
     for _ in range(_TRIES):
         async with line.client(credit_count=2) as client:
             answers = await asyncio.gather(*(client.submit(k=1) for _ in range(6)))
-            taken = [one.json()["id"] for one in answers if one.status_code == 202]
-            states = {(await client.end(one))["state"] for one in taken}
+            taken = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+            states = {(await client.end(task_id))["state"] for task_id in taken}
             if "rejected" in states:
                 return
     raise AssertionError("no order was rejected")
 
 
 async def _out_of_order(line: RunningLine, recorder: Recorder) -> None:
-    """What stands in the record before the acceptance it is about."""
+    """Record messages of a task before its acceptance."""
     async with line.client(credit_count=100) as client:
         pattern = await client.order(k=1)
         await client.end(pattern)
-        accepted = await recorder.find("task.accepted", lambda one: bool(one["task_id"] == pattern))
+        accepted = await recorder.find("task.accepted", lambda event: bool(event["task_id"] == pattern))
         assert isinstance(accepted, TaskAccepted)
         for number, make in enumerate((_early_cancel, _early_refusal)):
             task_id = derive_id(Prefix.task, "recorder", number)
@@ -234,7 +234,7 @@ async def _not_finished(line: RunningLine, recorder: Recorder) -> None:
     async with line.client(credit_count=100) as client:
         pattern = await client.order(k=1)
         await client.end(pattern)
-        selected = await recorder.find("task.selected", lambda one: bool(one["task_id"] == pattern))
+        selected = await recorder.find("task.selected", lambda event: bool(event["task_id"] == pattern))
         assert isinstance(selected, TaskSelected)
         task_id = derive_id(Prefix.task, "recorder", "not-finished")
         candidate = selected.selected[0]
@@ -250,7 +250,7 @@ async def _not_finished(line: RunningLine, recorder: Recorder) -> None:
 
         async def failed() -> bool:
             try:
-                await recorder.find("task.failed", lambda one: bool(one["task_id"] == task_id))
+                await recorder.find("task.failed", lambda event: bool(event["task_id"] == task_id))
             except LookupError:
                 return False
             return True
@@ -324,7 +324,9 @@ async def _books(line: RunningLine, recorder: Recorder) -> None:
     async def booked() -> bool:
         wanted = derive_id(Prefix.grant, "recorder", "last")
         try:
-            await recorder.find("entry.recorded", lambda one: wanted in json.dumps(one), topic=ACCOUNTS.name)
+            await recorder.find(
+                "entry.recorded", lambda event: wanted in json.dumps(event), topic=ACCOUNTS.name
+            )
         except LookupError:
             return False
         return True

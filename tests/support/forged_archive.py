@@ -21,13 +21,13 @@ Lanes = dict[str, list[dict[str, Any]]]
 
 
 def read_lanes(folder: Path) -> Lanes:
-    """Give the items of every lane."""
+    """Return the items of every lane."""
     shelf = Folder(folder)
 
     async def read() -> Lanes:
         segments = (await read_catalogue(shelf)).segments()
         return {
-            lane: [document for one in kept for document in unpack(await shelf.get(one.name))]
+            lane: [document for segment in kept for document in unpack(await shelf.get(segment.name))]
             for lane, kept in segments.items()
         }
 
@@ -41,9 +41,9 @@ def write_lanes(folder: Path, lanes: Lanes) -> None:
     segments = []
     for lane, documents in lanes.items():
         chain = BlockChain(lane) if is_journal(lane) else RecordChain(lane)
-        for one in documents:
-            chain.take(one)
-        body = pack([line_of(one) for one in documents])
+        for document in documents:
+            chain.take(document)
+        body = pack([line_of(document) for document in documents])
         name = f"segments/{lane}/0.ndjson.zst"
         asyncio.run(shelf.put(name, body))
         segments.append(
@@ -66,11 +66,11 @@ def write_lanes(folder: Path, lanes: Lanes) -> None:
 
 
 def rehashed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give blocks new hashes, each over its contents and its predecessor's."""
+    """Return blocks with new hashes, each over its contents and its predecessor's."""
     previous = GENESIS
     fresh = []
-    for one in blocks:
-        block = {**one, "prev_hash": previous}
+    for old in blocks:
+        block = {**old, "prev_hash": previous}
         previous = block["hash"] = digest_of(block)
         fresh.append(block)
     return fresh
@@ -84,7 +84,7 @@ def edit_body(holder: dict[str, Any], edit: Callable[[dict[str, Any]], None]) ->
 
 
 def holders(lanes: Lanes, kind: str) -> Iterator[dict[str, Any]]:
-    """Give whatever holds an event of this type, in topics and journals."""
+    """Yield whatever holds an event of this type, in topics and journals."""
     for lane, items in lanes.items():
         for item in items:
             if not is_journal(lane):
@@ -110,10 +110,10 @@ def merge(parts: list[Path], folder: Path) -> None:
     segments: list[Segment] = []
     for part in parts:
         for kept in asyncio.run(read_catalogue(Folder(part))).segments().values():
-            for one in kept:
-                (folder / one.name).parent.mkdir(parents=True, exist_ok=True)
-                (part / one.name).rename(folder / one.name)
-                segments.append(one)
+            for source in kept:
+                (folder / source.name).parent.mkdir(parents=True, exist_ok=True)
+                (part / source.name).rename(folder / source.name)
+                segments.append(source)
     manifest = Manifest(
         number=1, previous_sha256=GENESIS, made_at=datetime(2026, 1, 1, tzinfo=UTC), segments=segments
     )

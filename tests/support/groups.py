@@ -1,4 +1,4 @@
-"""Which tests one process runs in turn when several share a run, and which of these groups begin first.
+"""Groups of tests that one process runs in turn, and the order in which groups begin.
 
 A running line, a cluster and a file's servers are dear, so each belongs to one process.
 """
@@ -48,7 +48,7 @@ def place_of(nodeid: str) -> int:
 
 
 class GroupScheduling(LoadScopeScheduling):
-    """Gives each group to one process; pytest-xdist's own groups need a node id that can be changed."""
+    """Scheduling of each group to one process; pytest-xdist's own groups need a node id that can be changed."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)

@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Handler:
-    """Where the handler listens, and every request that it was sent: headers in lower case, and the body."""
+    """Address of the handler, and every request that it was sent: headers in lower case, and the body."""
 
     place: str
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Give the address to register."""
+        """Return the address to register."""
         return f"http://{self.place}/hook"
 
 
@@ -34,7 +34,7 @@ def own_handler() -> Iterator[Handler]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Requests)
     handler = Handler(f"127.0.0.1:{server.server_address[1]}")

@@ -1,4 +1,4 @@
-"""What every journal store promises, the one in memory and the real one alike."""
+"""Promises of every journal store, in memory and real alike."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decision(cause_id: str, aggregate_id: str = "a", *, topic: str | None = "tas
 def block(
     shard: str, number: int, causes: Sequence[str], previous: Block | None = None, topic: str | None = "tasks"
 ) -> Block:
-    decisions = tuple(decision(one, topic=topic) for one in causes)
+    decisions = tuple(decision(cause, topic=topic) for cause in causes)
     before = previous.hash if previous else GENESIS
     return Block(shard, number, before, {Source("commands", 0): number * 10}, decisions, AT).sealed()
 
@@ -38,7 +38,7 @@ def entity(entity_id: str, block_no: int) -> StoredEntity:
 
 
 class JournalStoreSuite:
-    """A subclass gives ``store``: causes are unique within a shard; and ``store_everywhere``: over all shards."""
+    """A subclass provides ``store``: causes are unique within a shard; and ``store_everywhere``: over all shards."""
 
     async def test_an_inserted_block_is_read_back_whole(self, store: JournalStore) -> None:
         first = block("0", 1, ["c1", "c2"])
@@ -92,7 +92,7 @@ class JournalStoreSuite:
         )
 
         assert fates == {"1": Insert.fenced} | dict.fromkeys(("0", "2", "3"), Insert.committed)
-        assert [await store.head(one) is not None for one in "0123"] == [True] * 4
+        assert [await store.head(shard) is not None for shard in "0123"] == [True] * 4
 
     async def test_blocks_come_in_order_after_a_number(self, store: JournalStore) -> None:
         chain: list[Block] = []
@@ -111,8 +111,8 @@ class JournalStoreSuite:
         mixed = Block(
             "0", 3, others.hash, {}, (decision("c3", "b"), decision("c4"), decision("c5")), AT
         ).sealed()
-        for one in (first, others, mixed, block("1", 1, ["c6"])):
-            await store.insert([one])
+        for written in (first, others, mixed, block("1", 1, ["c6"])):
+            await store.insert([written])
 
         assert await store.decided_after("0", 0, "a") == [
             (1, first.decisions[0]),
@@ -129,8 +129,8 @@ class JournalStoreSuite:
         first = block("0", 1, ["c1"])
         second = block("0", 2, ["c2"], first, topic=None)
         third = block("0", 3, ["c3"], second)
-        for one in (first, second, third):
-            await store.insert([one])
+        for written in (first, second, third):
+            await store.insert([written])
         assert await store.unsent("0") == [first, third]
 
         await store.save([], {}, {"0": 1, "1": 7})
@@ -168,12 +168,12 @@ class JournalStoreSuite:
         await store.save([folded("a", 4), folded("b", 3)], {}, {})
 
         kept = await store.states(["a", "b", "absent"])
-        assert {name: one.block_no for name, one in kept.items()} == {"a": 5, "b": 3}
+        assert {name: state.block_no for name, state in kept.items()} == {"a": 5, "b": 3}
 
     async def test_open_states_are_those_of_the_shard_that_are_not_final(self, store: JournalStore) -> None:
         await store.save([folded("a", 1), folded("b", 1, is_final=True), folded("c", 1, shard="1")], {}, {})
 
-        assert [one.aggregate_id for one in await store.open_states("0")] == ["a"]
+        assert [state.aggregate_id for state in await store.open_states("0")] == ["a"]
 
     async def test_entities_are_found_by_id_and_a_newer_one_is_never_replaced_by_an_older(
         self, store: JournalStore
@@ -206,4 +206,4 @@ class JournalStoreSuite:
 
         known = await store.known_causes("0", [*causes, "absent"])
 
-        assert known == {one: decision(one) for one in causes}
+        assert known == {cause: decision(cause) for cause in causes}

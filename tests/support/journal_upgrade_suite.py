@@ -154,7 +154,7 @@ def held_shards() -> float:
 
 
 class JournalUpgradeSuite:
-    """A subclass gives ``store``."""
+    """A subclass provides ``store``."""
 
     @pytest.fixture(autouse=True)
     def _quick_retries(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ class JournalUpgradeSuite:
             await consume(newer, "0", cause(2, 5))
             assert newer.state("d") == Sum(75)
             again = await newer.submit(cause(1, 40)[1], shard="0")
-            assert [one.message for one in again.recorded] == [AddedUnits(units=40)]
+            assert [recorded.message for recorded in again.recorded] == [AddedUnits(units=40)]
 
     async def test_a_state_of_another_shape_is_folded_from_the_journal_and_stored_anew(
         self, store: JournalStore
@@ -248,7 +248,7 @@ class JournalUpgradeSuite:
             assert reshaped.state("final") == Sum(20_001)
             await reshaped.save()
         kept = await store.states(["d", "final"])
-        assert {name: (one.state, one.state_version) for name, one in kept.items()} == {
+        assert {name: (state.state, state.state_version) for name, state in kept.items()} == {
             "d": ('{"total":61}', 2),
             "final": ('{"total":20001}', 2),
         }

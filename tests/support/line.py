@@ -56,7 +56,7 @@ class Client:
         return await self.http.post("/v1/tasks", json=body, headers=headers)
 
     async def order(self, **order: Any) -> str:
-        """Order and give the task's id."""
+        """Order and return the task's id."""
         answer = await self.submit(**order)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"] if "id" in answer.json() else answer.json()["task_id"])
@@ -72,7 +72,7 @@ class Client:
         return await self.get(f"/v1/tasks/{task_id}")
 
     async def end(self, task_id: str, within_s: float = 90) -> Any:
-        """Wait until nothing more will happen to a task, and give it."""
+        """Wait until nothing more will happen to a task, and return it."""
 
         async def complete() -> Any:
             task = await self.task(task_id)
@@ -138,7 +138,7 @@ class RunningLine:
             )
 
     async def winnow(self, *arguments: str) -> tuple[int, str]:
-        """Run the command against this line; gives its exit status and what it said."""
+        """Run the command against this line; return its exit status and what it said."""
         env = os.environ | {
             "WINNOW_API_URL": self.line.api_url,
             "WINNOW_ADMIN_TOKEN": self.line.admin_token,
@@ -186,7 +186,7 @@ class RunningLine:
     async def client(
         self, credit_count: int = 1000, scopes: list[str] | None = None
     ) -> AsyncIterator[Client]:
-        """Give a new account with credits."""
+        """Yield a new account with credits."""
         account_id = f"acct_test-{next(_numbers)}"
         admin = {"authorization": f"Bearer {self.line.admin_token}"}
         async with httpx.AsyncClient(base_url=self.line.api_url, timeout=30, headers=admin) as http:
@@ -213,7 +213,7 @@ class RunningLine:
 
 
 def free_port() -> int:
-    """Give a free port at random, so that two lines that start at once do not both reach for the usual one."""
+    """Return a free port at random, so that two lines that start at once do not both reach for the usual one."""
     return choose(["api"], {})["api"]
 
 
@@ -226,7 +226,7 @@ def running_line(
     """Run the line with simulators that do nothing wrong unless asked."""
     with running_stack(bus) as stack, tempfile.TemporaryDirectory(prefix="winnow-logs-") as logs:
         asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
-        chosen = profiles or {one: f"flawless-{one}" for one in PROVIDERS}
+        chosen = profiles or {provider: f"flawless-{provider}" for provider in PROVIDERS}
         options = LineOptions(api_port=free_port(), profiles=chosen, settings=settings or {})
         line = Line(stack, options)
         supervisor = Supervisor(Path(logs))

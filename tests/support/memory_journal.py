@@ -32,7 +32,7 @@ class MemoryJournalStore:
         stored = self.blocks.get(block.block_id)
         if stored is not None:
             return Insert.committed if stored.hash == block.hash else Insert.fenced
-        if self._known(block.shard, [one.cause_id for one in block.decisions]):
+        if self._known(block.shard, [decision.cause_id for decision in block.decisions]):
             return Insert.cause_known
         self.blocks[block.block_id] = block
         return Insert.committed
@@ -42,7 +42,7 @@ class MemoryJournalStore:
         return chain[-1] if chain else None
 
     async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
-        later = [one for one in self.chain(shard) if one.block_no > block_no]
+        later = [block for block in self.chain(shard) if block.block_no > block_no]
         return later[:limit] if limit else later
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
@@ -58,7 +58,9 @@ class MemoryJournalStore:
         return max(head.sent_to if head else 0, self.marks.get(shard, 0))
 
     async def unsent(self, shard: str) -> list[Block]:
-        return [one for one in await self.blocks_after(shard, await self.sent_to(shard)) if one.has_messages]
+        return [
+            block for block in await self.blocks_after(shard, await self.sent_to(shard)) if block.has_messages
+        ]
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
         return self._known(shard, cause_ids)
@@ -77,13 +79,21 @@ class MemoryJournalStore:
         return self.folds.get(shard, 0)
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
-        return {one: self.kept[one] for one in aggregate_ids if one in self.kept}
+        return {
+            aggregate_id: self.kept[aggregate_id]
+            for aggregate_id in aggregate_ids
+            if aggregate_id in self.kept
+        }
 
     async def open_states(self, shard: str) -> list[Folded]:
-        return [one for one in self.kept.values() if one.shard == shard and not one.is_final]
+        return [state for state in self.kept.values() if state.shard == shard and not state.is_final]
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
-        found = {one: self.kept_entities[one] for one in entity_ids if one in self.kept_entities}
+        found = {
+            entity_id: self.kept_entities[entity_id]
+            for entity_id in entity_ids
+            if entity_id in self.kept_entities
+        }
         self.entities_read += len(found)
         return found
 
@@ -98,18 +108,19 @@ class MemoryJournalStore:
             stored = self.kept_entities.get(entity.entity_id)
             if stored is None or stored.block_no < entity.block_no:
                 self.kept_entities[entity.entity_id] = entity
-        for one in states:
-            present = self.kept.get(one.aggregate_id)
-            age = (one.block_no, present.state_version != one.state_version) if present else (0, False)
+        for state in states:
+            present = self.kept.get(state.aggregate_id)
+            age = (state.block_no, present.state_version != state.state_version) if present else (0, False)
             if present is None or present.block_no < age[0] or (present.block_no == age[0] and age[1]):
-                self.kept[one.aggregate_id] = one
+                self.kept[state.aggregate_id] = state
         for noted, steps in ((self.folds, folded_to), (self.marks, sent_to)):
             noted |= {shard: max(noted.get(shard, 0), block_no) for shard, block_no in steps.items()}
 
     def chain(self, shard: str) -> list[Block]:
-        """Give a shard's blocks in order."""
+        """Return a shard's blocks in order."""
         return sorted(
-            (one for one in self.blocks.values() if one.shard == shard), key=lambda one: one.block_no
+            (block for block in self.blocks.values() if block.shard == shard),
+            key=lambda block: block.block_no,
         )
 
 

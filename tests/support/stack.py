@@ -47,7 +47,7 @@ def running_stack(bus: str = buses.TANSU) -> Iterator[EmbeddedStack]:
 
 @contextlib.contextmanager
 def running_servers(bus: str = buses.TANSU) -> Iterator[Addresses]:
-    """Give the addresses of servers by the order of preference above."""
+    """Yield the addresses of servers by the order of preference above."""
     if os.environ.get("WINNOW_TEST_KAFKA"):
         EXERCISED.append("servers given by WINNOW_TEST_*")
         yield Addresses(
@@ -130,7 +130,7 @@ def _containers() -> Iterator[Addresses]:
 
 
 def object_client(addresses: Addresses) -> Any:
-    """Give a client of the object store, which is the caller's to close."""
+    """Return a client of the object store, which is the caller's to close."""
     return boto3.client(
         "s3",
         endpoint_url=addresses.s3_endpoint,
@@ -143,7 +143,7 @@ def object_client(addresses: Addresses) -> Any:
 def _made_buckets(addresses: Addresses) -> bool:
     client = object_client(addresses)
     try:
-        present = {one["Name"] for one in client.list_buckets()["Buckets"]}
+        present = {buckets["Name"] for buckets in client.list_buckets()["Buckets"]}
         for bucket in {"winnow-private", "winnow-outputs"} - present:
             client.create_bucket(Bucket=bucket)
         for bucket in ("winnow-private", "winnow-outputs"):

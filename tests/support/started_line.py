@@ -50,7 +50,7 @@ class StartedLine:
         return before
 
     def came_back(self, before: ProcessState) -> bool:
-        """Tell whether a killed process was started again and is ready."""
+        """Return whether a killed process was started again and is ready."""
         now = self.state(before.name)
         assert now.state != "given up", self.said()
         return now.state == "ready" and now.restarts > before.restarts and now.pid != before.pid

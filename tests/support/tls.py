@@ -81,7 +81,7 @@ class Authority:
 
 @dataclass
 class TlsServer:
-    """What the server saw."""
+    """Observations of the server."""
 
     port: int
     names: list[str | None] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the simulated providers know of each picture that they made, beside what the line made of it."""
+"""Truth of the simulated providers about their pictures, beside what the line made of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def truth_of(line: RunningLine, client: Client, task_id: str) -> dict[str,
     """
     made: dict[str, dict[str, Any]] = {}
     for provider in PROVIDERS:
-        made |= {one["sha256"]: one for one in await line.ask(provider, "/_truth")}
+        made |= {picture["sha256"]: picture for picture in await line.ask(provider, "/_truth")}
     found: dict[str, dict[str, Any]] = {}
     for candidate in await client.candidates(task_id):
         if candidate["width"] is None:
@@ -32,5 +32,5 @@ async def truth_of(line: RunningLine, client: Client, task_id: str) -> dict[str,
 
 def judged_defect(truth: dict[str, Any], candidate: dict[str, Any]) -> str | None:
     """Return the planted defect of a candidate when a required dimension of its verdict is made to find it."""
-    required = {one["name"] for one in candidate["dimensions"] if one["required"]}
+    required = {dimension["name"] for dimension in candidate["dimensions"] if dimension["required"]}
     return truth["defect"] if required & set(truth["dimensions"]) else None

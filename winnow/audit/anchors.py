@@ -34,8 +34,8 @@ class Anchor(Value):
     heads: dict[str, AnchoredHead]
 
     def by_lane(self) -> dict[str, Head]:
-        """Give the heads as chains take them."""
-        return {lane: Head(one.first, one.last, one.hash) for lane, one in self.heads.items()}
+        """Return the heads as chains take them."""
+        return {lane: Head(head.first, head.last, head.hash) for lane, head in self.heads.items()}
 
 
 _ANCHOR: TypeAdapter[Anchor] = TypeAdapter(Anchor)
@@ -54,7 +54,7 @@ def anchor_of(heads: Mapping[str, Head], made_at: datetime) -> Anchor:
 
 
 def write_anchor(anchor: Anchor) -> bytes:
-    """Give an anchor as text."""
+    """Return an anchor as text."""
     return _ANCHOR.dump_json(anchor, indent=1) + b"\n"
 
 

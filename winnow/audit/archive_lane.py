@@ -50,7 +50,7 @@ class LaneTask:
 
 @dataclass(slots=True)
 class LaneOutcome:
-    """What a lane gave. ``marks`` holds 8 bytes of hash for every event of the record in it, by topic."""
+    """Result of a lane. ``marks`` holds 8 bytes of hash for every event of the record in it, by topic."""
 
     report: LaneReport
     findings: list[Finding]
@@ -60,11 +60,11 @@ class LaneOutcome:
     costs: dict[str, TaskCost] = field(default_factory=dict)
     payables: dict[str, int] = field(default_factory=dict)
     horizon: datetime | None = None
-    """When the last block of a shard of the ledger was written."""
+    """Time at which the last block of a shard of the ledger was written."""
 
 
 def mark_of(body: str) -> int:
-    """Give 8 bytes of an event's hash as a number; equal texts give equal marks."""
+    """Return 8 bytes of an event's hash as a number; equal texts give equal marks."""
     return int.from_bytes(hashlib.sha256(body.encode()).digest()[:_MARK_BYTES], "big")
 
 
@@ -114,7 +114,7 @@ def _items(body: bytes, segment: Segment, faults: list[Finding]) -> Iterator[dic
 
 
 class _Check:
-    """What journals and topics have in common."""
+    """Common check of journals and topics."""
 
     def __init__(self, task: LaneTask, chain: Chain) -> None:
         """Begin."""
@@ -144,11 +144,11 @@ class _Check:
         self.findings.append(Finding(check, self.task.lane, text))
 
     def finished(self, counts: Mapping[str, int], more: Sequence[Finding]) -> LaneOutcome:
-        """Give what was found."""
+        """Return what was found."""
         return LaneOutcome(
             LaneReport(self.task.lane, self.chain.items_count, self.events_count, self.chain.head),
             [*self.chain.faults(), *self.findings, *self.reader.judged(more)],
-            [*self.chain.notes, *(f"{self.task.lane}: {one}" for one in self.reader.notes())],
+            [*self.chain.notes, *(f"{self.task.lane}: {note}" for note in self.reader.notes())],
             {name: count for name, count in counts.items() if count},
             self.marks,
         )
@@ -205,7 +205,7 @@ class JournalCheck(_Check):
             books.count(envelope.subject, envelope.sequence)
 
     def outcome(self) -> LaneOutcome:
-        """Give what was found."""
+        """Return what was found."""
         books = self.books or Books()
         counts = {
             "accounts": len(books.balances),
@@ -245,7 +245,7 @@ class TopicCheck(_Check):
             self.fault("readable", text)
 
     def outcome(self) -> LaneOutcome:
-        """Give what was found."""
+        """Return what was found."""
         if self.fold is None:
             return self.finished({}, [])
         counts = {name: count for name, count in self.fold.counts().items() if name not in _COUNTED_ELSEWHERE}

@@ -44,14 +44,14 @@ async def verify_archive(
         for lane, segments in sorted(lanes.items(), key=lambda pair: -_size_bytes(pair[1]))
     ]
     outcomes = await _verified(tasks, processes)
-    findings = [one for outcome in outcomes for one in outcome.findings]
+    findings = [finding for outcome in outcomes for finding in outcome.findings]
     findings += [
         Finding("archive", lane, f"it was anchored to {head.last} and is not in the archive")
         for lane, head in anchored.items()
         if lane not in lanes
     ]
     for topic in RECORD_TOPICS:
-        findings += [one async for one in _not_published(place, lanes, outcomes, topic)]
+        findings += [finding async for finding in _not_published(place, lanes, outcomes, topic)]
     report = _cost_report(outcomes)
     findings += report.findings
     counts: Counter[str] = Counter()
@@ -59,30 +59,32 @@ async def verify_archive(
         counts[OLDER] = report.older_count
     for outcome in outcomes:
         counts.update(outcome.counts)
-    lane_reports: list[LaneReport] = sorted((one.report for one in outcomes), key=lambda one: one.lane)
+    lane_reports: list[LaneReport] = sorted(
+        (ended.report for ended in outcomes), key=lambda lane_report: lane_report.lane
+    )
     counts["manifests"] = len(catalogue.manifests)
     notes = [note for outcome in outcomes for note in outcome.notes]
     return Result(SOURCE, tuple(lane_reports), dict(counts), tuple(findings), tuple(notes))
 
 
 def _size_bytes(segments: Sequence[Segment]) -> int:
-    return sum(one.size_bytes for one in segments)
+    return sum(segment.size_bytes for segment in segments)
 
 
 async def _verified(tasks: Sequence[LaneTask], processes: int) -> list[LaneOutcome]:
     """Verify lanes, the largest first; one process does it without starting another."""
     if processes <= 1 or len(tasks) <= 1:
-        return [await lane_outcome(one) for one in tasks]
+        return [await lane_outcome(task) for task in tasks]
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
         return await asyncio.to_thread(lambda: list(pool.map(verify_lane, tasks)))
 
 
 def _cost_report(outcomes: Sequence[LaneOutcome]) -> CostReport:
     """Compare the ledger's debt to providers with the attempts; only where both are archived."""
-    costs = {task_id: cost for one in outcomes for task_id, cost in one.costs.items()}
-    payables = {task_id: owed for one in outcomes for task_id, owed in one.payables.items()}
-    horizon = max((one.horizon for one in outcomes if one.horizon is not None), default=None)
-    has_tasks = any(part_of(one.report.lane) == TASKS.name for one in outcomes)
+    costs = {task_id: cost for outcome in outcomes for task_id, cost in outcome.costs.items()}
+    payables = {task_id: owed for outcome in outcomes for task_id, owed in outcome.payables.items()}
+    horizon = max((outcome.horizon for outcome in outcomes if outcome.horizon is not None), default=None)
+    has_tasks = any(part_of(outcome.report.lane) == TASKS.name for outcome in outcomes)
     if not has_tasks or horizon is None:
         return CostReport((), 0)
     return compare_costs(costs, payables, horizon)
@@ -105,7 +107,7 @@ async def _not_published(
     if not has_topic:
         return
     for lane, marks in from_journals.items():
-        lost = {one for one in marks if one not in published}
+        lost = {mark for mark in marks if mark not in published}
         if lost:
             async for finding in _named(place, lane, lanes[lane], topic, lost):
                 yield finding

@@ -40,7 +40,7 @@ class ArchivedRecord:
         return sorted(lane.removeprefix(start) for lane in self._segments if lane.startswith(start))
 
     async def items(self, chain: Chain) -> AsyncIterator[dict[str, Any]]:
-        """Give the items of the chain's lane in order, none for a lane that is not there.
+        """Yield the items of the chain's lane in order, none for a lane that is not there.
 
         Whoever reads takes each item into ``chain``, which is compared with what each manifest says of it.
         """

@@ -15,7 +15,7 @@ from winnow.contracts.errors import NotFound
 from winnow.runtime.clock import Clock
 
 SEGMENTS_PER_MANIFEST: Final = 64
-"""What an interrupted run has to do again at most."""
+"""Segments that an interrupted run repeats at most."""
 
 
 class NotArchived(ValueError):  # noqa: N818 (what became of it)
@@ -62,7 +62,7 @@ class ArchiveWriter:
         return len(self._catalogue.manifests)
 
     def head(self, lane: str) -> Head | None:
-        """Give how far a lane is archived."""
+        """Return how far a lane is archived."""
         return self._heads.get(lane)
 
     async def add(self, lane: str, document: Mapping[str, Any]) -> None:

@@ -20,15 +20,15 @@ class Aside:
         self._names = tuple(names)
 
     def __getitem__(self, name: str) -> Any:
-        """Give a collection."""
+        """Return a collection."""
         return self._database[_PREFIX + name if name in self._names else name]
 
     async def full(self) -> list[str]:
         """Name the live collections that hold something."""
-        return [one for one in self._names if await self._database[one].find_one({}, {"_id": 1})]
+        return [name for name in self._names if await self._database[name].find_one({}, {"_id": 1})]
 
     async def is_left_over(self) -> bool:
-        """Tell whether a run was interrupted: its collections still lie beside the live ones."""
+        """Return whether a run was interrupted: its collections still lie beside the live ones."""
         present = await self._database.list_collection_names()
         return any(_PREFIX + name in present for name in self._names)
 

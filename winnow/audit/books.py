@@ -100,7 +100,7 @@ class Books:
 
     def entries_count(self) -> int:
         """Count the entries."""
-        return sum(one.entries_count for one in self.balances.values())
+        return sum(balance.entries_count for balance in self.balances.values())
 
     def _compare(self, entry: EntryRecorded, balance: Balance) -> None:
         derived = (balance.available_credits_micro, balance.held_credits_micro)

@@ -19,12 +19,12 @@ from winnow.runtime.journal.model import GENESIS, canonical
 _CHECK: Final = "chain"
 _HASHED: Final = ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")
 UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
-"""What reading a document that was tampered with may raise."""
+"""Errors of reading a document that was tampered with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How far a chain goes: its first and last number (block number, or offset), and the hash over all between."""
+    """End of a chain: its first and last number (block number, or offset), and the hash over all between."""
 
     first: int
     last: int
@@ -38,7 +38,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class Chain(ABC):
-    """How far a lane was read, and every fault on the way. ``notes`` say what could not be compared."""
+    """Reading of a lane, with every fault on the way. ``notes`` say what could not be compared."""
 
     lane: str
     anchored: Head | None = None
@@ -49,7 +49,7 @@ class Chain(ABC):
     last: int = 0
     hash: str = GENESIS
     shortened: ClassVar[str]
-    """What to say of a chain that ends before its anchor, by ``last`` and ``anchored``."""
+    """Sentence on a chain that ends before its anchor, by ``last`` and ``anchored``."""
 
     @abstractmethod
     def take(self, document: Mapping[str, Any]) -> bool:
@@ -61,11 +61,11 @@ class Chain(ABC):
 
     @property
     def head(self) -> Head:
-        """Give how far the chain goes."""
+        """Return how far the chain goes."""
         return Head(self.first, self.last, self.hash)
 
     def faults(self) -> list[Finding]:
-        """Give every fault so far, with what only shows at the end: a lane that is shorter than its anchor says."""
+        """Return every fault so far, with what only shows at the end: a lane that is shorter than its anchor says."""
         if self.anchored is None or self.last >= self.anchored.last:
             return list(self.findings)
         text = self.shortened.format(last=self.last, after=self.last + 1, anchored=self.anchored.last)
@@ -120,7 +120,7 @@ class BlockChain(Chain):
             self._fault(f"the contents of block {number} do not give its hash: it was changed")
             return False
         shard = self.lane.rpartition("/")[2]
-        causes = [one["cause_id"] for one in document["decisions"]]
+        causes = [decision["cause_id"] for decision in document["decisions"]]
         if (document["_id"], document["shard"]) != (f"{shard}:{number}", shard) or document[
             "causes"
         ] != causes:
@@ -160,7 +160,7 @@ class RecordChain(Chain):
         return True
 
     def _compare_start(self) -> None:
-        """Give the anchor up for a partition whose oldest records the broker has deleted since."""
+        """Drop the anchor of a partition whose oldest records the broker has deleted since."""
         if self.anchored is not None and self.first != self.anchored.first:
             self.notes.append(
                 f"{self.lane} begins at offset {self.first} and was anchored from {self.anchored.first}: the records"

@@ -25,8 +25,7 @@ PROVIDER_PAYABLE: Final = "house:provider_payable"
 OLDER: Final = "costs known after the bill, of orders before they were booked"
 """The name of the count in a report."""
 _BOOKED_WITHIN: Final = timedelta(seconds=60)
-"""How long the ledger may take to book the outcome of an attempt that comes after the bill, and how far apart the
-books and the tasks of an archive are read."""
+"""Time to book an attempt's outcome after the bill, and between the reads of an archive's books and tasks."""
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class TaskFold:
             case TaskSelected():
                 self.selected = event
             case TaskDelivered() | TaskPartiallyDelivered():
-                self.delivered.update(one.candidate_id for one in event.outputs)
+                self.delivered.update(output.candidate_id for output in event.outputs)
             case TaskSettled():
                 self.settled.append(event)
             case _:
@@ -90,9 +90,11 @@ class TaskFold:
             self.waiting.append(event_type)
             return
         self.state = state
-        while (one := next((one for one in self.waiting if next_state(self.state, one)), None)) is not None:
-            self.waiting.remove(one)
-            self.state = next_state(self.state, one)
+        while (
+            event := next((event for event in self.waiting if next_state(self.state, event)), None)
+        ) is not None:
+            self.waiting.remove(event)
+            self.state = next_state(self.state, event)
 
 
 class RecordFold:
@@ -161,7 +163,7 @@ class RecordFold:
         } | ({OLDER: self._older_costs_count} if self._older_costs_count else {})
 
     def findings(self, now: datetime) -> list[Finding]:
-        """Give every fault of the record as it stands at ``now``."""
+        """Return every fault of the record as it stands at ``now``."""
         found = list(self._faults)
         for (producer, subject), sequences in sorted(self._sequences.items()) if self._complete else ():
             missing = max(sequences) - len(sequences)
@@ -226,8 +228,8 @@ def _task_findings(task: TaskFold, now: datetime, profiles: Profiles) -> Iterato
     if task.state is None:
         yield Finding("state machine", task.task_id, f"it was never accepted, yet there is {task.waiting[0]}")
         return
-    for one in task.waiting:
-        yield Finding("state machine", task.task_id, f"{one} is not allowed in state {task.state.value}")
+    for event in task.waiting:
+        yield Finding("state machine", task.task_id, f"{event} is not allowed in state {task.state.value}")
     yield from task.verdicts.faults
     yield from task.verdicts.pin_findings(task.task_id, profiles)
     yield from task.routes.faults

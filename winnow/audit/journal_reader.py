@@ -34,10 +34,10 @@ class JournalReader:
     async def shards(self) -> list[str]:
         """Name the shards that have blocks."""
         with answering():
-            return sorted(str(one) for one in await self._blocks.distinct("shard"))
+            return sorted(str(shard) for shard in await self._blocks.distinct("shard"))
 
     async def sent_to(self, shard: str) -> int:
-        """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
+        """Return the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
         with answering():
             noted = await self._folds.find_one({"_id": shard})
             lost = await self._losses.find_one({"_id": shard})
@@ -47,7 +47,7 @@ class JournalReader:
         return max(int((row or {}).get("sent_to", 0)) for row in (noted, head))
 
     async def documents(self, shard: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """Give the stored blocks of a shard after a block number, in the order of their numbers."""
+        """Yield the stored blocks of a shard after a block number, in the order of their numbers."""
         while True:
             query = {"shard": shard, "block_no": {"$gt": after}}
             with answering():

@@ -25,25 +25,25 @@ def judged_findings(event: CandidatesScored, profile: Profile) -> Iterator[Findi
 
 def passes_under(candidate: ScoredCandidate, profile: Profile) -> bool:
     """Derive a candidate's verdict: every required dimension of the profile is present, once, and passes."""
-    counts = Counter(one.name for one in candidate.dimensions)
+    counts = Counter(measured.name for measured in candidate.dimensions)
     if any(rule.required and counts[rule.name] != 1 for rule in profile.rules.values()):
         return False
     rules = profile.rules
     return all(
-        _passes(one, rules[one.name])
-        for one in candidate.dimensions
-        if one.name in rules and rules[one.name].requires(one.status)
+        _passes(measured, rules[measured.name])
+        for measured in candidate.dimensions
+        if measured.name in rules and rules[measured.name].requires(measured.status)
     )
 
 
 def rank_score(dimensions: Sequence[Dimension], profile: Profile) -> float:
     """Combine the scores by the profile's weights; a measure that was not taken counts 0, an excused one nothing."""
     weighed = [
-        (rule.weight, _score(one, rule) or 0.0)
-        for one in dimensions
-        if (rule := profile.rules.get(one.name)) is not None
+        (rule.weight, _score(dimension, rule) or 0.0)
+        for dimension in dimensions
+        if (rule := profile.rules.get(dimension.name)) is not None
         and rule.weight > 0
-        and one.status not in rule.excuses
+        and dimension.status not in rule.excuses
     ]
     if not weighed:
         return 0.0
@@ -54,7 +54,7 @@ def rank_score(dimensions: Sequence[Dimension], profile: Profile) -> float:
 
 
 def _deviations(candidate: ScoredCandidate, profile: Profile) -> Iterator[str]:
-    counts = Counter(one.name for one in candidate.dimensions)
+    counts = Counter(measured.name for measured in candidate.dimensions)
     for name, rule in profile.rules.items():
         if not counts[name]:
             kind = "required dimension" if rule.required else "dimension"
@@ -64,10 +64,10 @@ def _deviations(candidate: ScoredCandidate, profile: Profile) -> Iterator[str]:
             yield f"{profile.label} has no dimension {name}"
         elif count > 1:
             yield f"the dimension {name} stands there {count} times"
-    for one in candidate.dimensions:
-        if one.name in profile.rules:
-            yield from _rule_deviations(one, profile.rules[one.name], profile)
-            yield from _score_deviations(one, profile.rules[one.name], profile)
+    for measured in candidate.dimensions:
+        if measured.name in profile.rules:
+            yield from _rule_deviations(measured, profile.rules[measured.name], profile)
+            yield from _score_deviations(measured, profile.rules[measured.name], profile)
     derived = passes_under(candidate, profile)
     if candidate.passed != derived:
         yield f"it is recorded as {_word(candidate.passed)}, its raw values give {_word(derived)} under {profile.label}"
@@ -76,58 +76,58 @@ def _deviations(candidate: ScoredCandidate, profile: Profile) -> Iterator[str]:
         yield f"it is ranked by {candidate.score}, its raw values give {score} under {profile.label}"
 
 
-def _rule_deviations(one: Dimension, rule: DimensionRule, profile: Profile) -> Iterator[str]:
+def _rule_deviations(dimension: Dimension, rule: DimensionRule, profile: Profile) -> Iterator[str]:
     """Compare the terms that were recorded with a measure with those of the profile."""
-    if one.threshold != rule.threshold:
-        yield f"{one.name} is recorded with the threshold {one.threshold}, {profile.label} says {rule.threshold}"
-    required = rule.requires(one.status)
-    if one.required != required:
+    if dimension.threshold != rule.threshold:
+        yield f"{dimension.name} is recorded with the threshold {dimension.threshold}, {profile.label} says {rule.threshold}"
+    required = rule.requires(dimension.status)
+    if dimension.required != required:
         yield (
-            f"{one.name} is recorded as {_duty(one.required)} while {one.status.value}, {profile.label} says"
+            f"{dimension.name} is recorded as {_duty(dimension.required)} while {dimension.status.value}, {profile.label} says"
             f" {_duty(required)}"
         )
-    if one.tier != rule.tier:
-        yield f"{one.name} is recorded in tier {one.tier}, {profile.label} says {rule.tier}"
+    if dimension.tier != rule.tier:
+        yield f"{dimension.name} is recorded in tier {dimension.tier}, {profile.label} says {rule.tier}"
 
 
-def _score_deviations(one: Dimension, rule: DimensionRule, profile: Profile) -> Iterator[str]:
+def _score_deviations(dimension: Dimension, rule: DimensionRule, profile: Profile) -> Iterator[str]:
     """Derive score and verdict of a measure from its raw value."""
-    derived = _score(one, rule)
-    if one.status is MeasureStatus.ok and one.raw is None:
-        yield f"{one.name} is ok without a raw value"
-    elif one.status is not MeasureStatus.ok and one.raw is not None:
-        yield f"{one.name} is {one.status.value} and has the raw value {one.raw}"
-    differs = (derived is None) != (one.score is None)
-    if differs or abs((derived or 0.0) - (one.score or 0.0)) > _ROUNDING:
-        yield f"{one.name} has the score {one.score}, its raw value {one.raw} gives {derived} under {profile.label}"
-    passed = _passes(one, rule)
-    if one.passed != passed:
+    derived = _score(dimension, rule)
+    if dimension.status is MeasureStatus.ok and dimension.raw is None:
+        yield f"{dimension.name} is ok without a raw value"
+    elif dimension.status is not MeasureStatus.ok and dimension.raw is not None:
+        yield f"{dimension.name} is {dimension.status.value} and has the raw value {dimension.raw}"
+    differs = (derived is None) != (dimension.score is None)
+    if differs or abs((derived or 0.0) - (dimension.score or 0.0)) > _ROUNDING:
+        yield f"{dimension.name} has the score {dimension.score}, its raw value {dimension.raw} gives {derived} under {profile.label}"
+    passed = _passes(dimension, rule)
+    if dimension.passed != passed:
         yield (
-            f"{one.name} is recorded as {_word(one.passed)}, its raw value {one.raw} gives {_word(passed)} under"
+            f"{dimension.name} is recorded as {_word(dimension.passed)}, its raw value {dimension.raw} gives {_word(passed)} under"
             f" {profile.label}"
         )
-    if one.status is MeasureStatus.ok:
+    if dimension.status is MeasureStatus.ok:
         for evidence, minimum in rule.guards:
-            shown = one.evidence.get(evidence)
+            shown = dimension.evidence.get(evidence)
             if not isinstance(shown, int | float) or not shown >= minimum:
                 yield (
-                    f"{one.name} is ok with {evidence} {shown}, {profile.label} believes it from {minimum} on"
+                    f"{dimension.name} is ok with {evidence} {shown}, {profile.label} believes it from {minimum} on"
                 )
 
 
-def _score(one: Dimension, rule: DimensionRule) -> float | None:
-    if one.status is not MeasureStatus.ok or one.raw is None:
+def _score(dimension: Dimension, rule: DimensionRule) -> float | None:
+    if dimension.status is not MeasureStatus.ok or dimension.raw is None:
         return None
-    return rule.map.score(one.raw)
+    return rule.map.score(dimension.raw)
 
 
-def _passes(one: Dimension, rule: DimensionRule) -> bool:
-    score = _score(one, rule)
+def _passes(dimension: Dimension, rule: DimensionRule) -> bool:
+    score = _score(dimension, rule)
     if score is None:
         return False
     # At the threshold itself the recorded score decides which way the last digit was rounded.
-    if one.score is not None and abs(score - one.score) <= _ROUNDING:
-        score = one.score
+    if dimension.score is not None and abs(score - dimension.score) <= _ROUNDING:
+        score = dimension.score
     return score >= rule.threshold
 
 

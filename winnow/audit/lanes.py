@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from winnow.contracts.topics import TOPICS
 
-RECORD_TOPICS: Final = tuple(one.name for one in TOPICS if one.archived)
+RECORD_TOPICS: Final = tuple(topic.name for topic in TOPICS if topic.archived)
 """The topics that are the record: everything else on the bus is a request, and dies when it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalPlace:
-    """Where a journal lies: the service's database, and the prefix of its collections."""
+    """Place of a journal: the service's database, and the prefix of its collections."""
 
     database: str
     prefix: str = ""
@@ -35,7 +35,7 @@ What a service answers to is read after its answer, so that no answer is found w
 
 
 KINDS: Final = ("journal", "topic")
-"""How a lane's name begins."""
+"""Beginnings of a lane's name."""
 
 
 def journal_lane(producer: str, shard: str) -> str:
@@ -49,12 +49,12 @@ def topic_lane(topic: str, partition: int) -> str:
 
 
 def is_journal(lane: str) -> bool:
-    """Tell a journal's lane from a topic's."""
+    """Return whether the lane is a journal's, not a topic's."""
     return lane.startswith("journal/")
 
 
 def part_of(lane: str) -> str:
-    """Give the journal or the topic that a lane is of."""
+    """Return the journal or the topic that a lane is of."""
     return lane.split("/")[1]
 
 
@@ -66,7 +66,7 @@ def record_document(
     headers: tuple[tuple[str, bytes], ...],
     body: bytes,
 ) -> dict[str, Any]:
-    """Give a topic's record in the form that is chained and archived: text where it is text, else base64."""
+    """Return a topic's record in the form that is chained and archived: text where it is text, else base64."""
     return {
         "offset": offset,
         "timestamp_ms": timestamp_ms,

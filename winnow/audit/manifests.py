@@ -39,7 +39,7 @@ class Segment(Value):
 
 
 class Manifest(Value):
-    """What one commit added to the archive."""
+    """Addition of one commit to the archive."""
 
     format: Literal[1] = 1
     number: Annotated[int, Field(ge=1)]
@@ -68,7 +68,7 @@ class Catalogue:
     head_sha256: str = GENESIS
 
     def segments(self) -> dict[str, list[Segment]]:
-        """Give the segments by lane, in order."""
+        """Return the segments by lane, in order."""
         found: dict[str, list[Segment]] = {}
         for manifest in self.manifests:
             for segment in manifest.segments:
@@ -76,7 +76,7 @@ class Catalogue:
         return found
 
     def heads(self) -> dict[str, Head]:
-        """Give how far each lane is archived."""
+        """Return how far each lane is archived."""
         return {
             lane: Head(segments[-1].chain_first, segments[-1].last, segments[-1].head)
             for lane, segments in self.segments().items()
@@ -84,7 +84,7 @@ class Catalogue:
 
 
 def write_manifest(manifest: Manifest) -> bytes:
-    """Give a manifest as text."""
+    """Return a manifest as text."""
     return _MANIFEST.dump_json(manifest, indent=1) + b"\n"
 
 

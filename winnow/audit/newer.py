@@ -63,7 +63,7 @@ class Reader:
 
     def judged(self, findings: Iterable[Finding]) -> list[Finding]:
         """Return the findings that do not rest on what was skipped."""
-        return [one for one in findings if not self._is_unsure(one)]
+        return [finding for finding in findings if not self._is_unsure(finding)]
 
     @property
     def skipped_count(self) -> int:
@@ -71,14 +71,14 @@ class Reader:
         return self._skipped.total()
 
     def notes(self) -> list[str]:
-        """Say how many records of which type and version were skipped."""
+        """Return how many records of which type and version were skipped."""
         return [
             f"{count} {'record' if count == 1 else 'records'} of {UnknownVersion(name, version, self._known[name])}"
             for (name, version), count in sorted(self._skipped.items())
         ]
 
     def is_unread(self, subject: str) -> bool:
-        """Tell whether records about a task or an account were skipped."""
+        """Return whether records about a task or an account were skipped."""
         return subject in self._subjects
 
     def _is_unsure(self, finding: Finding) -> bool:

@@ -54,10 +54,10 @@ class Verdicts:
         self.faults.extend(verdict_findings(event))
         if profile is not None:
             self.faults.extend(judged_findings(event, profile))
-        for one in event.candidates:
-            self.uses[one.candidate_id] = use
-            if one.passed and (profile is None or passes_under(one, profile)):
-                self.passed[one.candidate_id] = one.score
+        for candidate in event.candidates:
+            self.uses[candidate.candidate_id] = use
+            if candidate.passed and (profile is None or passes_under(candidate, profile)):
+                self.passed[candidate.candidate_id] = candidate.score
 
     def note(self, passed: Mapping[str, float]) -> None:
         """Take passed candidates with their rank scores from a record that lacks the measurements."""
@@ -80,20 +80,20 @@ class Verdicts:
         self, task_id: str, delivered: Collection[str], profiles: Profiles
     ) -> Iterator[Finding]:
         """Yield the outputs that have no passing verdict of the pinned profile."""
-        ungated = [one for one in delivered if one not in self.passed]
+        ungated = [id_ for id_ in delivered if id_ not in self.passed]
         if ungated:
             yield Finding("gate", task_id, f"{len(ungated)} outputs were delivered that did not pass")
         others = [
-            one
-            for one in delivered
-            if one in self.passed and one in self.uses and self._deviation(self.uses[one], profiles)
+            id_
+            for id_ in delivered
+            if id_ in self.passed and id_ in self.uses and self._deviation(self.uses[id_], profiles)
         ]
         if others:
             text = f"{len(others)} outputs were delivered on verdicts of another profile than its order pins"
             yield Finding("gate", task_id, text)
 
     def _deviation(self, use: ProfileUse, profiles: Profiles) -> str:
-        """Say how a profile differs from the pin; empty where it does not, or where nothing tells."""
+        """Return how a profile differs from the pin; empty where it does not, or where nothing tells."""
         if self.pin is None:
             return ""
         if use.ref != self.pin:
@@ -108,7 +108,7 @@ def unknown_findings(tasks: Iterable[Verdicts], profiles: Profiles) -> Iterator[
     """Yield each profile that verdicts name and that is not at hand, so that they could not be judged."""
     unknown = Counter(use for task in tasks for use in task.uses.values() if use.sha256 not in profiles)
     for use, count in sorted(unknown.items(), key=lambda pair: pair[0].label):
-        others = [one.sha256[:_SHOWN] for one in profiles.values() if one.ref == use.ref]
+        others = [profile.sha256[:_SHOWN] for profile in profiles.values() if profile.ref == use.ref]
         at_hand = f"; at hand it has the sha256 {', '.join(others)}" if others else ""
         text = f"{count} verdicts name {use.label}, which is not at hand{at_hand}: give --profiles DIR with its file"
         yield Finding("profile not at hand", label_of(use.ref), text)

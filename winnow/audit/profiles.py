@@ -71,7 +71,7 @@ class DimensionRule:
     excuses: frozenset[MeasureStatus] = frozenset()
 
     def requires(self, status: MeasureStatus) -> bool:
-        """Tell whether a measure with this status must pass."""
+        """Return whether a measure with this status must pass."""
         return self.required and status not in self.excuses
 
 
@@ -178,7 +178,10 @@ class _ProfilePart(_Part):
     rules: tuple[_RulePart, ...] = ()
 
     def to_rules(self) -> list[DimensionRule]:
-        return [*(one.to_rule() for one in self.dimensions), *(one.to_rule() for one in self.rules)]
+        return [
+            *(dimension.to_rule() for dimension in self.dimensions),
+            *(rule.to_rule() for rule in self.rules),
+        ]
 
 
 def parse_profile(text: str) -> Profile:

@@ -11,7 +11,7 @@ from winnow.runtime.journal.model import canonical
 
 
 def quick_canonical(document: Mapping[str, Any]) -> bytes:
-    """Give the bytes of ``canonical`` for a block: texts, whole numbers, lists and maps of them.
+    """Return the bytes of ``canonical`` for a block: texts, whole numbers, lists and maps of them.
 
     Raises what ``canonical`` raises. A number with a fraction, which no block has, may be written otherwise.
     """

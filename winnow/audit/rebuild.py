@@ -31,7 +31,7 @@ _HOLDER_BYTES: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was asked for: ``force`` replaces what is there, ``archive`` says where one is to be read from first."""
+    """Options of a rebuild: ``force`` replaces what is there, ``archive`` says where one is to be read from first."""
 
     force: bool = False
     archive: str = ""

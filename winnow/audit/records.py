@@ -31,8 +31,8 @@ class Kept:
     headers: tuple[tuple[str, bytes], ...]
 
     def header(self, name: str) -> str:
-        """Give a header as text; empty when it is not there."""
-        return next((value.decode(errors="replace") for one, value in self.headers if one == name), "")
+        """Return a header as text; empty when it is not there."""
+        return next((value.decode(errors="replace") for header, value in self.headers if header == name), "")
 
 
 @asynccontextmanager
@@ -84,7 +84,7 @@ class Reading:
         self.next_offsets = {(lane.topic, lane.partition): starts[lane] for lane in lanes}
 
     async def read_on(self) -> AsyncIterator[Kept]:
-        """Give every record up to the ends, each partition in order.
+        """Yield every record up to the ends, each partition in order.
 
         An end is the high watermark of the first answer: some brokers answer a question for the latest offset
         with the start of the last batch. Raises Unavailable when a partition stops answering.
@@ -120,7 +120,7 @@ class Reading:
 
 
 async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> Kept:
-    """Give one record; raises NotFound when there is none at that place."""
+    """Return a record; raises NotFound when there is none at that place."""
     async with reading(bootstrap) as consumer:
         those = Reading(consumer, [topic])
         await those.begin()

@@ -1,4 +1,7 @@
-"""Gives a bus that lost all it held its record again: every message of every journal, in the order of their decisions."""
+"""Re-emission: restores the record of a bus that lost all it held.
+
+Every message of every journal, in the order of their decisions.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from winnow.runtime.topics import check_topics
 _HOLDER_BYTES: Final = 6
 _AT_ONCE: Final = 1_000
 """Messages that wait for the broker's word before more are handed over."""
-_NAMES: Final = [one.name for one in TOPICS]
+_NAMES: Final = [topic.name for topic in TOPICS]
 
 
 class ReemissionRefused(Exception):  # noqa: N818 (what became of it)
@@ -47,7 +50,7 @@ class _Lane:
 
 
 async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
-    """Send every message of every journal to the topics again, and give how many.
+    """Send every message of every journal to the topics again, and return how many.
 
     What is sent is the same to the byte, so that whoever has decided a message takes it for a repeat. The journals
     forget the offsets of the lost bus first: stopped half-way, it is to be done again with ``force``.
@@ -62,7 +65,7 @@ async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
         if not force:
             await _require_empty(bootstrap)
         with answering():
-            for store in {id(one.store): one.store for one in lanes}.values():
+            for store in {id(source.store): source.store for source in lanes}.values():
                 await store.forget_bus()
             count, last = await _send_all(bootstrap, shards, lanes)
             for lease in leases:
@@ -75,7 +78,7 @@ async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
 async def _held_lanes(
     mongo_uri: str, open_things: AsyncExitStack
 ) -> tuple[Sequence[StoreLease], Sequence[_Lane]]:
-    """Hold the stores of every service, and give the shards of their journals."""
+    """Hold the stores of every service, and return the shards of their journals."""
     leases: list[StoreLease] = []
     lanes: list[_Lane] = []
     holder = f"reemit-{random_bytes(_HOLDER_BYTES).hex()}"
@@ -97,7 +100,7 @@ async def _held_lanes(
 
 
 async def _shards(mongo_uri: str) -> int:
-    """Give the number of shards that the deployment was created with."""
+    """Return the number of shards that the deployment was created with."""
     with closing(Mongo(mongo_uri, "winnow_ledger")) as mongo:
         shards = await mongo.fixed_shards()
     if shards is None:
@@ -117,7 +120,7 @@ async def _require_empty(bootstrap: str) -> None:
 
 
 async def merged(lanes: Sequence[AsyncIterator[Block]]) -> AsyncIterator[tuple[int, Block]]:
-    """Give the blocks of lanes with the number of their lane, oldest first; those of one lane stay in their order.
+    """Yield the blocks of lanes with the number of their lane, oldest first; those of one lane stay in their order.
 
     What a block was decided on stands before it, as far as the clocks of the services agree.
     """
@@ -138,7 +141,7 @@ async def merged(lanes: Sequence[AsyncIterator[Block]]) -> AsyncIterator[tuple[i
 
 
 async def _send_all(bootstrap: str, shards: int, lanes: Sequence[_Lane]) -> tuple[int, list[int]]:
-    """Send everything; gives the number of messages, and the newest block of each lane."""
+    """Send everything; return the number of messages, and the newest block of each lane."""
     # The idempotent producer is refused by some brokers; a message that is written twice is decided once.
     producer: Any = AIOKafkaProducer(
         bootstrap_servers=bootstrap, client_id="winnow-cli", acks="all", linger_ms=5
@@ -147,9 +150,9 @@ async def _send_all(bootstrap: str, shards: int, lanes: Sequence[_Lane]) -> tupl
     try:
         await producer.start()
         waiting: list[Any] = []
-        async for number, block in merged([_blocks(one) for one in lanes]):
+        async for number, block in merged([_blocks(lane) for lane in lanes]):
             last[number] = block.block_no
-            for entry in (one for decision in block.decisions for one in decision.entries if one.topic):
+            for entry in (sent for decision in block.decisions for sent in decision.entries if sent.topic):
                 waiting.append(await _send(producer, entry, shards))
                 count += 1
             if len(waiting) >= _AT_ONCE:

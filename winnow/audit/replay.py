@@ -61,12 +61,12 @@ class ShardFold(Generic[S]):
         self._entities.update(overlay.changed)
 
     def states(self) -> list[S]:
-        """Give every state."""
+        """Return every state."""
         return [held.state for held in self._held.values()]
 
     def folded(self) -> list[Folded]:
-        """Give every state as the service keeps it."""
-        return [self._codec.keep(one, self.shard, held) for one, held in self._held.items()]
+        """Return every state as the service keeps it."""
+        return [self._codec.keep(key, self.shard, held) for key, held in self._held.items()]
 
     def entities(self) -> Iterator[StoredEntity]:
         """Yield every entity as the service keeps it."""

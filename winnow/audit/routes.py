@@ -56,8 +56,8 @@ class RouteFold:
 
     def _selected(self, event: TaskSelected) -> Iterator[Finding]:
         recorded = {
-            one.offering: (one.attempts_count, one.expected_cost_usd_micro, one.actual_cost_usd_micro)
-            for one in event.routes
+            route.offering: (route.attempts_count, route.expected_cost_usd_micro, route.actual_cost_usd_micro)
+            for route in event.routes
         }
         derived = {
             offering: (part.attempts_count, part.expected_usd_micro, part.spent_usd_micro)
@@ -74,29 +74,31 @@ class RouteFold:
 
 def choice_findings(event: AttemptSubmitted) -> Iterator[Finding]:
     """Compare the offering of an attempt with the alternatives that were weighed for it."""
-    chosen = [one for one in event.alternatives if one.chosen]
-    if [one.offering for one in chosen] != [event.offering]:
-        names = ", ".join(one.offering for one in chosen) or "none"
+    chosen = [alternative for alternative in event.alternatives if alternative.chosen]
+    if [alternative.offering for alternative in chosen] != [event.offering]:
+        names = ", ".join(alternative.offering for alternative in chosen) or "none"
         text = f"{event.attempt_id} went to {event.offering}, the alternatives chose {names}"
         yield Finding(_CHECK, event.task_id, text)
         return
-    for one in event.alternatives:
-        if one.effective_price_usd_micro < _least_price_usd_micro(one):
+    for alternative in event.alternatives:
+        if alternative.effective_price_usd_micro < _least_price_usd_micro(alternative):
             text = (
-                f"{event.attempt_id}: {one.offering} has the effective price {one.effective_price_usd_micro},"
-                f" its price and rates give {_least_price_usd_micro(one)} or more"
+                f"{event.attempt_id}: {alternative.offering} has the effective price {alternative.effective_price_usd_micro},"
+                f" its price and rates give {_least_price_usd_micro(alternative)} or more"
             )
             yield Finding(_CHECK, event.task_id, text)
-        cheaper = one.effective_price_usd_micro < chosen[0].effective_price_usd_micro
-        if one.reason in _PRICED_OUT and cheaper and chosen[0].reason == "least_effective_price":
+        cheaper = alternative.effective_price_usd_micro < chosen[0].effective_price_usd_micro
+        if alternative.reason in _PRICED_OUT and cheaper and chosen[0].reason == "least_effective_price":
             text = (
-                f"{event.attempt_id} went to {event.offering}, though {one.offering} was cheaper and free"
-                f" ({one.effective_price_usd_micro} against {chosen[0].effective_price_usd_micro})"
+                f"{event.attempt_id} went to {event.offering}, though {alternative.offering} was cheaper and free"
+                f" ({alternative.effective_price_usd_micro} against {chosen[0].effective_price_usd_micro})"
             )
             yield Finding(_CHECK, event.task_id, text)
 
 
-def _least_price_usd_micro(one: Alternative) -> int:
-    """Give the effective price without overhead and waiting: ``price / (P(success) x P(pass))``, rounded up."""
-    rates = max(_RATE_FLOOR_PPM, one.success_rate_ppm) * max(_RATE_FLOOR_PPM, one.pass_rate_ppm)
-    return -(-one.price_usd_micro * _PPM * _PPM // rates)
+def _least_price_usd_micro(alternative: Alternative) -> int:
+    """Return the effective price without overhead and waiting: ``price / (P(success) x P(pass))``, rounded up."""
+    rates = max(_RATE_FLOOR_PPM, alternative.success_rate_ppm) * max(
+        _RATE_FLOOR_PPM, alternative.pass_rate_ppm
+    )
+    return -(-alternative.price_usd_micro * _PPM * _PPM // rates)

@@ -32,7 +32,7 @@ def pack(lines: Sequence[bytes]) -> bytes:
 
 
 def unpack(body: bytes) -> Iterator[dict[str, Any]]:
-    """Give the items; raises BrokenSegment. A whole number beyond 64 bits, which no item has, comes as a float."""
+    """Yield the items; raises BrokenSegment. A whole number beyond 64 bits, which no item has, comes as a float."""
     try:
         size = zstandard.frame_content_size(body)
         if not 0 <= size <= _RAW_BYTES_MAX:

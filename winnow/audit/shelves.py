@@ -1,4 +1,4 @@
-"""Where archives and anchors lie: a folder, or a prefix in a bucket; both as names and bytes."""
+"""Places of archives and anchors: a folder, or a prefix in a bucket; both as names and bytes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Shelf(Protocol):
         ...
 
     async def get(self, name: str) -> bytes:
-        """Give the bytes."""
+        """Return the bytes."""
         ...
 
     async def names(self, prefix: str) -> list[str]:
-        """Give the names that begin with a prefix, in order."""
+        """Return the names that begin with a prefix, in order."""
         ...
 
 
@@ -71,12 +71,14 @@ class Folder:
             raise NotFound(f"there is no {name} in {self._root}") from None
 
     async def names(self, prefix: str) -> list[str]:
-        """Give the files below."""
+        """Return the files below."""
 
         def found() -> list[str]:
-            paths = (one for one in self._root.rglob("*") if one.is_file() and not one.name.startswith("."))
+            paths = (
+                path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith(".")
+            )
             return sorted(
-                name for one in paths if (name := one.relative_to(self._root).as_posix()).startswith(prefix)
+                name for path in paths if (name := path.relative_to(self._root).as_posix()).startswith(prefix)
             )
 
         return await asyncio.to_thread(found)
@@ -104,7 +106,7 @@ class Bucket:
         found: list[str] = []
         after = ""
         while page := await self._objects.list(self._bucket, self._prefix + prefix, after):
-            found += [str(one["key"])[len(self._prefix) :] for one in page]
+            found += [str(stored["key"])[len(self._prefix) :] for stored in page]
             after = str(page[-1]["key"])
         return found
 

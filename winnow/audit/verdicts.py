@@ -42,16 +42,18 @@ def selection_findings(selected: TaskSelected, scores: Mapping[str, float]) -> I
 
     ``scores`` holds the rank score of every passed candidate of the task.
     """
-    for one in selected.selected:
-        if one.candidate_id not in scores:
-            yield Finding(_CHECK, selected.task_id, f"{one.candidate_id} was selected and has not passed")
-        elif one.score != scores[one.candidate_id]:
+    for candidate in selected.selected:
+        if candidate.candidate_id not in scores:
+            yield Finding(
+                _CHECK, selected.task_id, f"{candidate.candidate_id} was selected and has not passed"
+            )
+        elif candidate.score != scores[candidate.candidate_id]:
             text = (
-                f"{one.candidate_id} was selected with score {one.score}, its verdict gave"
-                f" {scores[one.candidate_id]}"
+                f"{candidate.candidate_id} was selected with score {candidate.score}, its verdict gave"
+                f" {scores[candidate.candidate_id]}"
             )
             yield Finding(_CHECK, selected.task_id, text)
-    ranks = [one.rank for one in selected.selected]
+    ranks = [candidate.rank for candidate in selected.selected]
     if sorted(ranks) != list(range(1, len(ranks) + 1)):
         yield Finding(_CHECK, selected.task_id, f"the ranks {ranks} are not 1 to {len(ranks)}")
 
@@ -68,16 +70,16 @@ def reaches_threshold(dimension: Dimension) -> bool:
 
 def passes(candidate: ScoredCandidate) -> bool:
     """Derive a candidate's verdict; what was not measured at all does not pass."""
-    required = [reaches_threshold(one) for one in candidate.dimensions if one.required]
+    required = [reaches_threshold(measured) for measured in candidate.dimensions if measured.required]
     return bool(required) and all(required)
 
 
 def reasons(candidate: ScoredCandidate) -> list[str]:
     """Derive why a candidate did not pass, in the words of the record."""
     return [
-        f"{one.name}:{'below_threshold' if one.status is MeasureStatus.ok else one.status.value}"
-        for one in candidate.dimensions
-        if one.required and not reaches_threshold(one)
+        f"{measured.name}:{'below_threshold' if measured.status is MeasureStatus.ok else measured.status.value}"
+        for measured in candidate.dimensions
+        if measured.required and not reaches_threshold(measured)
     ]
 
 

@@ -23,7 +23,7 @@ _SCORES_NOTED: Final = "router.scores_noted"
 
 @dataclass(frozen=True, slots=True)
 class LaneReport:
-    """What was read of one lane: blocks or records, events of the record in them, and the head of its chain."""
+    """Report of one lane: blocks or records, events of the record in them, and the head of its chain."""
 
     lane: str
     items_count: int
@@ -33,7 +33,7 @@ class LaneReport:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a verification found. ``notes`` say what could not be checked; then it is not sound, nor at fault."""
+    """Result of a verification. ``notes`` say what could not be checked; then it is not sound, nor at fault."""
 
     source: str
     lanes: tuple[LaneReport, ...]
@@ -43,30 +43,31 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """Give 0 for a sound source, 1 for one with faults, 2 for one that could not be checked as asked."""
+        """Return 0 for a sound source, 1 for one with faults, 2 for one that could not be checked as asked."""
         if self.findings:
             return 1
         return 2 if self.notes or not self.lanes else 0
 
     def to_document(self) -> dict[str, Any]:
-        """Give the JSON form."""
+        """Return the JSON form."""
         return {
             "source": self.source,
             "exit_code": self.exit_code,
             "lanes": [
                 {
-                    "lane": one.lane,
-                    "items": one.items_count,
-                    "events": one.events_count,
-                    "first": one.head.first,
-                    "last": one.head.last,
-                    "head": one.head.hash,
+                    "lane": lane.lane,
+                    "items": lane.items_count,
+                    "events": lane.events_count,
+                    "first": lane.head.first,
+                    "last": lane.head.last,
+                    "head": lane.head.hash,
                 }
-                for one in self.lanes
+                for lane in self.lanes
             ],
             "counts": dict(self.counts),
             "findings": [
-                {"check": one.check, "about": one.subject, "what": one.text} for one in self.findings
+                {"check": finding.check, "about": finding.subject, "what": finding.text}
+                for finding in self.findings
             ],
             "notes": list(self.notes),
         }
@@ -80,7 +81,10 @@ class _Lane:
 
 
 class Verification:
-    """Takes the items of every lane, each lane in order, the lanes in any; ``close`` gives what was found so far."""
+    """Takes the items of every lane, each lane in order, the lanes in any.
+
+    ``close`` returns what was found so far.
+    """
 
     def __init__(
         self,
@@ -111,7 +115,7 @@ class Verification:
         kept = self._lanes[lane]
         kept.chain.take(document)
         try:
-            entries = [entry for one in document["decisions"] for entry in one["entries"]]
+            entries = [entry for decision in document["decisions"] for entry in decision["entries"]]
             for entry in entries:
                 if entry["topic"] in RECORD_TOPICS:
                     self._take_event(kept, f"block {document['block_no']}", entry["type"], entry["body"])
@@ -135,7 +139,7 @@ class Verification:
             kept.findings.append(Finding("readable", lane, text))
 
     def close(self, now: datetime) -> Result:
-        """Derive what is left to derive, and give everything found."""
+        """Derive what is left to derive, and return everything found."""
         for lane in self._anchored:
             self.open(lane)
         findings: list[Finding] = []
@@ -168,5 +172,9 @@ class Verification:
         self.fold.take(recorded)
 
     def _note_verdicts(self, noted: Mapping[str, Any]) -> None:
-        passed = {one["candidate_id"]: float(one["score"]) for one in noted["candidates"] if one["passed"]}
+        passed = {
+            candidate["candidate_id"]: float(candidate["score"])
+            for candidate in noted["candidates"]
+            if candidate["passed"]
+        }
         self.fold.note_verdicts(str(noted["subject"]), passed)

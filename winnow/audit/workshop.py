@@ -1,4 +1,7 @@
-"""Where the stores of a service are made again: folds its journals, reads its topics, says when something is lacking."""
+"""Workshop that rebuilds the stores of a service.
+
+Folds its journals, reads its topics, says when something is lacking.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class Workshop:
     async def folded(
         self, machine: Machine[S], *, prefix: str = "", everywhere: bool = False
     ) -> AsyncIterator[list[S]]:
-        """Fold a journal into its states and keep them; gives those of a shard at a time. Raises BrokenChain."""
+        """Fold a journal into its states and keep them; yield those of a shard at a time. Raises BrokenChain."""
         store = MongoJournalStore(
             self.database,
             causes_unique_everywhere=everywhere,
@@ -74,7 +77,7 @@ class Workshop:
                 yield fold.states()
 
     async def records(self, topics: Sequence[str]) -> AsyncIterator[Kept]:
-        """Give every record of these topics, each partition in order.
+        """Yield every record of these topics, each partition in order.
 
         Raises RebuildRefused when the broker has deleted some that no archive holds, BrokenChain and Unavailable.
         """
@@ -109,7 +112,7 @@ class Workshop:
             async for row in live[f"{prefix}folds"].find():
                 last = self._last(prefix, row["_id"])
                 # One number for each format that states were ever stored in.
-                folded_to = max([0, *(one for name, one in row.items() if name.startswith("block_no"))])
+                folded_to = max([0, *(value for name, value in row.items() if name.startswith("block_no"))])
                 if folded_to > last:
                     msg = f"{prefix}journal ends at block {last} of shard {row['_id']}, and the live states were"
                     raise RebuildRefused(f"{msg} folded to block {folded_to}: blocks of the journal are lost")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Source(StrEnum):
-    """Where granted credits come from."""
+    """Source of granted credits."""
 
     plan = "plan"
     topup = "topup"

@@ -22,7 +22,10 @@ _SCORE_MAX: Final = 100.0
 
 
 def annotate(content: bytes, line: dict[str, Any]) -> bytes:
-    """Draw a line of the score job onto its picture; gives a PNG. A picture that does not open leaves only the panel."""
+    """Draw a line of the score job onto its picture; return a PNG.
+
+    A picture that does not open leaves only the panel.
+    """
     picture, scale = _opened(content)
     draw = ImageDraw.Draw(picture)
     for shape in line.get("shapes", []):
@@ -79,24 +82,30 @@ def _panel(line: dict[str, Any], height: int) -> Image.Image:
     draw.text((_MARGIN_PX, _MARGIN_PX), f"{words} {line['profile']}", fill=colour, font=_font(20))
     draw.text((_MARGIN_PX, _MARGIN_PX + 28), f"score {line['score']:.1f}", fill=_INK, font=_font(_TEXT_PX))
     top = _MARGIN_PX + 64
-    for one in rows:
-        _row(draw, one, top)
+    for row in rows:
+        _row(draw, row, top)
         top += _ROW_PX
     return panel
 
 
-def _row(draw: ImageDraw.ImageDraw, one: dict[str, Any], top: int) -> None:
-    colour = _GREEN if one["passed"] else _RED if one["required"] and one["status"] == "ok" else _AMBER
-    draw.text((_MARGIN_PX, top), one["name"], fill=_INK, font=_font(_TEXT_PX))
+def _row(draw: ImageDraw.ImageDraw, dimension: dict[str, Any], top: int) -> None:
+    colour = (
+        _GREEN
+        if dimension["passed"]
+        else _RED
+        if dimension["required"] and dimension["status"] == "ok"
+        else _AMBER
+    )
+    draw.text((_MARGIN_PX, top), dimension["name"], fill=_INK, font=_font(_TEXT_PX))
     left, width = 190, 110
     draw.rectangle((left, top + 4, left + width, top + 14), fill=(60, 64, 70))
-    if one["score"] is not None:
-        draw.rectangle((left, top + 4, left + width * one["score"] / _SCORE_MAX, top + 14), fill=colour)
-        at = left + width * one["threshold"] / _SCORE_MAX
+    if dimension["score"] is not None:
+        draw.rectangle((left, top + 4, left + width * dimension["score"] / _SCORE_MAX, top + 14), fill=colour)
+        at = left + width * dimension["threshold"] / _SCORE_MAX
         draw.line((at, top + 1, at, top + 17), fill=_INK, width=1)
-        text = f"{one['raw']:.4g}"
+        text = f"{dimension['raw']:.4g}"
     else:
-        text = one["status"].replace("failure_to_assess", "not assessed").replace("_", " ")
+        text = dimension["status"].replace("failure_to_assess", "not assessed").replace("_", " ")
     draw.text((left + width + 10, top), text, fill=colour, font=_font(13))
 
 

@@ -51,7 +51,7 @@ class Spend(Value):
 
 
 class End(Value):
-    """How a task ended."""
+    """End of a task."""
 
     at: Instant | None = None
     code: str | None = None
@@ -61,7 +61,7 @@ class End(Value):
 
 
 class Settlement(Value):
-    """What became of the reservation, in micro-credits."""
+    """Settlement of the reservation, in micro-credits."""
 
     reserved_credits_micro: int
     settled_credits_micro: int
@@ -144,7 +144,7 @@ class OutputLink(Value):
 
 
 class Margin(Value):
-    """What is left for the operator, in micro-USD."""
+    """Margin of the operator, in micro-USD."""
 
     margin_usd_micro: int
 

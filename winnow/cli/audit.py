@@ -40,7 +40,7 @@ CORES: Final = len(os.sched_getaffinity(0))
 
 
 class Source(StrEnum):
-    """What is read."""
+    """Source of an audit."""
 
     live = "live"
     topics = "topics"
@@ -182,7 +182,7 @@ async def anchor_heads(
                 print_result(result)
                 typer.echo("What has faults is not anchored.")
                 raise typer.Exit(1)
-            heads |= {one.lane: one.head for one in result.lanes}
+            heads |= {lane.lane: lane.head for lane in result.lanes}
         anchor = anchor_of(heads, datetime.now(UTC))
         await where.write(target, write_anchor(anchor))
     typer.echo(f"{len(anchor.heads)} heads are anchored in {target}.")
@@ -213,9 +213,9 @@ async def archive_record(
             done = await archive_new(shelf, where.database(), where.kafka())
     text = f"{done.items_count} items in {done.segments_count} segments are new in {archive}"
     typer.echo(f"{text} ({done.manifests_count} manifests).")
-    for one in done.lost:
+    for lost in done.lost:
         typer.secho("Lost:", fg="yellow", nl=False)
-        typer.echo(f" {one}.")
+        typer.echo(f" {lost}.")
     if done.lost:
         raise typer.Exit(1)
 

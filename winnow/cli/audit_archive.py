@@ -19,7 +19,7 @@ _LOST: Final = "{lane}: records {first} to {last} were deleted before they were 
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """What a run added; ``lost`` says which records it came too late for."""
+    """Records that a run added; ``lost`` says which records it came too late for."""
 
     items_count: int
     segments_count: int

@@ -38,7 +38,7 @@ _PASSED: Final = ("passed", "selected", "set_aside", "delivered")
 
 @dataclass(frozen=True, slots=True)
 class LiveLine:
-    """Where the live line answers."""
+    """Addresses of the live line."""
 
     api: Api
     kafka: str
@@ -104,8 +104,8 @@ async def _settled_differences(record: Record, live_tasks: LiveTasks, balances: 
     differences: list[Finding] = []
     for _ in range(_LOOKS_MAX):
         accounts = {task.account_id for task in record.fold.tasks.values()} | record.fold.accounts.keys()
-        tasks = {task.id: task for one in sorted(accounts) for task in await live_tasks.of(one)}
-        live_balances = {one: await balances.of(one) for one in record.fold.accounts}
+        tasks = {task.id: task for account in sorted(accounts) for task in await live_tasks.of(account)}
+        live_balances = {account: await balances.of(account) for account in record.fold.accounts}
         await record.read_on()
         differences = [
             *task_differences(record.fold.tasks, tasks),
@@ -178,7 +178,7 @@ class LiveTasks:
             made = await self._admin.post("/v1/admin/keys", body)
             self._key_ids.append(made["key_id"])
             reader = self._readers[account_id] = Api(self._admin.url, made["key"])
-        return [Task.model_validate(one) async for one in reader.pages("/v1/tasks", "tasks")]
+        return [Task.model_validate(page) async for page in reader.pages("/v1/tasks", "tasks")]
 
     async def close(self) -> None:
         """Revoke the keys."""
@@ -197,7 +197,7 @@ class Balances:
         self._address = ledger_address
 
     async def of(self, account_id: str) -> tuple[int, int]:
-        """Give what is available and what is held, in micro-credits."""
+        """Return what is available and what is held, in micro-credits."""
         try:
             answer = await self._ledger.Balance(
                 BalanceRequest(account_id=account_id), timeout=_GRPC_TIMEOUT_S

@@ -1,4 +1,4 @@
-"""Where an audit finds what it reads: given, or kept by `winnow up`; and how it says that it could not look."""
+"""Places that an audit reads: given, or kept by `winnow up`; and the errors of a place it could not read."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Where:
     data_dir: Path
 
     def kafka(self) -> str:
-        """Give Kafka's address; raises CliError when there is none."""
+        """Return Kafka's address; raises CliError when there is none."""
         kept = Place.read(self.data_dir).kafka_bootstrap
         return address(self.bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", self.data_dir)
 
     def database(self) -> str:
-        """Give the database's address; raises CliError when there is none."""
+        """Return the database's address; raises CliError when there is none."""
         kept = Place.read(self.data_dir).mongo_uri
         return address(self.mongo_uri, kept, "the database", "WINNOW_MONGO_URI", self.data_dir)
 
     def place(self, shelf: str) -> Shelved:
-        """Give the place of an archive or an anchor; raises CliError when its store has no address."""
+        """Return the place of an archive or an anchor; raises CliError when its store has no address."""
         if not shelf.startswith("s3://"):
             return Shelved(shelf)
         kept = Place.read(self.data_dir)
@@ -76,7 +76,7 @@ class Where:
 
 @contextmanager
 def looking() -> Iterator[None]:
-    """Give the status of an audit that could not look to whatever keeps it from looking."""
+    """Yield the status of an audit that could not look to whatever keeps it from looking."""
     try:
         yield
     except CliError as trouble:

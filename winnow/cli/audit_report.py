@@ -1,4 +1,4 @@
-"""What an audit prints: the chains that it read, and the faults that it found."""
+"""Report of an audit: the chains that it read, and the faults that it found."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SHOWN_MAX: Final = 50
 def print_result(result: Result) -> None:
     """Print what an audit read and found."""
     table = Table("lane", "items", "events", "first", "last", "head", title=f"Audit from {result.source}")
-    for one in result.lanes:
-        numbers = (one.items_count, one.events_count, one.head.first, one.head.last)
-        table.add_row(one.lane, *map(str, numbers), one.head.hash[:16])
+    for lane in result.lanes:
+        numbers = (lane.items_count, lane.events_count, lane.head.first, lane.head.last)
+        table.add_row(lane.lane, *map(str, numbers), lane.head.hash[:16])
     out.print(table)
     out.print(", ".join(f"{count} {name}" for name, count in result.counts.items()))
     for note in result.notes:
@@ -36,8 +36,8 @@ def print_result(result: Result) -> None:
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print the first faults."""
     faults = Table("check", "about", "what is wrong")
-    for one in findings[:_SHOWN_MAX]:
-        faults.add_row(one.check, one.subject, one.text)
+    for finding in findings[:_SHOWN_MAX]:
+        faults.add_row(finding.check, finding.subject, finding.text)
     out.print(faults)
     if len(findings) > _SHOWN_MAX:
         out.print(f"... and {len(findings) - _SHOWN_MAX} more.")

@@ -1,4 +1,4 @@
-"""Where an audit reads: the topics, or the journals, each alone."""
+"""Sources of an audit: the topics, or the journals, each alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def read_topics(kafka: str, verification: Verification) -> Result:
 
 
 def document_of(kept: Kept) -> dict[str, Any]:
-    """Give a record in the form that is chained and archived."""
+    """Return a record in the form that is chained and archived."""
     return record_document(
         offset=kept.offset,
         timestamp_ms=kept.timestamp_ms,

@@ -55,11 +55,11 @@ def _print(line: dict[str, Any]) -> None:
     for column in ("dimension", "limit before", "after", "tells apart (AUC)"):
         table.add_column(column, no_wrap=True)
     table.add_column("note")
-    for one in line["dimensions"]:
-        after = number(one["after"])
-        told = "-" if one["separation"] is None else f"{one['separation']:.2f}"
-        changed = f"[bold]{after}[/]" if one["changed"] else after
-        table.add_row(one["name"], number(one["before"]), changed, told, one["reason"])
+    for measured in line["dimensions"]:
+        after = number(measured["after"])
+        told = "-" if measured["separation"] is None else f"{measured['separation']:.2f}"
+        changed = f"[bold]{after}[/]" if measured["changed"] else after
+        table.add_row(measured["name"], number(measured["before"]), changed, told, measured["reason"])
     out.print(table)
     good, bad = line["refused_accepted"], line["refused_rejected"]
     out.print(

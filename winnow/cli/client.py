@@ -77,24 +77,24 @@ class Api:
         await self._send("DELETE", path)
 
     async def pages(self, path: str, field: str, **params: str | int) -> AsyncIterator[dict[str, Any]]:
-        """Give every element of a list over all its pages."""
+        """Yield every element of a list over all its pages."""
         cursor = ""
         while True:
             page = await self.get(path, limit=_PAGE, **params, **({"cursor": cursor} if cursor else {}))
-            for one in page[field]:
-                yield one
+            for row in page[field]:
+                yield row
             cursor = page.get("next_cursor") or ""
             if not cursor:
                 return
 
     async def news(self, task_id: str, after: int = 0) -> AsyncIterator[TaskNews]:
-        """Give a task's events as they come, until no more can; a lost connection is taken up where it broke."""
+        """Yield a task's events as they come, until no more can; a lost connection is taken up where it broke."""
         while True:
             try:
                 async with self._stream(f"/v1/tasks/{task_id}/events", after) as lines:
-                    async for one in _parsed(lines):
-                        after = one.number
-                        yield one
+                    async for event in _parsed(lines):
+                        after = event.number
+                        yield event
             except httpx.TransportError:
                 await self.get(f"/v1/tasks/{task_id}")
                 continue

@@ -31,9 +31,9 @@ def print_letters(letters: Sequence[Kept]) -> None:
 
 
 def original_of(letter: Kept) -> Kept:
-    """Give the record that was put aside, as its producer wrote it; raises CliError for one without a source."""
+    """Return the record that was put aside, as its producer wrote it; raises CliError for one without a source."""
     topic, partition = letter.header("dlq-topic"), letter.header("dlq-partition")
-    if topic not in {one.name for one in TOPICS} or not partition.isdecimal():
+    if topic not in {known.name for known in TOPICS} or not partition.isdecimal():
         raise CliError(
             f"The letter at {letter.topic}/{letter.partition}/{letter.offset} does not say its source."
         )
@@ -49,13 +49,13 @@ def original_of(letter: Kept) -> Kept:
 
 
 def summary(letter: Kept) -> dict[str, str | int]:
-    """Give what a list says of a letter: never its payload."""
+    """Return what a list says of a letter: never its payload."""
     return {
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
         "type": letter.header("type"),
-        "source": "/".join(letter.header(f"dlq-{one}") for one in ("topic", "partition", "offset")),
+        "source": "/".join(letter.header(f"dlq-{part}") for part in ("topic", "partition", "offset")),
         "reason": letter.header("dlq-reason"),
         "error": letter.header("dlq-error"),
         "size_bytes": len(letter.body),
@@ -64,7 +64,7 @@ def summary(letter: Kept) -> dict[str, str | int]:
 
 
 def row(letter: Kept) -> list[str]:
-    """Give a letter's line in the table."""
+    """Return a letter's line in the table."""
     known = summary(letter)
     places = (f"{letter.partition}/{letter.offset}", str(known["source"]).partition("/")[2])
     reason = (str(known["reason"]), str(known["error"]), f"{len(letter.body)} B")
@@ -76,8 +76,8 @@ async def letters_of(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Kep
     async with reading(bootstrap) as consumer:
         those = Reading(consumer, topics)
         await those.begin()
-        async for one in those.read_on():
-            yield one
+        async for record in those.read_on():
+            yield record
 
 
 def known_topic(topic: str) -> str:

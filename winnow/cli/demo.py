@@ -41,7 +41,7 @@ class Order:
     prompt: str
 
     def body(self) -> dict[str, Any]:
-        """Give the request."""
+        """Return the request."""
         return {
             "template": self.template,
             "k": self.k,
@@ -63,7 +63,7 @@ ORDERS: Final = (
 
 
 async def ensure_account(place: Place) -> Place:
-    """Make sure that the demo account has a working key and credits; gives the place with the key."""
+    """Make sure that the demo account has a working key and credits; return the place with the key."""
     if not await _key_works(place):
         admin = Api(place.api_url, place.admin_token)
         try:
@@ -88,7 +88,7 @@ async def run_orders(place: Place, sheets: Path) -> None:
             bill = await report(api, watched, sheets, order.prompt)
             found = await _broken_promises(api, watched, bill)
             found += await _planted_defects(api, place, task.id)
-            broken += [f"Order {number}: {one}" for one in found]
+            broken += [f"Order {number}: {promise}" for promise in found]
         await _print_notices(place.receiver_url)
     finally:
         await api.close()
@@ -140,7 +140,7 @@ async def _subscribe(api: Api, receiver_url: str) -> None:
 async def _print_notices(receiver_url: str) -> None:
     async with httpx.AsyncClient(timeout=5.0, trust_env=not is_loopback(receiver_url)) as client:
         notices = (await client.get(f"{receiver_url}/_deliveries")).json()
-    verified = sum(1 for one in notices if one["verified"])
+    verified = sum(1 for notice in notices if notice["verified"])
     out.print(f"\nwebhooks: {len(notices)} received, {verified} with a valid signature")
 
 
@@ -159,7 +159,7 @@ async def _broken_promises(api: Api, watched: Watched, bill: Bill) -> list[str]:
     elif bill.actual_cost_usd_micro > task.spend.cap_usd_micro:
         broken.append("the providers cost more than the cap.")
     answer = await api.get(f"/v1/tasks/{task.id}/outputs")
-    links = [OutputLink.model_validate(one) for one in answer["outputs"]]
+    links = [OutputLink.model_validate(output) for output in answer["outputs"]]
     if len(links) != task.k:
         broken.append(f"{len(links)} of {task.k} outputs were delivered.")
     return broken + await _broken_links(links)
@@ -170,7 +170,7 @@ async def _planted_defects(api: Api, place: Place, task_id: str) -> list[str]:
     if not place.simulator_urls:
         return []
     outputs = (await api.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
-    delivered = [one["candidate_id"] for one in outputs]
+    delivered = [output["candidate_id"] for output in outputs]
     comparison = await compare(api, place.simulator_urls, task_id, delivered)
     out.print(comparison.sentence(), markup=False)
     return comparison.broken()

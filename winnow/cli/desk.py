@@ -14,7 +14,7 @@ _TOOLS: Final = "services.scorer.tools"
 
 
 def run_job(*arguments: str) -> Iterator[dict[str, Any]]:
-    """Start a job and give its lines as they come; raises CliError with the job's own sentence."""
+    """Start a job and yield its lines as they come; raises CliError with the job's own sentence."""
     argv = [sys.executable, "-m", _TOOLS, *arguments]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stderr is None:

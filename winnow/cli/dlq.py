@@ -85,10 +85,12 @@ async def replay(
         letters = [letter async for letter in letters_of(kafka, [known_topic(topic)])]
     else:
         letters = [await read_one(kafka, known_topic(topic), max(partition, 0), offset)]
-    originals = [original_of(one) for one in letters]
+    originals = [original_of(letter) for letter in letters]
     await write(kafka, originals)
-    for one in originals:
-        typer.echo(f"sent back to {one.topic}/{one.partition}: {one.header('type')}, {len(one.body)} bytes")
+    for letter in originals:
+        typer.echo(
+            f"sent back to {letter.topic}/{letter.partition}: {letter.header('type')}, {len(letter.body)} bytes"
+        )
     typer.echo(f"{len(originals)} letters sent back.")
 
 

@@ -1,4 +1,7 @@
-"""How a command fails: a printed sentence with a hint and a non-zero exit, never a traceback for what is foreseen."""
+"""Failure of a command.
+
+A printed sentence with a hint and a non-zero exit, never a traceback for what is foreseen.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ def fail(sentence: str, *, hint: str = "", status: int = 1) -> None:
 
 
 def sentence_of(error: BaseException) -> str:
-    """Say an error in a sentence; a full disk is named as such wherever it shows."""
+    """Return an error as a sentence; a full disk is named as such wherever it shows."""
     if isinstance(error, OSError):
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return f"There is no disk space left at {error.filename or 'the data directory'}."

@@ -30,7 +30,7 @@ from winnow.runtime.topics import apply_topics
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a line is started; ``webhook_hosts`` are ``host:port`` pairs that webhooks may go to."""
+    """Options of a line's start; ``webhook_hosts`` are ``host:port`` pairs that webhooks may go to."""
 
     data_dir: Path
     api_port: int = 0

@@ -39,7 +39,7 @@ class ProcessStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether it serves."""
+        """Return whether it serves."""
         return self.state == "ready"
 
     def document(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def process_statuses(record: LineRecord, place: Place) -> list[ProcessStatus]:
 
 
 def is_ready(url: str) -> bool:
-    """Tell whether the probe ``/readyz`` below a URL answers 200."""
+    """Return whether the probe ``/readyz`` below a URL answers 200."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_PROBE_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")

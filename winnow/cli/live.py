@@ -1,4 +1,4 @@
-"""What a person sees while a task runs: the funnel, the round, spend against the cap, the providers, the clock."""
+"""Live view of a task: the funnel, the round, spend against the cap, the providers, the clock."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def screen(task: Task, offerings: Sequence[Offering], elapsed_s: float) -> Rende
 
 
 def heading(task: Task, elapsed_s: float) -> Text:
-    """Give the state, the round and the time in one line."""
+    """Return the state, the round and the time in one line."""
     round_word = f"round {task.rounds[-1].round_index + 1}" if task.rounds else "no round yet"
     done = sum(task.funnel.get(state, 0) for state in ("passed", "set_aside", "selected", "delivered"))
     text = Text(f"{task.state.replace('_', ' ')}", style="bold")
@@ -87,16 +87,16 @@ def health_table(offerings: Sequence[Offering]) -> Table:
     table = Table(
         "offering", "price", "breaker", "answers", "passes", "latency", "busy", box=None, pad_edge=False
     )
-    for one in offerings:
-        breaker = "drained" if one.drained else one.breaker.replace("_", " ")
+    for offering in offerings:
+        breaker = "drained" if offering.drained else offering.breaker.replace("_", " ")
         table.add_row(
-            one.offering,
-            "-" if one.price_usd_micro is None else usd(one.price_usd_micro),
-            Text(breaker, style="dim" if one.drained else _BREAKERS.get(one.breaker, "")),
-            percent(one.success_rate_ppm),
-            percent(one.pass_rate_ppm),
-            f"{one.latency_ms / 1000:.1f} s",
-            f"{one.in_flight_count}/{one.concurrency_limit}",
+            offering.offering,
+            "-" if offering.price_usd_micro is None else usd(offering.price_usd_micro),
+            Text(breaker, style="dim" if offering.drained else _BREAKERS.get(offering.breaker, "")),
+            percent(offering.success_rate_ppm),
+            percent(offering.pass_rate_ppm),
+            f"{offering.latency_ms / 1000:.1f} s",
+            f"{offering.in_flight_count}/{offering.concurrency_limit}",
         )
     return table
 

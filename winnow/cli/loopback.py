@@ -1,4 +1,4 @@
-"""Whether an address is this machine: a proxy of the environment has no business with what is sent there."""
+"""Loopback addresses: a proxy of the environment has no business with what is sent there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether the host of a URL is loopback by its address or its name (RFC 6761); nothing is resolved."""
+    """Return whether the host of a URL is loopback by its address or its name (RFC 6761); nothing is resolved."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

@@ -68,7 +68,7 @@ def winnow(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The assembly line for generative media: order K good outputs, pay only for what is delivered."""
+    """Run the assembly line for generative media: order K good outputs, pay only for what is delivered."""
     import logging
 
     # Commands say in their own sentence what went wrong; the client's log lines would only repeat it.

@@ -94,7 +94,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 
 
 def reference_options(reference: Path | None) -> list[str]:
-    """Give the job's arguments for a reference; raises CliError when there is no such file."""
+    """Return the job's arguments for a reference; raises CliError when there is no such file."""
     if reference is None:
         return []
     if not reference.is_file():

@@ -1,4 +1,4 @@
-"""Where the line answers: from the environment, or from the file that `winnow up` leaves in the data directory."""
+"""Address of the line: from the environment, or from the file that `winnow up` leaves in the data directory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Place:
 
 
 def address(given: str, kept: str, what: str, variable: str, data_dir: Path) -> str:
-    """Give the address that was passed, else the one that was kept; raises CliError when there is neither."""
+    """Return the address that was passed, else the one that was kept; raises CliError when there is neither."""
     if given or kept:
         return given or kept
     raise CliError(
@@ -64,7 +64,7 @@ def address(given: str, kept: str, what: str, variable: str, data_dir: Path) -> 
 
 
 def secret(given: str, kept: str, what: str, variable: str) -> str:
-    """Give the secret that was passed, else the one that was kept; raises CliError when there is neither."""
+    """Return the secret that was passed, else the one that was kept; raises CliError when there is neither."""
     if given or kept:
         return given or kept
     raise CliError(f"No {what}: set {variable}, or run `winnow up`, which makes one for the demo account.")

@@ -27,7 +27,7 @@ class Rebuilt(StrEnum):
 
 
 class Origin(StrEnum):
-    """Where the record is read."""
+    """Origin of the record."""
 
     live = "live"
     archive = "archive"

@@ -1,4 +1,4 @@
-"""`winnow reemit`: gives a bus that lost everything its record again."""
+"""`winnow reemit`: restores the record of a bus that lost everything."""
 
 from __future__ import annotations
 

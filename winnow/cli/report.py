@@ -1,4 +1,4 @@
-"""What is printed when a task has ended: the funnel with its reasons, the routes, the bill, the links."""
+"""Report of a task that has ended: the funnel with its reasons, the routes, the bill, the links."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def report(api: Api, watched: Watched, sheets: Path | None, prompt: str = 
         out.print(f"reason: {task.end.code or task.end.reason}", markup=False)
     out.print(funnel_table(task))
     print_bill(bill)
-    print_links([OutputLink.model_validate(one) for one in links["outputs"]])
+    print_links([OutputLink.model_validate(output) for output in links["outputs"]])
     if sheets is not None:
         from winnow.cli.sheet_files import SheetOrder, write_sheet
 
@@ -58,15 +58,15 @@ def route_table(routes: Sequence[Route]) -> Table:
     table.add_column("provider")
     for name in ("attempts", "passed", "expected", "actual", "per accepted"):
         table.add_column(name, justify="right")
-    for one in routes:
-        failed = f" ({one.failed_attempts_count} failed)" if one.failed_attempts_count else ""
-        per_accepted = one.cost_per_accepted_usd_micro
+    for route in routes:
+        failed = f" ({route.failed_attempts_count} failed)" if route.failed_attempts_count else ""
+        per_accepted = route.cost_per_accepted_usd_micro
         table.add_row(
-            f"{one.provider}\n[dim]{one.offering}[/]",
-            f"{one.attempts_count}{failed}",
-            f"{one.passed_count} of {one.candidates_count}",
-            amount(one.expected_cost_usd_micro),
-            amount(one.actual_cost_usd_micro),
+            f"{route.provider}\n[dim]{route.offering}[/]",
+            f"{route.attempts_count}{failed}",
+            f"{route.passed_count} of {route.candidates_count}",
+            amount(route.expected_cost_usd_micro),
+            amount(route.actual_cost_usd_micro),
             "none accepted" if per_accepted is None else amount(per_accepted),
         )
     return table

@@ -50,7 +50,10 @@ def score(
         raise CliError(f"There is no file {missing[0]}.")
     rejected = 0
     shapes = ["--shapes"] if annotated else []
-    given = [f"--copy={copy_text}", *(f"--brand-colour={one}" for one in brand_colours or [])]
+    given = [
+        f"--copy={copy_text}",
+        *(f"--brand-colour={brand_colour}" for brand_colour in brand_colours or []),
+    ]
     given += [*shapes, *reference_options(reference)]
     for line in run_job("score", "--profile", profile, *given, "--", *(str(image) for image in images)):
         rejected += not line["passed"]
@@ -92,23 +95,23 @@ def _print(line: dict[str, Any]) -> None:
         table.add_column(column, justify=justify, no_wrap=True)
     if out.width >= _WIDTH_FOR_UNITS:
         table.add_column("unit", style="dim", no_wrap=True)
-    for one in line["dimensions"]:
+    for measured in line["dimensions"]:
         table.add_row(
-            str(one["tier"]),
-            one["name"],
-            number(one["raw"]),
-            limit_of(one),
-            "-" if one["score"] is None else f"{one['score']:.0f}",
-            f"{one['threshold']:.0f}",
-            _verdict(one),
-            *([escape(one["unit"])] if out.width >= _WIDTH_FOR_UNITS else []),
+            str(measured["tier"]),
+            measured["name"],
+            number(measured["raw"]),
+            limit_of(measured),
+            "-" if measured["score"] is None else f"{measured['score']:.0f}",
+            f"{measured['threshold']:.0f}",
+            _verdict(measured),
+            *([escape(measured["unit"])] if out.width >= _WIDTH_FOR_UNITS else []),
         )
     out.print(table)
-    missed = [one for one in line["dimensions"] if not one["passed"]]
+    missed = [measured for measured in line["dimensions"] if not measured["passed"]]
     # What does not decode fails everywhere; once is enough to say it.
-    for one in missed if line["width"] else missed[:1]:
-        colour = "red" if one["required"] else "yellow"
-        out.print(f"[{colour}]{one['name']}[/]: {escape(sentence(one))}", soft_wrap=True)
+    for dimension in missed if line["width"] else missed[:1]:
+        colour = "red" if dimension["required"] else "yellow"
+        out.print(f"[{colour}]{dimension['name']}[/]: {escape(sentence(dimension))}", soft_wrap=True)
     if "annotated" in line:
         out.print(f"annotated: {line['annotated']}", soft_wrap=True)
 
@@ -118,23 +121,27 @@ def number(raw: float | None) -> str:
     return "-" if raw is None else f"{raw:.4g}"
 
 
-def limit_of(one: dict[str, Any]) -> str:
+def limit_of(dimension: dict[str, Any]) -> str:
     """Write the limit of a dimension, as in ``≥ 0.6``; nothing for a rule."""
-    return "" if one["limit"] is None else f"{_LIMIT_SIGNS[one['limit_is']]} {number(one['limit'])}"
+    return (
+        ""
+        if dimension["limit"] is None
+        else f"{_LIMIT_SIGNS[dimension['limit_is']]} {number(dimension['limit'])}"
+    )
 
 
-def sentence(one: dict[str, Any]) -> str:
-    """Say why a dimension did not pass."""
-    if one["status"] != "ok":
-        return f"{_STATUSES[one['status']]}: {one['reason']}"
-    if one["limit"] is None or "reason" in one["evidence"]:
-        return str(one["reason"])
-    return f"{number(one['raw'])} {one['unit']}, {one['limit_is']} {number(one['limit'])} is needed"
+def sentence(dimension: dict[str, Any]) -> str:
+    """Return why a dimension did not pass."""
+    if dimension["status"] != "ok":
+        return f"{_STATUSES[dimension['status']]}: {dimension['reason']}"
+    if dimension["limit"] is None or "reason" in dimension["evidence"]:
+        return str(dimension["reason"])
+    return f"{number(dimension['raw'])} {dimension['unit']}, {dimension['limit_is']} {number(dimension['limit'])} is needed"
 
 
-def _verdict(one: dict[str, Any]) -> str:
-    if one["passed"]:
+def _verdict(dimension: dict[str, Any]) -> str:
+    if dimension["passed"]:
         return "[green]pass[/]"
-    if one["status"] != "ok":
-        return f"[yellow]{_STATUSES[one['status']]}[/]"
-    return "[red]fail[/]" if one["required"] else "[yellow]fail, optional[/]"
+    if dimension["status"] != "ok":
+        return f"[yellow]{_STATUSES[dimension['status']]}[/]"
+    return "[red]fail[/]" if dimension["required"] else "[yellow]fail, optional[/]"

@@ -69,7 +69,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What stands above the pictures; ``facts`` are pairs of a name and a value, empty values left out."""
+    """Heading above the pictures; ``facts`` are pairs of a name and a value, empty values left out."""
 
     title: str
     outcome: str
@@ -99,12 +99,20 @@ def thumbnail_of(picture: bytes) -> bytes:
 
 def sections_of(pictures: Sequence[Picture]) -> list[Section]:
     """Sort pictures: delivered by rank, passed but not needed by score, failed by score, without a picture last."""
-    chosen = [one for one in pictures if one.state in {"selected", "delivered"}]
-    spare = [one for one in pictures if one.state in {"passed", "set_aside"}]
-    failed = [one for one in pictures if one.state == "rejected"]
-    rest = [one for one in pictures if one not in chosen and one not in spare and one not in failed]
+    chosen = [picture for picture in pictures if picture.state in {"selected", "delivered"}]
+    spare = [picture for picture in pictures if picture.state in {"passed", "set_aside"}]
+    failed = [picture for picture in pictures if picture.state == "rejected"]
+    rest = [
+        picture
+        for picture in pictures
+        if picture not in chosen and picture not in spare and picture not in failed
+    ]
     return [
-        Section("Delivered", "chosen", sorted(chosen, key=lambda one: (one.rank or 0, -(one.score or 0)))),
+        Section(
+            "Delivered",
+            "chosen",
+            sorted(chosen, key=lambda candidate: (candidate.rank or 0, -(candidate.score or 0))),
+        ),
         Section("Passed, not needed", "spare", _by_score(spare)),
         Section("Rejected", "failed", _by_score(failed)),
         Section("Without a verdict", "failed", rest),
@@ -130,7 +138,7 @@ def contact_sheet(heading: Heading, pictures: Sequence[Picture]) -> str:
                 f'<section aria-labelledby="s{number}"><h2 id="s{number}">{escape(section.title)}'
                 f" <span>{len(section.pictures)}</span></h2><div class=grid>"
             )
-            parts += [_figure(one, section.style, heading.prompt) for one in section.pictures]
+            parts += [_figure(picture, section.style, heading.prompt) for picture in section.pictures]
             parts.append("</div></section>")
     return "\n".join([*parts, "</main></body></html>\n"])
 
@@ -141,7 +149,7 @@ def _fact(name: str, value: str) -> str:
 
 
 def _by_score(pictures: Sequence[Picture]) -> list[Picture]:
-    return sorted(pictures, key=lambda one: -(one.score or 0))
+    return sorted(pictures, key=lambda picture: -(picture.score or 0))
 
 
 def _figure(picture: Picture, style: str, prompt: str) -> str:
@@ -150,7 +158,7 @@ def _figure(picture: Picture, style: str, prompt: str) -> str:
     price = f"<span class=price>{escape(picture.price)}</span>" if picture.price else ""
     where = f"{picture.offering or 'no offering'}, round {picture.round_index + 1}"
     reasons = "".join(
-        f"<p class=reason>{escape(_reason(one, picture.measures))}</p>" for one in picture.reasons
+        f"<p class=reason>{escape(_reason(reason, picture.measures))}</p>" for reason in picture.reasons
     )
     return (
         f"<figure class={style}>{_image(picture, prompt)}<figcaption>"
@@ -170,11 +178,11 @@ def _image(picture: Picture, prompt: str) -> str:
 
 
 def _alt(picture: Picture, prompt: str) -> str:
-    """Say which picture it is and what became of it, for who cannot see it."""
+    """Return which picture it is and what became of it, for those who cannot see it."""
     if picture.rank:
         asked = f" for: {prompt[:_ALT_PROMPT_MAX]}" if prompt else ""
         return f"Delivered picture {picture.rank}{asked}"
-    reasons = "; ".join(_reason(one, picture.measures) for one in picture.reasons)
+    reasons = "; ".join(_reason(reason, picture.measures) for reason in picture.reasons)
     return f"Candidate {picture.candidate_id}, {picture.state.replace('_', ' ')}" + (
         f": {reasons}" if reasons else ""
     )
@@ -199,9 +207,13 @@ def _measures(measures: Sequence[Measure]) -> str:
 
 def _reason(reason: str, measures: Sequence[Measure]) -> str:
     """Return a reason with the score that was too low, where there is one."""
-    for one in measures:
-        if reason == f"{one.name}:below_threshold" and one.score is not None and one.threshold is not None:
-            return f"{one.name} {one.score:.0f}, needs {one.threshold:.0f}"
+    for measure in measures:
+        if (
+            reason == f"{measure.name}:below_threshold"
+            and measure.score is not None
+            and measure.threshold is not None
+        ):
+            return f"{measure.name} {measure.score:.0f}, needs {measure.threshold:.0f}"
     return reason_words(reason)
 
 

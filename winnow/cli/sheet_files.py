@@ -105,8 +105,15 @@ def picture_of(
         rank=candidate.rank,
         reasons=reasons,
         measures=[
-            Measure(one.name, one.status, one.score, one.threshold, one.required, one.passed)
-            for one in candidate.dimensions
+            Measure(
+                measured.name,
+                measured.status,
+                measured.score,
+                measured.threshold,
+                measured.required,
+                measured.passed,
+            )
+            for measured in candidate.dimensions
         ],
         thumbnail=thumbnail,
         price=price if candidate.state == "delivered" else "",

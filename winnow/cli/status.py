@@ -44,29 +44,43 @@ def status(
             exit_status=NOT_RUNNING,
         )
     statuses = process_statuses(record, Place.read(data_dir))
-    url = next((one.address for one in statuses if one.name == "ingest" and one.is_ready), "")
+    url = next(
+        (
+            process_status.address
+            for process_status in statuses
+            if process_status.name == "ingest" and process_status.is_ready
+        ),
+        "",
+    )
     if api:
         if not url:
             raise CliError("The public API is not ready.", hint="`winnow logs ingest` shows why.")
         typer.echo(url)
         return
     if as_json:
-        processes = [one.document() for one in statuses]
+        processes = [process_status.document() for process_status in statuses]
         typer.echo(
             json.dumps({"pid": record.pid, "data_dir": str(data_dir), "api": url, "processes": processes})
         )
     else:
         _print(record.pid, data_dir, statuses)
-    if not statuses or not all(one.is_ready for one in statuses):
+    if not statuses or not all(process_status.is_ready for process_status in statuses):
         raise typer.Exit(1)
 
 
 def _print(pid: int, data_dir: Path, statuses: Sequence[ProcessStatus]) -> None:
     typer.echo(f"The line on {data_dir} runs as process {pid}.\n")
-    names = max((len(one.name) for one in statuses), default=0)
-    addresses = max((len(one.address) for one in statuses), default=0)
-    for one in statuses:
-        typer.echo(f"{one.name:<{names}}  {one.kind:<9}  {one.address:<{addresses}}  ", nl=False)
-        typer.secho(f"{one.state:<10}", fg=_COLOURS.get(one.state, "red"), nl=False)
-        restarts = f"  {one.restarts} restart{'' if one.restarts == 1 else 's'}" if one.restarts else ""
-        typer.echo(f"  {f'pid {one.pid}' if one.pid else 'not running'}{restarts}")
+    names = max((len(process_status.name) for process_status in statuses), default=0)
+    addresses = max((len(process_status.address) for process_status in statuses), default=0)
+    for process_status in statuses:
+        typer.echo(
+            f"{process_status.name:<{names}}  {process_status.kind:<9}  {process_status.address:<{addresses}}  ",
+            nl=False,
+        )
+        typer.secho(f"{process_status.state:<10}", fg=_COLOURS.get(process_status.state, "red"), nl=False)
+        restarts = (
+            f"  {process_status.restarts} restart{'' if process_status.restarts == 1 else 's'}"
+            if process_status.restarts
+            else ""
+        )
+        typer.echo(f"  {f'pid {process_status.pid}' if process_status.pid else 'not running'}{restarts}")

@@ -14,7 +14,7 @@ from winnow.cli.watching import Watch, Watched
 
 _DELIVERED: Final = frozenset({"delivered", "partially_delivered"})
 _SLACK_S: Final = 120.0
-"""How long after its deadline a task is still watched."""
+"""Seconds after its deadline for which a task is still watched."""
 
 
 async def place_order(api: Api, body: dict[str, Any], idempotency_key: str = "") -> Task:

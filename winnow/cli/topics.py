@@ -18,7 +18,7 @@ app = group("The topics of a deployment.")
 
 @app.callback()
 def topics() -> None:
-    """The topics of a deployment."""
+    """Manage the topics of a deployment."""
 
 
 @app.command("apply")

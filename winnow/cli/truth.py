@@ -1,4 +1,4 @@
-"""What was delivered, compared with what the simulated providers know of their own pictures."""
+"""Comparison of deliveries with what the simulated providers know of their own pictures."""
 
 from __future__ import annotations
 

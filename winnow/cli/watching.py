@@ -60,8 +60,8 @@ class Watch:
                     self._news.clear()
                     self._task = await self._look()
                     live.update(self._screen())
-                for one in background:
-                    one.cancel()
+                for task in background:
+                    task.cancel()
 
     async def _look(self) -> Task:
         return Task.model_validate(await self._api.get(f"/v1/tasks/{self._task.id}"))
@@ -74,7 +74,7 @@ class Watch:
         while True:
             with contextlib.suppress(ApiError):
                 answer = await self._api.get("/v1/offerings")
-                self._offerings = [Offering.model_validate(one) for one in answer["offerings"]]
+                self._offerings = [Offering.model_validate(offering) for offering in answer["offerings"]]
             await asyncio.sleep(_OFFERINGS_EVERY_S)
 
     def _screen(self) -> RenderableType:

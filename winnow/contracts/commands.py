@@ -20,7 +20,7 @@ class LedgerCommand(Command):
 
 
 class GrantCredits(LedgerCommand):
-    """Give credits from a source, to be burnt by soonest expiry first."""
+    """Grant credits from a source, to be burnt by soonest expiry first."""
 
     type: Literal["GrantCredits"] = "GrantCredits"
     grant_id: GrantId
@@ -66,7 +66,7 @@ class ReleaseCredits(LedgerCommand):
 
 
 class RefundCredits(LedgerCommand):
-    """Give back part of what a task was charged, to the grants it came from."""
+    """Refund part of what a task was charged, to the grants it came from."""
 
     type: Literal["RefundCredits"] = "RefundCredits"
     task_id: TaskId

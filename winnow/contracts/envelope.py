@@ -42,11 +42,11 @@ class Message(Value):
 
     @classmethod
     def type_name(cls) -> str:
-        """Give the wire name of this message type, for example ``task.accepted``."""
+        """Return the wire name of this message type, for example ``task.accepted``."""
         return str(cls.model_fields["type"].default)
 
     def body(self) -> dict[str, Any]:
-        """Give the payload as JSON-ready values."""
+        """Return the payload as JSON-ready values."""
         return self.model_dump(mode="json")
 
 
@@ -62,7 +62,7 @@ class Command(Message):
 
 
 class Envelope(Value):
-    """Who said it, when, why, and where it stands in its producer's history of the aggregate.
+    """Envelope of an event: producer, time, cause, and place in the producer's history of the aggregate.
 
     ``sequence`` counts the events that ``producer`` published about ``subject``, from 1 without gaps;
     a command carries 0. ``correlation_id`` names the request, ``causation_id`` the message that caused
@@ -96,7 +96,7 @@ class Recorded(Generic[M]):
     message: M
 
     def to_document(self) -> dict[str, Any]:
-        """Give the flat JSON-ready form."""
+        """Return the flat JSON-ready form."""
         return self.envelope.model_dump(mode="json") | self.message.body()
 
     @classmethod
@@ -105,7 +105,7 @@ class Recorded(Generic[M]):
         return cls(Envelope.model_validate(document), model.model_validate(document))
 
     def text(self) -> str:
-        """Give the JSON text of the flat form."""
+        """Return the JSON text of the flat form."""
         envelope = self.envelope.model_dump_json(exclude=_shared_with(type(self.message)))
         return f"{envelope[:-1]},{self.message.model_dump_json()[1:]}"
 
@@ -115,5 +115,5 @@ class Recorded(Generic[M]):
         return cls(Envelope.model_validate_json(text), model.model_validate_json(text))
 
     def encode(self) -> bytes:
-        """Give the bytes that go on the bus."""
+        """Return the bytes that go on the bus."""
         return self.text().encode()

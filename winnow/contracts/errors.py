@@ -81,7 +81,7 @@ class NotFound(Refused):
     """The thing does not exist, or not for this account."""
 
     def __init__(self, detail: str) -> None:
-        """Say what was not found."""
+        """Name what was not found."""
         super().__init__(ErrorCode.not_found, detail)
 
 
@@ -95,5 +95,5 @@ class Unavailable(WinnowError):
     retryable = True
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
-        """Say which part is missing, and after how long to ask again."""
+        """Name the missing part, and the time after which to ask again."""
         super().__init__(ErrorCode.unavailable, detail, retry_after_s=retry_after_s)

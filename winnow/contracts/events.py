@@ -136,7 +136,7 @@ class AttemptSubmitted(TaskEvent):
 
 
 class AttemptFinished(TaskEvent):
-    """How an attempt ended and what it cost."""
+    """Outcome and cost of an attempt."""
 
     type: Literal["attempt.finished"] = "attempt.finished"
     attempt_id: AttemptId

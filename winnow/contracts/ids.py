@@ -15,7 +15,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 class Prefix(StrEnum):
-    """What an id names."""
+    """Kind of an id."""
 
     task = "task"
     candidate = "cand"
@@ -67,7 +67,7 @@ def timed_id(prefix: Prefix, at: datetime, randomness: bytes) -> str:
 
 
 def shard_of(aggregate_id: str, shards: int) -> int:
-    """Give the shard, which is also the partition, of an aggregate: the one function producers use."""
+    """Return the shard, which is also the partition, of an aggregate: the one function producers use."""
     return zlib.crc32(aggregate_id.encode()) % shards
 
 

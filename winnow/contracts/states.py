@@ -7,7 +7,7 @@ from typing import Final
 
 
 class TaskState(StrEnum):
-    """Where a task stands. The last five are its ends."""
+    """State of a task. The last five are its ends."""
 
     accepted = "accepted"
     unfunded = "unfunded"
@@ -65,9 +65,9 @@ OWNERS: Final[dict[str, tuple[TaskState, ...]]] = {
     "router": (S.funded, S.generating),
     "delivery": (S.selected,),
 }
-"""Which service alone may end a task from a state."""
+"""The service that alone may end a task from a state."""
 
 
 def next_state(state: TaskState | None, event_type: str) -> TaskState | None:
-    """Give the next state, or None when the event is not allowed in this state."""
+    """Return the next state, or None when the event is not allowed in this state."""
     return TRANSITIONS.get((state, event_type))

@@ -136,7 +136,7 @@ def dead_letter_topics() -> tuple[str, ...]:
 
 
 def route(message: Message) -> tuple[str, str] | None:
-    """Give the topic and the key of a message; None for one that stays in its service's own journal."""
+    """Return the topic and the key of a message; None for one that stays in its service's own journal."""
     match message:
         case TaskEvent():
             return TASKS.name, message.task_id

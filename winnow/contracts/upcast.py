@@ -56,12 +56,12 @@ class MessageRegistry:
 
     def __init__(self, models: Iterable[type[Message]], upcasters: Iterable[Upcaster] = ()) -> None:
         """Know the newest model of each type; raises ValueError unless every older version has exactly one step."""
-        self.models: Mapping[str, type[Message]] = {one.type_name(): one for one in models}
+        self.models: Mapping[str, type[Message]] = {model.type_name(): model for model in models}
         self.upcasters = tuple(upcasters)
         self._newest = {name: newest_version(model) for name, model in self.models.items()}
-        self._steps = {(one.type, one.version): one.lift for one in self.upcasters}
+        self._steps = {(upcaster.type, upcaster.version): upcaster.lift for upcaster in self.upcasters}
         needed = {
-            (name, one) for name, newest in self._newest.items() for one in range(FIRST_VERSION, newest)
+            (name, index) for name, newest in self._newest.items() for index in range(FIRST_VERSION, newest)
         }
         if len(self._steps) != len(self.upcasters) or self._steps.keys() != needed:
             wrong = sorted(needed ^ self._steps.keys()) or "a repeated step"
@@ -76,8 +76,8 @@ class MessageRegistry:
     def subset(self, type_names: Iterable[str]) -> MessageRegistry:
         """Return a registry of these types alone; raises KeyError for a type that is not known."""
         names = tuple(type_names)
-        steps = (one for one in self.upcasters if one.type in names)
-        return MessageRegistry((self.models[one] for one in names), steps)
+        steps = (upcaster for upcaster in self.upcasters if upcaster.type in names)
+        return MessageRegistry((self.models[task] for task in names), steps)
 
     def newest(self, type_name: str) -> int:
         """Return the newest known version of a type; 0 for an unknown type."""

@@ -18,7 +18,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Mode(StrEnum):
-    """How a client wants the trade between price, speed and sameness."""
+    """Trade between price, speed and sameness that a client wants."""
 
     stable = "stable"
     fast = "fast"
@@ -26,7 +26,7 @@ class Mode(StrEnum):
 
 
 class OutcomeClass(StrEnum):
-    """How an attempt ended; only the three after ``succeeded`` may be tried again."""
+    """Outcome of an attempt; only the three after ``succeeded`` may be tried again."""
 
     succeeded = "succeeded"
     never_delivered = "never_delivered"
@@ -36,7 +36,7 @@ class OutcomeClass(StrEnum):
 
 
 class MeasureStatus(StrEnum):
-    """Whether a measure was taken (the contract of ISO/IEC 29794-5)."""
+    """Status of a measure (the contract of ISO/IEC 29794-5)."""
 
     ok = "ok"
     failure_to_assess = "failure_to_assess"
@@ -45,7 +45,7 @@ class MeasureStatus(StrEnum):
 
 
 class RoundDecision(StrEnum):
-    """What the router does after a round."""
+    """Decision of the router after a round."""
 
     select = "select"
     regenerate = "regenerate"
@@ -53,7 +53,7 @@ class RoundDecision(StrEnum):
 
 
 class EntryKind(StrEnum):
-    """What a ledger entry does."""
+    """Kind of a ledger entry."""
 
     grant = "grant"
     reserve = "reserve"
@@ -207,7 +207,7 @@ class LotSlice(Value):
 
 
 class ProviderCost(Value):
-    """What a task cost at providers: expected when chosen, actual when billed, by the attempts so far."""
+    """Cost of a task at providers: expected when chosen, actual when billed, by the attempts so far."""
 
     expected_usd_micro: Micro = 0
     actual_usd_micro: Micro = 0

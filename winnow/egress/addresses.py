@@ -1,4 +1,4 @@
-"""Which IP addresses are public: global unicast, less both registries of special-purpose addresses.
+"""Public IP addresses: global unicast, less both registries of special-purpose addresses.
 
 An IPv6 address that carries an IPv4 address is judged by that one too, since a translator or a tunnel
 would send the packet there.
@@ -106,4 +106,4 @@ def embedded_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
         found += [value >> 64, ~value]  # the server's, and the client's with every bit inverted (RFC 4380)
     if value >> 32 & _ISATAP_MASK == _ISATAP:
         found.append(value)
-    return tuple(IPv4Address(one & 0xFFFF_FFFF) for one in found)
+    return tuple(IPv4Address(number & 0xFFFF_FFFF) for number in found)

@@ -48,7 +48,7 @@ _VERIFY_REASONS: Final[dict[int, tuple[EgressReason, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class EgressRules:
-    """Where requests may go.
+    """Allowed targets of requests.
 
     ``ports`` are the ports of public https addresses; plain http is allowed on port 80 when
     ``plain_http`` says so. ``allowed_hosts`` are exact ``host:port`` pairs that are let through as they are,
@@ -61,7 +61,7 @@ class EgressRules:
     private_networks: bool = False
 
     def trusts(self, target: Target) -> bool:
-        """Tell whether an operator let the target through as it is."""
+        """Return whether an operator let the target through as it is."""
         return self.private_networks or target.place in self.allowed_hosts
 
     def admit(self, target: Target) -> None:
@@ -181,7 +181,7 @@ class GuardedClient:
             found = await loop.run_in_executor(
                 self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
             )
-        return [str(one[4][0]) for one in found]
+        return [str(info[4][0]) for info in found]
 
 
 class _Resolver(AbstractResolver):
@@ -204,18 +204,18 @@ class _Resolver(AbstractResolver):
         if not found:
             raise EgressError(EgressReason.name_not_resolved, "The URL's host name does not resolve.")
         if self._judged:
-            for one in found:
-                _judge(one)
+            for address in found:
+                _judge(address)
         return [
             ResolveResult(
                 hostname=host,
-                host=one,
+                host=address,
                 port=port,
-                family=socket.AF_INET6 if ":" in one else socket.AF_INET,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST,
             )
-            for one in found
+            for address in found
         ]
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ _KEPT: Final = "%/:?#[]@!$&'()*+,;=-._~"
 
 
 class EgressReason(StrEnum):
-    """Why a URL was not read or not written to, in a word that is safe to show and to count."""
+    """Reason why a URL was not read or not written to, as a word that is safe to show and to count."""
 
     malformed_url = "malformed_url"
     address_not_allowed = "address_not_allowed"
@@ -78,7 +78,7 @@ def read_target(url: str) -> Target:
     """Read an http or https URL. Raises EgressError (malformed_url)."""
     if len(url) > URL_LENGTH_MAX:
         raise _malformed(f"The URL is longer than {URL_LENGTH_MAX} characters.")
-    if not url.isprintable() or any(one in url for one in ' \\"<>`'):
+    if not url.isprintable() or any(sign in url for sign in ' \\"<>`'):
         raise _malformed("The URL holds a character that a URL cannot have.")
     try:
         parts = urlsplit(url)

@@ -23,14 +23,14 @@ API_PORT: Final = 8080
 """The public API's port unless another is asked for or this one is taken."""
 _GRPC: Final = ("ledger", "router", "scorer", "delivery")
 _PATHS: Final = {"fal": "", "replicate": "", "openai": "/v1"}
-"""What follows the address of a simulator in the router's base URL."""
+"""Path after the address of a simulator in the router's base URL."""
 _NEEDED: Final = ("ledger", "ingest")
 """Without them no account can be opened, so that the line has not started."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineOptions:
-    """How the line is run.
+    """Options of the line.
 
     ``api_port`` 0 takes the kept port, else 8080, else a free one. ``profiles`` names the simulators' profiles by
     provider, ``settings`` adds environment variables by service, each name without its prefix.
@@ -58,7 +58,7 @@ class Line:
 
     @property
     def api_url(self) -> str:
-        """Where the public API answers."""
+        """Return the URL of the public API."""
         return f"http://{HOST}:{self._ports['api']}"
 
     @property
@@ -68,30 +68,30 @@ class Line:
 
     @property
     def receiver_url(self) -> str:
-        """Where the webhook receiver answers."""
+        """Return the URL of the webhook receiver."""
         return self.simulator_url("receiver")
 
     @property
     def simulated(self) -> tuple[str, ...]:
         """The providers that are simulated: all, or none once the environment holds a real one's key."""
-        return () if any(_has_real_key(one) for one in PROVIDERS) else PROVIDERS
+        return () if any(_has_real_key(provider) for provider in PROVIDERS) else PROVIDERS
 
     def simulator_url(self, name: str) -> str:
-        """Where a simulated provider, or the receiver, answers."""
+        """Return the URL of a simulated provider, or of the receiver."""
         return f"http://{HOST}:{self._ports[f'simulator-{name}']}"
 
     def grpc_address(self, service: str) -> str:
-        """Where a service's gRPC answers."""
+        """Return the gRPC address of a service."""
         return f"{HOST}:{self._ports[f'{service}-grpc']}"
 
     def ops_url(self, service: str) -> str:
-        """Where a service's probes and metrics answer."""
+        """Return the URL of a service's probes and metrics."""
         return f"http://{HOST}:{self._ports[f'{service}-ops']}"
 
     def layers(self) -> list[list[ProcessSpec]]:
         """Describe the processes; none needs another to start, so all of them start at once."""
-        simulators = [self._simulator(one) for one in (*self.simulated, "receiver")]
-        return [[*simulators, *(self.service(one) for one in SERVICES)]]
+        simulators = [self._simulator(name) for name in (*self.simulated, "receiver")]
+        return [[*simulators, *(self.service(service) for service in SERVICES)]]
 
     def service(self, name: str) -> ProcessSpec:
         """Describe one service."""
@@ -140,7 +140,7 @@ class Line:
     def _own(self, name: str) -> dict[str, str]:
         match name:
             case "ingest":
-                addresses = {f"{one.upper()}_ADDRESS": self.grpc_address(one) for one in _GRPC}
+                addresses = {f"{service.upper()}_ADDRESS": self.grpc_address(service) for service in _GRPC}
                 return addresses | {
                     "HTTP_PORT": str(self._ports["api"]),
                     "KEY_PEPPER": self._secrets["key_pepper"],
@@ -162,9 +162,9 @@ class Line:
         if not self.simulated:
             return {}
         settings = {"CATALOGUE": "simulated"}
-        for one in PROVIDERS:
-            settings[f"{one.upper()}_BASE_URL"] = f"{self.simulator_url(one)}{_PATHS[one]}"
-            settings[f"{one.upper()}_KEY"] = "simulated"
+        for provider in PROVIDERS:
+            settings[f"{provider.upper()}_BASE_URL"] = f"{self.simulator_url(provider)}{_PATHS[provider]}"
+            settings[f"{provider.upper()}_KEY"] = "simulated"
         return settings
 
     def _choose_ports(self) -> dict[str, int]:
@@ -172,8 +172,8 @@ class Line:
         wanted = self._options.api_port
         if wanted and not port_choice.is_free(wanted):
             raise PortTaken("the API", wanted)
-        names = ["api", *(f"simulator-{one}" for one in (*PROVIDERS, "receiver"))]
-        names += [f"{one}-ops" for one in SERVICES] + [f"{one}-grpc" for one in _GRPC]
+        names = ["api", *(f"simulator-{name}" for name in (*PROVIDERS, "receiver"))]
+        names += [f"{service}-ops" for service in SERVICES] + [f"{service}-grpc" for service in _GRPC]
         return port_choice.choose(names, {"api": API_PORT} | kept | ({"api": wanted} if wanted else {}))
 
 
@@ -182,5 +182,5 @@ def _has_real_key(provider: str) -> bool:
 
 
 def names_of(layers: Sequence[Sequence[ProcessSpec]]) -> list[str]:
-    """Give the names of the processes in the order of starting."""
+    """Return the names of the processes in the order of starting."""
     return [spec.name for layer in layers for spec in layer]

@@ -18,14 +18,14 @@ class PortTaken(Exception):  # noqa: N818 (the noun of the problem)
     """A port that was asked for is in use."""
 
     def __init__(self, name: str, port: int) -> None:
-        """Say which."""
+        """Name the missing item."""
         super().__init__(
             f"port {port} for {name} is already taken; choose another or stop what listens there"
         )
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nothing listens on a port."""
+    """Return whether nothing listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -38,7 +38,7 @@ def is_free(port: int) -> bool:
 def choose(
     names: Sequence[str], kept: Mapping[str, int], wanted: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """Give a port for each name: the wanted one, else the kept one while it is free, else a new one.
+    """Return a port for each name: the wanted one, else the kept one while it is free, else a new one.
 
     All are different. Raises PortTaken when a wanted port is in use.
     """
@@ -54,7 +54,7 @@ def choose(
     fresh = _fresh()
     for name in names:
         if name not in chosen:
-            chosen[name] = next(one for one in fresh if one not in chosen.values() and is_free(one))
+            chosen[name] = next(free for free in fresh if free not in chosen.values() and is_free(free))
     return {name: chosen[name] for name in names}
 
 
@@ -75,7 +75,7 @@ def _fresh() -> Iterator[int]:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tell whether this very process listens on a port, which a stranger on the same port does not satisfy."""
+    """Return whether this very process listens on a port, which a stranger on the same port does not satisfy."""
     sockets = {
         fields[9]
         for table in ("tcp", "tcp6")
@@ -90,7 +90,7 @@ def listens(pid: int, port: int) -> bool:
             held.add(str(descriptor.readlink()))
         except OSError:  # closed meanwhile
             continue
-    return any(f"socket:[{one}]" in held for one in sockets)
+    return any(f"socket:[{inode}]" in held for inode in sockets)
 
 
 def _table(name: str) -> list[list[str]]:

@@ -28,7 +28,7 @@ class ServerDidNotStart(Exception):  # noqa: N818 (the noun of the problem)
     happened: str = "did not start"
 
     def __init__(self, name: str, reason: str, log: Path) -> None:
-        """Say which server, why, and what it last said."""
+        """Name the server, the reason, and the last lines of its log."""
         self.name = name
         lines = tail(log)
         said = "\n  ".join(lines) if lines else "(it wrote nothing)"
@@ -42,7 +42,7 @@ class ServerEnded(ServerDidNotStart):
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> list[str]:
-    """Give the last lines of a log, of its last 64 KiB; nothing when there is none."""
+    """Return the last lines of a log, of its last 64 KiB; nothing when there is none."""
     if not log.exists():
         return []
     with log.open("rb") as text:
@@ -66,7 +66,7 @@ class _Launcher:
         self._starting = threading.Lock()
 
     def launch(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        """Run ``start`` there and give what it gives or raises."""
+        """Run ``start`` there and return what it returns or raises."""
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._serve, name="launcher", daemon=True)
@@ -118,12 +118,12 @@ class Managed:
 
     @property
     def pid(self) -> int:
-        """Give the process id; 0 when it was never started."""
+        """Return the process id; 0 when it was never started."""
         return self._process.pid if self._process else 0
 
     @property
     def exit_code(self) -> int | None:
-        """Give the exit status, None while it runs."""
+        """Return the exit status, None while it runs."""
         if self._process is None:
             return None
         if self._process.returncode is None and self._process.poll() is not None:
@@ -170,7 +170,7 @@ class Managed:
             raise ServerEnded(self.name, f"its status was {self.exit_code}", self.log)
 
     def ready(self, answers: Callable[[], bool]) -> bool:
-        """Tell whether it answers; raises ServerDidNotStart when it has ended, whoever answers in its place."""
+        """Return whether it answers; raises ServerDidNotStart when it has ended, whoever answers in its place."""
         ready = answers()
         if self.exit_code is not None:
             raise ServerDidNotStart(self.name, f"it ended with status {self.exit_code}", self.log)
@@ -185,7 +185,7 @@ class Managed:
             time.sleep(0.02)
 
     def late(self, within_s: float) -> ServerDidNotStart:
-        """Give the error of a process that runs but was not ready in time."""
+        """Return the error of a process that runs but was not ready in time."""
         return ServerDidNotStart(self.name, f"it was not ready within {within_s:g} s", self.log)
 
     def terminate(self) -> None:
@@ -224,7 +224,7 @@ def _environment(added: Mapping[str, str], without: Sequence[str]) -> dict[str, 
 
 
 def started_at(pid: int) -> str | None:
-    """Give what tells a living process from a later one with the same id; None when it has ended.
+    """Return what tells a living process from a later one with the same id; None when it has ended.
 
     It is the id of this boot with the start time in clock ticks since.
     """

@@ -1,4 +1,7 @@
-"""Tells a process that is slow from a hanging one: its log, its CPU time or its answer moves, or nothing does."""
+"""Progress of a process, which tells a slow one from a hanging one.
+
+Its log, its CPU time or its answer moves, or nothing does.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ RECORD_FILE: Final = "processes.json"
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: a status, or a signal by its name (else empty), and when (ISO 8601, UTC)."""
+    """End of a process: a status, or a signal by its name (else empty), and when (ISO 8601, UTC)."""
 
     status: int
     signal: str
@@ -47,12 +47,12 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class LineRecord:
-    """What ``processes.json`` in the data directory holds, one JSON object.
+    """Content of ``processes.json`` in the data directory, one JSON object.
 
     ``pid`` and ``pid_started_at`` tell the process that supervises (`winnow up` or `winnow demo`); ``written_at`` is
-    ISO 8601, UTC. ``steps`` maps what is started, in the order of starting, to its last step of the start: ``waiting``,
-    or a state as in ProcessState. ``processes`` lists every process. The file is replaced whole and readable by its owner
-    only; it stays after the end, then ``is_live`` is False.
+    ISO 8601, UTC. ``steps`` maps what is started, in the order of starting, to its last step of the start:
+    ``waiting``, or a state as in ProcessState. ``processes`` lists every process. The file is replaced whole
+    and readable by its owner only; it stays after the end, then ``is_live`` is False.
     """
 
     pid: int = 0
@@ -63,7 +63,7 @@ class LineRecord:
 
     @property
     def is_live(self) -> bool:
-        """Tell whether the process that wrote it still runs."""
+        """Return whether the process that wrote it still runs."""
         return bool(self.pid) and started_at(self.pid) == self.pid_started_at
 
     @classmethod

@@ -1,4 +1,4 @@
-"""When a process that ended is started again, and when it is given up: a decision without clock or chance."""
+"""Restarts of a process that ended, and the end of restarts: a decision without clock or chance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """How patiently a process is started again.
+    """Patience of restarts.
 
     The nth failure in a row waits ``first_wait_s`` doubled n - 1 times, at most ``wait_max_s``, less a share of at
     most ``jitter_share``. A process that was ready for ``healthy_s`` begins anew. ``failures_max`` failures in a row

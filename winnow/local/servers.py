@@ -1,4 +1,4 @@
-"""How the three servers are started: SeaweedFS, Tansu and SecantusDB."""
+"""Start of the three servers: SeaweedFS, Tansu and SecantusDB."""
 
 from __future__ import annotations
 

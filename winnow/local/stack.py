@@ -36,7 +36,7 @@ class DataDirectoryInUse(Exception):  # noqa: N818 (the noun of the problem)
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers listen, and the credentials of the object store."""
+    """Addresses of the servers, and the credentials of the object store."""
 
     kafka_bootstrap: str
     mongo_uri: str
@@ -83,12 +83,12 @@ class EmbeddedStack:
 
     @property
     def state_path(self) -> Path:
-        """Where ports and credentials are kept, readable by the owner only."""
+        """Return the path of the file with ports and credentials, readable by the owner only."""
         return self.root / _STATE
 
     @property
     def addresses(self) -> Addresses:
-        """Give the addresses of the running stack."""
+        """Return the addresses of the running stack."""
         state = self.state()
         return Addresses(
             kafka_bootstrap=self._kafka_bootstrap or f"{port_choice.HOST}:{self.ports['kafka']}",
@@ -192,7 +192,7 @@ class EmbeddedStack:
         """Make what is missing; a first write into each also makes the volumes that it will use."""
         client = self._s3()
         try:
-            present = {one["Name"] for one in client.list_buckets()["Buckets"]}
+            present = {buckets["Name"] for buckets in client.list_buckets()["Buckets"]}
             for bucket in servers.BUCKETS:
                 if bucket not in present:
                     client.create_bucket(Bucket=bucket)

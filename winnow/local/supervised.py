@@ -22,7 +22,7 @@ _LOOK_SELDOM_S: Final = 1.0
 
 
 class State(StrEnum):
-    """Where a process is in its life; the texts stand in the record and on the terminal."""
+    """State of a process in its life; the texts stand in the record and on the terminal."""
 
     starting = "starting"
     ready = "ready"
@@ -33,7 +33,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a process answers: whether it is ready, and in its own words what is missing."""
+    """Answer of a process: whether it is ready, and in its own words what is missing."""
 
     is_ready: bool
     text: str = ""
@@ -87,7 +87,7 @@ class Supervised:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether nothing more is waited for: it is ready, or it was given up."""
+        """Return whether nothing more is waited for: it is ready, or it was given up."""
         return self.state in {State.ready, State.given_up}
 
     def describe(self) -> ProcessState:

@@ -43,7 +43,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """How processes are looked after: the policy, and for how long a start may make no progress."""
+    """Care of processes: the policy, and for how long a start may make no progress."""
 
     policy: RestartPolicy = NO_RESTARTS
     no_progress_s: float = NO_PROGRESS_S

@@ -52,10 +52,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._revoked = revoked
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        self._assigned([Source(one.topic, one.partition) for one in assigned])
+        self._assigned([Source(part.topic, part.partition) for part in assigned])
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        self._revoked([Source(one.topic, one.partition) for one in revoked])
+        self._revoked([Source(part.topic, part.partition) for part in revoked])
 
 
 class Bus:
@@ -128,7 +128,7 @@ class Bus:
         subscriber(self._on_batch)
 
     async def _next_batch(self, consumer: Any) -> tuple[Any, ...]:
-        """Give what has come, after the longest wait nothing, so that a stop is seen."""
+        """Return the records that have come, or nothing after the longest wait, so that a stop is seen."""
         records = await consumer.getmany(
             timeout_ms=_BATCH_WAIT_MS, max_records=self._settings.batch_records_max
         )
@@ -136,7 +136,7 @@ class Bus:
 
     @property
     def joined(self) -> bool:
-        """Tell whether the group has given this process its partitions (or there is nothing to read)."""
+        """Return whether the group has given this process its partitions (or there is nothing to read)."""
         return self._joined or self._handler is None
 
     async def start(self, within_s: float = 60.0) -> None:
@@ -167,7 +167,7 @@ class Bus:
         await self._sender.stop()
 
     async def ping(self) -> bool:
-        """Tell whether the broker answers."""
+        """Return whether the broker answers."""
         return await self.broker.ping(timeout=2.0)
 
     async def send(
@@ -288,7 +288,7 @@ class Bus:
         )
         if self._tries[place] < BUG_TRIES_MAX or self._handler is None:
             return Consumed(consumed.next_offset, seek=True)
-        record = next(one for one in records if one.offset == consumed.next_offset)
+        record = next(candidate for candidate in records if candidate.offset == consumed.next_offset)
         await self._dead_letter(record, "bug", error)
         del self._tries[place]
         passed = await self._handler(source, [Received(record.offset, None, b"")])
@@ -350,7 +350,7 @@ def _hold(consumer: Any, lane: TopicPartition, consumed: Consumed) -> None:
 
 async def _keep_readable_headers(batch: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
     """Drop headers that are not UTF-8, so that one of them cannot take the whole batch along."""
-    return await original(tuple(one if _all_text(one.headers) else _readable(one) for one in batch))
+    return await original(tuple(raw if _all_text(raw.headers) else _readable(raw) for raw in batch))
 
 
 def _all_text(headers: Iterable[tuple[str, bytes | None]]) -> bool:
@@ -362,7 +362,7 @@ def _readable(record: Any) -> Any:
 
 
 async def _whole(message: Any, _original: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Give the handler the message itself: decoding would drop a whole batch for one body that is not JSON."""
+    """Pass the message itself to the handler: decoding would drop a whole batch for one body that is not JSON."""
     return message
 
 

@@ -12,11 +12,11 @@ class Clock(Protocol):
     """Time as an argument."""
 
     def now(self) -> datetime:
-        """Give the time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         ...
 
     def monotonic_s(self) -> float:
-        """Give seconds that only grow, for durations."""
+        """Return seconds that only grow, for durations."""
         ...
 
 
@@ -24,14 +24,14 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """Give the time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         return datetime.now(UTC)
 
     def monotonic_s(self) -> float:
-        """Give seconds that only grow, for durations."""
+        """Return seconds that only grow, for durations."""
         return time.monotonic()
 
 
 def random_bytes(count: int) -> bytes:
-    """Give ``count`` unguessable bytes, for ids and secrets made at an edge."""
+    """Return ``count`` unguessable bytes, for ids and secrets made at an edge."""
     return os.urandom(count)

@@ -18,7 +18,7 @@ Table = Mapping[str, ToCause]
 
 
 def cause_about(aggregate_id: str, recorded: Recorded[Message], mark: str) -> Cause:
-    """Give the cause that a record is for an aggregate: an event by its event id, a command by its command id."""
+    """Return the cause that a record is for an aggregate: an event by its event id, a command by its command id."""
     message, envelope = recorded.message, recorded.envelope
     cause_id = str(getattr(message, "command_id", envelope.event_id))
     return Cause(aggregate_id, cause_id, message, envelope.correlation_id, mark, envelope.traceparent)
@@ -46,17 +46,17 @@ class JournalLanes:
         self._journal.assign(str(source.partition) for source in sources)
 
     def revoked(self, sources: Iterable[Source]) -> None:
-        """Give up the shards of lost partitions."""
+        """Release the shards of lost partitions."""
         self._journal.revoke(str(source.partition) for source in sources)
 
     async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
         """Decide a partition's records, up to the first that lies in the wrong partition."""
         items: list[tuple[int, Cause | None]] = []
-        for one in received:
-            cause = self._cause(one)
+        for record in received:
+            cause = self._cause(record)
             if cause is not None and self._journal.shard_of(cause.aggregate_id) != str(source.partition):
-                return await self._up_to(source, items, one.offset)
-            items.append((one.offset, cause))
+                return await self._up_to(source, items, record.offset)
+            items.append((record.offset, cause))
         return await self._journal.consume(str(source.partition), source, items)
 
     async def _up_to(

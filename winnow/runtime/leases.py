@@ -1,7 +1,8 @@
-"""Who may write a service's stores: its processes side by side, or one that makes them again, never both.
+"""Lease on a service's stores: its processes side by side, or one that makes them again, never both.
 
-A holder keeps a document of its own and renews it. Who comes looks for others, writes its document and looks again: of
-two that come at once, at least one sees the other and gives way. Who was thought dead finds its document gone.
+A holder keeps a document of its own and renews it. Who comes looks for others, writes its document and looks
+again: of two that come at once, at least one sees the other and gives way. An owner thought dead finds its
+document gone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ RENEW_S: Final = 5.0
 
 
 class Purpose(StrEnum):
-    """What the stores are held for."""
+    """Purpose for which the stores are held."""
 
     serving = "serving"
     """By a process of the service; any number of them at once."""
@@ -95,7 +96,7 @@ class StoreLease:
         await self.check_alone()
 
     async def release(self) -> None:
-        """Give the stores up; does nothing when they are not held. Raises PyMongoError."""
+        """Return the stores up; does nothing when they are not held. Raises PyMongoError."""
         if self._is_held:
             self._is_held = False
             await self._leases.delete_one({"_id": self._holder})

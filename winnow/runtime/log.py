@@ -46,7 +46,7 @@ def configure(service: str, level: str) -> None:
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Give a logger that carries the module's name."""
+    """Return a logger that carries the module's name."""
     return cast("structlog.stdlib.BoundLogger", structlog.get_logger(component=name))
 
 

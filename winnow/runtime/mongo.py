@@ -101,7 +101,7 @@ class Mongo:
             raise Unavailable(detail)
 
     async def fixed_shards(self) -> int | None:
-        """Give the number of shards that the deployment was created with; None before a service has run."""
+        """Return the number of shards that the deployment was created with; None before a service has run."""
         record = await self.database["deployment"].find_one({"_id": "shards"})
         return int(record["count"]) if record else None
 
@@ -120,7 +120,7 @@ def answering() -> Iterator[None]:
 
 
 async def insert_new(collection: Any, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Insert documents in one write, which costs servers far less than upserts; gives those whose id was there already.
+    """Insert documents in one write, far cheaper than upserts; return those whose id was there already.
 
     They stay as they were. Raises PyMongoError.
     """
@@ -133,7 +133,7 @@ async def insert_new(collection: Any, rows: Sequence[dict[str, Any]]) -> list[di
 
 
 def duplicates(error: BulkWriteError) -> list[Any]:
-    """Give the writes of a bulk that failed for a duplicate; raises the error when anything else failed."""
+    """Return the writes of a bulk that failed for a duplicate; raises the error when anything else failed."""
     faults: list[Any] = error.details.get("writeErrors", [])
     if not faults or any(fault.get("code") != DUPLICATE for fault in faults):
         raise error

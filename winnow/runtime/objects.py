@@ -52,7 +52,7 @@ class Objects:
         return await self._wire.get(bucket, key, max_bytes)
 
     async def exists(self, bucket: str, key: str) -> bool:
-        """Tell whether an object is there."""
+        """Return whether an object is there."""
         try:
             metrics.OBJECT_CALLS.labels("head").inc()
             await self._wire.head(bucket, key)
@@ -80,8 +80,8 @@ class Objects:
             ),
         )
         return [
-            {"key": one["Key"], "size_bytes": one["Size"], "modified_at": one["LastModified"]}
-            for one in answer.get("Contents", [])
+            {"key": listed["Key"], "size_bytes": listed["Size"], "modified_at": listed["LastModified"]}
+            for listed in answer.get("Contents", [])
         ]
 
     async def presign_get(

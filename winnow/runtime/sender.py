@@ -19,7 +19,7 @@ from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
 _LOST_COUNT: Final = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced, InvalidProducerEpoch)
-"""What the broker answers, for good, to an idempotent producer one of whose messages was given up."""
+"""Final answers of the broker to an idempotent producer one of whose messages was given up."""
 
 
 class Sender:

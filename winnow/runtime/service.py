@@ -64,7 +64,7 @@ class Service:
         self._closes.append(step)
 
     def add_check(self, name: str, step: Step) -> None:
-        """Make readiness depend on a step that raises, or gives False, while something is missing."""
+        """Make readiness depend on a step that raises, or returns False, while something is missing."""
         self._checks[name] = step
 
     def add_held(self, name: str, reasons: Callable[[], Mapping[str, str]]) -> None:

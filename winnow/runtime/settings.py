@@ -36,13 +36,13 @@ class CheckedSettings(BaseSettings):
             return cls()
         except ValidationError as error:
             lines = [
-                f"{prefix}{'_'.join(map(str, one['loc']))}".upper() + f": {one['msg']}"
-                for one in error.errors()
+                f"{prefix}{'_'.join(map(str, detail['loc']))}".upper() + f": {detail['msg']}"
+                for detail in error.errors()
             ]
             raise SettingsError("; ".join(lines)) from None
 
     def masked(self) -> dict[str, str]:
-        """Give every setting as text, secrets hidden, for the line printed at start."""
+        """Return every setting as text, secrets hidden, for the line printed at start."""
         return {name: str(value) for name, value in self.model_dump().items()}
 
 

@@ -20,12 +20,12 @@ class Together(Generic[AskedT, AnswerT]):
         self._running: asyncio.Task[AnswerT] | None = None
         self._next: asyncio.Task[AnswerT] | None = None
 
-    async def ask(self, one: AskedT) -> AnswerT:
-        """Give what the call answered to all of them, and raise what it raised.
+    async def ask(self, question: AskedT) -> AnswerT:
+        """Return the answer of the call to all of them, and raise what it raised.
 
         It starts after this was asked, so it sees whatever was written before.
         """
-        self._waiting.append(one)
+        self._waiting.append(question)
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._after(self._running))
         return await asyncio.shield(self._next)

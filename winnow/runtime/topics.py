@@ -15,7 +15,7 @@ from winnow.contracts.topics import TOPICS, dead_letter_topics
 
 
 async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: float = 60.0) -> list[str]:
-    """Create every topic that is missing, with one partition a shard; gives the names that were created.
+    """Create every topic that is missing, with one partition a shard; return the names that were created.
 
     A created topic is waited for: a broker's metadata lag behind its controller's. Raises Unavailable when the
     broker does not answer or show the topics in time, or a topic has another number of partitions.
@@ -73,7 +73,7 @@ async def _connect(bootstrap: str, within_s: float) -> Any:
 
 async def _wait_shown(admin: Any, names: list[str], shards: int, within_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + within_s
-    while unseen := [one for one in await admin.describe_topics(names) if not _is_shown(one, shards)]:
+    while unseen := [topic for topic in await admin.describe_topics(names) if not _is_shown(topic, shards)]:
         if asyncio.get_running_loop().time() >= deadline:
             detail = f"topic {unseen[0]['topic']} does not exist: run `winnow topics apply`"
             raise Unavailable(detail)

@@ -9,7 +9,7 @@ _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})$")
 
 
 def child_of(traceparent: str | None, name: str) -> str | None:
-    """Give the trace context of a consequence, its span id derived from ``name``; None stays None."""
+    """Return the trace context of a consequence, its span id derived from ``name``; None stays None."""
     match = _TRACEPARENT.match(traceparent or "")
     if match is None:
         return None

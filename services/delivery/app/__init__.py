@@ -1,1 +1,1 @@
-"""The use cases of delivery: finish what was selected, tell endpoints, give links, manage endpoints."""
+"""The use cases of delivery: finish the selected candidates, notify endpoints, sign links, manage endpoints."""

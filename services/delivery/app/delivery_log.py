@@ -38,10 +38,13 @@ class DeliveryLog:
         self._clock = clock
 
     async def lines(self, account_id: str, task_id: str, limit: int) -> list[LoggedWebhook]:
-        """Give the delivery log, newest task first; of one task when ``task_id`` is given. 0 is the default limit."""
+        """Return the delivery log, newest task first; of one task when ``task_id`` is given.
+
+        0 is the default limit.
+        """
         limit = min(limit or LOG_DEFAULT, LOG_MAX)
         task_ids = [task_id] if task_id else await self._index.tasks_with_webhooks(account_id, limit)
-        states = await asyncio.gather(*(self._states.read_state(one) for one in task_ids))
+        states = await asyncio.gather(*(self._states.read_state(id_) for id_ in task_ids))
         lines = [
             _logged(state, webhook)
             for state in states
@@ -67,7 +70,7 @@ class DeliveryLog:
         return _logged(state, webhook)
 
     async def take_redeliveries(self) -> int:
-        """Decide the redeliveries that were asked for elsewhere and are ours to decide; gives how many."""
+        """Decide the redeliveries that were asked for elsewhere and are ours to decide; return how many."""
         taken = 0
         for wanted in await self._index.asked_redeliveries(_REDELIVERIES):
             try:

@@ -30,7 +30,7 @@ class EndpointRegister:
     async def register(
         self, account_id: str, url: str, event_types: Sequence[str], randomness: bytes
     ) -> tuple[Endpoint, str]:
-        """Register an endpoint; gives it with its signing secret, which is shown this once.
+        """Register an endpoint; return it with its signing secret, which is shown this once.
 
         Raises Refused (url_not_allowed, invalid_request, out_of_bounds).
         """
@@ -50,7 +50,7 @@ class EndpointRegister:
         return endpoint, secret_of(self._signing_key, endpoint.endpoint_id)
 
     async def of_account(self, account_id: str) -> list[Endpoint]:
-        """Give an account's endpoints, oldest first."""
+        """Return an account's endpoints, oldest first."""
         return await self._endpoints.of_account(account_id)
 
     async def delete(self, account_id: str, endpoint_id: str) -> None:

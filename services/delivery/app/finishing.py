@@ -74,12 +74,12 @@ class Finishing:
         over_at = asyncio.get_running_loop().time() + left_s
         selected = state.selection.selected
         results = await asyncio.gather(*(self._within_time(candidate, over_at) for candidate in selected))
-        outputs = tuple(one for one in results if isinstance(one, Output))
-        failed = tuple(one for one in results if isinstance(one, FailedFinish))
-        for one in failed:
-            metrics.FINISH_FAILURES.labels(one.reason).inc()
+        outputs = tuple(result for result in results if isinstance(result, Output))
+        failed = tuple(result for result in results if isinstance(result, FailedFinish))
+        for failure in failed:
+            metrics.FINISH_FAILURES.labels(failure.reason).inc()
         if outputs:
-            keys = [key for one in outputs for key in (one.stored.key, one.thumbnail.key)]
+            keys = [key for output in outputs for key in (output.stored.key, output.thumbnail.key)]
             await self._index.note_outputs(state.task_id, state.account_id, keys, self._clock.now())
         await self._states.submit(
             Cause(

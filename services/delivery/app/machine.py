@@ -28,7 +28,7 @@ class DeliveryMachine:
         self._policy = policy
 
     def initial(self, aggregate_id: str) -> TaskDelivery:
-        """Give the state of a task that nothing is known of."""
+        """Return the state of a task that nothing is known of."""
         return TaskDelivery(aggregate_id)
 
     def decide(self, state: TaskDelivery, message: object, now: datetime) -> Sequence[Message]:
@@ -41,9 +41,9 @@ class DeliveryMachine:
         return evolve(state, event, at)
 
     def due_at(self, state: TaskDelivery) -> datetime | None:
-        """Say when time alone changes something."""
+        """Return when time alone changes something."""
         return due_at(state)
 
     def is_final(self, state: TaskDelivery) -> bool:
-        """Say whether nothing is left to do."""
+        """Return whether nothing is left to do."""
         return state.is_final

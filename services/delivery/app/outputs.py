@@ -69,16 +69,18 @@ class Outputs:
         if state is None or not kept or not state.outputs:
             raise NotFound("The task has no outputs to link to.")
         order = unguessable(self._name_key, task_id)
-        return list(await asyncio.gather(*(self._sign(order, one, expires_in_s) for one in state.outputs)))
+        return list(
+            await asyncio.gather(*(self._sign(order, output, expires_in_s) for output in state.outputs))
+        )
 
     async def sweep(self) -> int:
-        """Delete the objects that are past their retention; gives how many tasks were swept."""
+        """Delete the objects that are past their retention; return how many tasks were swept."""
         before = self._clock.now() - timedelta(seconds=self._retention_s)
         swept = 0
         while kept := await self._index.outputs_before(before, _SWEEP_TASKS):
-            keys = [key for one in kept for key in one.keys]
+            keys = [key for task in kept for key in task.keys]
             await self._files.delete(self._bucket, keys)
-            await self._index.forget_outputs([one.task_id for one in kept])
+            await self._index.forget_outputs([task.task_id for task in kept])
             metrics.SWEPT_OBJECTS.inc(len(keys))
             swept += len(kept)
         return swept

@@ -1,4 +1,4 @@
-"""What the use cases need from outside, as ports."""
+"""Ports: the outside as the use cases need it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class States(Protocol):
         ...
 
     async def read_state(self, aggregate_id: str) -> TaskDelivery | None:
-        """Give a state as the newest block leaves it, also of another owner's task."""
+        """Return a state as the newest block leaves it, also of another owner's task."""
         ...
 
 
@@ -42,7 +42,7 @@ class Files(Protocol):
 
 
 class Links(Protocol):
-    """What signs links."""
+    """Signer of links."""
 
     async def presign_get(
         self, bucket: str, key: str, *, expires_in_s: int, filename: str, content_type: str
@@ -52,7 +52,7 @@ class Links(Protocol):
 
 
 class Images(Protocol):
-    """What finishes an image, off the event loop."""
+    """Finisher of images, off the event loop."""
 
     async def finish(self, content: bytes) -> FinishedImage:
         """Finish one image. Raises Refused (image_not_decodable, image_too_large)."""
@@ -60,7 +60,7 @@ class Images(Protocol):
 
 
 class Sender(Protocol):
-    """What sends webhooks."""
+    """Sender of webhooks."""
 
     async def check(self, url: str) -> None:
         """Check an address. Raises Refused (url_not_allowed)."""
@@ -79,7 +79,7 @@ class Endpoints(Protocol):
         ...
 
     async def of_account(self, account_id: str) -> list[Endpoint]:
-        """Give the endpoints, oldest first."""
+        """Return the endpoints, oldest first."""
         ...
 
     async def remove(self, account_id: str, endpoint_id: str) -> bool:
@@ -87,11 +87,11 @@ class Endpoints(Protocol):
         ...
 
     async def subscribed(self, account_id: str, event_type: str) -> list[Endpoint]:
-        """Give the enabled endpoints that want this type."""
+        """Return the enabled endpoints that want this type."""
         ...
 
     async def find(self, endpoint_id: str) -> Endpoint | None:
-        """Give an endpoint."""
+        """Return an endpoint."""
         ...
 
     async def note_success(self, endpoint_id: str) -> None:
@@ -104,14 +104,14 @@ class Endpoints(Protocol):
 
 
 class Index(Protocol):
-    """What finds tasks by account, delivery and age. It is written before the decision it belongs to."""
+    """Index of tasks by account, delivery and age. It is written before the decision it belongs to."""
 
     async def note_outputs(self, task_id: str, account_id: str, keys: Sequence[str], at: datetime) -> None:
         """Note the objects of a task."""
         ...
 
     async def outputs_before(self, at: datetime, limit: int) -> list[KeptOutputs]:
-        """Give tasks whose objects were stored before ``at``, oldest first."""
+        """Return tasks whose objects were stored before ``at``, oldest first."""
         ...
 
     async def forget_outputs(self, task_ids: Sequence[str]) -> None:
@@ -125,7 +125,7 @@ class Index(Protocol):
         ...
 
     async def tasks_with_webhooks(self, account_id: str, limit: int) -> list[str]:
-        """Give an account's tasks that have webhook deliveries, newest first."""
+        """Return an account's tasks that have webhook deliveries, newest first."""
         ...
 
     async def task_of_delivery(self, account_id: str, delivery_id: str) -> str | None:
@@ -137,7 +137,7 @@ class Index(Protocol):
         ...
 
     async def asked_redeliveries(self, limit: int) -> list[Redelivery]:
-        """Give the redeliveries that wait, oldest first."""
+        """Return the redeliveries that wait, oldest first."""
         ...
 
     async def forget_redelivery(self, done: Redelivery) -> None:

@@ -60,9 +60,9 @@ class Webhooks:
         if end is None or end.event_id is None:
             return
         endpoints = await self._endpoints.subscribed(state.account_id, end.type)
-        ids = tuple(one.endpoint_id for one in endpoints)
+        ids = tuple(endpoint.endpoint_id for endpoint in endpoints)
         if ids:
-            delivery_ids = [delivery_id_of(one, end.event_id) for one in ids]
+            delivery_ids = [delivery_id_of(id_, end.event_id) for id_ in ids]
             await self._index.note_webhooks(state.task_id, state.account_id, delivery_ids, self._clock.now())
         message = EndpointsRead(end.event_id, ids)
         await self._submit(state, f"webhooks:{end.event_id}", message)

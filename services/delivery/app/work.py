@@ -1,4 +1,4 @@
-"""Which use case does which work."""
+"""Dispatch of each kind of work to its use case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.delivery.domain.work import Finish, ReadEndpoints, SendWebhook, Wo
 
 
 def performed_by(finishing: Finishing, webhooks: Webhooks) -> Perform:
-    """Give the function that does a piece of work."""
+    """Return the function that does a piece of work."""
 
     async def perform(work: Work, state: TaskDelivery) -> None:
         match work:

@@ -48,7 +48,9 @@ class Workbench:
 
     def unloaded(self, shard: str) -> None:
         """Stop the work of a shard; its next owner resumes it."""
-        for work in [one for one in self._running if str(shard_of(one.task_id, self._shards)) == shard]:
+        for work in [
+            running for running in self._running if str(shard_of(running.task_id, self._shards)) == shard
+        ]:
             self._running.pop(work).cancel()
 
     async def stop(self, within_s: float) -> None:

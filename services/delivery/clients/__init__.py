@@ -1,1 +1,1 @@
-"""What delivery calls: image libraries, and the webhook endpoints of clients."""
+"""Clients of delivery: image libraries, and the webhook endpoints of clients."""

@@ -81,7 +81,7 @@ def _decode(content: bytes, pixels_max: int) -> tuple[Image.Image, bool]:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Give the pixels alone, upright and in sRGB, as RGB or RGBA."""
+    """Return the pixels alone, upright and in sRGB, as RGB or RGBA."""
     profile = image.info.get("icc_profile")
     upright = ImageOps.exif_transpose(image)
     mode = "RGBA" if upright.has_transparency_data else "RGB"

@@ -48,7 +48,7 @@ _LATE: Final = "finishing_timed_out"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an operator sets, in seconds.
+    """Settings of an operator, in seconds.
 
     ``finish_deadline_s`` is the last resort, after which a task whose finishing never returned fails. An order's own
     deadline with its slack comes first where it is earlier.
@@ -61,7 +61,7 @@ class Policy:
 def decide(  # noqa: PLR0911 (one return a message)
     state: TaskDelivery, message: Incoming, now: datetime, policy: Policy
 ) -> Sequence[Message]:
-    """Give what a message leads to; nothing for a message that is late, repeated or not ours."""
+    """Return what a message leads to; nothing for a message that is late, repeated or not ours."""
     match message:
         case SelectionReceived():
             return _note_selection(state, message, now, policy)
@@ -92,7 +92,7 @@ def output_id_of(candidate_id: str) -> str:
 
 
 def charge_credits_micro(selection: Selection, delivered_count: int) -> int:
-    """Give the price of what was delivered; never more than was reserved."""
+    """Return the price of what was delivered; never more than was reserved."""
     price = selection.price_per_output_credits_micro * delivered_count
     return min(price, selection.reserved_credits_micro)
 
@@ -139,7 +139,9 @@ def _end(state: TaskDelivery, message: Finished, now: datetime) -> list[Message]
         # A late end is the same whichever is decided first: this result or the timer.
         return _end_with(state, selection, [], _LATE)
     outputs = _allowed(selection, message.outputs)
-    failures = [FinishFailure(candidate_id=one.candidate_id, reason=one.reason) for one in message.failed]
+    failures = [
+        FinishFailure(candidate_id=failure.candidate_id, reason=failure.reason) for failure in message.failed
+    ]
     noted: list[Message] = [FinishingFailed(task_id=state.task_id, failed=failures)] if failures else []
     reason = failures[0].reason if failures else "not_enough_selected"
     return [*noted, *_end_with(state, selection, outputs, reason)]
@@ -147,9 +149,9 @@ def _end(state: TaskDelivery, message: Finished, now: datetime) -> list[Message]
 
 def _allowed(selection: Selection, outputs: Sequence[Output]) -> list[Output]:
     """Keep what was selected, once each, best first, K at most: the gate in front of every delivery."""
-    finished = {one.candidate_id: one for one in outputs}
-    chosen = sorted(selection.selected, key=lambda one: one.rank)
-    kept = {one.candidate_id: finished[one.candidate_id] for one in chosen if one.candidate_id in finished}
+    finished = {output.candidate_id: output for output in outputs}
+    chosen = sorted(selection.selected, key=lambda candidate: candidate.rank)
+    kept = {top.candidate_id: finished[top.candidate_id] for top in chosen if top.candidate_id in finished}
     return list(kept.values())[: selection.k]
 
 
@@ -235,10 +237,10 @@ def _plan_webhooks(state: TaskDelivery, message: EndpointsRead) -> list[Message]
         return []
     webhooks = [
         PlannedWebhook(
-            delivery_id=delivery_id_of(one, message.event_id),
-            endpoint_id=one,
+            delivery_id=delivery_id_of(endpoint_id, message.event_id),
+            endpoint_id=endpoint_id,
         )
-        for one in dict.fromkeys(message.endpoint_ids)
+        for endpoint_id in dict.fromkeys(message.endpoint_ids)
     ]
     return [WebhooksPlanned(task_id=state.task_id, webhooks=webhooks)]
 
@@ -293,5 +295,9 @@ def _redeliver(state: TaskDelivery, message: RedeliveryAsked) -> list[Message]:
 def _on_time(state: TaskDelivery, now: datetime) -> list[Message]:
     if state.is_finishing and state.selection is not None and state.selection.finish_by <= now:
         return _end_with(state, state.selection, [], _LATE)
-    due = [one.delivery_id for one in state.webhooks if one.next_at is not None and one.next_at <= now]
+    due = [
+        webhook.delivery_id
+        for webhook in state.webhooks
+        if webhook.next_at is not None and webhook.next_at <= now
+    ]
     return [WebhookAttemptStarted(task_id=state.task_id, delivery_ids=due)] if due else []

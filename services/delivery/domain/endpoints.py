@@ -21,7 +21,7 @@ URL_MAX: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an account wants to be told; empty ``event_types`` means every end of a task.
+    """URL at which an account receives events; empty ``event_types`` means every end of a task.
 
     ``failing_since`` is the first failure after the last success.
     """
@@ -48,7 +48,7 @@ class WebhookRequest:
 
 @dataclass(frozen=True, slots=True)
 class WebhookAnswer:
-    """What came back; ``status`` is 0 when nothing did."""
+    """Answer of a webhook endpoint; ``status`` is 0 when nothing did."""
 
     status: int
     reason: AttemptReason
@@ -62,7 +62,7 @@ def secret_of(signing_key: bytes, endpoint_id: str) -> str:
 
 
 def checked_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
-    """Give the types in a fixed order, once each. Raises Refused (invalid_request) for an unknown one."""
+    """Return the types in a fixed order, once each. Raises Refused (invalid_request) for an unknown one."""
     unknown = sorted(set(event_types) - set(END_TYPES))
     if unknown:
         raise Refused(
@@ -70,9 +70,9 @@ def checked_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
             f"An endpoint subscribes to {', '.join(END_TYPES)}.",
             field="event_types",
         )
-    return tuple(one for one in END_TYPES if one in event_types)
+    return tuple(event_type for event_type in END_TYPES if event_type in event_types)
 
 
 def is_worn_out(endpoint: Endpoint, now: datetime) -> bool:
-    """Tell whether an endpoint has failed for so long that it is switched off."""
+    """Return whether an endpoint has failed for so long that it is switched off."""
     return endpoint.failing_since is not None and now - endpoint.failing_since >= FAILING_MAX

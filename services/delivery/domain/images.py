@@ -19,7 +19,7 @@ class Picture:
 
     @property
     def sha256(self) -> str:
-        """Give the hash of the bytes, in hexadecimal; takes about 2 ms per MiB."""
+        """Return the hash of the bytes, in hexadecimal; takes about 2 ms per MiB."""
         return hashlib.sha256(self.content).hexdigest()
 
 
@@ -32,5 +32,5 @@ class FinishedImage:
 
 
 def is_intact(content: bytes, stored: StoredObject) -> bool:
-    """Tell whether bytes are what was stored, by size and hash."""
+    """Return whether bytes are what was stored, by size and hash."""
     return len(content) == stored.size_bytes and hashlib.sha256(content).hexdigest() == stored.sha256

@@ -1,4 +1,4 @@
-"""What happens to a task delivery: local messages into ``decide``, and private events out of it.
+"""Messages of a task delivery: local messages into ``decide``, and private events out of it.
 
 Private events stay in the journal of this service; they hold whatever a later decision needs.
 """
@@ -35,12 +35,12 @@ END_EVENTS: Final[tuple[type[Event], ...]] = (
     TaskCancelled,
     TaskRejected,
 )
-END_TYPES: Final = tuple(one.type_name() for one in END_EVENTS)
+END_TYPES: Final = tuple(event_type.type_name() for event_type in END_EVENTS)
 """The event types that an endpoint may subscribe to: every end of a task."""
 
 
 class WebhookState(StrEnum):
-    """Where a webhook delivery stands; all but the first are resolved."""
+    """State of a webhook delivery; all but the first are resolved."""
 
     pending = "pending"
     delivered = "delivered"
@@ -49,7 +49,7 @@ class WebhookState(StrEnum):
 
 
 class AttemptReason(StrEnum):
-    """How a delivery attempt ended, in a word that is safe to show and to count."""
+    """Outcome of a delivery attempt, as a word that is safe to show and to count."""
 
     accepted = "accepted"
     redirected = "redirected"
@@ -222,7 +222,7 @@ class WebhookAttemptStarted(PrivateEvent):
 
 
 class WebhookAttemptReturned(PrivateEvent):
-    """How an attempt ended, and what follows; ``next_at`` is null when nothing does."""
+    """Outcome of an attempt and the next step; ``next_at`` is null when nothing does."""
 
     type: Literal["delivery.webhook_attempt_returned"] = "delivery.webhook_attempt_returned"
     delivery_id: str

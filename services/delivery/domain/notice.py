@@ -1,4 +1,4 @@
-"""What a webhook says: the end of a task in a small JSON body, the same bytes at every attempt."""
+"""Body of a webhook: the end of a task in a small JSON body, the same bytes at every attempt."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def webhook_body(state: TaskDelivery) -> bytes:
         content["reason"] = end.reason[:200]
     if state.outputs:
         content["outputs"] = [
-            {"output_id": one.output_id, "rank": one.rank, "score": round(one.score, 2)}
-            for one in state.outputs[:OUTPUTS_MAX]
+            {"output_id": output.output_id, "rank": output.rank, "score": round(output.score, 2)}
+            for output in state.outputs[:OUTPUTS_MAX]
         ]
         content["outputs_truncated"] = len(state.outputs) > OUTPUTS_MAX
     body = {"type": end.type, "timestamp": end.at.isoformat(), "data": content}

@@ -1,4 +1,4 @@
-"""Where outputs lie, what their files are called, and how long links to them live."""
+"""Keys of outputs, names of their files, and the lifetime of links to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def file_name(order: str, output: Output, *, thumbnail: bool = False) -> str:
 
 
 def link_life_s(asked_s: int) -> int:
-    """Give the life of a link in seconds; 0 asks for the default. Raises Refused (out_of_bounds)."""
+    """Return the life of a link in seconds; 0 asks for the default. Raises Refused (out_of_bounds)."""
     if asked_s == 0:
         return LINK_DEFAULT_S
     if not 1 <= asked_s <= LINK_MAX_S:
@@ -58,5 +58,5 @@ def link_life_s(asked_s: int) -> int:
 
 
 def is_kept(ended_at: datetime, now: datetime, retention_s: int) -> bool:
-    """Tell whether the outputs of a task that ended then are still kept."""
+    """Return whether the outputs of a task that ended then are still kept."""
     return now < ended_at + timedelta(seconds=retention_s)

@@ -1,4 +1,4 @@
-"""What is remembered beside the journal so that tasks are found by account, delivery and age."""
+"""Rows beside the journal that find tasks by account, delivery and age."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a webhook is tried, how an answer is read, and how long to wait."""
+"""Schedule of webhook attempts, and the meaning of an answer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def reason_of_status(status: int) -> AttemptReason:
 
 
 def disables_endpoint(reason: AttemptReason) -> bool:
-    """Tell whether the endpoint gets nothing more after this."""
+    """Return whether the endpoint gets nothing more after this."""
     return reason in _DISABLING
 
 
@@ -72,7 +72,7 @@ def wait_s(
     number: int,
     retry_after_s: int = 0,
 ) -> float | None:
-    """Give the seconds until attempt ``number``, the ``step``-th of its schedule from 0; None when spent."""
+    """Return the seconds until attempt ``number``, the ``step``-th of its schedule from 0; None when spent."""
     if step >= len(schedule_s):
         return None
     scheduled = schedule_s[step] * (1_000_000 + jitter_ppm(delivery_id, number)) / 1_000_000
@@ -88,6 +88,6 @@ def next_at(
     number: int,
     retry_after_s: int = 0,
 ) -> datetime | None:
-    """Give the time of attempt ``number``, or None when the schedule is spent."""
+    """Return the time of attempt ``number``, or None when the schedule is spent."""
     seconds = wait_s(schedule_s, step, delivery_id=delivery_id, number=number, retry_after_s=retry_after_s)
     return None if seconds is None else now + timedelta(seconds=seconds)

@@ -27,7 +27,7 @@ ATTEMPTS_KEPT_MAX: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be finished and at what price; credits in micro-units."""
+    """Candidates to finish and their price; credits in micro-units."""
 
     k: int
     selected: tuple[SelectedCandidate, ...]
@@ -95,27 +95,29 @@ class TaskDelivery:
 
     @property
     def is_finishing(self) -> bool:
-        """Tell whether delivery owes this task its end."""
+        """Return whether delivery owes this task its end."""
         return self.selection is not None and self.end is None
 
     @property
     def awaits_endpoints(self) -> bool:
-        """Tell whether the end is on the bus and its webhooks are not planned yet."""
+        """Return whether the end is on the bus and its webhooks are not planned yet."""
         return self.end is not None and self.end.event_id is not None and not self.webhooks_planned
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing is left to do, short of a redelivery."""
-        return self.webhooks_planned and all(one.state is not WebhookState.pending for one in self.webhooks)
+        """Return whether nothing is left to do, short of a redelivery."""
+        return self.webhooks_planned and all(
+            webhook.state is not WebhookState.pending for webhook in self.webhooks
+        )
 
     def webhook(self, delivery_id: str) -> Webhook | None:
         """Find a webhook delivery."""
-        return next((one for one in self.webhooks if one.delivery_id == delivery_id), None)
+        return next((webhook for webhook in self.webhooks if webhook.delivery_id == delivery_id), None)
 
 
 def due_at(state: TaskDelivery) -> datetime | None:
-    """Say when time alone changes something: finishing runs out, or an attempt comes due."""
-    times = [one.next_at for one in state.webhooks if one.next_at is not None]
+    """Return when time alone changes something: finishing runs out, or an attempt comes due."""
+    times = [webhook.next_at for webhook in state.webhooks if webhook.next_at is not None]
     if state.selection is not None and state.is_finishing:
         times.append(state.selection.finish_by)
     return min(times, default=None)
@@ -138,10 +140,10 @@ def evolve(  # noqa: PLR0911 (one return an event)
         case EndNoted():
             return _ended(state, event)
         case WebhooksPlanned():
-            webhooks = tuple(Webhook(one.delivery_id, one.endpoint_id) for one in event.webhooks)
+            webhooks = tuple(Webhook(webhook.delivery_id, webhook.endpoint_id) for webhook in event.webhooks)
             return replace(state, webhooks_planned=True, webhooks=webhooks)
         case WebhookAttemptStarted() | WebhookAttemptReturned() | WebhookRedeliveryRequested():
-            webhooks = tuple(_evolve_webhook(one, event) for one in state.webhooks)
+            webhooks = tuple(_evolve_webhook(webhook, event) for webhook in state.webhooks)
             return replace(state, webhooks=webhooks)
         case _:
             return state

@@ -35,15 +35,15 @@ Work = Finish | ReadEndpoints | SendWebhook
 
 
 def wanted(state: TaskDelivery) -> tuple[Work, ...]:
-    """Give the work that should be running for a task now."""
+    """Return the work that should be running for a task now."""
     work: list[Work] = []
     if state.is_finishing:
         work.append(Finish(state.task_id))
     if state.awaits_endpoints:
         work.append(ReadEndpoints(state.task_id))
     work.extend(
-        SendWebhook(state.task_id, one.delivery_id, one.endpoint_id, one.attempts_count + 1)
-        for one in state.webhooks
-        if one.sending
+        SendWebhook(state.task_id, webhook.delivery_id, webhook.endpoint_id, webhook.attempts_count + 1)
+        for webhook in state.webhooks
+        if webhook.sending
     )
     return tuple(work)

@@ -60,7 +60,9 @@ def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Re
     async def list_templates(visitor: Visitor = reader) -> TemplateList:
         """List the templates that can be ordered."""
         del visitor
-        return TemplateList(templates=[TemplateAnswer.model_validate(one) for one in offers.templates()])
+        return TemplateList(
+            templates=[TemplateAnswer.model_validate(template) for template in offers.templates()]
+        )
 
     @router.get("/offerings", tags=["offers"], openapi_extra=scoped(Scope.operator))
     async def list_offerings(
@@ -70,7 +72,7 @@ def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Re
         """List the offerings with price, health and load. For operators only."""
         del visitor
         found = await offers.offerings(capability)
-        return OfferingList(offerings=[OfferingAnswer.model_validate(one) for one in found])
+        return OfferingList(offerings=[OfferingAnswer.model_validate(offering) for offering in found])
 
     @router.get("/account", tags=["account"], openapi_extra=scoped(Scope.account_read))
     async def get_account(visitor: Visitor = holder) -> AccountAnswer:
@@ -82,7 +84,7 @@ def account_routes(guard: Guard, offers: Offers, accounts: Accounts, reading: Re
         """List the entries of the books, newest first."""
         after = decode_cursor(cursor) if cursor else None
         found = await reading.entries(visitor.account_id, Page(after, limit + 1))
-        shown = [EntryAnswer.model_validate(one) for one in found[:limit]]
+        shown = [EntryAnswer.model_validate(entry) for entry in found[:limit]]
         last = shown[-1] if len(found) > limit else None
         place = encode_cursor(int(last.occurred_at.timestamp() * 1_000_000), last.entry_id) if last else None
         return EntryList(entries=shown, next_cursor=place)

@@ -100,7 +100,7 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
     async def grant_credits(
         account_id: AccountId, body: GrantRequest, request: Request, visitor: Visitor = admin
     ) -> GrantAnswer:
-        """Give credits to an account; ``applied`` says whether the books hold them already."""
+        """Grant credits to an account; ``applied`` says whether the books hold them already."""
         outcome, applied = await accounts.grant(
             account_id=account_id,
             amount_credits_micro=body.amount_credits_micro,
@@ -125,7 +125,7 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
     async def refund_task(
         task_id: TaskPath, body: RefundRequest, request: Request, visitor: Visitor = admin
     ) -> RefundAnswer:
-        """Give back part of what a task was charged; ``status`` says what the ledger has decided so far."""
+        """Refund part of what a task was charged; ``status`` says what the ledger has decided so far."""
         refund = await accounts.refund(
             task_id=task_id,
             amount_credits_micro=body.amount_credits_micro,

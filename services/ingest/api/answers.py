@@ -1,4 +1,4 @@
-"""What clients read about tasks: explicit models, so that nothing internal leaves by accident."""
+"""Answers to clients about tasks: explicit models, so that nothing internal leaves by accident."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RouteAnswer(Answer):
 
 
 class EndAnswer(Answer):
-    """How a task ended."""
+    """End of a task."""
 
     at: datetime
     code: str | None
@@ -64,7 +64,7 @@ class EndAnswer(Answer):
 
 
 class SettlementAnswer(Answer):
-    """What became of the reservation; micro-credits."""
+    """Settlement of the reservation, in micro-credits."""
 
     at: datetime
     reserved_credits_micro: int
@@ -237,7 +237,7 @@ class BillAnswer(Answer):
 
 
 class CancelAnswer(Answer):
-    """What a cancel did so far; ``released_credits_micro`` is null until the ledger has answered."""
+    """Result of a cancel so far; ``released_credits_micro`` is null until the ledger has answered."""
 
     task_id: str
     state: TaskState

@@ -91,7 +91,7 @@ def around(app: ASGIApp, random_bytes: Callable[[int], bytes]) -> ASGIApp:
 
 
 def openapi_document() -> dict[str, Any]:
-    """Give the OpenAPI document; the routes are declared without anything behind them."""
+    """Return the OpenAPI document; the routes are declared without anything behind them."""
     nothing: Any = None
     cases = UseCases(*[nothing] * 8)
     return build_app(cases, credit_value_usd_micro=0).openapi()

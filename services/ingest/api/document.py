@@ -70,9 +70,9 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
-    """Say every error that an operation may answer, each as a problem."""
+    """Add every error that an operation may answer, each as a problem."""
     responses = operation["responses"]
-    for status in [one for one in responses if one[0] in "45" or one == "default"]:
+    for status in [code for code in responses if code[0] in "45" or code == "default"]:
         del responses[status]
     for response in responses.values():
         response.setdefault("headers", {}).update(_REQUEST_ID)
@@ -82,7 +82,10 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
 
 
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
-    name, headers = operation["operationId"], [one["name"] for one in operation.get("parameters", ())]
+    name, headers = (
+        operation["operationId"],
+        [parameter["name"] for parameter in operation.get("parameters", ())],
+    )
     return {
         *_ALWAYS,
         *((400,) if "Idempotency-Key" in headers else ()),
@@ -95,7 +98,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
 
 
 def _add_examples(operation: dict[str, Any]) -> None:
-    """Give parameters and bodies the values of the example order."""
+    """Set parameters and bodies to the values of the example order."""
     name = operation["operationId"]
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
@@ -108,7 +111,7 @@ def _add_examples(operation: dict[str, Any]) -> None:
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a parameter, which is left out and never null."""
-    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
     if len(choices) != 1:
         return schema
     rest = {name: value for name, value in schema.items() if name != "anyOf"}
@@ -116,7 +119,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_links(operation: dict[str, Any]) -> None:
-    """Say which operation takes what an answer gave."""
+    """Add the links from an answer to the operations that take its values."""
     for status, links in LINKS.get(operation["operationId"], {}).items():
         operation["responses"][status]["links"] = {
             f"{target}_by_{place.replace('/', '_').strip('_')}": {

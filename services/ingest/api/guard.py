@@ -1,4 +1,4 @@
-"""Who may call a route: its scope is part of the route's declaration."""
+"""Authorization of a route: its scope is part of the route's declaration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from winnow.contracts.errors import ErrorCode, Refused
 from winnow.runtime.tracing import trace_from
 
 SCOPE_FIELD: Final = "x-scope"
-"""Where a route's operation names its scope in the OpenAPI document."""
+"""Key under which an operation names its scope in the OpenAPI document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class Visitor:
 
     @property
     def account_id(self) -> str:
-        """Give the account; raises Refused for the bootstrap administrator, who has none."""
+        """Return the account; raises Refused for the bootstrap administrator, who has none."""
         if self.caller.account_id is None:
             raise Refused(ErrorCode.scope_missing, "This needs a key of an account.")
         return self.caller.account_id
 
     @property
     def sees_costs(self) -> bool:
-        """Say whether provider costs and routes are shown: to operators alone."""
+        """Return whether provider costs and routes are shown: to operators alone."""
         return self.caller.may(Scope.operator)
 
 
@@ -70,7 +70,7 @@ class Guard:
 
 
 def scoped(scope: Scope, **extra: Any) -> dict[str, Any]:
-    """Give what a route's declaration says about its scope, with further OpenAPI fields of the operation."""
+    """Return what a route's declaration says about its scope, with further OpenAPI fields of the operation."""
     return {SCOPE_FIELD: scope.value, "security": [{"key": []}], **extra}
 
 

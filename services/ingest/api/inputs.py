@@ -33,7 +33,7 @@ from winnow.contracts.errors import ErrorCode, Refused
 _PROFILE_LENGTH_MAX: Final = 100
 _FORM: Final = "multipart/form-data"
 _UPLOADS: Final = (_FORM, "image/jpeg", "image/png", "image/webp", "application/octet-stream")
-"""What an image may come as; its own first bytes say which image it is."""
+"""Media types in which an image may come; its own first bytes say which image it is."""
 _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 _BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -76,7 +76,7 @@ def input_routes(guard: Guard, screening: InputScreening) -> APIRouter:
         openapi_extra=scoped(Scope.tasks_write, requestBody=_BODY),
     )
     async def add_input(request: Request) -> Response:
-        """Give an image of at most 20 MiB; it is screened before it is accepted."""
+        """Upload an image of at most 20 MiB; it is screened before it is accepted."""
         visitor: Visitor = request.state.visitor
         kind = media_type_of(request)
         if kind == JSON:
@@ -101,7 +101,7 @@ def input_routes(guard: Guard, screening: InputScreening) -> APIRouter:
 
 
 async def _content(request: Request, kind: str) -> tuple[bytes, str]:
-    """Give the image's bytes and the profile, from a form or from the body itself."""
+    """Return the image's bytes and the profile, from a form or from the body itself."""
     if kind not in _UPLOADS:
         raise unsupported_media_type(*_UPLOADS, JSON)
     require_plain(request)

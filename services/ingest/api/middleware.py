@@ -24,7 +24,7 @@ _REQUEST_ID: Final = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 
 
 class Envelope:
-    """Gives a request its id, and its answer the headers of every answer."""
+    """Middleware that sets the id of a request and the common headers of its answer."""
 
     def __init__(self, app: ASGIApp, random_bytes: Callable[[int], bytes]) -> None:
         """Wrap an application."""

@@ -1,4 +1,4 @@
-"""What clients and administrators read about anything but tasks."""
+"""Answers to clients and administrators about anything but tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from winnow.contracts.values import Mode
 
 
 class QuoteAnswer(Answer):
-    """What an order would cost: the price in credits, and for operators the provider cost in micro-USD."""
+    """Quote of an order: the price in credits, and for operators the provider cost in micro-USD."""
 
     template: Versioned
     mode: Mode
@@ -108,7 +108,7 @@ class AccountAnswer(Answer):
 
 
 class AccountSettingsAnswer(Answer):
-    """What operators have set for an account."""
+    """Settings of an account, as operators set them."""
 
     account_id: str
     priority_max: Annotated[int, Field(ge=PRIORITY.least, le=PRIORITY.greatest)] = Field(

@@ -218,5 +218,5 @@ async def _on_bug(request: Request, error: Exception) -> Response:
 
 
 def _route(request: Request) -> str:
-    """Give the route's pattern, which holds no id."""
+    """Return the route's pattern, which holds no id."""
     return str(getattr(request.scope.get("route"), "path", "unknown"))

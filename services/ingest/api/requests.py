@@ -1,4 +1,4 @@
-"""What clients send: closed models, so that an unknown field is refused.
+"""Requests of clients: closed models, so that an unknown field is refused.
 
 Bounds that the domain checks with codes of its own stand here for the document alone (``json_schema_extra``).
 """
@@ -80,7 +80,7 @@ Name = Annotated[str, Field(max_length=100)]
 Line = Annotated[str, AfterValidator(_line), Field(json_schema_extra=_said(pattern=LINE_PATTERN))]
 Time = Annotated[datetime, BeforeValidator(_time, json_schema_input_type=datetime)]
 Url = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra=_said(format="uri"))]
-ModeName = Annotated[Name, Field(json_schema_extra=_said(enum=[one.value for one in Mode]))]
+ModeName = Annotated[Name, Field(json_schema_extra=_said(enum=[mode.value for mode in Mode]))]
 K = Annotated[
     int,
     Field(description="How many outputs.", json_schema_extra=_said(minimum=1, maximum=K_MAX)),
@@ -201,7 +201,7 @@ class KeyRequest(Body):
 
 
 class AccountSettingsRequest(Body):
-    """What an account may ask for."""
+    """Limits of an account."""
 
     priority_max: Annotated[int, Field(ge=PRIORITY.least, le=PRIORITY.greatest)] = Field(
         description="The highest priority its orders may ask for."
@@ -209,7 +209,7 @@ class AccountSettingsRequest(Body):
 
 
 class GrantRequest(Body):
-    """Credits to give."""
+    """Credits to grant."""
 
     amount_credits_micro: Annotated[Micro, Field(gt=0)]
     source: Literal["plan", "topup", "promo", "rollover"]
@@ -219,7 +219,7 @@ class GrantRequest(Body):
 
 
 class RefundRequest(Body):
-    """Credits to give back."""
+    """Credits to refund."""
 
     amount_credits_micro: Annotated[Micro, Field(gt=0)]
     reason: Annotated[Line, AfterValidator(_visible), Field(min_length=1, max_length=200)]

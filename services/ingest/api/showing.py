@@ -67,8 +67,8 @@ def show_task(view: TaskView, *, costs: bool) -> TaskAnswer:
         cancel_requested_at=view.cancel_requested_at,
         funnel={state.value: count for state, count in view.funnel().items()},
         failure_reasons=view.failure_reasons() if costs else view.failure_reasons_without_providers(),
-        rounds=[_show_round(one, costs=costs) for one in view.rounds],
-        routes=[RouteAnswer.model_validate(one) for one in view.routes.values()] if costs else None,
+        rounds=[_show_round(round_view, costs=costs) for round_view in view.rounds],
+        routes=[RouteAnswer.model_validate(route) for route in view.routes.values()] if costs else None,
         spend=SpendAnswer(
             expected_usd_micro=view.expected_cost_usd_micro,
             actual_usd_micro=view.actual_cost_usd_micro,
@@ -104,7 +104,7 @@ def show_candidate(row: Mapping[str, Any], *, costs: bool) -> CandidateAnswer:
 def show_outputs(view: TaskView, links: Mapping[str, Link]) -> OutputList:
     """Write the outputs with their links."""
     outputs = []
-    for output in sorted(view.outputs, key=lambda one: one.rank):
+    for output in sorted(view.outputs, key=lambda delivered_output: delivered_output.rank):
         link = links.get(output.output_id)
         outputs.append(
             OutputAnswer(
@@ -138,7 +138,7 @@ def show_bill(
         task_id=view.task_id,
         state=_state(view),
         **shown,
-        entries=[EntryAnswer.model_validate(one) for one in entries],
+        entries=[EntryAnswer.model_validate(entry) for entry in entries],
         explanation=list(bill.explanation),
     )
 
@@ -152,7 +152,9 @@ _BILL_COSTS: Final = frozenset(
         "cost_per_delivered_usd_micro",
     }
 )
-_BILL_FIELDS: Final = frozenset(one.name for one in fields(Bill)) - _BILL_COSTS - {"routes", "explanation"}
+_BILL_FIELDS: Final = (
+    frozenset(field.name for field in fields(Bill)) - _BILL_COSTS - {"routes", "explanation"}
+)
 
 
 def show_cancel(view: TaskView) -> CancelAnswer:
@@ -206,7 +208,7 @@ def show_input(screened: ScreenedInput) -> InputAnswer:
 
 
 def key_fields(record: KeyRecord) -> dict[str, Any]:
-    """Give what may be shown of a key."""
+    """Return what may be shown of a key."""
     return {
         "key_id": record.key_id,
         "account_id": record.account_id,

@@ -1,4 +1,4 @@
-"""What every operation asks before it begins: a key with its scope, known parameters once each, a JSON body."""
+"""Checks before every operation: a key with its scope, known parameters once each, a JSON body."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def strict_route(guard: Guard) -> type[APIRoute]:
             """Wrap FastAPI's handler."""
             handle = super().get_route_handler()
             scope = Scope((self.openapi_extra or {})[SCOPE_FIELD])
-            known = frozenset(one.alias for one in self.dependant.query_params)
+            known = frozenset(parameter.alias for parameter in self.dependant.query_params)
             takes_json = self.body_field is not None
 
             async def handler(request: Request) -> Response:

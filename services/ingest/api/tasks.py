@@ -51,7 +51,7 @@ Cursor = Annotated[str | None, Query(max_length=400, description="next_cursor of
 
 
 def idempotency_key_of(request: Request) -> str:
-    """Give the Idempotency-Key; raises Refused when it is missing or no visible ASCII of 1 to 200 characters."""
+    """Return the Idempotency-Key; raises Refused when it is missing or no visible ASCII of 1 to 200 characters."""
     keys = request.headers.getlist("idempotency-key")
     key = keys[0] if keys else ""
     if not key:
@@ -205,7 +205,7 @@ def _add_candidates(router: APIRouter, reading: Reading) -> None:
         "/{task_id}/candidates/{candidate_id}/preview",
         openapi_extra=scoped(Scope.operator),
         response_class=Response,
-        responses={200: {"content": {one: {"schema": _PICTURE} for one in _PICTURES}}},
+        responses={200: {"content": {picture: {"schema": _PICTURE} for picture in _PICTURES}}},
     )
     async def preview_candidate(
         task_id: TaskPath,

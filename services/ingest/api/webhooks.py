@@ -39,7 +39,7 @@ def webhook_routes(guard: Guard, webhooks: Webhooks) -> APIRouter:
     async def list_endpoints(visitor: Visitor = writer) -> EndpointList:
         """List the account's endpoints."""
         found = await webhooks.endpoints(visitor.account_id)
-        return EndpointList(endpoints=[EndpointAnswer.model_validate(one) for one in found])
+        return EndpointList(endpoints=[EndpointAnswer.model_validate(endpoint) for endpoint in found])
 
     @router.delete("/webhook-endpoints/{endpoint_id}", status_code=204, openapi_extra=extra)
     async def delete_endpoint(endpoint_id: _Id, visitor: Visitor = writer) -> None:
@@ -54,7 +54,7 @@ def webhook_routes(guard: Guard, webhooks: Webhooks) -> APIRouter:
     ) -> DeliveryList:
         """Read the delivery log, newest first."""
         found = await webhooks.deliveries(visitor.account_id, task_id, limit)
-        return DeliveryList(deliveries=[DeliveryAnswer.model_validate(one) for one in found])
+        return DeliveryList(deliveries=[DeliveryAnswer.model_validate(delivery) for delivery in found])
 
     @router.post("/webhook-deliveries/{delivery_id}/redeliver", status_code=202, openapi_extra=extra)
     async def redeliver(delivery_id: _Id, visitor: Visitor = writer) -> DeliveryAnswer:

@@ -1,4 +1,4 @@
-"""Who may ask, how often, and the keys that prove it."""
+"""Access: principals, their rate limits and their keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.ingest.domain.limits import Allowance, Bucket, Rate, origin_of, ta
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 
 KEY_LIFETIME_S: Final = 2.0
-"""How long a key is believed without asking: a revocation is effective everywhere after it."""
+"""Seconds for which a key is believed without a look-up: a revocation is effective everywhere after it."""
 _BUCKETS_MAX: Final = 50_000
 BOOTSTRAP_KEY_ID: Final = "bootstrap"
 
@@ -99,7 +99,7 @@ class Access:
         return record, text
 
     async def keys(self, account_id: str | None) -> list[KeyRecord]:
-        """Give the keys of an account, or all."""
+        """Return the keys of an account, or all."""
         return await self._keys.list(account_id)
 
     async def revoke_key(self, key_id: str) -> None:

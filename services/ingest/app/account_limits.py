@@ -1,4 +1,4 @@
-"""What an account may ask for; operators set it."""
+"""Limits of an account, as operators set them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.ingest.app.remembered import Remembered
 from services.ingest.domain.orders import DEFAULT_PRIORITY
 
 LIMITS_LIFETIME_S: Final = 2.0
-"""How long a limit is believed without asking: a change is effective everywhere after it, as for keys."""
+"""Seconds for which a limit is believed without a look-up: a change is effective everywhere after it, as for keys."""
 
 
 class AccountLimits:

@@ -1,4 +1,4 @@
-"""Balances, and what administrators give and give back."""
+"""Balances, and what administrators grant and refund."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Accounts:
         self._clock = clock
 
     async def balance(self, account_id: str) -> Balance:
-        """Give the balance from the books."""
+        """Return the balance from the books."""
         return await self._ledger.balance(account_id)
 
     async def grant(
@@ -58,7 +58,7 @@ class Accounts:
         idempotency_key: str,
         correlation_id: str,
     ) -> tuple[Outcome, bool]:
-        """Give credits once per idempotency key; also says whether the books hold them already.
+        """Grant credits once per idempotency key; also return whether the books hold them already.
 
         Waits up to three seconds for the ledger. Raises Conflict when the key came with another grant before, and
         Refused with ``out_of_bounds`` for a new grant that would have expired already.

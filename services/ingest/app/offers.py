@@ -1,4 +1,4 @@
-"""What can be ordered and what it would cost."""
+"""Offers: templates to order, and their quotes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Offers:
         self._router = router
 
     def templates(self) -> list[Template]:
-        """Give the templates by name."""
-        return sorted(self._catalogue.templates.values(), key=lambda one: one.name)
+        """Return the templates by name."""
+        return sorted(self._catalogue.templates.values(), key=lambda template: template.name)
 
     async def offerings(self, capability: str) -> tuple[Offering, ...]:
-        """Give the offerings, all for an empty capability."""
+        """Return the offerings, all for an empty capability."""
         return await self._router.offerings(capability)
 
     async def quote(self, template: str, mode: str, k: int) -> tuple[Template, Price, CostQuote]:

@@ -32,7 +32,7 @@ _POLL_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, how the request is traced, and whether provider costs may be shown."""
+    """Caller, trace of the request, and whether provider costs may be shown."""
 
     account_id: str
     correlation_id: str
@@ -72,7 +72,7 @@ class Orders:
         self._deadline_slack_s = deadline_slack_s
 
     async def place(self, asked: Asked, idempotency_key: str, form: OrderForm) -> tuple[TaskView, bool]:
-        """Take an order once per idempotency key; gives the task as accepted, and whether this is a repeat.
+        """Take an order once per idempotency key; return the task as accepted, and whether this is a repeat.
 
         Raises Refused with the first check that fails, Conflict when the key came with another order before.
         A repeat of an accepted order is answered from its record, whatever the checks would say now.
@@ -92,7 +92,7 @@ class Orders:
         return _accepted(outcome)
 
     async def cancel(self, asked: Asked, task_id: str) -> TaskView:
-        """Ask for a task to stop and wait up to three seconds for its end; gives the task as it then stands.
+        """Ask for a task to stop and wait up to three seconds for its end; return the task as it then stands.
 
         Raises NotFound; Conflict: ``already_ended``, ``cancel_already_requested``.
         """

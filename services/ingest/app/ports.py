@@ -1,4 +1,4 @@
-"""What the use cases need from outside. Every port may also raise Unavailable."""
+"""Ports: the outside as the use cases need it. Every port may also raise Unavailable."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Clock(Protocol):
     """Time as an argument."""
 
     def now(self) -> datetime:
-        """Give the time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         ...
 
     def monotonic_s(self) -> float:
-        """Give seconds that only grow."""
+        """Return seconds that only grow."""
         ...
 
 
@@ -45,7 +45,7 @@ class Requests(Protocol):
         ...
 
     async def find(self, cause_id: str, aggregate_id: str) -> RequestState | None:
-        """Give what a request recorded, from memory or the journal."""
+        """Return what a request recorded, from memory or the journal."""
         ...
 
 
@@ -57,7 +57,7 @@ class Ledger(Protocol):
         ...
 
     async def balance(self, account_id: str) -> Balance:
-        """Give a balance; an account that was never granted anything has zero."""
+        """Return a balance; an account that was never granted anything has zero."""
         ...
 
 
@@ -65,11 +65,11 @@ class Router(Protocol):
     """Questions about cost and supply."""
 
     async def quote(self, template: TemplateRef, mode: Mode, k: int) -> CostQuote:
-        """Give what an order costs at providers; raises Refused with ``no_offering``."""
+        """Return what an order costs at providers; raises Refused with ``no_offering``."""
         ...
 
     async def offerings(self, capability: str) -> tuple[Offering, ...]:
-        """Give the offerings, all for an empty capability."""
+        """Return the offerings, all for an empty capability."""
         ...
 
 
@@ -91,11 +91,11 @@ class Delivery(Protocol):
     async def register_endpoint(
         self, account_id: str, url: str, event_types: Sequence[str]
     ) -> tuple[WebhookEndpoint, str]:
-        """Register an endpoint; gives it and its secret. Raises Refused with ``url_not_allowed``."""
+        """Register an endpoint; return it and its secret. Raises Refused with ``url_not_allowed``."""
         ...
 
     async def endpoints(self, account_id: str) -> tuple[WebhookEndpoint, ...]:
-        """Give an account's endpoints."""
+        """Return an account's endpoints."""
         ...
 
     async def delete_endpoint(self, account_id: str, endpoint_id: str) -> None:
@@ -103,7 +103,7 @@ class Delivery(Protocol):
         ...
 
     async def deliveries(self, account_id: str, task_id: str, limit: int) -> tuple[WebhookDelivery, ...]:
-        """Give the delivery log, newest first."""
+        """Return the delivery log, newest first."""
         ...
 
     async def redeliver(self, account_id: str, delivery_id: str) -> WebhookDelivery:
@@ -141,7 +141,7 @@ class Keys(Protocol):
     """Stored API keys."""
 
     async def find(self, key_id: str) -> KeyRecord | None:
-        """Give a key by its id."""
+        """Return a key by its id."""
         ...
 
     async def add(self, record: KeyRecord) -> None:
@@ -149,7 +149,7 @@ class Keys(Protocol):
         ...
 
     async def list(self, account_id: str | None) -> list[KeyRecord]:
-        """Give the keys of an account, or all, newest first."""
+        """Return the keys of an account, or all, newest first."""
         ...
 
     async def revoke(self, key_id: str, at: datetime) -> bool:
@@ -158,7 +158,7 @@ class Keys(Protocol):
 
 
 class AccountSettings(Protocol):
-    """What operators set for an account."""
+    """Settings of an account, as operators set them."""
 
     async def priority_max(self, account_id: str) -> int | None:
         """Return the highest priority the account may ask for; None when nobody has set it."""
@@ -177,7 +177,7 @@ class Inputs(Protocol):
         ...
 
     async def find(self, account_id: str, input_ids: Sequence[str]) -> dict[str, ScreenedInput]:
-        """Give those inputs of the account that exist."""
+        """Return those inputs of the account that exist."""
         ...
 
 
@@ -185,35 +185,35 @@ class Views(Protocol):
     """The read model, for readers: every question names the account."""
 
     async def task(self, account_id: str, task_id: str) -> TaskView | None:
-        """Give a task's view."""
+        """Return a task's view."""
         ...
 
     async def tasks(self, account_id: str, page: Page) -> list[TaskView]:
-        """Give tasks, newest first."""
+        """Return tasks, newest first."""
         ...
 
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
-        """Give candidates by round and index."""
+        """Return candidates by round and index."""
         ...
 
     async def candidate(self, account_id: str, task_id: str, candidate_id: str) -> Mapping[str, Any] | None:
-        """Give one candidate."""
+        """Return a candidate."""
         ...
 
     async def events(self, account_id: str, task_id: str, after: int, limit: int) -> list[PublicEvent]:
-        """Give the events after a number, in order."""
+        """Return the events after a number, in order."""
         ...
 
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Give entries of the books, newest first."""
+        """Return entries of the books, newest first."""
         ...
 
     async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
-        """Give the entries about one task, in order."""
+        """Return the entries about one task, in order."""
         ...
 
     async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
-        """Give the entry that booked a grant."""
+        """Return the entry that booked a grant."""
         ...
 
     async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
@@ -225,7 +225,7 @@ class Views(Protocol):
         ...
 
     async def task_anywhere(self, task_id: str) -> TaskView | None:
-        """Give a task's view whatever its account: for administrators only."""
+        """Return a task's view whatever its account: for administrators only."""
         ...
 
 
@@ -233,11 +233,11 @@ class ViewStore(Protocol):
     """The read model, for its writer."""
 
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
-        """Give the views as stored."""
+        """Return the views as stored."""
         ...
 
     async def save(self, projected: Projected) -> set[str]:
-        """Write events and candidates, then views; gives the tasks whose stored view was newer."""
+        """Write events and candidates, then views; return the tasks whose stored view was newer."""
         ...
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:

@@ -14,7 +14,7 @@ _BALANCE_LIFETIME_S: Final = 1.0
 
 
 class Prices:
-    """What an order costs, and whether its account can pay. The ledger alone decides; this only spares trips."""
+    """Price of an order, and whether its account can pay. The ledger alone decides; this only spares trips."""
 
     def __init__(self, ledger: Ledger, router: Router, clock: Clock, lifetime_s: float) -> None:
         """Keep quotes ``lifetime_s`` seconds."""
@@ -25,13 +25,13 @@ class Prices:
         self._available: Remembered[str, int] = Remembered(clock, _BALANCE_LIFETIME_S)
 
     async def price(self, template: Template, mode: Mode, k: int) -> Price:
-        """Give the price in credits."""
+        """Return the price in credits."""
         return await self._prices.get(
             (template.name, template.version, mode, k), lambda: self._ledger.quote(template.ref, mode, k)
         )
 
     async def cost(self, template: Template, mode: Mode, k: int) -> CostQuote:
-        """Give the expected cost at providers."""
+        """Return the expected cost at providers."""
         return await self._costs.get(
             (template.name, template.version, mode, k), lambda: self._router.quote(template.ref, mode, k)
         )

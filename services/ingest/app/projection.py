@@ -88,7 +88,7 @@ class Projection:
             if folded.event is not None:
                 events.append(folded.event)
         patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]] = {
-            one: (views_then[one], patch) for one, patch in details.items()
+            key: (views_then[key], patch) for key, patch in details.items()
         }
         newer = await self._store.save(Projected(changed, patches, events, new)) if changed else set()
         for task_id, view in views.items():

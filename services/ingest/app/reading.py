@@ -45,7 +45,7 @@ class Reading:
         self._clock = clock
 
     async def task(self, account_id: str, task_id: str) -> TaskView:
-        """Give a task; raises NotFound, also for another account's task."""
+        """Return a task; raises NotFound, also for another account's task."""
         view = await self._views.task(account_id, task_id)
         if view is None or view.terms is None:
             view = await self._from_request(account_id, task_id)
@@ -54,16 +54,16 @@ class Reading:
         return view
 
     async def tasks(self, account_id: str, page: Page) -> list[TaskView]:
-        """Give the account's tasks, newest first."""
+        """Return the account's tasks, newest first."""
         return await self._views.tasks(account_id, page)
 
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
-        """Give a task's candidates by round and index; raises NotFound."""
+        """Return a task's candidates by round and index; raises NotFound."""
         await self.task(account_id, task_id)
         return await self._views.candidates(account_id, task_id, page)
 
     async def preview(self, account_id: str, task_id: str, candidate_id: str) -> tuple[bytes, str]:
-        """Give a candidate's bytes and media type; raises NotFound."""
+        """Return a candidate's bytes and media type; raises NotFound."""
         candidate = await self._views.candidate(account_id, task_id, candidate_id)
         stored = candidate.get("stored") if candidate else None
         if not isinstance(stored, dict):
@@ -74,7 +74,7 @@ class Reading:
     async def outputs(
         self, account_id: str, task_id: str, expires_in_s: int
     ) -> tuple[TaskView, dict[str, Link]]:
-        """Give a task with fresh links to its outputs, by output id; raises NotFound."""
+        """Return a task with fresh links to its outputs, by output id; raises NotFound."""
         view = await self.task(account_id, task_id)
         if not view.outputs:
             return view, {}
@@ -82,18 +82,18 @@ class Reading:
         return view, {link.output_id: link for link in links}
 
     async def bill(self, account_id: str, task_id: str) -> tuple[TaskView, Bill, list[EntryView]]:
-        """Give a task's explained bill with the entries behind it; raises NotFound."""
+        """Return a task's explained bill with the entries behind it; raises NotFound."""
         view = await self.task(account_id, task_id)
         entries = await self._views.entries_of_task(account_id, task_id)
         refunded = sum(entry.amount_credits_micro for entry in entries if entry.kind == "refund")
         return view, bill_of(view, refunded), entries
 
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Give the account's entries, newest first."""
+        """Return the account's entries, newest first."""
         return await self._views.entries(account_id, page)
 
     async def events(self, account_id: str, task_id: str, after: int) -> AsyncIterator[PublicEvent | None]:
-        """Give a task's events after a number as they come, None as a sign of life; ends when no more can come.
+        """Yield a task's events after a number as they come, None as a sign of life; ends when no more can come.
 
         The caller has asked for the task first, so that an unknown one is refused before the stream begins.
         """
@@ -125,7 +125,7 @@ class Reading:
 
 
 def accepted_view(accepted: TaskAccepted, at: datetime) -> TaskView:
-    """Give the view of a task of which nothing but its acceptance is known."""
+    """Return the view of a task of which nothing but its acceptance is known."""
     envelope = Envelope(
         event_id=derive_id(Prefix.event, "view", accepted.task_id),
         occurred_at=at,

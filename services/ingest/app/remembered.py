@@ -25,14 +25,14 @@ class Remembered(Generic[K, V]):
         self._asking: dict[K, asyncio.Lock] = {}
 
     def peek(self, key: K) -> tuple[V] | None:
-        """Give an answer that is still young, in a tuple so that an answer may be None."""
+        """Return an answer that is still young, in a tuple so that an answer may be None."""
         found = self._kept.get(key)
         if found is None or self._clock.monotonic_s() - found[0] >= self._lifetime_s:
             return None
         return (found[1],)
 
     async def get(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
-        """Give a young answer or ask for one; those who come meanwhile share it."""
+        """Return a young answer or ask for one; those who come meanwhile share it."""
         young = self.peek(key)
         if young is not None:
             return young[0]

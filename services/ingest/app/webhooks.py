@@ -30,7 +30,7 @@ class Webhooks:
         return await self._delivery.register_endpoint(account_id, url, event_types)
 
     async def endpoints(self, account_id: str) -> tuple[WebhookEndpoint, ...]:
-        """Give the account's endpoints."""
+        """Return the account's endpoints."""
         return await self._delivery.endpoints(account_id)
 
     async def delete(self, account_id: str, endpoint_id: str) -> None:
@@ -38,7 +38,7 @@ class Webhooks:
         await self._delivery.delete_endpoint(account_id, endpoint_id)
 
     async def deliveries(self, account_id: str, task_id: str, limit: int) -> tuple[WebhookDelivery, ...]:
-        """Give the delivery log, newest first; an empty task id means all."""
+        """Return the delivery log, newest first; an empty task id means all."""
         return await self._delivery.deliveries(account_id, task_id, limit)
 
     async def redeliver(self, account_id: str, delivery_id: str) -> WebhookDelivery:

@@ -36,7 +36,7 @@ class DeliveryClient:
     async def register_endpoint(
         self, account_id: str, url: str, event_types: Sequence[str]
     ) -> tuple[WebhookEndpoint, str]:
-        """Register an endpoint; gives it and its secret."""
+        """Register an endpoint; return it and its secret."""
         request = delivery_pb2.RegisterEndpointRequest(
             account_id=account_id, url=url, event_types=event_types
         )
@@ -46,7 +46,7 @@ class DeliveryClient:
         return _endpoint(answer.endpoint), answer.secret
 
     async def endpoints(self, account_id: str) -> tuple[WebhookEndpoint, ...]:
-        """Give an account's endpoints."""
+        """Return an account's endpoints."""
         request = delivery_pb2.ListEndpointsRequest(account_id=account_id)
         answer: delivery_pb2.ListEndpointsResponse = await call(
             "delivery", self._stub.ListEndpoints, request, self._timeout_s
@@ -59,7 +59,7 @@ class DeliveryClient:
         await call("delivery", self._stub.DeleteEndpoint, request, self._timeout_s)
 
     async def deliveries(self, account_id: str, task_id: str, limit: int) -> tuple[WebhookDelivery, ...]:
-        """Give the delivery log, newest first."""
+        """Return the delivery log, newest first."""
         request = delivery_pb2.ListDeliveriesRequest(account_id=account_id, task_id=task_id, limit=limit)
         answer: delivery_pb2.ListDeliveriesResponse = await call(
             "delivery", self._stub.ListDeliveries, request, self._timeout_s
@@ -75,20 +75,22 @@ class DeliveryClient:
         return _delivery(answer.delivery)
 
 
-def _endpoint(one: delivery_pb2.Endpoint) -> WebhookEndpoint:
-    return WebhookEndpoint(one.endpoint_id, one.url, tuple(one.event_types), one.enabled, one.created_at)
+def _endpoint(endpoint: delivery_pb2.Endpoint) -> WebhookEndpoint:
+    return WebhookEndpoint(
+        endpoint.endpoint_id, endpoint.url, tuple(endpoint.event_types), endpoint.enabled, endpoint.created_at
+    )
 
 
-def _delivery(one: delivery_pb2.Delivery) -> WebhookDelivery:
+def _delivery(delivery: delivery_pb2.Delivery) -> WebhookDelivery:
     return WebhookDelivery(
-        delivery_id=one.delivery_id,
-        endpoint_id=one.endpoint_id,
-        task_id=one.task_id,
-        event_type=one.event_type,
-        state=one.state,
+        delivery_id=delivery.delivery_id,
+        endpoint_id=delivery.endpoint_id,
+        task_id=delivery.task_id,
+        event_type=delivery.event_type,
+        state=delivery.state,
         attempts=tuple(
             DeliveryAttempt(attempt.at, attempt.status, attempt.reason, attempt.latency_ms)
-            for attempt in one.attempts
+            for attempt in delivery.attempts
         ),
-        next_attempt_at=one.next_attempt_at or None,
+        next_attempt_at=delivery.next_attempt_at or None,
     )

@@ -31,7 +31,7 @@ class LedgerClient:
         return Price(answer.price_per_output_credits_micro, answer.reserve_credits_micro, answer.price_rule)
 
     async def balance(self, account_id: str) -> Balance:
-        """Give a balance."""
+        """Return a balance."""
         request = ledger_pb2.BalanceRequest(account_id=account_id)
         answer: ledger_pb2.BalanceResponse = await call(
             "ledger", self._stub.Balance, request, self._timeout_s

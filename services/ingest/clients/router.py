@@ -23,7 +23,7 @@ class RouterClient:
         self._timeout_s = timeout_s
 
     async def quote(self, template: TemplateRef, mode: Mode, k: int) -> CostQuote:
-        """Give what an order costs at providers."""
+        """Return what an order costs at providers."""
         request = router_pb2.QuoteRequest(
             template=template.name, template_version=template.version, mode=mode.value, k=k
         )
@@ -36,26 +36,26 @@ class RouterClient:
         )
 
     async def offerings(self, capability: str) -> tuple[Offering, ...]:
-        """Give the offerings."""
+        """Return the offerings."""
         request = router_pb2.OfferingsRequest(capability=capability)
         answer: router_pb2.OfferingsResponse = await call(
             "router", self._stub.Offerings, request, self._timeout_s
         )
         return tuple(
             Offering(
-                offering=one.offering,
-                provider=one.provider,
-                model=one.model,
-                model_version=one.model_version,
-                capabilities=tuple(one.capabilities),
-                price_usd_micro=one.price_usd_micro,
-                breaker=one.breaker,
-                success_rate_ppm=one.success_rate_ppm,
-                pass_rate_ppm=one.pass_rate_ppm,
-                latency_ms=one.latency_ms,
-                in_flight_count=one.in_flight,
-                concurrency_limit=one.concurrency_limit,
-                drained=one.drained,
+                offering=offering.offering,
+                provider=offering.provider,
+                model=offering.model,
+                model_version=offering.model_version,
+                capabilities=tuple(offering.capabilities),
+                price_usd_micro=offering.price_usd_micro,
+                breaker=offering.breaker,
+                success_rate_ppm=offering.success_rate_ppm,
+                pass_rate_ppm=offering.pass_rate_ppm,
+                latency_ms=offering.latency_ms,
+                in_flight_count=offering.in_flight,
+                concurrency_limit=offering.concurrency_limit,
+                drained=offering.drained,
             )
-            for one in answer.offerings
+            for offering in answer.offerings
         )

@@ -1,4 +1,4 @@
-"""What the other services answer, as values: balances, offerings, screenings, links, webhooks."""
+"""Answers of the other services, as values: balances, offerings, screenings, links, webhooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GrantLeft:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account can spend, what is held for open tasks, and what it was charged, in micro-credits."""
+    """Balance of an account: available, held for open tasks, and charged, in micro-credits."""
 
     account_id: str
     available_credits_micro: int
@@ -104,7 +104,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """Where an account wants its events sent; no event types means every end of a task."""
+    """URL to which an account has its events sent; no event types means every end of a task."""
 
     endpoint_id: str
     url: str
@@ -154,7 +154,7 @@ class EntryView:
 
 
 class RefundStatus(StrEnum):
-    """Where a refund stands: the ledger has not decided yet, has booked it, or has refused it."""
+    """State of a refund: the ledger has not decided yet, has booked it, or has refused it."""
 
     pending = "pending"
     refunded = "refunded"
@@ -200,7 +200,7 @@ _RIFF_HEADER_BYTES: Final = 12
 
 
 def format_of(body: bytes) -> ImageFormat | None:
-    """Tell an image's format by its first bytes; None for anything else. What a client says is not asked."""
+    """Return an image's format by its first bytes; None for anything else. What a client says is not asked."""
     if body.startswith(b"\xff\xd8\xff"):
         return ImageFormat.jpeg
     if body.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -39,7 +39,7 @@ class Bill:
     explanation: tuple[str, ...]
 
     def margin_usd_micro(self, credit_value_usd_micro: int) -> int:
-        """Give what is left for the operator: the charge at the value of a credit, less the provider cost."""
+        """Return the operator's margin: the charge at the value of a credit, less the provider cost."""
         charged = self.charged_credits_micro - self.refunded_credits_micro
         return charged * credit_value_usd_micro // 1_000_000 - self.actual_cost_usd_micro
 
@@ -53,8 +53,10 @@ def bill_of(view: TaskView, refunded_credits_micro: int) -> Bill:
     delivered = settled.delivered_count if settled else len(view.outputs)
     actual = settled.actual_cost_usd_micro if settled else view.actual_cost_usd_micro
     routes = tuple(
-        BillRoute(one, div_ceil(one.actual_cost_usd_micro, one.passed_count) if one.passed_count else None)
-        for one in sorted(view.routes.values(), key=lambda one: one.offering)
+        BillRoute(
+            route, div_ceil(route.actual_cost_usd_micro, route.passed_count) if route.passed_count else None
+        )
+        for route in sorted(view.routes.values(), key=lambda route: route.offering)
     )
     return Bill(
         is_final=view.complete,
@@ -69,7 +71,9 @@ def bill_of(view: TaskView, refunded_credits_micro: int) -> Bill:
         expected_cost_usd_micro=settled.expected_cost_usd_micro if settled else view.expected_cost_usd_micro,
         actual_cost_usd_micro=actual,
         cost_cap_usd_micro=terms.cost_cap_usd_micro,
-        attempts_count=settled.attempts_count if settled else sum(one.route.attempts_count for one in routes),
+        attempts_count=settled.attempts_count
+        if settled
+        else sum(route.route.attempts_count for route in routes),
         cost_per_delivered_usd_micro=div_ceil(actual, delivered) if delivered else None,
         routes=routes,
         explanation=_explain(view, delivered, refunded_credits_micro),

@@ -16,7 +16,7 @@ class Bounds:
     greatest: int
 
     def hold(self, value: int) -> bool:
-        """Say whether the value lies inside."""
+        """Return whether the value lies inside."""
         return self.least <= value <= self.greatest
 
 
@@ -68,7 +68,7 @@ class WordRule:
     phrases: tuple[tuple[str, ...], ...]
 
     def refuses(self, prompt: str) -> bool:
-        """Say whether the prompt holds a listed word or phrase as whole words, in any case."""
+        """Return whether the prompt holds a listed word or phrase as whole words, in any case."""
         words = "".join(letter if letter.isalnum() else " " for letter in prompt.casefold()).split()
         present = set(words)
         return any(

@@ -57,7 +57,7 @@ class PublicEvent:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What one record changes: the view, fields of candidates by id, and the public event (None: a repeat)."""
+    """Changes of one record: the view, fields of candidates by id, and the public event (None: a repeat)."""
 
     view: TaskView
     patches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """What a batch changes: views by task, fields by candidate with the view of its task then, public events.
+    """Changes of a batch: views by task, fields by candidate with the view of its task then, public events.
 
     ``new`` names the tasks whose views were not stored before, as far as the writer knows.
     """
@@ -79,7 +79,7 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page starts, how long it is, and which states it holds (None: all)."""
+    """Start of a page, its length, and the states it holds (None: all)."""
 
     after: tuple[int, str] | None
     limit: int
@@ -135,8 +135,8 @@ def _with_state(view: TaskView, event_type: str) -> TaskView:
     if state is None:
         return replace(view, out_of_order_count=view.out_of_order_count + 1)
     early, view = view.early, replace(view, state=state, early=())
-    for one in early:
-        view = _with_state(view, one)
+    for event in early:
+        view = _with_state(view, event)
     return view
 
 
@@ -179,23 +179,23 @@ def _funded(view: TaskView, event: TaskFunded, at: datetime) -> TaskView:
 
 def _round_planned(view: TaskView, event: RoundPlanned, _at: datetime) -> TaskView:
     planned = RoundView(event.round_index, len(event.candidates), event.wanted_count, event.reason)
-    others = tuple(one for one in view.rounds if one.round_index != event.round_index)
+    others = tuple(round_view for round_view in view.rounds if round_view.round_index != event.round_index)
     return replace(view, rounds=(*others, planned))
 
 
 def _round_closed(view: TaskView, event: RoundClosed, _at: datetime) -> TaskView:
     rounds = tuple(
         replace(
-            one,
+            round_view,
             generated_count=event.generated_count,
             passed_count=event.passed_count,
             failed_count=event.failed_count,
             decision=event.decision.value,
             decision_reason=event.reason,
         )
-        if one.round_index == event.round_index
-        else one
-        for one in view.rounds
+        if round_view.round_index == event.round_index
+        else round_view
+        for round_view in view.rounds
     )
     return replace(view, rounds=rounds)
 
@@ -327,7 +327,7 @@ def _with_routes(view: TaskView, event: TaskEvent, before: TaskView) -> TaskView
 
 
 def _patches(marking: Marking) -> Mapping[str, Mapping[str, Any]]:
-    """Give what changes in candidates, with the state they now have."""
+    """Return what changes in candidates, with the state they now have."""
     patches: dict[str, Mapping[str, Any]] = {}
     for candidate_id, details in marking.details.items():
         mark = marking.marks[candidate_id]

@@ -25,7 +25,7 @@ _FORM: Final = re.compile(
 
 
 class Scope(StrEnum):
-    """What a key permits; the value is the word in the API."""
+    """Permission of a key; the value is the word in the API."""
 
     tasks_write = "tasks:write"
     tasks_read = "tasks:read"
@@ -51,14 +51,14 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. The bootstrap administrator belongs to no account."""
+    """Caller of a request. The bootstrap administrator belongs to no account."""
 
     key_id: str
     account_id: str | None
     scopes: frozenset[Scope]
 
     def may(self, scope: Scope) -> bool:
-        """Say whether the scope is held; no scope implies another."""
+        """Return whether the scope is held; no scope implies another."""
         return scope in self.scopes
 
 
@@ -73,14 +73,14 @@ def base62(value: bytes, length: int) -> str:
 
 
 def new_key(randomness: bytes) -> tuple[str, str, str]:
-    """Make a key from 40 random bytes; give (key id, secret, the whole text shown once)."""
+    """Make a key from 40 random bytes; return (key id, secret, the whole text shown once)."""
     key_id = base62(randomness[32:40], _ID_LENGTH)
     secret = base62(randomness[:32], _SECRET_LENGTH)
     return key_id, secret, f"wk_live_{key_id}_{secret}{_check(key_id, secret)}"
 
 
 def parse_key(text: str) -> tuple[str, str] | None:
-    """Give (key id, secret), or None for text that is no key: a typing error costs no look-up."""
+    """Return (key id, secret), or None for text that is no key: a typing error costs no look-up."""
     match = _FORM.match(text)
     if match is None:
         return None
@@ -89,7 +89,7 @@ def parse_key(text: str) -> tuple[str, str] | None:
 
 
 def digest_of(secret: str, pepper: bytes) -> str:
-    """Give the proof that is stored: HMAC-SHA-256 (256 random bits need no slow hash)."""
+    """Return the proof that is stored: HMAC-SHA-256 (256 random bits need no slow hash)."""
     return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""How events move the candidates of a task."""
+"""Moves of a task's candidates by its events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Marking:
 
 
 def mark_event(marks: Mapping[str, Mark], event: TaskEvent) -> Marking:
-    """Give the candidates of a task after an event; the mapping itself when the event is about none."""
+    """Return the candidates of a task after an event; the mapping itself when the event is about none."""
     details = _details(event)
     if not details:
         return Marking(marks, {})
@@ -42,7 +42,7 @@ def mark_event(marks: Mapping[str, Mark], event: TaskEvent) -> Marking:
         state = told if _ORDER[told] >= _ORDER[mark.state] else mark.state
         reasons = tuple(facts["reasons"]) if "reasons" in facts else mark.reasons
         moved[candidate_id] = replace(mark, state=state, offering=offering or mark.offering, reasons=reasons)
-    return Marking(moved, {one: facts for one, (_, _, facts) in details.items()})
+    return Marking(moved, {key: facts for key, (_, _, facts) in details.items()})
 
 
 Detail = tuple[CandidateState, str, dict[str, Any]]
@@ -52,24 +52,29 @@ def _details(event: TaskEvent) -> dict[str, Detail]:  # noqa: PLR0911 (one per e
     match event:
         case RoundPlanned():
             return {
-                one.candidate_id: (
+                candidate.candidate_id: (
                     CandidateState.planned,
                     "",
-                    {"round_index": event.round_index, "index": one.index, "seed": one.seed},
+                    {"round_index": event.round_index, "index": candidate.index, "seed": candidate.seed},
                 )
-                for one in event.candidates
+                for candidate in event.candidates
             }
         case AttemptSubmitted():
             facts = {"offering": event.offering, "provider": event.provider}
             return {
-                one: (CandidateState.generating, event.offering, dict(facts)) for one in event.candidate_ids
+                candidate_id: (CandidateState.generating, event.offering, dict(facts))
+                for candidate_id in event.candidate_ids
             }
         case CandidatesGenerated():
             return _generated(event)
         case CandidatesFailed():
             return {
-                one.candidate_id: (CandidateState.generation_failed, "", {"reasons": [one.reason]})
-                for one in event.candidates
+                candidate.candidate_id: (
+                    CandidateState.generation_failed,
+                    "",
+                    {"reasons": [candidate.reason]},
+                )
+                for candidate in event.candidates
             }
         case CandidatesScored():
             return _scored(event)
@@ -77,8 +82,8 @@ def _details(event: TaskEvent) -> dict[str, Detail]:  # noqa: PLR0911 (one per e
             return _selected(event)
         case TaskDelivered() | TaskPartiallyDelivered():
             return {
-                one.candidate_id: (CandidateState.delivered, "", {"output_id": one.output_id})
-                for one in event.outputs
+                output.candidate_id: (CandidateState.delivered, "", {"output_id": output.output_id})
+                for output in event.outputs
             }
         case _:
             return {}
@@ -86,50 +91,51 @@ def _details(event: TaskEvent) -> dict[str, Detail]:  # noqa: PLR0911 (one per e
 
 def _generated(event: CandidatesGenerated) -> dict[str, Detail]:
     return {
-        one.candidate_id: (
+        candidate.candidate_id: (
             CandidateState.generated,
             event.offering,
             {
                 "offering": event.offering,
-                "seed": one.seed,
-                "width": one.stored.width,
-                "height": one.stored.height,
-                "stored": one.stored.model_dump(mode="json"),
+                "seed": candidate.seed,
+                "width": candidate.stored.width,
+                "height": candidate.stored.height,
+                "stored": candidate.stored.model_dump(mode="json"),
             },
         )
-        for one in event.candidates
+        for candidate in event.candidates
     }
 
 
 def _scored(event: CandidatesScored) -> dict[str, Detail]:
     return {
-        one.candidate_id: (
-            CandidateState.passed if one.passed else CandidateState.rejected,
+        verdict.candidate_id: (
+            CandidateState.passed if verdict.passed else CandidateState.rejected,
             "",
             {
-                "passed": one.passed,
-                "score": one.score,
-                "reasons": list(one.reasons),
-                "dimensions": [dimension.model_dump(mode="json") for dimension in one.dimensions],
+                "passed": verdict.passed,
+                "score": verdict.score,
+                "reasons": list(verdict.reasons),
+                "dimensions": [dimension.model_dump(mode="json") for dimension in verdict.dimensions],
                 "profile": event.profile.name,
                 "profile_version": event.profile.version,
                 "scorer_version": event.scorer_version,
             },
         )
-        for one in event.candidates
+        for verdict in event.candidates
     }
 
 
 def _selected(event: TaskSelected) -> dict[str, Detail]:
     chosen: dict[str, Detail] = {
-        one.candidate_id: (CandidateState.selected, "", {"rank": one.rank}) for one in event.selected
+        candidate.candidate_id: (CandidateState.selected, "", {"rank": candidate.rank})
+        for candidate in event.selected
     }
     aside: dict[str, Detail] = {
-        one.candidate_id: (
+        candidate.candidate_id: (
             CandidateState.set_aside,
             "",
-            {"set_aside_reason": one.reason, "set_aside_like": one.like},
+            {"set_aside_reason": candidate.reason, "set_aside_like": candidate.like},
         )
-        for one in event.set_aside
+        for candidate in event.set_aside
     }
     return chosen | aside

@@ -28,10 +28,12 @@ _COLOUR: Final = re.compile(COLOUR_PATTERN)
 PRIORITY: Final = Bounds(0, 9)
 DEFAULT_PRIORITY: Final = 5
 DEADLINE_SLACK_S: Final = 300
-"""How long after its deadline a task ends at the latest, where nothing else is set: a selection made at the deadline
+"""Seconds after its deadline by which a task ends at the latest, where nothing else is set.
+
+A selection made at the deadline
 is still finished. It lies below RESERVATION_SLACK."""
 RESERVATION_SLACK: Final = timedelta(hours=1)
-"""How long a reservation outlives the deadline, so that the task's own end resolves it, not its expiry."""
+"""Time by which a reservation outlives the deadline, so that the task's own end resolves it, not its expiry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class OrderForm:
     brand_colours: tuple[str, ...] = ()
 
     def request_object(self) -> bytes:
-        """Give the canonical bytes of the request; their sha256 is the fingerprint of the order."""
+        """Return the canonical bytes of the request; their sha256 is the fingerprint of the order."""
         # Written out instead of `asdict`, which copies deeply and took a tenth of the whole request.
         order = {name: getattr(self, name) for name in _ORDER_FIELDS}
         text = {name: getattr(self, name) for name in _TEXT_FIELDS}
@@ -68,12 +70,12 @@ class OrderForm:
 _TEXT_FIELDS: Final = ("prompt", "negative_prompt", "inputs")
 _WORDING_FIELDS: Final = ("copy_text", "brand_colours")
 _ORDER_FIELDS: Final = tuple(
-    one.name for one in fields(OrderForm) if one.name not in {*_TEXT_FIELDS, *_WORDING_FIELDS}
+    field.name for field in fields(OrderForm) if field.name not in {*_TEXT_FIELDS, *_WORDING_FIELDS}
 )
 
 
 def fingerprint_of(request_object: bytes) -> str:
-    """Give the sha256 of a request in hexadecimal."""
+    """Return the sha256 of a request in hexadecimal."""
     return hashlib.sha256(request_object).hexdigest()
 
 
@@ -93,7 +95,7 @@ class ResolvedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What the ledger asks: per delivered output, and reserved for K of them, in micro-credits."""
+    """Price of the ledger: per delivered output, and reserved for K of them, in micro-credits."""
 
     price_per_output_credits_micro: int
     reserve_credits_micro: int
@@ -102,7 +104,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class CostQuote:
-    """What the router expects a task to cost at providers, in micro-USD."""
+    """Expected cost of a task at providers, in micro-USD."""
 
     expected_cost_usd_micro: int
     cheapest_cost_usd_micro: int
@@ -215,7 +217,7 @@ def task_id_of(account_id: str, idempotency_key: str) -> str:
 
 
 def acceptance(place: PlaceOrder, now: datetime) -> tuple[Message, ...]:
-    """Give what an accepted order records: ``task.accepted``, and ``ReserveCredits`` to the ledger."""
+    """Return what an accepted order records: ``task.accepted``, and ``ReserveCredits`` to the ledger."""
     order, price = place.order, place.price
     deadline_at = now + timedelta(seconds=order.deadline_s)
     reservation_id = derive_id(Prefix.reservation, place.task_id)

@@ -1,4 +1,4 @@
-"""What clients see of an event: listed fields only, so that a new internal field stays inside."""
+"""Public part of an event: listed fields only, so that a new internal field stays inside."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ OPERATORS: Final[dict[str, frozenset[str]]] = {
 
 
 CUSTOMER_REASONS: Final = frozenset({"content_policy", "filtered", "cost_cap_reached"})
-"""Why a candidate was not generated, where the order itself is the cause; every other reason is about a provider."""
+"""Reasons of a failed generation for which the order itself is the cause; every other reason is about a provider."""
 
 GENERATION_FAILED: Final = "generation_failed"
 """The reason that customers read where the cause lies with a provider."""
@@ -103,12 +103,13 @@ def without_costs(event_type: str, shown: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in shown.items() if name not in hidden}
     if event_type == "candidates.failed":
         fields["candidates"] = [
-            {**one, "reason": without_provider(one["reason"])} for one in shown["candidates"]
+            {**candidate, "reason": without_provider(candidate["reason"])}
+            for candidate in shown["candidates"]
         ]
     return fields
 
 
 def public_fields(event: TaskEvent) -> dict[str, Any]:
-    """Give the fields of an event that clients may see, JSON-ready; none of a type that is not listed."""
+    """Return the fields of an event that clients may see, JSON-ready; none of a type that is not listed."""
     include = _FIELDS.get(event.type, {})
     return event.model_dump(mode="json", include=include) if include else {}

@@ -1,4 +1,4 @@
-"""What HTTP requests record: an accepted order, a wish to cancel, a grant, a refund."""
+"""Records of HTTP requests: an accepted order, a wish to cancel, a grant, a refund."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RequestCancel:
 
 @dataclass(frozen=True, slots=True)
 class OrderGrant:
-    """An administrator gives credits."""
+    """An administrator grants credits."""
 
     grant_id: str
     account_id: str
@@ -68,7 +68,7 @@ class OrderGrant:
 
 @dataclass(frozen=True, slots=True)
 class OrderRefund:
-    """An administrator gives back part of a charge."""
+    """An administrator refunds part of a charge."""
 
     command_id: str
     task_id: str
@@ -83,7 +83,7 @@ Request = PlaceOrder | RequestCancel | OrderGrant | OrderRefund
 
 @dataclass(frozen=True, slots=True)
 class RequestState:
-    """What one request recorded. Every request is one decision, so it is final at once."""
+    """Record of one request. Every request is one decision, so it is final at once."""
 
     accepted: TaskAccepted | None = None
     cancel_requested: TaskCancelRequested | None = None
@@ -94,7 +94,7 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What identifies a request: its cause (unique over all instances), its content, its trace."""
+    """Identity of a request: its cause (unique over all instances), its content, its trace."""
 
     aggregate_id: str
     cause_id: str
@@ -105,14 +105,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a request recorded; ``duplicate`` when it had been recorded before."""
+    """Record of a request; ``duplicate`` when it had been recorded before."""
 
     state: RequestState
     duplicate: bool
 
 
 def decide_request(request: Request, now: datetime) -> Sequence[Message]:
-    """Give what a request records. That it is recorded once is the journal's part: its cause is unique."""
+    """Return what a request records. That it is recorded once is the journal's part: its cause is unique."""
     match request:
         case PlaceOrder():
             return acceptance(request, now)

@@ -1,4 +1,4 @@
-"""When two orders are the same order: a default that is written out changes nothing."""
+"""Sameness of two orders: a default that is written out changes nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def without_defaults(
 
 
 def is_same_order(form: OrderForm, catalogue: Catalogue, accepted: TaskAccepted) -> bool:
-    """Say whether an order is the one that was accepted under its idempotency key.
+    """Return whether an order is the accepted order under its idempotency key.
 
     Defaults that move with time (the cost cap with the quote, the priority with the account) are compared with what
     was accepted; an order that was recorded verbatim, with its defaults written out, is found as it was sent.
@@ -52,7 +52,9 @@ def is_same_order(form: OrderForm, catalogue: Catalogue, accepted: TaskAccepted)
         replace(plain, cost_cap_usd_micro=cap, priority=priority)
         for cap, priority in product(caps, priorities)
     ]
-    return accepted.request_sha256 in {fingerprint_of(one.request_object()) for one in (form, *forms)}
+    return accepted.request_sha256 in {
+        fingerprint_of(candidate.request_object()) for candidate in (form, *forms)
+    }
 
 
 def _unless(value: T | None, default: T | None) -> T | None:

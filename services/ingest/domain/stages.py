@@ -31,7 +31,7 @@ from winnow.contracts.values import ProviderCost
 
 
 class Phase(StrEnum):
-    """How far ingest has seen a task go."""
+    """Progress of a task as ingest has seen it."""
 
     unseen = "unseen"
     open = "open"
@@ -85,7 +85,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """What later decisions about one task need to know."""
+    """State of a task for later decisions."""
 
     task_id: str
     phase: Phase = Phase.unseen
@@ -98,7 +98,7 @@ class StageState:
 
 
 def decide_stage(state: StageState, message: object) -> Sequence[Message]:  # noqa: PLR0911 (one per message)
-    """Say what a message about a task makes ingest record: nothing once the end is not ingest's any more."""
+    """Return what a message about a task makes ingest record: nothing once the end is not ingest's any more."""
     if state.phase in {Phase.funded, Phase.ended}:
         return ()
     match message:
@@ -142,13 +142,13 @@ def evolve_stage(state: StageState, event: Event) -> StageState:  # noqa: PLR091
 
 
 def due_at(state: StageState) -> datetime | None:
-    """Give the deadline of a task that still waits for the ledger."""
+    """Return the deadline of a task that still waits for the ledger."""
     waits = state.phase is Phase.open and not state.overdue_seen
     return state.deadline_at if waits else None
 
 
 def is_final(state: StageState) -> bool:
-    """Say whether ingest has nothing more to decide about the task."""
+    """Return whether ingest has nothing more to decide about the task."""
     return state.phase in {Phase.funded, Phase.ended}
 
 

@@ -17,9 +17,9 @@ The marks LRM, RLM and ALM change no order of letters and stay allowed.
 """
 _BREAKS: Final = r"\t\n\r\u2028\u2029"
 LINES_PATTERN: Final = rf"^[^{_CONTROLS}{_BIDI}]*$"
-"""What a text of several lines matches; the API's document names it."""
+"""Pattern of a text of several lines; the API's document names it."""
 LINE_PATTERN: Final = rf"^[^{_CONTROLS}{_BIDI}{_BREAKS}]*$"
-"""What a text of one line matches."""
+"""Pattern of a text of one line."""
 # A search for the first character that is not allowed; a match of the whole would do the same in more steps.
 _NOT_IN_LINES: Final = re.compile(rf"[{_CONTROLS}{_BIDI}]")
 _NOT_IN_LINE: Final = re.compile(rf"[{_CONTROLS}{_BIDI}{_BREAKS}]")
@@ -40,7 +40,7 @@ def check_text(name: str, text: str, *, one_line: bool = False) -> None:
 
 
 def is_blank(text: str) -> bool:
-    """Say whether a text shows nothing: only white space, format characters and letters without ink."""
+    """Return whether a text shows nothing: only white space, format characters and letters without ink."""
     if text[:1].isalnum() and text[0] not in _BLANK_LETTERS:
         return False
     return all(_is_inkless(letter) for letter in text)

@@ -1,4 +1,4 @@
-"""What clients see of a task: the view that the events of a task fold into."""
+"""View of a task for clients: the view that the events of a task fold into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from winnow.contracts.states import ENDS, TaskState
 
 
 class CandidateState(StrEnum):
-    """Where a candidate stands; from ``passed`` on it is one that could be delivered."""
+    """State of a candidate; from ``passed`` on it could be delivered."""
 
     planned = "planned"
     generating = "generating"
@@ -81,7 +81,7 @@ class OutputView:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What was pinned when the order was accepted."""
+    """Terms pinned when the order was accepted."""
 
     template: str
     template_version: int
@@ -105,7 +105,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class EndView:
-    """How the task ended."""
+    """End of the task."""
 
     at: datetime
     code: str | None = None
@@ -163,12 +163,12 @@ class TaskView:
 
     @property
     def ended(self) -> bool:
-        """Say whether the task has its end."""
+        """Return whether the task has its end."""
         return self.state in ENDS
 
     @property
     def complete(self) -> bool:
-        """Say whether nothing more is to come: the end, and the bill unless nothing was ever reserved."""
+        """Return whether nothing more is to come: the end, and the bill unless nothing was ever reserved."""
         return self.ended and (self.settlement is not None or self.state is TaskState.rejected)
 
     @property

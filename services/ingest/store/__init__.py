@@ -1,1 +1,1 @@
-"""What ingest keeps: its two journals, API keys, inputs, the read model, and the catalogue's files."""
+"""Storage of ingest: its two journals, API keys, inputs, the read model, and the catalogue's files."""

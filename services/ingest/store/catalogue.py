@@ -24,7 +24,7 @@ class _Words(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files hold."""
+    """Content of the files."""
 
     catalogue: Catalogue
     rule: WordRule
@@ -32,7 +32,10 @@ class Loaded:
 
 def load(files: Path = FILES) -> Loaded:
     """Read both files; raises ValueError naming the fault, so that the service does not start with it."""
-    templates = [_TEMPLATE.validate_python(one) for one in _read(files / "templates.yaml")["templates"]]
+    templates = [
+        _TEMPLATE.validate_python(listed_template)
+        for listed_template in _read(files / "templates.yaml")["templates"]
+    ]
     by_name = {template.name: template for template in templates}
     if len(by_name) != len(templates):
         msg = "two templates of the catalogue have the same name"

@@ -31,7 +31,7 @@ class MongoKeys:
 
     @answering
     async def find(self, key_id: str) -> KeyRecord | None:
-        """Give a key by its id."""
+        """Return a key by its id."""
         row = await self._keys.find_one({"_id": key_id})
         return _key(row) if row else None
 
@@ -42,7 +42,7 @@ class MongoKeys:
 
     @answering
     async def list(self, account_id: str | None) -> list[KeyRecord]:
-        """Give the keys of an account, or all, newest first."""
+        """Return the keys of an account, or all, newest first."""
         query = {} if account_id is None else {"account_id": account_id}
         rows = await self._keys.find(query, sort=[("created_at", -1)], limit=_LISTED_MAX).to_list(length=None)
         return [_key(row) for row in rows]
@@ -57,7 +57,7 @@ class MongoKeys:
 
 
 class MongoAccountSettings:
-    """What operators set for accounts."""
+    """Settings of accounts, as operators set them."""
 
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use the collection ``account_settings``."""
@@ -98,7 +98,7 @@ class MongoInputs:
 
     @answering
     async def find(self, account_id: str, input_ids: Sequence[str]) -> dict[str, ScreenedInput]:
-        """Give those inputs of the account that exist."""
+        """Return those inputs of the account that exist."""
         query = {"_id": {"$in": list(input_ids)}, "account_id": account_id}
         rows = await self._inputs.find(query).to_list(length=None)
         return {row["_id"]: _input(row) for row in rows}

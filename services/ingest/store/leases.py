@@ -1,4 +1,4 @@
-"""Which HTTP shard this instance writes: leased, renewed, and adopted whole when its holder is gone."""
+"""Lease of the HTTP shard that this instance writes: leased, renewed, and adopted whole when its holder is gone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shards(Protocol):
         """Take shards over."""
 
     def revoke(self, shards: list[str]) -> None:
-        """Give shards up."""
+        """Release shards."""
 
 
 class HttpShards:
@@ -62,7 +62,7 @@ class HttpShards:
         self._leaving = False
 
     def shard(self) -> str | None:
-        """Give the shard to write to; None while there is none, or its lease could not be renewed in time."""
+        """Return the shard to write to; None while there is none, or its lease could not be renewed in time."""
         if self._own is None or self._until is None or self._clock.now() >= self._until:
             return None
         return self._own
@@ -93,7 +93,7 @@ class HttpShards:
                 _log.warning("ingest.lease.renewal_failed")
 
     async def release(self) -> None:
-        """Give everything back; call when the journal is drained."""
+        """Release everything; call when the journal is drained."""
         self._leaving = True
         names = [*self._adopted, *([self._own] if self._own else [])]
         self._own = None

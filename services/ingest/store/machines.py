@@ -42,7 +42,7 @@ class RequestMachine:
     keeps_states = False
 
     def initial(self, aggregate_id: str) -> RequestState:
-        """Give the state of a request that was never made."""
+        """Return the state of a request that was never made."""
         del aggregate_id
         return RequestState()
 
@@ -76,7 +76,7 @@ class StageMachine:
     keeps_states = True
 
     def initial(self, aggregate_id: str) -> StageState:
-        """Give the state of a task that was not seen yet."""
+        """Return the state of a task that was not seen yet."""
         return StageState(task_id=aggregate_id)
 
     def decide(self, state: StageState, message: object, now: datetime) -> Sequence[Message]:

@@ -51,7 +51,7 @@ class RequestJournal:
         return Outcome(self._fold(origin.aggregate_id, decided.recorded), decided.duplicate)
 
     async def find(self, cause_id: str, aggregate_id: str) -> RequestState | None:
-        """Give what a request recorded, by whatever instance."""
+        """Return what a request recorded, by whatever instance."""
         held = self._journal.state(aggregate_id)
         if held is not None:
             return held
@@ -63,7 +63,7 @@ class RequestJournal:
 
     def _fold(self, aggregate_id: str, recorded: Iterable[Recorded[Message]]) -> RequestState:
         state = self._machine.initial(aggregate_id)
-        for one in recorded:
-            if isinstance(one.message, Event):
-                state = self._machine.evolve(state, one.message, one.envelope.occurred_at)
+        for event in recorded:
+            if isinstance(event.message, Event):
+                state = self._machine.evolve(state, event.message, event.envelope.occurred_at)
         return state

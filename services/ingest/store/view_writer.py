@@ -38,7 +38,7 @@ class MongoViewWriter:
 
     @answering
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
-        """Give the views as stored."""
+        """Return the views as stored."""
         rows = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
         return {row["_id"]: view_of(row) for row in rows}
 
@@ -48,9 +48,9 @@ class MongoViewWriter:
         views = projected.views
         await self._write(self._events, events, waits=not views)
         await self._save_candidates(projected.patches, waits=not views)
-        new = [InsertOne(_view_row(view)) for one, view in views.items() if one in projected.new]
+        new = [InsertOne(_view_row(view)) for key, view in views.items() if key in projected.new]
         taken = await self._write(self._tasks, new, waits=len(new) == len(views))
-        known = [_view_write(view) for one, view in views.items() if one in taken or one not in projected.new]
+        known = [_view_write(view) for key, view in views.items() if key in taken or key not in projected.new]
         newer = await self._write(self._tasks, known[:-1], waits=False)
         return newer | await self._write(self._tasks, known[-1:])
 
@@ -58,11 +58,11 @@ class MongoViewWriter:
         self, patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]], *, waits: bool
     ) -> None:
         """Insert those that start here and change the others, and what was there already."""
-        rows = {one: _candidate_fields(view, patch) for one, (view, patch) in patches.items()}
-        new = [InsertOne({"_id": one, **row}) for one, row in rows.items() if "place" in row]
+        rows = {key: _candidate_fields(view, patch) for key, (view, patch) in patches.items()}
+        new = [InsertOne({"_id": key, **row}) for key, row in rows.items() if "place" in row]
         taken = await self._write(self._candidates, new, waits=waits)
         known = [
-            _candidate_write(one, row) for one, row in rows.items() if one in taken or "place" not in row
+            _candidate_write(key, row) for key, row in rows.items() if key in taken or "place" not in row
         ]
         await self._write(self._candidates, known, waits=waits)
 
@@ -75,7 +75,7 @@ class MongoViewWriter:
         await self._write(self._refusals, [_refusal_write(refusal) for refusal in refusals])
 
     async def _write(self, collection: Any, writes: Sequence[Any], *, waits: bool = True) -> set[str]:
-        """Write in bulk; gives the ids whose stored document is newer, which shows as a duplicate key.
+        """Write in bulk; return the ids whose stored document is newer, which shows as a duplicate key.
 
         Where a newer view is, its writer has kept the events and candidates before it as well.
         """

@@ -46,19 +46,19 @@ class MongoViews:
 
     @answering
     async def task(self, account_id: str, task_id: str) -> TaskView | None:
-        """Give a task's view."""
+        """Return a task's view."""
         row = await self._tasks.find_one({"_id": task_id, "account_id": account_id})
         return view_of(row) if row else None
 
     @answering
     async def task_anywhere(self, task_id: str) -> TaskView | None:
-        """Give a task's view whatever its account."""
+        """Return a task's view whatever its account."""
         row = await self._tasks.find_one({"_id": task_id})
         return view_of(row) if row else None
 
     @answering
     async def tasks(self, account_id: str, page: Page) -> list[TaskView]:
-        """Give tasks, newest first."""
+        """Return tasks, newest first."""
         query: dict[str, Any] = {"account_id": account_id, "created_us": {"$gt": 0}, **_before(page)}
         if page.state is not None:
             query["state"] = page.state
@@ -67,7 +67,7 @@ class MongoViews:
 
     @answering
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
-        """Give candidates by round and index."""
+        """Return candidates by round and index."""
         query: dict[str, Any] = {"task_id": task_id, "account_id": account_id}
         if page.after is not None:
             query["place"] = {"$gt": page.after[0]}
@@ -78,7 +78,7 @@ class MongoViews:
 
     @answering
     async def candidate(self, account_id: str, task_id: str, candidate_id: str) -> Mapping[str, Any] | None:
-        """Give one candidate."""
+        """Return a candidate."""
         row = await self._candidates.find_one(
             {"_id": candidate_id, "task_id": task_id, "account_id": account_id}
         )
@@ -86,7 +86,7 @@ class MongoViews:
 
     @answering
     async def events(self, account_id: str, task_id: str, after: int, limit: int) -> list[PublicEvent]:
-        """Give the events after a number, in order."""
+        """Return the events after a number, in order."""
         query = {"task_id": task_id, "account_id": account_id, "number": {"$gt": after}}
         rows = await self._events.find(query, sort=[("number", 1)], limit=limit).to_list(length=None)
         return [
@@ -104,21 +104,21 @@ class MongoViews:
 
     @answering
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Give entries of the books, newest first."""
+        """Return entries of the books, newest first."""
         query = {"account_id": account_id, **_before(page)}
         cursor = self._entries.find(query, sort=list(_ORDER.items()), limit=page.limit)
         return [_entry(row) for row in await cursor.to_list(length=None)]
 
     @answering
     async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
-        """Give the entries about one task, in order."""
+        """Return the entries about one task, in order."""
         query = {"task_id": task_id, "account_id": account_id}
         rows = await self._entries.find(query, sort=[("offset", 1)]).to_list(length=None)
         return [_entry(row) for row in rows]
 
     @answering
     async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
-        """Give the entry that booked a grant."""
+        """Return the entry that booked a grant."""
         row = await self._entries.find_one({"grant_id": grant_id, "account_id": account_id, "kind": "grant"})
         return _entry(row) if row else None
 
@@ -141,7 +141,7 @@ def view_of(row: Mapping[str, Any]) -> TaskView:
 
 
 def created_us(at: datetime) -> int:
-    """Give a time as whole microseconds since 1970, which orders pages."""
+    """Return a time as whole microseconds since 1970, which orders pages."""
     return int(at.timestamp() * 1_000_000)
 
 

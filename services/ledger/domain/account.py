@@ -11,7 +11,7 @@ from typing import Final
 from winnow.contracts.errors import ErrorCode
 
 REFUNDABLE_FOR: Final = timedelta(days=30)
-"""How long after its end a reservation can be refunded."""
+"""Time after its end in which a reservation can be refunded."""
 
 GRANTS_MAX: Final = 1_000
 """Grants of an account at once that hold credits, or pay for an open reservation."""
@@ -24,7 +24,7 @@ With both bounds a stored account stays below 8 MB, half of what a document may 
 
 
 class Source(StrEnum):
-    """Where credits come from."""
+    """Source of credits."""
 
     plan = "plan"
     topup = "topup"
@@ -59,7 +59,7 @@ class Grant:
     grace_of: str | None = None
 
     def is_expired(self, now: datetime) -> bool:
-        """Say whether it can no longer be spent."""
+        """Return whether it can no longer be spent."""
         return self.expires_at is not None and self.expires_at <= now
 
 
@@ -92,7 +92,7 @@ class Ended:
 
     @property
     def refundable_credits_micro(self) -> int:
-        """Give what may still be refunded."""
+        """Return what may still be refunded."""
         return total(self.charged) - self.refunded_credits_micro
 
 
@@ -146,16 +146,16 @@ class Account:
 
     def available_credits_micro(self, now: datetime) -> int:
         """Sum what can be spent at ``now``: an expired grant counts for nothing even before its entry."""
-        return sum(one.left_credits_micro for one in self.grants.values() if not one.is_expired(now))
+        return sum(grant.left_credits_micro for grant in self.grants.values() if not grant.is_expired(now))
 
 
 def total(slices: Iterable[Slice]) -> int:
     """Sum slices."""
-    return sum(one.amount_credits_micro for one in slices)
+    return sum(part.amount_credits_micro for part in slices)
 
 
 def due_at(account: Account) -> datetime | None:
-    """Give the soonest time at which time alone changes the books: a grant or a reservation expires."""
+    """Return the soonest time at which time alone changes the books: a grant or a reservation expires."""
     times = [
         grant.expires_at
         for grant in account.grants.values()

@@ -78,7 +78,7 @@ def _usd_postings(*moves: tuple[str, int]) -> list[Posting]:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an entry is about; ``key`` makes its id, together with its kind and the account."""
+    """Subject of an entry; ``key`` makes its id, together with its kind and the account."""
 
     key: str
     reason: str
@@ -100,7 +100,7 @@ def entry(
     Raises ValueError when the postings do not sum to zero per unit: the books take nothing else.
     """
     for unit in Unit:
-        if sum(one.amount_micro for one in postings if one.unit is unit):
+        if sum(posting.amount_micro for posting in postings if posting.unit is unit):
             msg = "the postings of an entry sum to zero per unit"
             raise ValueError(msg)
     return EntryRecorded(

@@ -1,4 +1,4 @@
-"""Which grants pay, in which order, and how that is undone: by the recorded slices, never by today's order."""
+"""Order in which grants pay, and how a payment is undone: by the recorded slices, never by today's order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.ledger.domain.retired import Found
 from winnow.contracts.ids import Prefix, derive_id
 
 GRACE: Final = timedelta(hours=24)
-"""How long credits can be spent that come back, through no fault of the customer, after their grant expired.
+"""Time in which returned credits can be spent, through no fault of the customer, after their grant expired.
 
 A grant is lengthened once: what comes back while its grace lasts joins it, what comes back later has expired.
 """
@@ -28,9 +28,11 @@ def burn_order(grant: Grant) -> tuple[datetime, bool, int, str]:
 
 def pin(account: Account, amount_credits_micro: int, now: datetime) -> tuple[Slice, ...]:
     """Take an amount from the spendable grants, in burn order; the amount must be available."""
-    spendable = [one for one in account.grants.values() if one.left_credits_micro and not one.is_expired(now)]
+    spendable = [
+        grant for grant in account.grants.values() if grant.left_credits_micro and not grant.is_expired(now)
+    ]
     taken = take(
-        (Slice(one.grant_id, one.left_credits_micro) for one in sorted(spendable, key=burn_order)),
+        (Slice(grant.grant_id, grant.left_credits_micro) for grant in sorted(spendable, key=burn_order)),
         amount_credits_micro,
     )
     return taken[0]
@@ -44,13 +46,13 @@ def take(slices: Iterable[Slice], amount_credits_micro: int) -> tuple[tuple[Slic
     taken: list[Slice] = []
     rest: list[Slice] = []
     missing = amount_credits_micro
-    for one in slices:
-        part = min(missing, one.amount_credits_micro)
+    for slice_ in slices:
+        part = min(missing, slice_.amount_credits_micro)
         missing -= part
         if part:
-            taken.append(Slice(one.grant_id, part))
-        if part < one.amount_credits_micro:
-            rest.append(Slice(one.grant_id, one.amount_credits_micro - part))
+            taken.append(Slice(slice_.grant_id, part))
+        if part < slice_.amount_credits_micro:
+            rest.append(Slice(slice_.grant_id, slice_.amount_credits_micro - part))
     if missing:
         msg = "the slices hold less than the amount"
         raise ValueError(msg)
@@ -65,7 +67,10 @@ def refund_slices(charged: tuple[Slice, ...], already: int, amount_credits_micro
 
 @dataclass(slots=True)
 class Return:
-    """Where credits go back to: slices of grants, grace grants that open or grow by ``graced``, and retired grants."""
+    """Destination of returned credits.
+
+    Slices of grants, grace grants that open or grow by ``graced``, and retired grants.
+    """
 
     slices: list[Slice] = field(default_factory=list)
     graces: list[Grace] = field(default_factory=list)
@@ -109,7 +114,7 @@ class _Lots:
 def give_back(
     account: Account, slices: Iterable[Slice], now: datetime, *, grace: bool, found: Found
 ) -> Return:
-    """Say where slices go back to: their own grants, or the grace of one that has expired.
+    """Return the grants to which slices go back: their own grants, or the grace of one that has expired.
 
     Without ``grace`` (the customer's own doing), and where the one grace is over, they go to the expired grant,
     which is then swept. ``found`` holds the retired grants.

@@ -1,4 +1,4 @@
-"""How a reservation ends, and what may follow the end: a refund, or a cost that comes late."""
+"""End of a reservation, and what may follow it: a refund, or a cost that comes late."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ For every other end they come back as a grace grant."""
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a reservation is to end: by what, how much is charged for how many outputs, what it cost, and why."""
+    """Requested end of a reservation: by what, how much is charged for how many outputs, what it cost, and why."""
 
     by: EntryKind
     charge_credits_micro: int
@@ -138,7 +138,7 @@ def end(draft: Draft, reservation: Reservation, ending: Ending) -> None:
 
 
 def refund(draft: Draft, command: RefundCredits) -> None:
-    """Give back part of a charge to the grants it came from, at most what was charged and is not back yet.
+    """Refund part of a charge to the grants it came from, at most what was charged and is not back yet.
 
     Every refund has one outcome that others see: its entry, or ``refund.refused``.
     """
@@ -214,7 +214,7 @@ def book_variance(draft: Draft, command: BookCostVariance) -> None:
 
 
 def _open_reservation(draft: Draft, command: SettleCredits | ReleaseCredits) -> Reservation | None:
-    """Give the reservation that the command may end: an open one, of the task it names."""
+    """Return the reservation that the command may end: an open one, of the task it names."""
     reservation = draft.account.open.get(command.reservation_id)
     if reservation is None or reservation.task_id != command.task_id:
         return None

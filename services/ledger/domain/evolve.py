@@ -53,12 +53,14 @@ def evolve(account: Account, event: Event, at: datetime) -> Account:
 
 def slices_of(lots: Iterable[LotSlice]) -> tuple[Slice, ...]:
     """Read slices from the form that is recorded."""
-    return tuple(Slice(one.grant_id, one.amount_credits_micro) for one in lots)
+    return tuple(Slice(lot.grant_id, lot.amount_credits_micro) for lot in lots)
 
 
 def lots_of(slices: Iterable[Slice]) -> list[LotSlice]:
     """Write slices in the form that is recorded."""
-    return [LotSlice(grant_id=one.grant_id, amount_credits_micro=one.amount_credits_micro) for one in slices]
+    return [
+        LotSlice(grant_id=part.grant_id, amount_credits_micro=part.amount_credits_micro) for part in slices
+    ]
 
 
 def _counted(account: Account) -> Account:
@@ -126,7 +128,7 @@ def _ended(account: Account, event: ReservationEnded) -> Account:
 def _refunded(account: Account, event: Refunded) -> Account:
     returned = slices_of(event.returned)
     revived = replace(
-        account, grants={**account.grants, **{one.grant_id: _grant_of(one) for one in event.revived}}
+        account, grants={**account.grants, **{grant.grant_id: _grant_of(grant) for grant in event.revived}}
     )
     graced = _with_graces(revived, event.graces, slices_of(event.graced) or returned)
     return replace(
@@ -136,16 +138,16 @@ def _refunded(account: Account, event: Refunded) -> Account:
     )
 
 
-def _grant_of(one: Revived) -> Grant:
+def _grant_of(revived: Revived) -> Grant:
     return Grant(
-        one.grant_id,
-        one.source,
-        one.granted_credits_micro,
+        revived.grant_id,
+        revived.source,
+        revived.granted_credits_micro,
         0,
-        one.expires_at,
-        one.sequence,
-        grace_id=one.grace_id,
-        grace_of=one.grace_of,
+        revived.expires_at,
+        revived.sequence,
+        grace_id=revived.grace_id,
+        grace_of=revived.grace_of,
     )
 
 

@@ -1,4 +1,4 @@
-"""What an output costs: by result, from a versioned list of rules. A pure function of lists, order and time."""
+"""Price of an output: by result, from a versioned list of rules. A pure function of lists, order and time."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def quote(
     """
     if not template:
         raise Refused(ErrorCode.invalid_request, "A quote needs a template.")
-    wanted = next((one for one in Mode if one.value == mode), None)
+    wanted = next((known_mode for known_mode in Mode if known_mode.value == mode), None)
     prices = list_at(lists, now)
     rule = _rule_for(prices, template, template_version)
     if wanted is None or wanted not in rule.price_credits_micro:
-        known = ", ".join(sorted(one.value for one in rule.price_credits_micro))
+        known = ", ".join(sorted(priced.value for priced in rule.price_credits_micro))
         raise Refused(ErrorCode.unknown_mode, f"The template has no such mode; known are: {known}.")
     price = rule.price_credits_micro[wanted]
     if k < 1 or k * price > AMOUNT_MAX:
@@ -65,16 +65,16 @@ def quote(
 
 
 def list_at(lists: Sequence[PriceList], now: datetime) -> PriceList:
-    """Give the list that holds at ``now``; raises ValueError when none does yet."""
-    begun = [one for one in lists if one.starts_at <= now]
+    """Return the list that holds at ``now``; raises ValueError when none does yet."""
+    begun = [price_list for price_list in lists if price_list.starts_at <= now]
     if not begun:
         msg = "no price list holds yet"
         raise ValueError(msg)
-    return max(begun, key=lambda one: (one.starts_at, one.version))
+    return max(begun, key=lambda price_list: (price_list.starts_at, price_list.version))
 
 
 def _rule_for(prices: PriceList, template: str, template_version: int) -> PriceRule:
-    named = [one for one in prices.rules if one.template == template]
+    named = [rule for rule in prices.rules if rule.template == template]
     if template_version:
-        named = [one for one in named if one.template_version == template_version]
-    return max(named, key=lambda one: one.template_version, default=prices.default)
+        named = [rule for rule in named if rule.template_version == template_version]
+    return max(named, key=lambda rule: rule.template_version, default=prices.default)

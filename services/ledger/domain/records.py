@@ -72,7 +72,7 @@ class ReservationEnded(Noted):
     graces: list[Grace] = Field(default_factory=list)
     cost_is_booked: bool
     graced: list[LotSlice] = Field(default=[])
-    """What each grace receives; where it is missing, all that is returned to it."""
+    """Slices that each grace receives; where it is missing, all that is returned to it."""
 
 
 class Refunded(Noted):
@@ -87,7 +87,7 @@ class Refunded(Noted):
 
 
 class GrantExpired(Noted):
-    """What was left of a grant is gone."""
+    """Expiry of what was left of a grant."""
 
     type: Literal["ledger.grant_expired"] = "ledger.grant_expired"
     grant_id: str

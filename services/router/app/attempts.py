@@ -45,7 +45,7 @@ POLL_INTERVAL_MAX_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt went, before its message is told."""
+    """Result of an attempt, before its message is sent."""
 
     outcome: OutcomeClass
     sign: Sign

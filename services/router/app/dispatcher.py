@@ -1,4 +1,4 @@
-"""Gives turns: which waiting candidates start an attempt now, in fair order, within the limits."""
+"""Dispatcher: picks the waiting candidates that start an attempt now, in fair order, within the limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from winnow.contracts.events import AttemptSubmitted, TaskAccepted
 from winnow.contracts.values import Mode
 
 _IDLE_S: Final = 0.5
-"""How often waiting work is looked at again without a sign: Retry-After and breakers end by time."""
+"""Seconds after which waiting work is looked at again without a sign: Retry-After and breakers end by time."""
 
 
 class Dispatcher:
@@ -57,7 +57,7 @@ class Dispatcher:
         self._is_stopped = True
 
     async def run(self) -> None:
-        """Give turns until cancelled."""
+        """Grant turns until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 for run, batches in self._turns():
@@ -87,7 +87,7 @@ class Dispatcher:
         self._backlog.drop(task_id)
 
     def position(self, task_id: str) -> tuple[int, int]:
-        """Give a task's place in the fair order (0: nothing of it waits) and how many calls wait."""
+        """Return a task's place in the fair order (0: nothing of it waits) and how many calls wait."""
         terms_of = self._terms()
         if task_id not in self._backlog:
             return 0, self._backlog.count(terms_of)
@@ -95,7 +95,7 @@ class Dispatcher:
         return position_of(task_id, turns), self._backlog.count(terms_of)
 
     def waiting_count(self) -> int:
-        """Give how many calls wait for a turn."""
+        """Return how many calls wait for a turn."""
         return self._backlog.count(self._terms())
 
     def _turns(self) -> list[tuple[Run, list[tuple[Batch, Template]]]]:
@@ -122,7 +122,7 @@ class Dispatcher:
         return [(runs[task_id], batches) for task_id, batches in turns.items()]
 
     def _terms(self) -> TermsOf:
-        """Give the terms of each kind as the market stands, looked up once."""
+        """Return the terms of each kind as the market stands, looked up once."""
         market = self._supply.market()
         known: dict[Kind, Terms | None] = {}
 
@@ -150,7 +150,7 @@ class Dispatcher:
         if choice.price_usd_micro > room_usd_micro:
             if run.outstanding or spent_usd_micro:
                 return None
-            if any(one.price_usd_micro <= room_usd_micro for one in choice.alternatives):
+            if any(alternative.price_usd_micro <= room_usd_micro for alternative in choice.alternatives):
                 # What the cap allows may be busy or blocked for now: that is to be waited for, not an end.
                 choice = self._choose(wanted, order, price_max_usd_micro=room_usd_micro)
         if choice.offering is None:
@@ -163,7 +163,7 @@ class Dispatcher:
         )
         size = max(1, min(offering.max_n, affordable))
         return Batch(
-            candidate_ids=tuple(one.candidate_id for one in wanted.candidates[:size]),
+            candidate_ids=tuple(candidate.candidate_id for candidate in wanted.candidates[:size]),
             offering=offering.name,
             provider=offering.provider,
             price_usd_micro=choice.price_usd_micro,
@@ -186,13 +186,13 @@ class Dispatcher:
         recorded = None
         try:
             cause_id = f"dispatch:{run.task_id}:{self._epoch}:{next(self._serial)}"
-            message = DispatchAttempts(tuple(one for one, _ in batches), self._supply.market())
+            message = DispatchAttempts(tuple(dispatch for dispatch, _ in batches), self._supply.market())
             recorded = await self._record.tell(run, cause_id, message)
             started = {
                 candidate_id
-                for one in recorded or ()
-                if isinstance(one.message, AttemptSubmitted)
-                for candidate_id in one.message.candidate_ids
+                for event in recorded or ()
+                if isinstance(event.message, AttemptSubmitted)
+                for candidate_id in event.message.candidate_ids
             }
         finally:
             self._told.discard(run.task_id)

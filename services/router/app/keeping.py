@@ -1,4 +1,4 @@
-"""What an attempt brought: each image is collected, checked and stored, or fails its candidate."""
+"""Images of an attempt: each image is collected, checked and stored, or fails its candidate."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Work:
 
     @property
     def candidates(self) -> list[Candidate]:
-        """Give the candidates of the attempt, in the order of the call."""
-        return [self.run.candidates[one] for one in self.attempt.candidate_ids]
+        """Return the candidates of the attempt, in the order of the call."""
+        return [self.run.candidates[candidate_id] for candidate_id in self.attempt.candidate_ids]
 
     @property
     def order(self) -> TaskAccepted:
-        """Give the order that the attempt is for; raises ValueError for a run without one."""
+        """Return the order that the attempt is for; raises ValueError for a run without one."""
         if self.run.order is None:
             msg = "an attempt belongs to an order"
             raise ValueError(msg)
@@ -53,7 +53,7 @@ class Work:
 
     @property
     def price_usd_micro(self) -> int:
-        """Give the price of one image."""
+        """Return the price of one image."""
         return self.attempt.expected_cost_usd_micro // max(1, len(self.attempt.candidate_ids))
 
 
@@ -76,12 +76,12 @@ class ImageKeeper:
         """Pair images with candidates in the order of the call; a missing image fails its candidate."""
         wanted = work.candidates
         paired = list(zip(wanted, images, strict=False))
-        kept = await asyncio.gather(*(self._keep(work, one, image) for one, image in paired))
-        generated = [one for one in kept if isinstance(one, GeneratedCandidate)]
-        failed = [one for one in kept if isinstance(one, FailedCandidate)]
+        kept = await asyncio.gather(*(self._keep(work, candidate, image) for candidate, image in paired))
+        generated = [candidate for candidate in kept if isinstance(candidate, GeneratedCandidate)]
+        failed = [candidate for candidate in kept if isinstance(candidate, FailedCandidate)]
         failed += [
-            FailedCandidate(candidate_id=one.candidate_id, reason="image_missing")
-            for one in wanted[len(paired) :]
+            FailedCandidate(candidate_id=candidate.candidate_id, reason="image_missing")
+            for candidate in wanted[len(paired) :]
         ]
         return generated, failed
 
@@ -141,12 +141,12 @@ class ImageKeeper:
 
 
 def sign_of_none_kept(failed: Sequence[FailedCandidate]) -> Sign:
-    """Say what an attempt that brought no usable image tells about its offering.
+    """Return the health signal of an attempt that brought no usable image.
 
     Images that cannot be fetched or decoded are its fault, as paid errors are: the breaker keeps the next rounds from
     buying more of them. A filtered prompt is not, nor is a bucket that takes nothing.
     """
-    reasons = {one.reason for one in failed}
+    reasons = {candidate.reason for candidate in failed}
     if _NOT_STORED in reasons:
         return Sign.neutral
     return Sign.success if reasons == {_FILTERED} else Sign.fault

@@ -1,4 +1,4 @@
-"""What the router's use cases need from outside."""
+"""Ports: the outside as the router's use cases need it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Clock(Protocol):
     """Time as an argument."""
 
     def now(self) -> datetime:
-        """Give the time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         ...
 
     def monotonic_s(self) -> float:
-        """Give seconds that only grow."""
+        """Return seconds that only grow."""
         ...
 
 
@@ -80,7 +80,7 @@ class Record(Protocol):
 
 
 class Meter(Protocol):
-    """Where figures and faults are reported."""
+    """Report of figures and faults."""
 
     def attempt_finished(self, event: AttemptFinished) -> None:
         """Count an attempt."""

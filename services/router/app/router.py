@@ -39,7 +39,7 @@ QUOTED_SIZE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class CostQuote:
-    """What an order is expected to cost at providers, in USD micro."""
+    """Expected cost of an order at providers, in USD micro."""
 
     expected_cost_usd_micro: int
     cheapest_cost_usd_micro: int
@@ -61,7 +61,7 @@ class OfferingView:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much at once. ``epoch`` is unique per process start: it tells the causes of two apart."""
+    """Limits of concurrent work. ``epoch`` is unique per process start: it tells the causes of two apart."""
 
     shards: int
     attempts_max: int
@@ -114,8 +114,8 @@ class Router:
     ) -> None:
         """Start the attempts that were submitted, learn from verdicts, stop what is not wanted."""
         self._hold(state)
-        for one in recorded:
-            message = one.message
+        for event in recorded:
+            message = event.message
             if isinstance(message, AttemptSubmitted):
                 self._begin(state, message.attempt_id, is_new=True)
             elif isinstance(message, ScoresNoted):
@@ -131,7 +131,7 @@ class Router:
         for run in states.values():
             self._hold(run)
             verdicts = {CandidateState.passed, CandidateState.rejected}
-            self.supply.learn(run, [one for one, kept in run.candidates.items() if kept.state in verdicts])
+            self.supply.learn(run, [key for key, kept in run.candidates.items() if kept.state in verdicts])
             for attempt in run.outstanding:
                 self._begin(run, attempt.attempt_id, is_new=False)
             if run.phase is not Phase.running:
@@ -140,7 +140,7 @@ class Router:
 
     def unloaded(self, shard: str) -> None:
         """Forget the runs of a lost shard; its attempts run out, and their results are not taken."""
-        lost = [one for one in self._runs if str(shard_of(one, self._shards)) == shard]
+        lost = [run for run in self._runs if str(shard_of(run, self._shards)) == shard]
         for task_id in lost:
             self._runs.pop(task_id, None)
             self.dispatcher.release(task_id)
@@ -177,7 +177,7 @@ class Router:
     # Work.
 
     async def run(self) -> None:
-        """Give turns and run attempts until cancelled."""
+        """Grant turns and run attempts until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.dispatcher.run(), name="dispatcher")
             while True:
@@ -227,7 +227,7 @@ class Router:
     # Facts of the bus.
 
     def observed(self, recorded: Recorded[Any]) -> Observed:
-        """Give the message that an event of the task is to its run."""
+        """Return the message that an event of the task is to its run."""
         fact: TaskFact = recorded.message
         policy = None
         if isinstance(fact, TaskAccepted):
@@ -241,7 +241,7 @@ class Router:
     def quote(self, template: str, version: int, mode: str, k: int) -> CostQuote:
         """Quote an order at 1024 x 1024; raises NotFound or Refused."""
         found = self._template(template, version)
-        if mode not in {one.value for one in found.modes}:
+        if mode not in {known.value for known in found.modes}:
             raise Refused(ErrorCode.unknown_mode, "the template has no such mode")
         if k < 1:
             raise Refused(ErrorCode.out_of_bounds, "k is one or more")
@@ -274,12 +274,12 @@ class Router:
         """List the offerings, all or those with a capability."""
         return [
             self.offering(name)
-            for name, one in sorted(self._catalogue.offerings.items())
-            if not capability or capability in one.capabilities
+            for name, offering in sorted(self._catalogue.offerings.items())
+            if not capability or capability in offering.capabilities
         ]
 
     def offering(self, name: str) -> OfferingView:
-        """Give one offering; raises NotFound. A price of 0 means that none is valid today."""
+        """Return an offering; raises NotFound. A price of 0 means that none is valid today."""
         health = self.supply.health(name)
         offering = self._catalogue.offerings[name]
         today = self._clock.now().date()
@@ -299,7 +299,7 @@ class Router:
         return self.offering(name)
 
     def queue_position(self, task_id: str, account_id: str) -> tuple[int, int]:
-        """Give the place of a task's next attempt (0: none waits) and how many wait in all.
+        """Return the place of a task's next attempt (0: none waits) and how many wait in all.
 
         Raises NotFound for a task of another account.
         """

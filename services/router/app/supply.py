@@ -28,28 +28,28 @@ class Supply:
         self._clock = clock
         self._health: dict[str, Health] = {
             name: Health.fresh(
-                concurrency_limit=one.concurrency_limit,
-                latency_prior_ms=one.latency_prior_ms,
-                success_prior_ppm=one.success_prior_ppm,
+                concurrency_limit=offering.concurrency_limit,
+                latency_prior_ms=offering.latency_prior_ms,
+                success_prior_ppm=offering.success_prior_ppm,
             )
-            for name, one in catalogue.offerings.items()
+            for name, offering in catalogue.offerings.items()
         }
         self._quality: dict[tuple[str, str, int], Quality] = {}
         self._market: tuple[float, Market] | None = None
 
     @property
     def in_flight(self) -> int:
-        """Give the attempts that are out, over all offerings."""
-        return sum(one.in_flight for one in self._health.values())
+        """Return the attempts that are out, over all offerings."""
+        return sum(health.in_flight for health in self._health.values())
 
     def health(self, offering: str) -> Health:
-        """Give an offering's health; raises NotFound."""
+        """Return an offering's health; raises NotFound."""
         if offering not in self._health:
             raise NotFound("there is no such offering")
         return self._health[offering]
 
     def market(self) -> Market:
-        """Give the snapshot that decisions are taken under."""
+        """Return the snapshot that decisions are taken under."""
         now_s = self._clock.monotonic_s()
         if self._market is None or now_s - self._market[0] > _SNAPSHOT_S:
             self._market = (now_s, self._snapshot())
@@ -84,25 +84,25 @@ class Supply:
         """Choose the offering for an attempt that starts now; see ``choose``."""
         now_s = self._clock.monotonic_s()
         considered = [
-            self._as_it_stands(one, template, now_s, tried)
-            for one in self.market().consider(template, mode, width=width, height=height)
+            self._as_it_stands(offer, template, now_s, tried)
+            for offer in self.market().consider(template, mode, width=width, height=height)
         ]
         return choose(considered, template.modes[mode], price_max_usd_micro=price_max_usd_micro)
 
     def _as_it_stands(
-        self, one: Considered, template: Template, now_s: float, tried: frozenset[str]
+        self, offer: Considered, template: Template, now_s: float, tried: frozenset[str]
     ) -> Considered:
-        health = self._health[one.offering]
-        quality = self._quality_of(self.catalogue.offerings[one.offering], template)
+        health = self._health[offer.offering]
+        quality = self._quality_of(self.catalogue.offerings[offer.offering], template)
         refusal = health.refusal(now_s)
         if refusal is None and not quality.breaker.admits(now_s):
             refusal = "quality_breaker_open"
         return replace(
-            one,
+            offer,
             pass_rate_ppm=quality.hopeful_rate_ppm(now_s),
             slots_free=health.slots_free,
             refusal=refusal,
-            tried=one.offering in tried,
+            tried=offer.offering in tried,
         )
 
     def _quality_of(self, offering: Offering, template: Template) -> Quality:
@@ -132,7 +132,7 @@ class Supply:
         retry_after_s: float | None = None,
         was_wasted: bool = False,
     ) -> None:
-        """Give the slot back and learn from how it went."""
+        """Release the slot and learn from the outcome."""
         if offering not in self._health:
             return
         self._health[offering] = self._health[offering].ended(
@@ -179,7 +179,7 @@ class Supply:
         return self._health[offering]
 
     def breaker_of(self, offering: str) -> BreakerState:
-        """Give the worse of the fault breaker and the quality breakers."""
+        """Return the worse of the fault breaker and the quality breakers."""
         now_s = self._clock.monotonic_s()
         states = [self._health[offering].breaker.at(now_s).state]
         states += [
@@ -193,7 +193,7 @@ class Supply:
         return BreakerState.closed
 
     def pass_rate_ppm(self, offering: str) -> int:
-        """Give the mean learnt pass rate over templates; the mean prior before any verdict."""
+        """Return the mean learnt pass rate over templates; the mean prior before any verdict."""
         learnt = [q.pass_rate_ppm for (name, _, _), q in self._quality.items() if name == offering]
         priors: Mapping[str, int] = self.catalogue.offerings[offering].pass_prior_ppm
         known = learnt or list(priors.values())

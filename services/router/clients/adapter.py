@@ -1,4 +1,4 @@
-"""What the adapters have in common: a base address, a key, collecting images, telling refusals apart."""
+"""Common part of the adapters: a base address, a key, collecting images, telling refusals apart."""
 
 from __future__ import annotations
 

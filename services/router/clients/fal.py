@@ -137,8 +137,8 @@ def _finished(result: Reply) -> Finished:
     flags = unsafe if isinstance(unsafe, list) else []
     seed = answer.get("seed")
     refs: list[ImageRef] = []
-    for index, one in enumerate(images if isinstance(images, list) else []):
-        url = one.get("url") if isinstance(one, dict) else None
+    for index, image in enumerate(images if isinstance(images, list) else []):
+        url = image.get("url") if isinstance(image, dict) else None
         refs.append(
             ImageRef(
                 url=url if isinstance(url, str) else None,

@@ -32,7 +32,7 @@ class OpenAIImages(Adapter):
             prompt = f"{prompt}\nAvoid: {generation.negative_prompt}"
         document: dict[str, object] = {
             **offering.parameters,
-            **{name: one for name, one in generation.parameters.items() if name != "seed"},
+            **{name: parameter for name, parameter in generation.parameters.items() if name != "seed"},
             "model": offering.model,
             "prompt": prompt,
             "n": generation.count,
@@ -67,8 +67,8 @@ def _finished(reply: Reply, token_price_usd_micro: int) -> Finished | Unknown:
     if not isinstance(entries, list):
         return Unknown("reply_not_readable")
     images: list[ImageRef] = []
-    for one in entries:
-        encoded = one.get("b64_json") if isinstance(one, dict) else None
+    for entry in entries:
+        encoded = entry.get("b64_json") if isinstance(entry, dict) else None
         try:
             content = base64.b64decode(encoded, validate=True) if encoded else None
         except (binascii.Error, TypeError, ValueError):

@@ -112,7 +112,7 @@ def _ended(prediction: Mapping[str, object]) -> Finished | Refused | None:
         case "succeeded":
             output = prediction.get("output")
             links = output if isinstance(output, list) else [output]
-            return Finished(tuple(ImageRef(url=one) for one in links if isinstance(one, str)))
+            return Finished(tuple(ImageRef(url=link) for link in links if isinstance(link, str)))
         case "failed":
             reason = "content_policy" if "NSFW" in str(prediction.get("error")) else "model_failed"
             return Refused(OutcomeClass.rejected_without_work, reason, permanent=reason == "content_policy")

@@ -39,7 +39,7 @@ class Clock(Protocol):
     """Time as an argument."""
 
     def now(self) -> datetime:
-        """Give the time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         ...
 
 
@@ -52,7 +52,7 @@ class Reply:
     body: bytes
 
     def document(self) -> dict[str, Any]:
-        """Read the body as a JSON object; anything else gives an empty one."""
+        """Read the body as a JSON object; anything else becomes an empty one."""
         try:
             document = json.loads(self.body)
         except ValueError:
@@ -61,7 +61,7 @@ class Reply:
 
     @property
     def is_ok(self) -> bool:
-        """Say whether the status is a success."""
+        """Return whether the status is a success."""
         return 200 <= self.status < 300
 
 
@@ -165,7 +165,7 @@ class Wire:
 
 
 def _meaning(error: Exception) -> NotDeliveredError | ReplyLostError:
-    """Say whether a failed request can have been delivered.
+    """Return whether a failed request can have been delivered.
 
     The transport reports a connection that broke after sending under the same name as one that was
     never made, so the error beneath it decides: taking one for the other would pay twice.
@@ -179,13 +179,13 @@ def _meaning(error: Exception) -> NotDeliveredError | ReplyLostError:
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Give scheme, host and port of an address."""
+    """Return scheme, host and port of an address."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port
 
 
 def is_allowed(url: str, *, base_url: str, hosts: Iterable[str]) -> bool:
-    """Say whether a link in a provider's reply may be followed.
+    """Return whether a link in a provider's reply may be followed.
 
     It must lie at the configured base address, or be https on one of the provider's hosts
     (``*.example.com`` allows the names below it). Anything else could point into our own network.

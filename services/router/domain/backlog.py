@@ -15,19 +15,19 @@ from services.router.domain.fair_order import AGEING_S, TIER_MAX
 from services.router.domain.run import Candidate, Run
 
 Kind: TypeAlias = tuple[str, int, int, int, str, frozenset[str]]
-"""What the choice of an offering depends on: template, its version, width, height, mode, offerings already tried."""
+"""Inputs to the choice of an offering: template, its version, width, height, mode, offerings already tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a kind's calls would be sent under now: how many candidates share one, and the price of each."""
+    """Terms of a kind's calls now: how many candidates share one, and the price of each."""
 
     size: int
     price_usd_micro: int
 
 
 TermsOf = Callable[[Kind], Terms | None]
-"""Gives the terms of a kind; None while nothing can serve it."""
+"""Returns the terms of a kind; None while nothing can serve it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ class Backlog:
             self._age(entry, now)
         entry.run = run
         groups: dict[Kind, list[Candidate]] = defaultdict(list)
-        for one in pending:
+        for candidate in pending:
             size = (order.width, order.height, order.mode.value)
-            groups[template.name, template.version, *size, frozenset(one.tried)].append(one)
+            groups[template.name, template.version, *size, frozenset(candidate.tried)].append(candidate)
         for kind in set(entry.groups) - set(groups):
             self._leave(entry, kind)
         for kind, candidates in groups.items():
@@ -121,7 +121,7 @@ class Backlog:
     def tiers(
         self, terms_of: TermsOf, *, closed: Collection[Kind] = (), without: Collection[str] = ()
     ) -> Iterator[Mapping[str, Iterator[Call]]]:
-        """Give the calls of each account, tier by tier from the highest.
+        """Yield the calls of each account, tier by tier from the highest.
 
         Kinds in ``closed`` are passed over, also when they are added meanwhile, and so are the runs ``without``.
         """
@@ -141,7 +141,7 @@ class Backlog:
         return total
 
     def __contains__(self, task_id: object) -> bool:
-        """Tell whether a run waits."""
+        """Return whether a run waits."""
         return task_id in self._entries
 
     def _calls(

@@ -1,4 +1,4 @@
-"""What is asked of a provider and what it gives back: the words every adapter speaks."""
+"""Calls to a provider and its replies: the words every adapter speaks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class CancelReply:
-    """What a cancel reached: ``stopped`` before work (nothing billed), or too late."""
+    """Result of a cancel: ``stopped`` before work (nothing billed), or too late."""
 
     stopped: bool
     reason: str

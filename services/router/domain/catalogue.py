@@ -1,4 +1,4 @@
-"""What can be bought: offerings with their prices and limits, and the templates that use them."""
+"""Catalogue of the router: offerings with their prices and limits, and the templates that use them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIXELS_PER_MEGAPIXEL: Final = 1024 * 1024
 
 
 class PriceUnit(StrEnum):
-    """What a price is for."""
+    """Unit of a price."""
 
     image = "image"
     megapixel = "megapixel"
@@ -41,13 +41,13 @@ class Price:
     ends_on: date | None = None
 
     def holds_on(self, day: date) -> bool:
-        """Say whether the price is valid on a day."""
+        """Return whether the price is valid on a day."""
         return self.starts_on <= day and (self.ends_on is None or day < self.ends_on)
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a provider promises about its calls.
+    """Promises of a provider about its calls.
 
     ``replayable_submit``: sending a submit again cannot be billed twice. ``server_error_billed``: a
     500 on submit may have been billed. ``bills_on_cancel``: a cancelled running call is billed.
@@ -115,7 +115,7 @@ class Offering:
         return self.retired_on is not None and day >= self.retired_on
 
     def price_on(self, day: date, *, width: int, height: int) -> int | None:
-        """Give the price of one image in USD micro; None when unknown on that day: not routable."""
+        """Return the price of one image in USD micro; None when unknown on that day: not routable."""
         if self.is_retired_on(day):
             return None
         price = next((p.price_usd_micro for p in self.prices if p.holds_on(day)), None)
@@ -124,7 +124,7 @@ class Offering:
         return price * div_ceil(width * height, PIXELS_PER_MEGAPIXEL)
 
     def makes(self, capability: str, *, width: int, height: int) -> bool:
-        """Say whether it has the capability at this size."""
+        """Return whether it has the capability at this size."""
         if capability not in self.capabilities:
             return False
         if self.sizes:
@@ -134,7 +134,7 @@ class Offering:
 
 @dataclass(frozen=True, slots=True)
 class ModePolicy:
-    """How a mode trades price against time.
+    """Trade of a mode between price and time.
 
     ``latency_price_usd_micro_per_s`` is what a second of latency is worth per image.
     ``spill_ppm`` bounds how much dearer than the best a free offering may be, when the best one is
@@ -149,7 +149,7 @@ class ModePolicy:
 
 @dataclass(frozen=True, slots=True)
 class RoundPolicy:
-    """What a template says about rounds and selection; pinned into a task when it is accepted.
+    """Policy of a template for rounds and selection; pinned into a task when it is accepted.
 
     ``confidence_ppm`` is the wanted chance that a round suffices (docs/design.md#over-generation).
     ``duplicate_distance`` is the Hamming distance of 64-bit perceptual hashes up to which two

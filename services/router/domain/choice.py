@@ -1,4 +1,4 @@
-"""Which offering makes an attempt: the least effective price per accepted output."""
+"""Choice of the offering of an attempt: the least effective price per accepted output."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Choice:
 
 
 def effective_price_usd_micro(considered: Considered, policy: ModePolicy) -> int:
-    """Give the expected price of one accepted output, in USD micro.
+    """Return the expected price of one accepted output, in USD micro.
 
     ``price × (1 + retry overhead) / (P(success) × P(pass)) + latency × latency price``, rounded up
     (docs/design.md#price-per-accepted-output).
@@ -64,51 +64,51 @@ def choose(
     Retry-After) sets no bound, since it may stay away.
     """
     priced = sorted(
-        ((effective_price_usd_micro(one, policy), one) for one in considered),
+        ((effective_price_usd_micro(offer, policy), offer) for offer in considered),
         key=lambda pair: (pair[1].tried, pair[0], pair[1].offering),
     )
     if policy.pinned:
         priced = priced[:1]
     over_cap = {
-        one.offering
-        for _, one in priced
-        if price_max_usd_micro is not None and one.price_usd_micro > price_max_usd_micro
+        offer.offering
+        for _, offer in priced
+        if price_max_usd_micro is not None and offer.price_usd_micro > price_max_usd_micro
     }
     has_untried = any(
-        not one.tried and one.refusal is None and one.offering not in over_cap for _, one in priced
+        not offer.tried and offer.refusal is None and offer.offering not in over_cap for _, offer in priced
     )
     bound: int | None = None
     chosen: Considered | None = None
     reasons: dict[str, str] = {}
-    for effective, one in priced:
-        if one.offering in over_cap:
-            reasons[one.offering] = "over_cap"
-        elif one.refusal is not None:
-            reasons[one.offering] = one.refusal
-        elif one.tried and has_untried:
-            reasons[one.offering] = "already_tried"
+    for effective, offer in priced:
+        if offer.offering in over_cap:
+            reasons[offer.offering] = "over_cap"
+        elif offer.refusal is not None:
+            reasons[offer.offering] = offer.refusal
+        elif offer.tried and has_untried:
+            reasons[offer.offering] = "already_tried"
         elif bound is not None and effective > bound:
-            reasons[one.offering] = "waiting_is_cheaper" if chosen is None else "dearer"
-        elif one.slots_free <= 0:
-            reasons[one.offering] = "busy"
+            reasons[offer.offering] = "waiting_is_cheaper" if chosen is None else "dearer"
+        elif offer.slots_free <= 0:
+            reasons[offer.offering] = "busy"
             bound = effective * policy.spill_ppm // PPM if bound is None else bound
         elif chosen is None:
-            chosen = one
-            reasons[one.offering] = "only_one_left" if one.tried else "least_effective_price"
+            chosen = offer
+            reasons[offer.offering] = "only_one_left" if offer.tried else "least_effective_price"
         else:
-            reasons[one.offering] = "dearer"
+            reasons[offer.offering] = "dearer"
     alternatives = tuple(
         Alternative(
-            offering=one.offering,
-            provider=one.provider,
-            price_usd_micro=one.price_usd_micro,
+            offering=offer.offering,
+            provider=offer.provider,
+            price_usd_micro=offer.price_usd_micro,
             effective_price_usd_micro=effective,
-            pass_rate_ppm=one.pass_rate_ppm,
-            success_rate_ppm=one.success_rate_ppm,
-            chosen=one is chosen,
-            reason=reasons[one.offering],
+            pass_rate_ppm=offer.pass_rate_ppm,
+            success_rate_ppm=offer.success_rate_ppm,
+            chosen=offer is chosen,
+            reason=reasons[offer.offering],
         )
-        for effective, one in priced
+        for effective, offer in priced
     )
     if chosen is None:
         return Choice(None, 0, alternatives)

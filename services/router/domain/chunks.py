@@ -1,4 +1,4 @@
-"""Which candidates go to the scorer together: what came while the last chunk was being scored is the next one."""
+"""Chunks of candidates for the scorer: what came while the last chunk was being scored is the next one."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def send_chunks(draft: Draft) -> None:
 
 
 def _waiting(run: Run) -> list[Candidate]:
-    """Give the generated candidates that are in no chunk, all of one round."""
+    """Return the generated candidates that are in no chunk, all of one round."""
     if run.phase is not Phase.running:
         return []
     sent = {candidate_id for ids in run.chunks.values() for candidate_id in ids}
     waiting = [
-        one
-        for one in run.candidates.values()
-        if one.state is CandidateState.generated and one.candidate_id not in sent
+        candidate
+        for candidate in run.candidates.values()
+        if candidate.state is CandidateState.generated and candidate.candidate_id not in sent
     ]
-    return [one for one in waiting if one.round_index == waiting[0].round_index]
+    return [candidate for candidate in waiting if candidate.round_index == waiting[0].round_index]
 
 
 def _send(draft: Draft, candidates: list[Candidate]) -> None:
     order = draft.order
-    ids = [one.candidate_id for one in candidates]
+    ids = [candidate.candidate_id for candidate in candidates]
     chunk_id = derive_id(Prefix.chunk, *ids)
     draft.add(ChunkSent(task_id=order.task_id, chunk_id=chunk_id, candidate_ids=ids))
     draft.add(
@@ -55,9 +55,11 @@ def _send(draft: Draft, candidates: list[Candidate]) -> None:
             round_index=candidates[0].round_index,
             profile=order.profile,
             candidates=[
-                GeneratedCandidate(candidate_id=one.candidate_id, stored=one.stored, seed=one.seed)
-                for one in candidates
-                if one.stored is not None
+                GeneratedCandidate(
+                    candidate_id=candidate.candidate_id, stored=candidate.stored, seed=candidate.seed
+                )
+                for candidate in candidates
+                if candidate.stored is not None
             ],
             request=order.request,
             inputs=order.inputs,

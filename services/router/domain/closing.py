@@ -69,7 +69,7 @@ def conclude(draft: Draft, market: Market | None) -> None:
         return
     order = draft.order
     is_late = draft.now >= order.deadline_at
-    is_complete = all(one.state in SETTLED for one in run.candidates.values())
+    is_complete = all(candidate.state in SETTLED for candidate in run.candidates.values())
     may_stop_early = policy.selection is SelectionPolicy.first_k and run.passed_count >= order.k
     if not (is_late or is_complete or may_stop_early):
         return
@@ -93,9 +93,14 @@ def conclude(draft: Draft, market: Market | None) -> None:
 def select(run: Run, k: int, policy: RoundPolicy) -> Selection:
     """Choose among what has passed so far."""
     passed = [
-        Passed(one.candidate_id, one.score, one.perceptual_hash, (one.round_index, one.index))
-        for one in run.candidates.values()
-        if one.state is CandidateState.passed
+        Passed(
+            candidate.candidate_id,
+            candidate.score,
+            candidate.perceptual_hash,
+            (candidate.round_index, candidate.index),
+        )
+        for candidate in run.candidates.values()
+        if candidate.state is CandidateState.passed
     ]
     return choose_best(passed, k, duplicate_distance=policy.duplicate_distance)
 
@@ -103,7 +108,7 @@ def select(run: Run, k: int, policy: RoundPolicy) -> Selection:
 def _next_round(
     draft: Draft, policy: RoundPolicy, market: Market | None, wanted: int, *, is_late: bool
 ) -> ErrorCode | None:
-    """Close this round and plan another; or give the reason why there is none."""
+    """Close this round and plan another; or return the reason why there is none."""
     run = draft.run
     if is_late:
         return ErrorCode.deadline_exceeded
@@ -181,15 +186,15 @@ def _add_round(draft: Draft, round_index: int, wanted: int, plan: _Plan) -> None
 def _close(draft: Draft, decision: RoundDecision, reason: str) -> None:
     run = draft.run
     order = draft.order
-    here = [one for one in run.candidates.values() if one.round_index == run.round_index]
-    passed = sum(1 for one in here if one.state is CandidateState.passed)
-    failed = sum(1 for one in here if one.state is CandidateState.failed)
+    here = [candidate for candidate in run.candidates.values() if candidate.round_index == run.round_index]
+    passed = sum(1 for candidate in here if candidate.state is CandidateState.passed)
+    failed = sum(1 for candidate in here if candidate.state is CandidateState.failed)
     draft.add(
         RoundClosed(
             task_id=order.task_id,
             account_id=order.account_id,
             round_index=run.round_index,
-            generated_count=sum(1 for one in here if one.stored is not None),
+            generated_count=sum(1 for candidate in here if candidate.stored is not None),
             passed_count=passed,
             failed_count=failed,
             passed_total_count=run.passed_count,
@@ -210,8 +215,10 @@ def _select(draft: Draft, selection: Selection, reason: str) -> None:
             profile=order.profile,
             selected=_selected(run, selection.selected),
             set_aside=[
-                SetAsideCandidate(candidate_id=one.candidate_id, reason=one.reason.value, like=one.like)
-                for one in selection.set_aside
+                SetAsideCandidate(
+                    candidate_id=candidate.candidate_id, reason=candidate.reason.value, like=candidate.like
+                )
+                for candidate in selection.set_aside
             ],
             reason=reason,
             reservation_id=order.reservation_id,
@@ -227,39 +234,45 @@ def _select(draft: Draft, selection: Selection, reason: str) -> None:
 
 def _selected(run: Run, chosen: Sequence[Passed]) -> list[SelectedCandidate]:
     selected: list[SelectedCandidate] = []
-    for rank, one in enumerate(chosen, start=1):
-        stored = run.candidates[one.candidate_id].stored
+    for rank, candidate in enumerate(chosen, start=1):
+        stored = run.candidates[candidate.candidate_id].stored
         if stored is None:
             msg = "a candidate without bytes cannot have passed"
             raise ValueError(msg)
         selected.append(
-            SelectedCandidate(candidate_id=one.candidate_id, rank=rank, score=one.score, stored=stored)
+            SelectedCandidate(
+                candidate_id=candidate.candidate_id, rank=rank, score=candidate.score, stored=stored
+            )
         )
     return selected
 
 
 def routes(run: Run) -> list[RouteLine]:
-    """Give each offering's part in the run, by name: attempts, candidates, passes and cost."""
+    """Return each offering's part in the run, by name: attempts, candidates, passes and cost."""
     lines: list[RouteLine] = []
-    for offering in sorted({one.offering for one in run.attempts.values()}):
-        attempts = [one for one in run.attempts.values() if one.offering == offering]
-        made = [one for one in run.candidates.values() if one.offering == offering and one.stored is not None]
+    for offering in sorted({attempt.offering for attempt in run.attempts.values()}):
+        attempts = [attempt for attempt in run.attempts.values() if attempt.offering == offering]
+        made = [
+            candidate
+            for candidate in run.candidates.values()
+            if candidate.offering == offering and candidate.stored is not None
+        ]
         lines.append(
             RouteLine(
                 offering=offering,
                 provider=attempts[0].provider,
                 attempts_count=len(attempts),
                 candidates_count=len(made),
-                passed_count=sum(1 for one in made if one.state is CandidateState.passed),
-                expected_cost_usd_micro=sum(one.expected_cost_usd_micro for one in attempts),
-                actual_cost_usd_micro=sum(one.cost_usd_micro for one in attempts),
+                passed_count=sum(1 for candidate in made if candidate.state is CandidateState.passed),
+                expected_cost_usd_micro=sum(attempt.expected_cost_usd_micro for attempt in attempts),
+                actual_cost_usd_micro=sum(attempt.cost_usd_micro for attempt in attempts),
             )
         )
     return lines
 
 
 def fail(draft: Draft, code: ErrorCode, reason: str) -> None:
-    """End the task with nothing, and give the credits back."""
+    """End the task with nothing, and release the credits."""
     order = draft.order
     draft.add(
         TaskFailed(
@@ -289,7 +302,7 @@ def release(draft: Draft, reason: str) -> None:
 
 
 def correct_cost(draft: Draft, before: Attempt) -> None:
-    """Tell the ledger what an attempt cost that was out when the task's bill was written.
+    """Correct the cost of an attempt that was out when the task's bill was written.
 
     The bill took it for its expected cost. ``before`` is the attempt as the bill knew it.
     """

@@ -48,7 +48,7 @@ from winnow.contracts.ids import Prefix, derive_id
 
 
 def decide(run: Run, message: RunMessage, now: datetime) -> Sequence[Message]:
-    """Give what ``message`` leads to; a repeated or late message leads to nothing or to less."""
+    """Return what ``message`` leads to; a repeated or late message leads to nothing or to less."""
     draft = Draft(run, now)
     match message:
         case Observed():
@@ -69,14 +69,14 @@ def decide(run: Run, message: RunMessage, now: datetime) -> Sequence[Message]:
 
 
 def due_at(run: Run) -> datetime | None:
-    """Give when the run wants to hear that time has passed: its deadline."""
+    """Return when the run wants to hear that time has passed: its deadline."""
     if run.phase is Phase.running and run.order is not None:
         return run.order.deadline_at
     return None
 
 
 def is_final(run: Run) -> bool:
-    """Say whether nothing more can happen: it has ended and no attempt is out."""
+    """Return whether nothing more can happen: it has ended and no attempt is out."""
     if run.phase is Phase.dismissed:
         return True
     ended = run.phase in {Phase.selected, Phase.failed, Phase.cancelled}
@@ -147,13 +147,13 @@ def _note_scores(draft: Draft, event: CandidatesScored, market: Market) -> None:
         return
     noted = [
         NotedScore(
-            candidate_id=one.candidate_id,
-            passed=one.passed,
-            score=one.score,
-            perceptual_hash=one.perceptual_hash,
+            candidate_id=candidate.candidate_id,
+            passed=candidate.passed,
+            score=candidate.score,
+            perceptual_hash=candidate.perceptual_hash,
         )
-        for one in event.candidates
-        if one.candidate_id in draft.run.chunks[event.chunk_id]
+        for candidate in event.candidates
+        if candidate.candidate_id in draft.run.chunks[event.chunk_id]
     ]
     draft.add(ScoresNoted(chunk_id=event.chunk_id, candidates=noted))
     send_chunks(draft)
@@ -175,9 +175,9 @@ def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
     run = draft.run
     order = draft.order
     waiting = [
-        run.candidates[one]
-        for one in batch.candidate_ids
-        if one in run.candidates and run.candidates[one].state is CandidateState.pending
+        run.candidates[candidate_id]
+        for candidate_id in batch.candidate_ids
+        if candidate_id in run.candidates and run.candidates[candidate_id].state is CandidateState.pending
     ]
     if not waiting:
         return
@@ -190,7 +190,7 @@ def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
     if not chosen:
         if not run.outstanding:
             # What is out may come back cheaper than expected; with nothing out, nothing will change.
-            fail_candidates(draft, [one.candidate_id for one in waiting], "cost_cap_reached")
+            fail_candidates(draft, [candidate.candidate_id for candidate in waiting], "cost_cap_reached")
         return
     draft.add(
         AttemptSubmitted(
@@ -198,10 +198,10 @@ def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
             account_id=order.account_id,
             attempt_id=derive_id(Prefix.attempt, order.task_id, len(run.attempts)),
             round_index=chosen[0].round_index,
-            candidate_ids=[one.candidate_id for one in chosen],
+            candidate_ids=[candidate.candidate_id for candidate in chosen],
             offering=batch.offering,
             provider=batch.provider,
-            try_number=1 + max(len(one.tried) for one in chosen),
+            try_number=1 + max(len(candidate.tried) for candidate in chosen),
             expected_cost_usd_micro=batch.price_usd_micro * len(chosen),
             alternatives=list(batch.alternatives),
         )
@@ -229,11 +229,11 @@ def _slow(draft: Draft, message: AttemptSlow) -> None:
     if attempt.outcome is not None or attempt.is_overdue:
         return
     freed = [
-        one
-        for one in attempt.candidate_ids
-        if run.candidates[one].attempt_id == attempt.attempt_id
-        and run.candidates[one].state is CandidateState.in_flight
-        and len(run.candidates[one].tried) + 1 < run.policy.tries_max
+        candidate_id
+        for candidate_id in attempt.candidate_ids
+        if run.candidates[candidate_id].attempt_id == attempt.attempt_id
+        and run.candidates[candidate_id].state is CandidateState.in_flight
+        and len(run.candidates[candidate_id].tried) + 1 < run.policy.tries_max
     ]
     if freed:
         draft.add(AttemptOverdue(attempt_id=attempt.attempt_id, candidate_ids=freed))

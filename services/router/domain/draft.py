@@ -23,7 +23,7 @@ class Draft:
 
     @property
     def order(self) -> TaskAccepted:
-        """Give the order; only for a run that was opened."""
+        """Return the order; only for a run that was opened."""
         if self.run.order is None:
             msg = "a run without an order has nothing to decide"
             raise ValueError(msg)

@@ -36,7 +36,7 @@ from winnow.contracts.events import (
 
 
 def evolve(run: Run, event: Event, at: datetime) -> Run:  # noqa: PLR0911 (one row per event)
-    """Give the state after ``event``; an event it does not know leaves it as it is."""
+    """Return the state after ``event``; an event it does not know leaves it as it is."""
     match event:
         case RunOpened():
             return replace(
@@ -91,8 +91,8 @@ def _evolve_work(run: Run, event: Event, at: datetime) -> Run:  # noqa: PLR0911 
             return _generated(run, event)
         case CandidatesFailed():
             failed = [
-                replace(run.candidates[one.candidate_id], state=CandidateState.failed)
-                for one in event.candidates
+                replace(run.candidates[candidate.candidate_id], state=CandidateState.failed)
+                for candidate in event.candidates
             ]
             return replace(run, candidates=_changed(run.candidates, failed))
         case ChunkSent():
@@ -109,12 +109,13 @@ def _with(attempts: Mapping[str, Attempt], attempt: Attempt) -> dict[str, Attemp
 
 
 def _changed(candidates: Mapping[str, Candidate], changed: Iterable[Candidate]) -> dict[str, Candidate]:
-    return {**candidates, **{one.candidate_id: one for one in changed}}
+    return {**candidates, **{candidate.candidate_id: candidate for candidate in changed}}
 
 
 def _planned(run: Run, event: RoundPlanned) -> Run:
     planned = [
-        Candidate(one.candidate_id, event.round_index, one.index, one.seed) for one in event.candidates
+        Candidate(candidate.candidate_id, event.round_index, candidate.index, candidate.seed)
+        for candidate in event.candidates
     ]
     return replace(
         run,
@@ -156,14 +157,14 @@ def _back_to_pending(run: Run, attempt: Attempt, candidate_ids: Iterable[str]) -
     waiting = (run.candidates[candidate_id] for candidate_id in candidate_ids)
     return [
         replace(
-            one,
+            candidate,
             state=CandidateState.pending,
             attempt_id=None,
             offering=None,
-            tried=(*one.tried, attempt.offering),
+            tried=(*candidate.tried, attempt.offering),
         )
-        for one in waiting
-        if one.state is CandidateState.in_flight and one.attempt_id == attempt.attempt_id
+        for candidate in waiting
+        if candidate.state is CandidateState.in_flight and candidate.attempt_id == attempt.attempt_id
     ]
 
 
@@ -198,20 +199,20 @@ def _finished(run: Run, event: AttemptFinished) -> Run:
 def _generated(run: Run, event: CandidatesGenerated) -> Run:
     generated = [
         replace(
-            run.candidates[one.candidate_id],
+            run.candidates[candidate.candidate_id],
             state=CandidateState.generated,
             attempt_id=event.attempt_id,
             offering=event.offering,
-            seed=one.seed,
-            stored=one.stored,
+            seed=candidate.seed,
+            stored=candidate.stored,
         )
-        for one in event.candidates
+        for candidate in event.candidates
     ]
     return replace(run, candidates=_changed(run.candidates, generated))
 
 
 def _scored(run: Run, event: ScoresNoted) -> Run:
-    verdicts = {one.candidate_id: one for one in event.candidates}
+    verdicts = {scored_candidate.candidate_id: scored_candidate for scored_candidate in event.candidates}
     scored: list[Candidate] = []
     for candidate_id in run.chunks[event.chunk_id]:
         candidate = run.candidates[candidate_id]
@@ -230,5 +231,5 @@ def _scored(run: Run, event: ScoresNoted) -> Run:
         candidates=_changed(run.candidates, scored),
         chunks={key: ids for key, ids in run.chunks.items() if key != event.chunk_id},
         scored_count=run.scored_count + len(scored),
-        passed_count=run.passed_count + sum(1 for one in scored if one.state is CandidateState.passed),
+        passed_count=run.passed_count + sum(1 for judged in scored if judged.state is CandidateState.passed),
     )

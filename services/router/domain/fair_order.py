@@ -1,4 +1,4 @@
-"""Whose attempt is next: strict priority tiers with ageing, deficit round robin by cost inside.
+"""Order of attempts: strict priority tiers with ageing, deficit round robin by cost inside.
 
 Source: Shreedhar and Varghese, Efficient Fair Queuing using Deficit Round Robin (1995); cost in
 place of bytes (docs/design.md#fair-order).
@@ -18,7 +18,7 @@ QUANTUM_USD_MICRO: Final = 50_000
 
 
 class Costed(Protocol):
-    """What turns are given to."""
+    """Work that takes turns."""
 
     @property
     def task_id(self) -> str:
@@ -32,7 +32,7 @@ class Costed(Protocol):
 
     @property
     def cost_usd_micro(self) -> int:
-        """Give what the turn is charged."""
+        """Return what the turn is charged."""
         ...
 
 
@@ -51,7 +51,7 @@ class Waiting:
 
     @property
     def tier(self) -> int:
-        """Give the tier it stands in after ageing."""
+        """Return the tier it stands in after ageing."""
         return min(TIER_MAX, self.priority + int(max(0.0, self.waited_s) // AGEING_S))
 
 
@@ -66,8 +66,8 @@ class FairOrder:
     def take(self, waiting: Sequence[Waiting]) -> Iterator[Waiting]:
         """Yield the waiting attempts in order; see ``turns``. Inside an account the order is that of the argument."""
         tiers: dict[int, dict[str, list[Waiting]]] = {}
-        for one in waiting:
-            tiers.setdefault(one.tier, {}).setdefault(one.account_id, []).append(one)
+        for costed in waiting:
+            tiers.setdefault(costed.tier, {}).setdefault(costed.account_id, []).append(costed)
         yield from self.turns(
             [{a: iter(queue) for a, queue in tiers[tier].items()} for tier in sorted(tiers, reverse=True)]
         )
@@ -84,12 +84,12 @@ class FairOrder:
         for accounts in tiers:
             yield from self._robin(accounts)
 
-    def give_back(self, one: Costed) -> None:
+    def give_back(self, turn: Costed) -> None:
         """Return the charge of a turn that could not be used."""
-        self.deficits[one.account_id] = self.deficits.get(one.account_id, 0) + max(1, one.cost_usd_micro)
+        self.deficits[turn.account_id] = self.deficits.get(turn.account_id, 0) + max(1, turn.cost_usd_micro)
 
     def copy(self) -> FairOrder:
-        """Give an order that stands where this one stands."""
+        """Return an order that stands where this one stands."""
         return FairOrder(self.quantum_usd_micro, dict(self.deficits), self.last_account)
 
     def _robin(self, queues: Mapping[str, Iterator[C]]) -> Iterator[C]:
@@ -98,20 +98,20 @@ class FairOrder:
         heads: dict[str, C] = {}
         while ring:
             account = ring[0]
-            one = heads.pop(account, None) or next(queues[account], None)
-            if one is None:
+            head = heads.pop(account, None) or next(queues[account], None)
+            if head is None:
                 ring.popleft()
                 self.deficits.pop(account, None)
                 continue
-            cost = max(1, one.cost_usd_micro)
+            cost = max(1, head.cost_usd_micro)
             if self.deficits.get(account, 0) < cost:
-                heads[account] = one
+                heads[account] = head
                 self.deficits[account] = self.deficits.get(account, 0) + self.quantum_usd_micro
                 ring.rotate(-1)
                 continue
             self.deficits[account] -= cost
             self.last_account = account
-            yield one
+            yield head
 
     def _turn_to_last(self, ring: deque[str]) -> None:
         """Go on with the account that had the turn, or the one after it."""
@@ -122,5 +122,5 @@ class FairOrder:
 
 
 def position_of(task_id: str, turns: Iterable[Costed]) -> int:
-    """Give the place (from 1) of a task's next attempt in an order of turns; 0 when none waits."""
-    return next((place for place, one in enumerate(turns, start=1) if one.task_id == task_id), 0)
+    """Return the place (from 1) of a task's next attempt in an order of turns; 0 when none waits."""
+    return next((place for place, turn in enumerate(turns, start=1) if turn.task_id == task_id), 0)

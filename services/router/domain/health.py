@@ -1,4 +1,4 @@
-"""How an offering does: learnt rates, two circuit breakers (faults, quality), adaptive concurrency.
+"""Health of an offering: learnt rates, two circuit breakers (faults, quality), adaptive concurrency.
 
 All values are immutable and local to a replica; times are monotonic seconds given by the caller.
 """
@@ -40,7 +40,7 @@ class BreakerState(StrEnum):
 
 
 class Sign(StrEnum):
-    """What an attempt says about its offering; ``neutral`` is the request's own fault."""
+    """Health signal of an attempt about its offering; ``neutral`` is the request's own fault."""
 
     success = "success"
     fault = "fault"
@@ -58,13 +58,13 @@ class Breaker:
     canary_out: bool = False
 
     def at(self, now_s: float) -> Breaker:
-        """Give the breaker at a time: an open one becomes half_open when its time is over."""
+        """Return the breaker at a time: an open one becomes half_open when its time is over."""
         if self.state is BreakerState.open and now_s >= self.until_s:
             return replace(self, state=BreakerState.half_open, canary_out=False)
         return self
 
     def admits(self, now_s: float) -> bool:
-        """Say whether a call may pass now."""
+        """Return whether a call may pass now."""
         current = self.at(now_s)
         if current.state is BreakerState.half_open:
             return not current.canary_out
@@ -101,12 +101,12 @@ class Quality:
 
     @property
     def pass_rate_ppm(self) -> int:
-        """Give the learnt pass rate: the prior counts as ten verdicts."""
+        """Return the learnt pass rate: the prior counts as ten verdicts."""
         prior = self.prior_ppm / PPM * PRIOR_WEIGHT
         return round((prior + self.passed) / (PRIOR_WEIGHT + self.scored) * PPM)
 
     def hopeful_rate_ppm(self, now_s: float) -> int:
-        """Give the rate that a choice uses: the learnt one plus half a standard deviation.
+        """Return the rate that a choice uses: the learnt one plus half a standard deviation.
 
         Old verdicts weigh half after each ten minutes, so that an offering which did badly is tried
         again in time: exploration without randomness (upper confidence bound).
@@ -168,23 +168,23 @@ class Health:
 
     @property
     def success_rate_ppm(self) -> int:
-        """Give the learnt share of attempts that succeed: the prior counts as ten attempts."""
+        """Return the learnt share of attempts that succeed: the prior counts as ten attempts."""
         prior = self.success_prior * SUCCESS_PRIOR_WEIGHT
         share = (prior + self.successes) / (SUCCESS_PRIOR_WEIGHT + self.attempts)
         return round(share * PPM)
 
     @property
     def overhead_ppm(self) -> int:
-        """Give the share of attempts that were billed and brought nothing."""
+        """Return the share of attempts that were billed and brought nothing."""
         return round(self.wasted / (SUCCESS_PRIOR_WEIGHT + self.attempts) * PPM)
 
     @property
     def slots_free(self) -> int:
-        """Give how many more attempts the adaptive limit allows."""
+        """Return how many more attempts the adaptive limit allows."""
         return max(0, int(self.limit) - self.in_flight)
 
     def refusal(self, now_s: float) -> str | None:
-        """Say why no attempt may start now; None when one may (slots apart)."""
+        """Return the reason why no attempt may start now, or None (slots apart)."""
         if self.drained:
             return "drained"
         if now_s < self.blocked_until_s:

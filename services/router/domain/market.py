@@ -1,4 +1,4 @@
-"""What the router knows of supply at a moment: the catalogue with the learnt rates, as one value."""
+"""Supply at a moment, as the router knows it: the catalogue with the learnt rates, as one value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from winnow.contracts.values import Mode
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What was learnt of an offering. ``pass_rate_ppm`` is per (template, version)."""
+    """Learnt rates of an offering. ``pass_rate_ppm`` is per (template, version)."""
 
     success_rate_ppm: int
     latency_ms: int
@@ -31,10 +31,10 @@ class Market:
     day: date
 
     def consider(self, template: Template, mode: Mode, *, width: int, height: int) -> tuple[Considered, ...]:
-        """Give every capable and priced offering, as if each could start now."""
+        """Return every capable and priced offering, as if each could start now."""
         capable = self.catalogue.capable(template, mode, width=width, height=height)
-        considered = (self._considered(one, template, width, height) for one in capable)
-        return tuple(one for one in considered if one is not None)
+        considered = (self._considered(offering, template, width, height) for offering in capable)
+        return tuple(offer for offer in considered if offer is not None)
 
     def _considered(
         self, offering: Offering, template: Template, width: int, height: int
@@ -58,23 +58,23 @@ class Market:
         )
 
     def outlook(self, name: str, version: int, mode: Mode, *, width: int, height: int) -> Outlook | None:
-        """Give the price and pass rate of the offering the mode would choose; None: nothing fits."""
+        """Return the price and pass rate of the offering the mode would choose; None: nothing fits."""
         template = self.catalogue.template(name, version)
         if template is None or mode not in template.modes:
             return None
         considered = self.consider(template, mode, width=width, height=height)
         choice = choose(considered, template.modes[mode])
-        for one in considered:
-            if one.offering == choice.offering:
-                return Outlook(one.pass_rate_ppm, one.price_usd_micro, one.offering)
+        for offer in considered:
+            if offer.offering == choice.offering:
+                return Outlook(offer.pass_rate_ppm, offer.price_usd_micro, offer.offering)
         return None
 
     def cheapest_usd_micro(self, template: Template, mode: Mode, *, width: int, height: int) -> int | None:
-        """Give the least list price of one image; None when nothing fits."""
+        """Return the least list price of one image; None when nothing fits."""
         considered = self.consider(template, mode, width=width, height=height)
-        return min((one.price_usd_micro for one in considered), default=None)
+        return min((offer.price_usd_micro for offer in considered), default=None)
 
 
 def pass_prior_ppm(offering: Offering, template: Template) -> int:
-    """Give the assumed pass rate before any verdict: the offering's own, else the template's."""
+    """Return the assumed pass rate before any verdict: the offering's own, else the template's."""
     return offering.pass_prior_ppm.get(template.name, template.rounds.pass_rate_prior_ppm)

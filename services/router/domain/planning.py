@@ -1,4 +1,4 @@
-"""How many candidates a round needs, and how many the cost cap allows."""
+"""Plan of a round: candidates that it needs, and those that the cost cap allows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXACT_MAX: Final = 60
 
 
 def tail_ppm(count: int, wanted: int, rate_ppm: int) -> int:
-    """Give P(Binomial(count, rate) >= wanted) in parts per million."""
+    """Return P(Binomial(count, rate) >= wanted) in parts per million."""
     if wanted <= 0:
         return PPM
     if count < wanted:
@@ -36,7 +36,7 @@ def _mass(count: int, passed: int, rate: float) -> float:
 
 
 def plan_count(wanted: int, rate_ppm: int, *, confidence_ppm: int, count_max: int) -> int:
-    """Give the smallest N with P(at least ``wanted`` of N pass) >= confidence, at most ``count_max``.
+    """Return the smallest N with P(at least ``wanted`` of N pass) >= confidence, at most ``count_max``.
 
     Source: the binomial tail (docs/design.md#over-generation).
     """
@@ -61,7 +61,7 @@ def blended_rate_ppm(prior_ppm: int, prior_weight: int, *, passed: int, scored: 
 
 
 def affordable_count(price_usd_micro: int, *, committed_usd_micro: int, cap_usd_micro: int) -> int:
-    """Give how many more images of a price the cap allows."""
+    """Return how many more images of a price the cap allows."""
     room = cap_usd_micro - committed_usd_micro
     if room <= 0:
         return 0
@@ -70,7 +70,7 @@ def affordable_count(price_usd_micro: int, *, committed_usd_micro: int, cap_usd_
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the router expects of a template and mode now, as learnt: an input to a plan."""
+    """Learnt expectation of a template and mode now: an input to a plan."""
 
     pass_rate_ppm: int
     price_usd_micro: int

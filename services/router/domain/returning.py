@@ -1,4 +1,4 @@
-"""How an attempt ended, and what becomes of its candidates: generated, tried again, or failed."""
+"""Result of an attempt, and the fate of its candidates: generated, tried again, or failed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RETRIED = frozenset(
 
 @dataclass(slots=True)
 class _Fates:
-    """What becomes of an attempt's candidates."""
+    """Fate of an attempt's candidates."""
 
     generated: list[GeneratedCandidate] = field(default_factory=list)
     failed: list[FailedCandidate] = field(default_factory=list)
@@ -68,8 +68,8 @@ def take_back(draft: Draft, message: AttemptReturned) -> None:
 def _fates(run: Run, attempt: Attempt, message: AttemptReturned) -> _Fates:
     """Sort an attempt's candidates; the first result of a candidate counts, a second is dropped."""
     fates = _Fates()
-    brought = {one.candidate_id: one for one in message.generated}
-    reasons = {one.candidate_id: one.reason for one in message.failed}
+    brought = {generated.candidate_id: generated for generated in message.generated}
+    reasons = {failure.candidate_id: failure.reason for failure in message.failed}
     tries_max = run.policy.tries_max if run.policy is not None else 1
     for candidate_id in attempt.candidate_ids:
         candidate = run.candidates[candidate_id]
@@ -117,8 +117,10 @@ def _add_fates(draft: Draft, attempt: Attempt, fates: _Fates) -> None:
 
 
 def fail_candidates(draft: Draft, candidate_ids: Sequence[str], reason: str) -> None:
-    """Give candidates up."""
-    _add_failed(draft, [FailedCandidate(candidate_id=one, reason=reason) for one in candidate_ids])
+    """Fail candidates."""
+    _add_failed(
+        draft, [FailedCandidate(candidate_id=candidate_id, reason=reason) for candidate_id in candidate_ids]
+    )
 
 
 def _add_failed(draft: Draft, failed: list[FailedCandidate]) -> None:

@@ -36,7 +36,7 @@ from winnow.contracts.values import (
 
 
 class Phase(StrEnum):
-    """Where the run stands. ``dismissed`` is a task that ended before it was funded."""
+    """Phase of the run. ``dismissed`` is a task that ended before it was funded."""
 
     unseen = "unseen"
     accepted = "accepted"
@@ -48,7 +48,7 @@ class Phase(StrEnum):
 
 
 class CandidateState(StrEnum):
-    """Where a candidate stands. ``pending`` waits for an attempt, ``generated`` for its verdict."""
+    """State of a candidate. ``pending`` waits for an attempt, ``generated`` for its verdict."""
 
     pending = "pending"
     in_flight = "in_flight"
@@ -98,7 +98,7 @@ class Attempt:
 
     @property
     def cost_usd_micro(self) -> int:
-        """Give what counts against the cap: expected while it is out, then actual."""
+        """Return what counts against the cap: expected while it is out, then actual."""
         if self.outcome is None:
             return self.expected_cost_usd_micro
         return self.actual_cost_usd_micro
@@ -127,24 +127,26 @@ class Run:
 
     @property
     def committed_usd_micro(self) -> int:
-        """Give what is spent or may be: the sum that never exceeds the cost cap at a submit."""
+        """Return what is spent or may be: the sum that never exceeds the cost cap at a submit."""
         return sum(attempt.cost_usd_micro for attempt in self.attempts.values())
 
     @property
     def outstanding(self) -> tuple[Attempt, ...]:
-        """Give the attempts whose outcome is not known yet."""
-        return tuple(one for one in self.attempts.values() if one.outcome is None)
+        """Return the attempts whose outcome is not known yet."""
+        return tuple(attempt for attempt in self.attempts.values() if attempt.outcome is None)
 
     @property
     def pending(self) -> tuple[Candidate, ...]:
-        """Give the candidates that wait for an attempt, in the order of the plan."""
+        """Return the candidates that wait for an attempt, in the order of the plan."""
         if self.phase is not Phase.running:
             return ()
-        return tuple(one for one in self.candidates.values() if one.state is CandidateState.pending)
+        return tuple(
+            candidate for candidate in self.candidates.values() if candidate.state is CandidateState.pending
+        )
 
     @property
     def cost(self) -> ProviderCost:
-        """Give the bill so far; an attempt that is still out counts as its expected cost."""
+        """Return the bill so far; an attempt that is still out counts as its expected cost."""
         return ProviderCost(
             expected_usd_micro=sum(a.expected_cost_usd_micro for a in self.attempts.values()),
             actual_usd_micro=self.committed_usd_micro,
@@ -153,7 +155,7 @@ class Run:
 
     @property
     def own_pass_rate_ppm(self) -> int | None:
-        """Give the share of this task's verdicts that passed; None without verdicts."""
+        """Return the share of this task's verdicts that passed; None without verdicts."""
         return self.passed_count * PPM // self.scored_count if self.scored_count else None
 
 
@@ -214,7 +216,7 @@ class AttemptOverdue(Event):
 
 
 class NotedScore(Value):
-    """What selection needs of a verdict."""
+    """Part of a verdict that selection needs."""
 
     candidate_id: CandidateId
     passed: bool
@@ -292,7 +294,7 @@ class Batch:
 
     @property
     def expected_cost_usd_micro(self) -> int:
-        """Give the price of the call."""
+        """Return the price of the call."""
         return self.price_usd_micro * len(self.candidate_ids)
 
 

@@ -1,4 +1,4 @@
-"""Which passed candidates are selected: the best K that are not near-duplicates of a better one."""
+"""Selection among the passed candidates: the best K that are not near-duplicates of a better one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class SetAside(StrEnum):
-    """Why a passed candidate was not selected."""
+    """Reason why a passed candidate was not selected."""
 
     near_duplicate = "near_duplicate"
     surplus = "surplus"

@@ -23,7 +23,7 @@ _PORTRAIT: Final = frozenset({FACE_COUNT})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was given, and of each dimension that has nothing to compare with, why."""
+    """Reference inputs, and the reason of each dimension that has nothing to compare with."""
 
     given: Given
     lacks: Mapping[str, Lack] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for in words; never shown or logged."""
+    """Words of a request; never shown or logged."""
 
     prompt: str = field(default="", repr=False)
     wording: Wording = field(default=Wording(), repr=False)
@@ -51,7 +51,7 @@ class GivenReader:
     async def find(
         self, request: StoredObject | None, inputs: Sequence[StoredObject], wanted: frozenset[str]
     ) -> Found:
-        """Give what the wanted dimensions compare with; raises Unavailable when the store does not answer."""
+        """Return what the wanted dimensions compare with; raises Unavailable when the store does not answer."""
         reference, asked = None, _NOTHING_ASKED
         lacks: dict[str, Lack] = {}
         if wanted & LIKE_REFERENCE and inputs:
@@ -69,7 +69,7 @@ class GivenReader:
         return Found(Given(reference, asked.prompt, asked.wording), lacks)
 
     async def _portrait(self, inputs: Sequence[StoredObject]) -> bytes | Lack:
-        """Give the first input that shows a face.
+        """Return the first input that shows a face.
 
         One that cannot be read might have been it: then nothing is said of likeness rather than of another picture.
         """
@@ -122,7 +122,7 @@ def asked_of(body: bytes) -> Asked:
         prompt,
         Wording(
             copy if isinstance(copy, str) else "",
-            tuple(one for one in colours if isinstance(one, str) and is_colour(one))
+            tuple(colour for colour in colours if isinstance(colour, str) and is_colour(colour))
             if isinstance(colours, list)
             else (),
         ),

@@ -1,4 +1,4 @@
-"""What the scorer's use cases need from outside."""
+"""Ports: the outside as the scorer's use cases need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ObjectReader(Protocol):
     """Reads stored objects."""
 
     async def get(self, bucket: str, key: str) -> bytes:
-        """Give an object's bytes.
+        """Return an object's bytes.
 
         Raises NotFound for an absent object, Refused (``image_too_large``) for a larger one than is read,
         Unavailable when the store does not answer.
@@ -33,11 +33,11 @@ class Profiles(Protocol):
     """Knows the quality profiles."""
 
     def get(self, name: str, version: int | None = None) -> Profile:
-        """Give a version, or the newest; raises Refused with ``unknown_profile``."""
+        """Return a version, or the newest; raises Refused with ``unknown_profile``."""
         ...
 
     def all(self) -> list[Profile]:
-        """Give every version."""
+        """Return every version."""
         ...
 
 

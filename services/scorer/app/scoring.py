@@ -46,7 +46,7 @@ _TOO_LARGE: Final = frozenset({"too_many_bytes", "too_many_pixels"})
 
 @dataclass(frozen=True, slots=True)
 class ScreenResult:
-    """Whether an input is taken; ``code`` and ``detail`` when not, hints as stable words when it is."""
+    """Result of a screening; ``code`` and ``detail`` when not, hints as stable words when it is."""
 
     accepted: bool
     code: ErrorCode | None
@@ -58,7 +58,7 @@ class ScreenResult:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """Give the codes of the hints."""
+        """Return the codes of the hints."""
         return tuple(hint.code for hint in self.hints)
 
 
@@ -98,7 +98,8 @@ class Scorer:
             found = await self._given.find(command.request, command.inputs, profile.wanted())
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._candidate(one, profile, found)) for one in command.candidates
+                    group.create_task(self._candidate(candidate, profile, found))
+                    for candidate in command.candidates
                 ]
         return CandidatesScored(
             task_id=command.task_id,
@@ -165,7 +166,7 @@ class Scorer:
         )
 
     def profiles(self) -> list[Profile]:
-        """Give every profile version."""
+        """Return every profile version."""
         return self._profiles.all()
 
     async def _candidate(
@@ -201,7 +202,7 @@ class Scorer:
 
 
 def to_contract(verdict: DimensionVerdict) -> Dimension:
-    """Give a dimension's verdict in the form that travels."""
+    """Return a dimension's verdict in the form that travels."""
     return Dimension(
         name=verdict.name,
         tier=verdict.tier,

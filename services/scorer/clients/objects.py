@@ -15,7 +15,7 @@ class StoredPictures:
         self._bytes_max = bytes_max
 
     async def get(self, bucket: str, key: str) -> bytes:
-        """Give an object's bytes; raises NotFound, Refused (``image_too_large``) or Unavailable."""
+        """Return an object's bytes; raises NotFound, Refused (``image_too_large``) or Unavailable."""
         try:
             return await self._objects.get(bucket, key, self._bytes_max)
         except ValueError:

@@ -43,7 +43,7 @@ class _Part(BaseModel):
 
 
 class MappingPart(_Part):
-    """How raw values become scores; see ``domain.quality_profile.Mapping``."""
+    """Map of raw values to scores; see ``domain.quality_profile.Mapping``."""
 
     rises_at: float | None = None
     falls_at: float | None = None
@@ -58,7 +58,7 @@ class MappingPart(_Part):
         return self
 
     def to_domain(self) -> Mapping:
-        """Give the plain value."""
+        """Return the plain value."""
         if self.exactly is not None:
             return Mapping(exactly=self.exactly)
         if self.falls_at is not None:
@@ -74,7 +74,7 @@ class GuardPart(_Part):
 
 
 class DimensionPart(_Part):
-    """What is asked of a dimension."""
+    """Requirement of a dimension."""
 
     name: str
     tier: Annotated[int, Field(ge=1, le=2)]
@@ -157,7 +157,7 @@ class ProfileCatalog:
         self._profiles = {(profile.name, profile.version): profile for profile in profiles}
 
     def get(self, name: str, version: int | None = None) -> Profile:
-        """Give a version of a profile, or the newest one; raises Refused with ``unknown_profile``."""
+        """Return a version of a profile, or the newest one; raises Refused with ``unknown_profile``."""
         if version is None:
             version = max((known for named, known in self._profiles if named == name), default=0)
         profile = self._profiles.get((name, version))
@@ -166,7 +166,7 @@ class ProfileCatalog:
         return profile
 
     def all(self) -> list[Profile]:
-        """Give every profile version, by name and version."""
+        """Return every profile version, by name and version."""
         return [self._profiles[key] for key in sorted(self._profiles)]
 
 
@@ -190,7 +190,7 @@ def read_profile(path: Path, rules: CelRules) -> Profile:
     try:
         return parse_profile(path.read_text(encoding="utf-8"), rules)
     except ValidationError as error:
-        faults = "; ".join(_fault(one) for one in error.errors())
+        faults = "; ".join(_fault(detail) for detail in error.errors())
         msg = f"{path.name}: {faults}"
         raise ProfileInvalid(msg) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RuleInvalid) as error:

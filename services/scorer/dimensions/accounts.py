@@ -1,4 +1,4 @@
-"""What each dimension answers for: its formula, where that comes from, when no value is given, how its limit was set.
+"""Account of each dimension: its formula, where that comes from, when no value is given, how its limit was set.
 
 The units, models and limits stand in the register and in the profiles; ``docs/dimensions.md`` is made of all three.
 """

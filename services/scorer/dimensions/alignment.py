@@ -1,4 +1,4 @@
-"""Whether the picture shows what was asked, and how a mounted judge likes it.
+"""Alignment of the picture with the prompt, and the taste of a mounted judge.
 
 Alignment and liking need mounted towers: no package ships a pair of image and text towers. Without them a picture's
 label is compared with the prompt, and only where both are plain. Either grasps subjects rather than counts, positions

@@ -1,4 +1,4 @@
-"""What is behind the person: how even the ground is, where the matte says it is ground."""
+"""Ground behind the person: how even the ground is, where the matte says it is ground."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GROUND_SHARE_MIN: Final = 0.03
 
 
 def unevenness(grey: NDArray[np.uint8], ground: NDArray[np.bool_]) -> float:
-    """Give the mean length of the luminance gradient (Sobel) of ``(h, w) uint8`` where ``ground`` is true."""
+    """Return the mean length of the luminance gradient (Sobel) of ``(h, w) uint8`` where ``ground`` is true."""
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     return float(cv2.magnitude(across, down)[ground].mean())

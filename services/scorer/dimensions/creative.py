@@ -104,7 +104,7 @@ def _text_legibility(look: Look) -> Measurement:
 def _least_legible(name: str, look: Look, judged: list[Line]) -> Measurement:
     if not judged:
         return not_applicable(name, "no_text")
-    worst = min((legibility(look.picture.rgb, line) for line in judged), key=lambda one: one.margin)
+    worst = min((legibility(look.picture.rgb, line) for line in judged), key=lambda found: found.margin)
     evidence: Evidence = {
         "contrast": round(worst.contrast, 3),
         "height_px": round(worst.height_px, 2),
@@ -123,8 +123,8 @@ def _brand_colour(look: Look) -> Measurement:
     seen = lab_of(
         cv2.resize(look.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     )
-    found = {one: float(np.quantile(ciede2000(seen, _lab(one)), _COLOUR_SHARE)) for one in wanted}
-    missed = max(found, key=lambda one: found[one])
+    found = {colour: float(np.quantile(ciede2000(seen, _lab(colour)), _COLOUR_SHARE)) for colour in wanted}
+    missed = max(found, key=lambda colour: found[colour])
     return ok(BRAND_COLOUR, round(found[missed], 3), {"colour": missed, "colours": len(found)})
 
 

@@ -1,4 +1,4 @@
-"""What a dimension is: a named measure with its tier, unit, models, and the function that takes it."""
+"""Dimension: a named measure with its tier, unit, models, and the function that takes it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Dimension:
 
     ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
     ``take`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
-    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` gives a stable word when the
-    question does not arise for the order; then the dimension is ``not_applicable``, whether its models are there or not.
+    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` returns a stable
+    word when the question does not arise for the order; then the dimension is ``not_applicable``, whether
+    its models are there or not.
     """
 
     name: str
@@ -37,25 +38,25 @@ class Dimension:
 
 
 def ok(name: str, raw: float, evidence: Evidence | None = None) -> Measurement:
-    """Give a taken value."""
+    """Return a taken value."""
     return Measurement(name, MeasureStatus.ok, raw, evidence or {})
 
 
 def failed(name: str, reason: str, evidence: Evidence | None = None) -> Measurement:
-    """Say that the value could not be taken of this picture, with a stable word for why."""
+    """Return that the value could not be taken of this picture, with a stable word for why."""
     return Measurement(name, MeasureStatus.failure_to_assess, evidence={**(evidence or {}), "reason": reason})
 
 
 def not_applicable(name: str, reason: str) -> Measurement:
-    """Say that the question does not arise, for instance because nothing was given to compare with."""
+    """Return that the question does not arise, for instance without anything to compare with."""
     return Measurement(name, MeasureStatus.not_applicable, evidence={"reason": reason})
 
 
 def unavailable(name: str, reason: str, evidence: Evidence | None = None) -> Measurement:
-    """Say that this installation cannot take the value, with a stable word for why."""
+    """Return that this installation cannot take the value, with a stable word for why."""
     return Measurement(name, MeasureStatus.unavailable, evidence={**(evidence or {}), "reason": reason})
 
 
 def table(*dimensions: Dimension) -> dict[str, Dimension]:
-    """Give a family's dimensions by name."""
+    """Return a family's dimensions by name."""
     return {dimension.name: dimension for dimension in dimensions}

@@ -1,4 +1,4 @@
-"""Whether it is the person of the reference, and whether the face can be seen.
+"""Likeness to the person of the reference, and visibility of the face.
 
 Nothing here sees anatomy: an eye too many or a third ear keeps the identity. Occlusion is looked for where it was
 measured to show: eyes without the texture of eyes, and palms before the face.
@@ -28,7 +28,7 @@ _SIDE_PX: Final = 48
 
 
 def eye_structure(look: Look) -> float:
-    """Give the smaller of both eye zones' luminance deviation in grey levels, at a common size.
+    """Return the smaller of both eye zones' luminance deviation in grey levels, at a common size.
 
     A zone is one eye width wide around the eye. An eye has white, iris and lid; a hand, a bar or a mask has not.
     """

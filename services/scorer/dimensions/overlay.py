@@ -1,4 +1,4 @@
-"""Whether a mark is laid over the picture again and again, or a card with a notice was sent in its place."""
+"""Marks laid over the picture again and again, and cards with a notice in its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the head stands in the frame and what the face does: size, margins, angles, gaze, mouth, expression.
+"""Pose of the head and expression of the face: size, margins, angles, gaze, mouth, expression.
 
 All from the 478 points and 52 blendshapes of the largest face. Measures after ISO/IEC 29794-5 as implemented
 openly in OFIQ; ``T`` there and here is the distance from the middle of the eyes to the chin.
@@ -33,7 +33,7 @@ _EXPRESSIONS: Final = (*range(1, 9), *range(23, 52))
 
 
 def turn_deg(points: Floats, depth: Floats) -> tuple[float, float]:
-    """Give yaw and pitch in degrees, 0 for a frontal head, from the landmarks in three dimensions.
+    """Return yaw and pitch in degrees, 0 for a frontal head, from the landmarks in three dimensions.
 
     Yaw is how far the line between the temples runs into depth, pitch how far that from forehead to chin does. Read
     off the network's own depth: fitting an average head to six points (PnP) took smiles for bowed heads.
@@ -48,7 +48,7 @@ def _into_depth(points: Floats, depth: Floats, ends: tuple[int, int]) -> float:
 
 
 def gaze_offset(points: Floats) -> float:
-    """Give how far the irises stand off the middle of the eyes along the eye line, in half eye widths, mean of both."""
+    """Return how far the irises stand off the middle of the eyes along the eye line, in half eye widths, mean of both."""
     offsets = []
     for iris, first, last in _IRISES:
         across = points[last] - points[first]
@@ -58,7 +58,7 @@ def gaze_offset(points: Floats) -> float:
 
 
 def lip_gap(points: Floats, chin_px: float) -> float:
-    """Give the largest gap between the inner lips, in ``T``."""
+    """Return the largest gap between the inner lips, in ``T``."""
     gaps = [float(np.linalg.norm(points[above] - points[below])) for above, below in _LIP_PAIRS]
     return max(gaps) / max(1.0, chin_px)
 

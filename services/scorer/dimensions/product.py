@@ -45,11 +45,17 @@ _UNITS: Final = {
 
 PRODUCT: Final = table(
     Dimension(ISOLATION, 2, "multiple of the weakest part's limit", _isolation, follows=Region.subject),
-    _staged("subject_margins", lambda one: one.margin_share),
-    _staged("subject_cut", lambda one: one.cut_share),
-    _staged("ground_evenness", lambda one: one.ground_spread),
-    _staged("ground_to_white", lambda one: one.ground_to_white, lambda one: {"colour": one.ground_hex}),
+    _staged("subject_margins", lambda staging: staging.margin_share),
+    _staged("subject_cut", lambda staging: staging.cut_share),
+    _staged("ground_evenness", lambda staging: staging.ground_spread),
     _staged(
-        "shadow", lambda one: one.shadow.depth, lambda one: {"area_share": round(one.shadow.area_share, 4)}
+        "ground_to_white",
+        lambda staging: staging.ground_to_white,
+        lambda staging: {"colour": staging.ground_hex},
+    ),
+    _staged(
+        "shadow",
+        lambda staging: staging.shadow.depth,
+        lambda staging: {"area_share": round(staging.shadow.area_share, 4)},
     ),
 )

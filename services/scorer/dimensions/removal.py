@@ -13,7 +13,7 @@ _EDGE_MAX_PX: Final = 8.0
 
 
 def _alpha_edges(look: Look) -> Measurement:
-    """Give the softness margin: edge width over 0.4 px, or 8 px over it, whichever is less; below 1 fails."""
+    """Return the softness margin: edge width over 0.4 px, or 8 px over it, whichever is less; below 1 fails."""
     found = look.cutout
     if found is None:
         return failed("alpha_edges", "no_cutout")

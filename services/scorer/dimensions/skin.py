@@ -39,7 +39,7 @@ Pixels = NDArray[np.uint8]
 
 
 def cheeks(look: Look) -> tuple[Pixels, Pixels] | None:
-    """Give the RGB pixels ``(n, 3)`` of the right and the left cheek, or None where there are too few to judge."""
+    """Return the RGB pixels ``(n, 3)`` of the right and the left cheek, or None where there are too few to judge."""
     if look.mesh is None:
         return None
     first, second = (_inside(look.picture.rgb, look.mesh.points[list(zone)]) for zone in _CHEEKS)
@@ -47,7 +47,7 @@ def cheeks(look: Look) -> tuple[Pixels, Pixels] | None:
 
 
 def evenness(first: Pixels, second: Pixels) -> float:
-    """Give the shared area of both cheeks' luminance histograms, 0..1 (OFIQ IlluminationUniformity)."""
+    """Return the shared area of both cheeks' luminance histograms, 0..1 (OFIQ IlluminationUniformity)."""
     edges = (0.0, 256.0)
     shares = [
         np.histogram(side @ _LUMINANCE, _BINS, edges)[0] / max(1, len(side)) for side in (first, second)
@@ -56,7 +56,7 @@ def evenness(first: Pixels, second: Pixels) -> float:
 
 
 def colour_distance(pixels: Pixels) -> tuple[float, float, float]:
-    """Give the distance of the mean a*, b* from the box of skin colours, and a*, b*.
+    """Return the distance of the mean a*, b* from the box of skin colours, and a*, b*.
 
     Box a* 5..25, b* 5..35, and 100 where one is negative (OFIQ NaturalColour); also where one is nearly 0, so
     that a picture without colour is not called natural.
@@ -70,7 +70,7 @@ def colour_distance(pixels: Pixels) -> tuple[float, float, float]:
 
 
 def stops(pixels: Pixels) -> float:
-    """Give the mean linear luminance of the pixels in stops below white (sRGB transfer)."""
+    """Return the mean linear luminance of the pixels in stops below white (sRGB transfer)."""
     value = pixels.astype(np.float64) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     return math.log2(max(1e-6, float((linear @ _LUMINANCE).mean())))

@@ -1,4 +1,4 @@
-"""What was measured, what a profile asks for, and the verdict that follows: pure values and functions."""
+"""Measurements, quality profiles, and the verdict that follows: pure values and functions."""
 
 from services.scorer.domain.measures import Measured, Measurement, could_not_measure
 from services.scorer.domain.quality_profile import CustomRule, DimensionRule, Guard, Mapping, Profile, Ranking

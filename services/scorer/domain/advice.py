@@ -25,8 +25,12 @@ class Advice:
 
 
 def advise(measured: Measured, *, wants_face: bool) -> tuple[Advice, ...]:
-    """Give every hint, the weightiest first; what was not measured gives none."""
-    raw = {one.name: one.raw for one in measured.measurements if one.raw is not None}
+    """Return every hint, the weightiest first; what was not measured brings none."""
+    raw = {
+        measurement.name: measurement.raw
+        for measurement in measured.measurements
+        if measurement.raw is not None
+    }
     advice = _of_faces(measured) if wants_face and FACE_COUNT in raw else []
     side = raw.get(RESOLUTION, _SHORT_SIDE_MIN_PX)
     if side < _SHORT_SIDE_MIN_PX:

@@ -13,17 +13,17 @@ WORDS_READ_MAX = 200
 
 
 def found_in(listed: Iterable[str], read: Sequence[str], distance_max: int | None = None) -> list[str]:
-    """Give the listed words and phrases that were read, in the order of the list.
+    """Return the listed words and phrases that were read, in the order of the list.
 
     ``distance_max`` is the number of letters that may differ; None lets none differ in words of up to four letters,
     one in words of five and two in longer ones.
     """
     words = [plain_word for word in read[:WORDS_READ_MAX] if (plain_word := plain(word))]
-    return [one for one in listed if _stands_in(one, words, distance_max)]
+    return [word for word in listed if _stands_in(word, words, distance_max)]
 
 
 def distance(left: str, right: str, at_most: int) -> int:
-    """Give the Levenshtein distance of two words, or ``at_most + 1`` when it is larger."""
+    """Return the Levenshtein distance of two words, or ``at_most + 1`` when it is larger."""
     if abs(len(left) - len(right)) > at_most:
         return at_most + 1
     row = list(range(len(right) + 1))

@@ -32,12 +32,12 @@ class Calibrated:
 
 
 def needed(share: float) -> int:
-    """Give how many accepted pictures a limit for this share needs."""
+    """Return how many accepted pictures a limit for this share needs."""
     return math.ceil(1.0 / share - 1e-9)
 
 
 def conformal_rank(count: int, share: float) -> int:
-    """Give which of ``count`` ordered values is the limit, from 1; raises TooFewAccepted."""
+    """Return which of ``count`` ordered values is the limit, from 1; raises TooFewAccepted."""
     if count < needed(share):
         msg = (
             f"refusing at most {100 * share:g} % of good pictures needs at least {needed(share)} accepted pictures, "

@@ -1,4 +1,4 @@
-"""How far the words read in a picture are from the words that were ordered, though readers err and reorder."""
+"""Distance of the words read in a picture from the ordered words, though readers err and reorder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def copy_match(copy: str, read: str) -> CopyMatch | None:
 
     Each stretch of the read text counts for one line only, so a line that was ordered twice must be there twice.
     """
-    lines = [line for line in (plain(one) for one in copy.splitlines()) if line]
+    lines = [line for line in (plain(text) for text in copy.splitlines()) if line]
     total = sum(len(line) for line in lines)
     if not 0 < total <= COPY_LETTERS_MAX:
         return None
@@ -51,7 +51,7 @@ def copy_match(copy: str, read: str) -> CopyMatch | None:
 
 
 def nearest_stretch(line: str, text: str) -> tuple[int, int, int]:
-    """Give the least edit distance of ``line`` from any stretch of ``text``, and where that stretch starts and ends.
+    """Return the least edit distance of ``line`` from any stretch of ``text``, and where that stretch starts and ends.
 
     Source: approximate string matching by dynamic programming with a free start and end (Sellers 1980).
     """
@@ -61,6 +61,6 @@ def nearest_stretch(line: str, text: str) -> tuple[int, int, int]:
         for j, other in enumerate(text, 1):
             step = (diagonal[0] + (letter != other), diagonal[1])
             deleted, inserted = (row[j][0] + 1, row[j][1]), (row[j - 1][0] + 1, row[j - 1][1])
-            diagonal, row[j] = row[j], min(step, deleted, inserted, key=lambda one: one[0])
+            diagonal, row[j] = row[j], min(step, deleted, inserted, key=lambda cost: cost[0])
     end = min(range(len(row)), key=lambda j: row[j][0])
     return row[end][0], row[end][1], end

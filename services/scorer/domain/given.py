@@ -1,4 +1,4 @@
-"""What the client gave beside the candidates: a picture of the person, and the words of the order."""
+"""Inputs of the client beside the candidates: a picture of the person, and the words of the order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ LIKE_REQUEST: Final = LIKE_PROMPT | LIKE_COPY | LIKE_COLOURS
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What the order wants to be seen: ``copy`` line by line (empty for none), ``brand_colours`` as ``#rrggbb``."""
+    """Wording that the order wants to be seen.
+
+    ``copy`` line by line (empty for none), ``brand_colours`` as ``#rrggbb``.
+    """
 
     copy: str = field(default="", repr=False)
     brand_colours: tuple[str, ...] = field(default=(), repr=False)
@@ -34,13 +37,16 @@ _COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def is_colour(text: str) -> bool:
-    """Tell whether this is a colour as orders write it: ``#rrggbb``."""
+    """Return whether this is a colour as orders write it: ``#rrggbb``."""
     return _COLOUR.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What candidates are compared with: a picture, a prompt (empty for none), words. Never shown or logged."""
+    """Inputs that candidates are compared with: a picture, a prompt (empty for none), words.
+
+    Never shown or logged.
+    """
 
     reference: bytes | None = field(default=None, repr=False)
     prompt: str = field(default="", repr=False)
@@ -52,15 +58,17 @@ NOTHING_GIVEN: Final = Given()
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Why there is nothing to compare with, as a stable word; a fault is ``failure_to_assess``."""
+    """Reason why there is nothing to compare with, as a stable word; a fault is ``failure_to_assess``."""
 
     status: MeasureStatus
     reason: str
 
 
 def explained(measured: Measured, lacks: Mapping[str, Lack]) -> Measured:
-    """Say of the dimensions in ``lacks`` why they did not apply; whatever else was found stays."""
-    return replace(measured, measurements=tuple(_explained(one, lacks) for one in measured.measurements))
+    """Return the measurements with the reason of every dimension in ``lacks``; all others stay."""
+    return replace(
+        measured, measurements=tuple(_explained(measurement, lacks) for measurement in measured.measurements)
+    )
 
 
 def _explained(found: Measurement, lacks: Mapping[str, Lack]) -> Measurement:

@@ -119,11 +119,11 @@ class Measured:
     height: int = 0
 
     def by_name(self) -> dict[str, Measurement]:
-        """Give the measurements by dimension."""
+        """Return the measurements by dimension."""
         return {measurement.name: measurement for measurement in self.measurements}
 
 
 def could_not_measure(names: Iterable[str], reason: str) -> Measured:
-    """Say that none of the dimensions could be taken, and why (a stable word)."""
+    """Return that none of the dimensions could be taken, and why (a stable word)."""
     status = MeasureStatus.failure_to_assess
     return Measured(tuple(Measurement(name, status, evidence={"reason": reason}) for name in sorted(names)))

@@ -13,7 +13,7 @@ _EXPONENT_MAX = 700.0
 
 
 class Ranking(StrEnum):
-    """How the dimension scores become the one score that candidates are ranked by."""
+    """Ranking: the map of the dimension scores to the score that orders candidates."""
 
     mean = "mean"
     minimum = "minimum"
@@ -37,7 +37,7 @@ class Mapping:
     exactly: float | None = None
 
     def score(self, raw: float) -> float:
-        """Give the score of a raw value, in 0..100 rounded to 2 decimals; 0 for a value that is no number."""
+        """Return the score of a raw value, in 0..100 rounded to 2 decimals; 0 for a value that is no number."""
         if math.isnan(raw):
             return 0.0
         if self.exactly is not None:
@@ -48,11 +48,11 @@ class Mapping:
 
     @property
     def rises(self) -> bool:
-        """Tell whether a larger raw value is the better one."""
+        """Return whether a larger raw value is the better one."""
         return self.s > 0
 
     def raw_at(self, score: float) -> float | None:
-        """Give the raw value that has this score; None where no raw value has it."""
+        """Return the raw value that has this score; None where no raw value has it."""
         if self.exactly is not None:
             return self.exactly
         share = (score / self.h - self.a) / self.s
@@ -69,7 +69,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class DimensionRule:
-    """What a profile asks of one dimension: it passes when its score reaches ``threshold`` (0..100).
+    """Requirement of a profile for one dimension: it passes when its score reaches ``threshold`` (0..100).
 
     ``excuses`` are the statuses under which it is not required after all: ``unavailable`` where an installation may
     do without the model, ``not_applicable`` where there may be nothing to compare with.

@@ -88,7 +88,7 @@ class _Token:
 
 
 def parse(expression: str) -> Node:
-    """Give the tree of an expression; raises RuleSyntaxError."""
+    """Return the tree of an expression; raises RuleSyntaxError."""
     reader = _Reader(_tokens(expression))
     tree = reader.ternary()
     if reader.token.kind != "end":

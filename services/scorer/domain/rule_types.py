@@ -42,7 +42,7 @@ def check_types(expression: str, schema: Schema) -> None:
 
 
 def suggestion(wrong: str, known: list[str]) -> str:
-    """Give the rest of a sentence about an unknown name: what was perhaps meant, or what there is."""
+    """Return the rest of a sentence about an unknown name: what was perhaps meant, or what there is."""
     close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]}?"
@@ -147,7 +147,7 @@ def _refuse(msg: str) -> NoReturn:
 
 def _expect(what: str, found: Type, *wanted: Type) -> None:
     if found not in wanted:
-        _refuse(f"{what} takes {' or '.join(f'a {one.value}' for one in wanted)}, not a {found.value}")
+        _refuse(f"{what} takes {' or '.join(f'a {kind.value}' for kind in wanted)}, not a {found.value}")
 
 
 def _count(node: Call, operands: list[Type], count: int) -> None:

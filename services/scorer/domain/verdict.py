@@ -49,7 +49,7 @@ class DimensionVerdict:
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """What a custom rule came to: true, false, or null with the reason why it could not be decided."""
+    """Outcome of a custom rule: true, false, or null with the reason why it could not be decided."""
 
     holds: bool | None
     reason: str = ""
@@ -96,7 +96,7 @@ def guarded(profile: Profile, measured: Measured) -> Measured:
 
 
 def values_of(profile: Profile, measured: Measured) -> Values:
-    """Give what a custom rule may read: per dimension ``status``, evidence, and if taken ``raw`` and ``score``.
+    """Return what a custom rule may read: per dimension ``status``, evidence, and if taken ``raw`` and ``score``.
 
     A word list of the profile stands beside the dimensions, with the ``words`` of it that were read; it is absent
     when no text could be read, so that a rule on it is undecided and does not pass.
@@ -134,7 +134,7 @@ def _words_read(values: Values) -> list[str] | None:
 def judge(
     profile: Profile, measured: Measured, outcomes: MappingABC[str, RuleOutcome] | None = None
 ) -> CandidateScore:
-    """Give the verdict of a profile on a picture.
+    """Return the verdict of a profile on a picture.
 
     ``outcomes`` holds what each custom rule came to; a rule without outcome is ``failure_to_assess``.
     """

@@ -1,4 +1,4 @@
-"""What custom rules may read: per dimension the names and types of its values.
+"""Vocabulary of custom rules: per dimension the names and types of its values.
 
 Every dimension has ``status``, ``reason``, ``raw`` and ``score``; what else it shows is declared here. Evidence that
 is not declared goes into the record of a verdict but cannot be read by a rule or a guard.
@@ -14,7 +14,7 @@ from services.scorer.domain import measures
 
 
 class Type(StrEnum):
-    """What a value is. Every measured number is a ``double``; ``words`` travel as one text, parted by blanks."""
+    """Type of a value. Every measured number is a ``double``; ``words`` travel as one text, parted by blanks."""
 
     double = "number"
     int = "whole number"
@@ -75,22 +75,22 @@ EVIDENCE: Final[Schema] = {
     "alpha_edges": _numbers("edge_px", "area_share"),
     measures.ISOLATION: _numbers("even_share", "main_share", "area_share", "offset"),
 }
-"""What each dimension shows beside the common values."""
+"""Evidence of each dimension beside the common values."""
 
 
 def schema_of(dimensions: Iterable[str], word_lists: Iterable[str] = ()) -> dict[str, dict[str, Type]]:
-    """Give what rules of a profile with these dimensions and word lists may read."""
+    """Return what rules of a profile with these dimensions and word lists may read."""
     schema = {name: {**_COMMON, **EVIDENCE.get(name, {})} for name in dimensions}
     return schema | {name: {"words": Type.words} for name in word_lists}
 
 
 def reads_text(dimensions: Iterable[str]) -> bool:
-    """Tell whether any of these dimensions gives the words it read."""
+    """Return whether any of these dimensions gives the words it read."""
     return any(Type.words in EVIDENCE.get(name, {}).values() for name in dimensions)
 
 
 def typed(dimension: str, name: str, value: float | str) -> float | str | list[str]:
-    """Give a measured value as rules see it."""
+    """Return a measured value as rules see it."""
     if isinstance(value, int | float):
         return float(value)
     is_words = EVIDENCE.get(dimension, {}).get(name) is Type.words

@@ -39,7 +39,10 @@ class DeviceProcess:
         self.starts_count = 0
 
     async def start(self, wanted: frozenset[str]) -> DeviceStarted:
-        """Load what the dimensions ``wanted`` need and warm it up; raises DeviceUnusable. Where ``auto`` finds no device, none runs and ``cpu`` is told."""
+        """Load and warm up what the dimensions ``wanted`` need; raises DeviceUnusable.
+
+        Where ``auto`` finds no device, none runs and ``cpu`` is told.
+        """
         self._order = replace(self._order, wanted=wanted)
         # From the loop's own thread, for the process ends with the thread that started it.
         context = multiprocessing.get_context("spawn")
@@ -76,7 +79,7 @@ class DeviceProcess:
         return started
 
     def is_ready(self) -> bool:
-        """Tell whether the process runs and every network in it is warm."""
+        """Return whether the process runs and every network in it is warm."""
         return self._is_warm and self._process is not None and self._process.is_alive()
 
     def revive(self) -> None:

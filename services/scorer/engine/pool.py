@@ -103,11 +103,11 @@ class ScoringPool:
         return await self._measure_alone(content, wanted, given)
 
     def is_started(self) -> bool:
-        """Tell whether the pool takes work."""
+        """Return whether the pool takes work."""
         return self._executor is not None
 
     def has_device(self) -> bool:
-        """Tell whether the networks can run; a device's process that died while nothing was asked is replaced."""
+        """Return whether the networks can run; a device's process that died while nothing was asked is replaced."""
         if self._device is None or self._device.is_ready():
             return True
         self._device.revive()
@@ -151,7 +151,7 @@ class ScoringPool:
 
 
 def warm_up_picture() -> bytes:
-    """Give a small valid PNG (64 x 64, a grey ramp), made with the standard library only."""
+    """Return a small valid PNG (64 x 64, a grey ramp), made with the standard library only."""
     rows = b"".join(b"\x00" + bytes((4 * x + y) % 256 for x in range(64)) for y in range(64))
 
     def chunk(kind: bytes, body: bytes) -> bytes:

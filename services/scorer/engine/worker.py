@@ -1,4 +1,4 @@
-"""What runs inside a scoring process: one thread, models loaded once, bounded memory and time.
+"""Worker inside a scoring process: one thread, models loaded once, bounded memory and time.
 
 Nothing heavy is imported at module level: limits must stand before the native libraries load.
 """
@@ -106,7 +106,7 @@ def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN
 
 
 def warm_up(content: bytes, wanted: frozenset[str]) -> tuple[int, bool]:
-    """Measure once, so that the first real picture is not the slow one; gives the process id and readiness."""
+    """Measure once, so that the first real picture is not the slow one; return the process id and readiness."""
     taken = measure(content, wanted)
-    complete = all(one.status is not MeasureStatus.unavailable for one in taken.measurements)
+    complete = all(measurement.status is not MeasureStatus.unavailable for measurement in taken.measurements)
     return os.getpid(), _Loaded.prepared and complete

@@ -59,9 +59,10 @@ class Batcher:
         self._serving = asyncio.create_task(self._serve(), name="batcher")
 
     async def submit(self, network: str, inputs: Arrays) -> list[NDArray[Any]]:
-        """Give a network's outputs for the inputs' rows; waits while the queue is full.
+        """Return a network's outputs for the inputs' rows; waits while the queue is full.
 
-        Raises what the network raises, and BatcherStopped. Cancelling takes a request that still waits out of its batch.
+        Raises what the network raises, and BatcherStopped. Cancelling takes a request that still waits out
+        of its batch.
         """
         rows = len(inputs[0])
         if not 1 <= rows <= self._rows_max(network):
@@ -73,7 +74,7 @@ class Batcher:
             raise BatcherStopped
         loop = asyncio.get_running_loop()
         request = _Request(inputs, Waiting(rows, loop.time()), loop.create_future())
-        key = (network, tuple((one.dtype.str, one.shape[1:]) for one in inputs))
+        key = (network, tuple((array.dtype.str, array.shape[1:]) for array in inputs))
         self._buckets.setdefault(key, deque()).append(request)
         self._wake.set()
         try:

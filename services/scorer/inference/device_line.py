@@ -27,7 +27,10 @@ class DeviceLine:
         self._socket: socket.socket | None = None
 
     def load(self, directory: Path, entry: ModelEntry) -> Network:
-        """Give a network of the device, which must have read the same ``directory``; raises ModelMissing, DeviceGone."""
+        """Return a network of the device, which must have read the same ``directory``.
+
+        Raises ModelMissing, DeviceGone.
+        """
         head, _ = self.ask({"open": entry.sha256}, ())
         if "missing" in head:
             raise ModelMissing(head["missing"] or f"the device did not read {directory} with {entry.name}")
@@ -85,7 +88,7 @@ class _RemoteRunner:
         ordered = [inputs[name] for name in self.input_names]
         parts = []
         for start in range(0, len(ordered[0]), self._rows_max):
-            rows = tuple(one[start : start + self._rows_max] for one in ordered)
+            rows = tuple(array[start : start + self._rows_max] for array in ordered)
             parts.append(self._line.ask({"run": self._key}, rows)[1])
         if len(parts) == 1:
             return list(parts[0])

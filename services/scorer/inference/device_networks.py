@@ -40,11 +40,11 @@ class Loaded:
     rows_max: int
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Give every output for inputs in the network's order."""
+        """Return every output for inputs in the network's order."""
         return list(self.runner.run(dict(zip(self.runner.input_names, inputs, strict=True))))
 
     def blanks(self, rows: int, size: Size | None = None) -> tuple[NDArray[Any], ...]:
-        """Give inputs of zeros; ``size`` is the picture's (height, width) where the network takes any."""
+        """Return inputs of zeros; ``size`` is the picture's (height, width) where the network takes any."""
         return tuple(
             np.zeros((rows, *self._sides(shape, size)), _TYPES.get(kind, np.float32))
             for kind, shape in self.runner.shapes
@@ -76,19 +76,19 @@ class DeviceNetworks:
         return self.loaded[key].run(inputs)
 
     def rows_max(self, key: str) -> int:
-        """Give how many rows a network takes at once."""
+        """Return how many rows a network takes at once."""
         return self.loaded[key].rows_max
 
     def warm_up(self, sizes: Sequence[Size] = ()) -> int:
-        """Run every network at every batch size, those without a size also at ``sizes``; gives the number of runs.
+        """Run every network at every batch size, those without a size also at ``sizes``; return the number of runs.
 
         Raises what a network raises: one that cannot run a batch of its largest size is better known before the
         first picture.
         """
         count = 0
-        for one in self.loaded.values():
-            for inputs in _warm_inputs(one, sizes):
-                one.run(inputs)
+        for network in self.loaded.values():
+            for inputs in _warm_inputs(network, sizes):
+                network.run(inputs)
                 count += 1
         return count
 
@@ -133,7 +133,7 @@ def _load(device: Device, directory: Path, entry: ModelEntry, rows_max: int, cac
     providers = providers_of(device, sized=is_sized, cache_dir=cache_dir)
     runner = SessionRunner(entry.name, read_model(directory, entry), providers)
     rows = [shape[0] for _, shape in runner.shapes if shape]
-    fixed = next((one for one in rows if one is not None), None)
+    fixed = next((row for row in rows if row is not None), None)
     if fixed not in {None, 1}:
         msg = (
             f"the model {entry.name} takes exactly {fixed} pictures at once; export it with a free first axis"
@@ -142,13 +142,13 @@ def _load(device: Device, directory: Path, entry: ModelEntry, rows_max: int, cac
     return Loaded(entry, runner, fixed or rows_max)
 
 
-def _warm_inputs(one: Loaded, sizes: Sequence[Size]) -> Iterator[tuple[NDArray[Any], ...]]:
-    shape = one.runner.shapes[0][1]
-    if one.entry.role == "head" and None in shape[1:]:
+def _warm_inputs(network: Loaded, sizes: Sequence[Size]) -> Iterator[tuple[NDArray[Any], ...]]:
+    shape = network.runner.shapes[0][1]
+    if network.entry.role == "head" and None in shape[1:]:
         return
     is_free = None in shape[1:] and len(shape) > 2
     # A network of grey pictures takes them as they are; others reduce them first.
     wanted = sizes if is_free and len(shape) == _GREY_AXES else _REDUCED_SIZES if is_free else (None,)
-    for rows in batch_sizes(one.rows_max):
-        blanks = [one.blanks(rows, size) for size in wanted]
+    for rows in batch_sizes(network.rows_max):
+        blanks = [network.blanks(rows, size) for size in wanted]
         yield from {tuple(array.shape for array in arrays): arrays for arrays in blanks}.values()

@@ -1,4 +1,4 @@
-"""What the process of the device is told, and what it answers. Imports nothing heavy: the service reads it too."""
+"""Order to the process of the device, and its answer. Imports nothing heavy: the service reads it too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 
 class Device(StrEnum):
-    """Where networks run.
+    """Device on which networks run.
 
-    ``cpu``: in every scoring process by itself. ``batched_cpu``: on the path of a device, but on the CPU. ``auto``: the
-    first of TensorRT and CUDA that works, else ``cpu``.
+    ``cpu``: in every scoring process by itself. ``batched_cpu``: on the path of a device, but on the CPU.
+    ``auto``: the first of TensorRT and CUDA that works, else ``cpu``.
     """
 
     cpu = "cpu"
@@ -22,9 +22,10 @@ class Device(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceOrder:
-    """What the process is to do: which device, models, batches; ``warm_up_sizes`` are (height, width) of pictures.
+    """Order to the process: which device, models, batches; ``warm_up_sizes`` are (height, width) of pictures.
 
-    Only networks that the dimensions ``wanted`` need are loaded. With ``takes_measures`` the tier-1 measures of whole frames run there too.
+    Only networks that the dimensions ``wanted`` need are loaded. With ``takes_measures`` the tier-1 measures
+    of whole frames run there too.
     """
 
     device: Device
@@ -40,7 +41,7 @@ class DeviceOrder:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStarted:
-    """What the process found: the device that is in use (``cpu`` where none is), or why it cannot serve."""
+    """Answer of the process: the device that is in use (``cpu`` where none is), or why it cannot serve."""
 
     device: Device = Device.cpu
     networks_count: int = 0

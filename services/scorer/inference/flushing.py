@@ -1,4 +1,7 @@
-"""When a batch goes: full, or its first request has waited long enough. Pure; `batching` does the waiting."""
+"""Departure of a batch: it is full, or its first request has waited long enough. Pure.
+
+`batching` does the waiting.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Flush(Generic[Key]):
 def next_step(
     buckets: Mapping[Key, Bucket], now_s: float, wait_max_s: float, *, closing: bool = False
 ) -> Flush[Key] | float | None:
-    """Give what to run now, or the seconds until something is due, or None when nothing waits.
+    """Return what to run now, or the seconds until something is due, or None when nothing waits.
 
     A full bucket and one whose first request has waited ``wait_max_s`` are due, and all are when ``closing``; of
     several the one goes whose first request came first, so that a busy network cannot starve another.
@@ -52,12 +55,12 @@ def next_step(
     ]
     if not due:
         return max(0.0, min(arrived.values()) + wait_max_s - now_s)
-    key = min(due, key=lambda one: arrived[one])
+    key = min(due, key=lambda bucket: arrived[bucket])
     return Flush(key, fitting(filled[key]))
 
 
 def fitting(bucket: Bucket) -> int:
-    """Give how many requests from the front fit into one batch; the first always does."""
+    """Return how many requests from the front fit into one batch; the first always does."""
     rows = 0
     for count, waiting in enumerate(bucket.waiting):
         rows += waiting.rows
@@ -67,7 +70,7 @@ def fitting(bucket: Bucket) -> int:
 
 
 def batch_sizes(rows_max: int) -> tuple[int, ...]:
-    """Give the sizes that batches are filled up to: powers of two, and the largest.
+    """Return the sizes that batches are filled up to: powers of two, and the largest.
 
     A device plans anew for every shape it has not seen; with few sizes all can be warmed up.
     """
@@ -78,7 +81,7 @@ def batch_sizes(rows_max: int) -> tuple[int, ...]:
 
 
 def filled_up(rows: int, rows_max: int) -> int:
-    """Give the smallest of the batch sizes that holds the rows, or the rows where none does."""
+    """Return the smallest of the batch sizes that holds the rows, or the rows where none does."""
     return next((size for size in batch_sizes(rows_max) if size >= rows), rows)
 
 

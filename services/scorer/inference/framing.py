@@ -29,18 +29,18 @@ class FrameInvalid(Exception):  # noqa: N818 (the noun of the problem)
 
 
 def packed(head: Head, arrays: Sequence[NDArray[Any]]) -> list[bytes | memoryview]:
-    """Give the parts of a frame, without copying the arrays' bytes."""
-    whole = [np.ascontiguousarray(one) for one in arrays]
-    shapes = [[one.dtype.str, list(one.shape)] for one in whole]
+    """Return the parts of a frame, without copying the arrays' bytes."""
+    whole = [np.ascontiguousarray(array) for array in arrays]
+    shapes = [[array.dtype.str, list(array.shape)] for array in whole]
     text = json.dumps({**head, "arrays": shapes}).encode()
     return [
         len(text).to_bytes(_LENGTH_BYTES, "big") + text,
-        *(one.reshape(-1).view(np.uint8).data for one in whole),
+        *(array.reshape(-1).view(np.uint8).data for array in whole),
     ]
 
 
 def announced(head: Head) -> list[tuple[np.dtype[Any], tuple[int, ...], int]]:
-    """Give type, shape and bytes of each array of a head; raises FrameInvalid."""
+    """Return type, shape and bytes of each array of a head; raises FrameInvalid."""
     found = []
     for kind, shape in head.pop("arrays", ()):
         if kind not in _KINDS or any(side < 0 for side in shape):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.scorer.inference.models import ModelMissing
 
 BUILT: Final = Path(__file__).resolve().parents[3] / "models"
-"""Where `make models` writes, beside the sources."""
+"""Folder into which `make models` writes, beside the sources."""
 
 TOWERS: Final = "towers"
 """Names all models with a role together."""
@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class InputSpec(_Part):
-    """How a model is fed: ``(pixel - mean) / scale`` per channel, in the named order and layout.
+    """Input of a model: ``(pixel - mean) / scale`` per channel, in the named order and layout.
 
     Height and width are null where the network takes any size.
     """
@@ -102,5 +102,5 @@ def manifest_versions(directory: Path = BUILT) -> dict[str, str]:
 
 
 def remedy(name: str) -> str:
-    """Tell in one sentence how a model that no manifest names is got."""
+    """Return a sentence on how to get a model that no manifest names."""
     return f"the model {name} is not installed; {_HOW}"

@@ -1,4 +1,4 @@
-"""Where the model weights come from: pinned packages, found without importing them, checked by SHA-256."""
+"""Sources of the model weights: pinned packages, found without importing them, checked by SHA-256."""
 
 from __future__ import annotations
 

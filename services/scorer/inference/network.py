@@ -26,7 +26,7 @@ class Runner(Protocol):
     metadata: Mapping[str, str]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
-        """Give every output."""
+        """Return every output."""
         ...
 
 
@@ -36,19 +36,19 @@ class SessionRunner:
     def __init__(self, name: str, content: bytes, providers: Sequence[Provider] = ON_CPU) -> None:
         """Load verified bytes; raises ModelMissing, or ProviderUnusable when not on the first of ``providers``."""
         self._session = open_session(name, content, providers)
-        self.input_names = tuple(one.name for one in self._session.get_inputs())
+        self.input_names = tuple(tensor.name for tensor in self._session.get_inputs())
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     @property
     def shapes(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
-        """Give type and shape of each input; None where any size is taken."""
+        """Return type and shape of each input; None where any size is taken."""
         return tuple(
-            (one.type, tuple(side if isinstance(side, int) else None for side in one.shape))
-            for one in self._session.get_inputs()
+            (tensor.type, tuple(side if isinstance(side, int) else None for side in tensor.shape))
+            for tensor in self._session.get_inputs()
         )
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
-        """Give every output."""
+        """Return every output."""
         found: list[Floats] = self._session.run(None, dict(inputs))
         return found
 
@@ -64,7 +64,7 @@ class Network:
         self.metadata = runner.metadata
 
     def feed(self, pictures: Sequence[Image]) -> Floats:
-        """Give the batch of ``(H, W, 3) uint8 RGB`` pictures of one size, resized to the network's where it has one."""
+        """Return the batch of ``(H, W, 3) uint8 RGB`` pictures of one size, resized to the network's where it has one."""
         spec = self.spec
         mean, scale = np.asarray(spec.mean, np.float32), np.asarray(spec.scale, np.float32)
         rows = []
@@ -77,11 +77,11 @@ class Network:
         return np.ascontiguousarray(np.stack(rows))
 
     def run(self, *inputs: NDArray[Any], names: Sequence[str] = ()) -> list[Floats]:
-        """Run on inputs in the order of ``names``, or of the network; gives every output."""
+        """Run on inputs in the order of ``names``, or of the network; return every output."""
         return self._runner.run(dict(zip(names or self.input_names, inputs, strict=True)))
 
     def see(self, picture: Image) -> Floats:
-        """Give the first output for one picture, without the batch axis."""
+        """Return the first output for one picture, without the batch axis."""
         first: Floats = self.run(self.feed([picture]))[0][0]
         return first
 

@@ -1,4 +1,4 @@
-"""Which ONNX Runtime provider a device means, and the proof that a session really runs on it."""
+"""ONNX Runtime providers of a device, and the proof that a session really runs on them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class ProviderUnusable(Exception):  # noqa: N818 (the noun of the problem)
 
 
 def candidates(device: Device) -> tuple[Device, ...]:
-    """Give the devices to try, best first; none for the ordinary path."""
+    """Return the devices to try, best first; none for the ordinary path."""
     if device is Device.auto:
         return (Device.tensorrt, Device.cuda)
     return () if device is Device.cpu else (device,)
 
 
 def providers_of(device: Device, *, sized: bool, cache_dir: str = "") -> tuple[Provider, ...]:
-    """Give the providers in order. Without a fixed size (``sized``) TensorRT is left out: it would build an engine,
+    """Return the providers in order. Without a fixed size (``sized``) TensorRT is left out: it would build an engine,
     which takes minutes, for every new size.
     """  # noqa: D205
     # Reduced precision (TF32) and the search for the fastest algorithm would let values depend on the card.

@@ -35,7 +35,7 @@ class Desk:
         return measure_bytes(content, wanted, self.models, reference, wording=wording)
 
     def judge(self, profile: Profile, measured: Measured) -> CandidateScore:
-        """Give a profile's verdict on what was measured, rules included."""
+        """Return a profile's verdict on what was measured, rules included."""
         values = values_of(profile, measured)
         outcomes = {rule.name: self._rules.evaluate(rule.expression, values) for rule in profile.rules}
         return judge(profile, measured, outcomes)

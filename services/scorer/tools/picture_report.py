@@ -93,8 +93,8 @@ def _shapes(content: bytes, desk: Desk, profile: Profile) -> list[dict[str, Any]
     except NotDecodable:
         return []
     wanted = [DIMENSIONS[name] for name in DIMENSIONS if name in profile.wanted()]
-    look = Look(picture, desk.models, frozenset(one.follows for one in wanted))
-    names = {one.name for one in wanted}
+    look = Look(picture, desk.models, frozenset(dimension.follows for dimension in wanted))
+    names = {dimension.name for dimension in wanted}
     shapes = _face_shapes(look) if names & _OF_FACES else []
     return shapes + (_subject_shapes(look, picture) if names & _OF_SUBJECTS else [])
 

@@ -44,7 +44,7 @@ SMALL_SIDE: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Sharpness:
-    """How much fine structure there is for the coarse structure seen; ``ratio`` falls with any blur.
+    """Fine structure relative to the coarse structure seen; ``ratio`` falls with any blur.
 
     ``ratio`` is the smallest over four directions of the energy of second to first differences, so that motion
     blur shows in its own direction. Clean photographs 0.99..5.9 (median 2.8); Gaussian sigma 1.5 at most 0.39,
@@ -84,12 +84,13 @@ def sharpness_from(
 
 
 def blockiness(grey: Grey) -> float:
-    """Give how strong the 8-pixel grid is at the phase where its steps are strongest, mean of both axes.
+    """Return how strong the 8-pixel grid is at the phase where its steps are strongest, mean of both axes.
 
-    The larger of two readings: how many times the steps off the grid those on it are, which shows on smooth surfaces, and
-    by how many grey levels they exceed them, which shows in texture; for the latter, steps count with at most 24 levels.
-    Both are about 1.45 where compression starts to be seen, and both stay when a picture is cropped after compression.
-    Measured: clean at most 1.14, quality 75 at most 1.36, 30 at least 1.72, 20 at least 2.1; without a grid 1.
+    The larger of two readings: how many times the steps off the grid those on it are, which shows on smooth
+    surfaces, and by how many grey levels they exceed them, which shows in texture; for the latter, steps
+    count with at most 24 levels. Both are about 1.45 where compression starts to be seen, and both stay when
+    a picture is cropped after compression. Measured: clean at most 1.14, quality 75 at most 1.36, 30 at
+    least 1.72, 20 at least 2.1; without a grid 1.
     """
     return blockiness_from(_grid(grey, axis=1), _grid(grey, axis=0))
 
@@ -100,7 +101,7 @@ def blockiness_from(across: tuple[float, float], down: tuple[float, float]) -> f
 
 
 def effective_scale(grey: Grey) -> float:
-    """Give the largest reduction (1, 2, 3 or 4) from which the picture could be enlarged again without loss.
+    """Return the largest reduction (1, 2, 3 or 4) from which the picture could be enlarged again without loss.
 
     Clean photographs lose at least 0.072 of their gradient energy at 2 and 0.25 at 3; twice upscaled ones at most
     0.041 at 2, three times upscaled at most 0.097 at 3. Measured on the most structured part.
@@ -124,14 +125,14 @@ def effective_scale(grey: Grey) -> float:
 
 
 def small_copy(grey: Grey) -> Grey:
-    """Give a copy whose short side has less than 256 pixels, halved as often as it takes."""
+    """Return a copy whose short side has less than 256 pixels, halved as often as it takes."""
     while min(grey.shape) >= SMALL_SIDE:
         grey = halved(grey)
     return grey
 
 
 def perceptual_hash(grey: Grey) -> str:
-    """Give the 64-bit pHash as 16 hex digits. Near-duplicates differ in at most 10 bits (measured)."""
+    """Return the 64-bit pHash as 16 hex digits. Near-duplicates differ in at most 10 bits (measured)."""
     grey = small_copy(grey)
     small = cv2.resize(grey, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[:8, :8].reshape(-1)
@@ -147,7 +148,7 @@ def halved(grey: Grey) -> Grey:
 
 
 def _loss(tile: Grey, factor: int) -> float:
-    """Give the mean squared difference after reducing by ``factor`` and enlarging again."""
+    """Return the mean squared difference after reducing by ``factor`` and enlarging again."""
     height, width = tile.shape
     small_size = (max(1, width // factor), max(1, height // factor))
     small = cv2.resize(tile, small_size, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -169,7 +170,7 @@ def _tenengrad(grey: Grey) -> float:
 
 
 def direction_energies(grey: Grey) -> list[tuple[float, float]]:
-    """Give, for four directions, the mean energies of first (over two pixels) and second differences.
+    """Return, for four directions, the mean energies of first (over two pixels) and second differences.
 
     Both follow from sums of squared differences of pairs, which need no intermediate image:
     ``(a - 2 b + c)^2 = 2 (a - b)^2 + 2 (b - c)^2 - (a - c)^2``.
@@ -193,7 +194,7 @@ def direction_energies(grey: Grey) -> list[tuple[float, float]]:
 
 
 def _grid(grey: Grey, *, axis: int) -> tuple[float, float]:
-    """Give the ratio and the excess of the steps on the grid, along one axis."""
+    """Return the ratio and the excess of the steps on the grid, along one axis."""
     if grey.shape[axis] < 4 * _GRID:
         return 1.0, 0.0
     steps = _steps_across(grey) if axis == 1 else _steps_down(grey)
@@ -219,7 +220,7 @@ def _steps_down(grey: Grey) -> cv2.typing.MatLike:
 
 
 def in_bands(profile: Profile, height: int) -> Profile:
-    """Give the mean steps down that are looked at in a picture of that height, out of those at all its rows."""
+    """Return the mean steps down that are looked at in a picture of that height, out of those at all its rows."""
     bands, period = _bands(height)
     return (
         profile
@@ -229,7 +230,7 @@ def in_bands(profile: Profile, height: int) -> Profile:
 
 
 def _bands(height: int) -> tuple[int, int]:
-    """Give how many bands of 8 steps between rows are looked at, and the rows from one to the next."""
+    """Return how many bands of 8 steps between rows are looked at, and the rows from one to the next."""
     period = _GRID * _grid_step(height)
     return height // period, period
 
@@ -240,7 +241,7 @@ def _grid_step(height: int) -> int:
 
 
 def grid_from(profile: Profile, capped: Profile) -> tuple[float, float]:
-    """Give ratio and excess by the mean step at each position of an axis, and that of steps of at most ``STEP_MAX``."""
+    """Return ratio and excess by the mean step at each position of an axis, and that of steps of at most ``STEP_MAX``."""
     on, off = _strongest_phase(profile)
     on_capped, off_capped = _strongest_phase(capped)
     return (on + 0.05) / (off + 0.05), on_capped - off_capped

@@ -15,16 +15,16 @@ _HALF_TURN_SLACK: Final = 1e-9
 
 
 def lab_of(rgb: NDArray[np.uint8]) -> Floats:
-    """Give CIE L*a*b* (D65; L* 0..100) of ``(H, W, 3) uint8 sRGB``."""
+    """Return CIE L*a*b* (D65; L* 0..100) of ``(H, W, 3) uint8 sRGB``."""
     return cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB).astype(np.float64)
 
 
-def ciede2000(one: Floats, other: Floats) -> Floats:
-    """Give the colour difference of L*a*b* values on the last axis; 1 is just noticeable, 0..100 and more.
+def ciede2000(colour: Floats, other: Floats) -> Floats:
+    """Return the colour difference of L*a*b* values on the last axis; 1 is just noticeable, 0..100 and more.
 
     Source: Sharma, Wu and Dalal 2005, with all three weights 1.
     """
-    (l1, a1, b1), (l2, a2, b2) = (np.moveaxis(np.asarray(lab, np.float64), -1, 0) for lab in (one, other))
+    (l1, a1, b1), (l2, a2, b2) = (np.moveaxis(np.asarray(lab, np.float64), -1, 0) for lab in (colour, other))
     chroma = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
     stretch = 1 + 0.5 * (1 - np.sqrt(chroma**7 / (chroma**7 + _25_TO_7)))
     a1, a2 = a1 * stretch, a2 * stretch
@@ -51,7 +51,7 @@ def ciede2000(one: Floats, other: Floats) -> Floats:
 
 
 def _turn(start: Floats, end: Floats) -> Floats:
-    """Give the shorter way around, in degrees; half a turn keeps its sign, as the mean hue depends on it."""
+    """Return the shorter way around, in degrees; half a turn keeps its sign, as the mean hue depends on it."""
     plain = end - start
     over = np.abs(plain) > 180 + _HALF_TURN_SLACK
     return np.asarray(np.where(over, plain - 360 * np.sign(plain), plain))

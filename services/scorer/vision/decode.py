@@ -41,7 +41,7 @@ class NotDecodable(Exception):  # noqa: N818 (the noun of the problem)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first bytes promise: format, size in pixels as stored, transparency, whether luminance is stored."""
+    """Header of an image: format, size in pixels as stored, transparency, whether luminance is stored."""
 
     content_type: str
     width: int
@@ -71,12 +71,15 @@ class Picture:
 
     @cached_property
     def rgb(self) -> NDArray[np.uint8]:
-        """Give the colours; raises NotDecodable."""
+        """Return the colours; raises NotDecodable."""
         return cv2.cvtColor(self._bgr(), cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     @property
     def straight(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-        """Give ``(H, W, 3)`` RGB and ``(H, W)`` alpha as they were before they were laid on white; None if opaque."""
+        """Return ``(H, W, 3)`` RGB and ``(H, W)`` alpha as they were before they were laid on white.
+
+        None if opaque.
+        """
         if self._bgra is None:
             return None
         rgb = cv2.cvtColor(self._bgra, cv2.COLOR_BGRA2RGB).astype(np.uint8, copy=False)
@@ -84,12 +87,12 @@ class Picture:
 
     @property
     def width(self) -> int:
-        """Give the width in pixels, upright."""
+        """Return the width in pixels, upright."""
         return int(self.grey.shape[1])
 
     @property
     def height(self) -> int:
-        """Give the height in pixels, upright."""
+        """Return the height in pixels, upright."""
         return int(self.grey.shape[0])
 
 
@@ -223,7 +226,7 @@ def _check_png(content: bytes) -> None:
 
 
 class _Warned:
-    """Gives, after the decoder ran, what it wrote."""
+    """Capture of what the decoder writes."""
 
     def __init__(self) -> None:
         self.text = b""

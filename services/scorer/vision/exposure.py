@@ -18,7 +18,9 @@ _DARK: Final = 5
 _BRIGHT: Final = 250
 _HIGHLIGHT_MIN: Final = 104.0
 _HIGHLIGHT_POWER: Final = 5
-"""How steeply a frame's reading falls with its highlights. The limit stays where it is; without it a clean picture of a
+"""Steepness at which a frame's reading falls with its highlights. The limit stays where it is.
+
+Without it a clean picture of a
 dusk would read nearer to the limit than a picture whose sky and half of its ground are burnt out."""
 _OPENING: Final = np.ones((5, 5), np.uint8)
 _RING_SHARE_MIN: Final = 0.85
@@ -85,10 +87,10 @@ def exposure_from(
 
 
 def white_ground_share(small: Grey) -> float:
-    """Give the share of a white ground that surrounds what is shown; 0 where white does not go nearly all around.
+    """Return the share of a white ground that surrounds what is shown; 0 where white does not go nearly all around.
 
-    White patches that do not reach the border belong to the subject. Photographs over by 3 stops are white along at most
-    0.79 of their border, and the white of texture is too broken up to count.
+    White patches that do not reach the border belong to the subject. Photographs over by 3 stops are white
+    along at most 0.79 of their border, and the white of texture is too broken up to count.
     """
     white = cv2.morphologyEx((small >= _BRIGHT).astype(np.uint8), cv2.MORPH_OPEN, _OPENING)
     _, labels = cv2.connectedComponents(white)

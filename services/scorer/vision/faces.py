@@ -77,37 +77,37 @@ class FaceMesh:
 
     @property
     def eyes(self) -> tuple[Floats, Floats]:
-        """Give the centres of the right and the left eye (as the person has them), ``(2,)`` each."""
+        """Return the centres of the right and the left eye (as the person has them), ``(2,)`` each."""
         right = self.points[list(_RIGHT_EYE)].mean(axis=0)
         left = self.points[list(_LEFT_EYE)].mean(axis=0)
         return right, left
 
     @property
     def inter_eye_px(self) -> float:
-        """Give the distance between the eye centres, in pixels."""
+        """Return the distance between the eye centres, in pixels."""
         right, left = self.eyes
         return float(np.linalg.norm(left - right))
 
     @property
     def chin(self) -> Floats:
-        """Give the chin point, ``(2,)``."""
+        """Return the chin point, ``(2,)``."""
         chin: Floats = self.points[_CHIN]
         return chin
 
     @property
     def chin_px(self) -> float:
-        """Give the distance from the middle of the eyes to the chin, in pixels (``T`` of ISO/IEC 29794-5)."""
+        """Return the distance from the middle of the eyes to the chin, in pixels (``T`` of ISO/IEC 29794-5)."""
         right, left = self.eyes
         return float(np.linalg.norm(self.chin - (right + left) / 2))
 
     @property
     def roll_deg(self) -> float:
-        """Give the angle of the eye line against the horizontal, in degrees."""
+        """Return the angle of the eye line against the horizontal, in degrees."""
         right, left = self.eyes
         return math.degrees(math.atan2(float(left[1] - right[1]), float(left[0] - right[0])))
 
     def hull(self) -> Floats:
-        """Give the box of the points: ``(x0, y0, x1, y1)``."""
+        """Return the box of the points: ``(x0, y0, x1, y1)``."""
         low, high = self.points.min(axis=0), self.points.max(axis=0)
         return np.concatenate([low, high]).astype(np.float32)
 
@@ -186,7 +186,7 @@ class FaceLandmarker:
 
 
 def _anchors() -> Floats:
-    """Give the 896 anchor centres of the short-range BlazeFace, in 0..1 (MediaPipe ``SsdAnchorsCalculator``)."""
+    """Return the 896 anchor centres of the short-range BlazeFace, in 0..1 (MediaPipe ``SsdAnchorsCalculator``)."""
     rows = []
     for cells, each in ((16, 2), (8, 6)):
         centres = (np.arange(cells) + 0.5) / cells
@@ -196,7 +196,7 @@ def _anchors() -> Floats:
 
 
 def _patch_to_image(centre: tuple[float, float], side: float, roll: float, patch_side: int) -> Floats:
-    """Give the affine map ``(2, 3)`` from patch pixels to image pixels."""
+    """Return the affine map ``(2, 3)`` from patch pixels to image pixels."""
     scale = max(side, 1.0) / patch_side
     cos, sin = math.cos(roll) * scale, math.sin(roll) * scale
     half = patch_side / 2

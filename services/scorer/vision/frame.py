@@ -23,19 +23,19 @@ class Frame(Protocol):
     """Measures a frame; see `classic` for what each value means."""
 
     def grain(self, half: Grey, quarter: Grey, /) -> Grain:
-        """Give the noise; the copies at half and quarter size are those of the look."""
+        """Return the noise; the copies at half and quarter size are those of the look."""
         ...
 
     def sharpness(self, noise_sigma: float) -> classic.Sharpness:
-        """Give the ratio of fine to coarse structure."""
+        """Return the ratio of fine to coarse structure."""
         ...
 
     def blockiness(self) -> float:
-        """Give how far the 8-pixel grid stands out."""
+        """Return how far the 8-pixel grid stands out."""
         ...
 
     def exposure(self, *, bright_share_max: float, dark_share_max: float, small: Grey) -> Exposure:
-        """Give the exposure."""
+        """Return the exposure."""
         ...
 
 
@@ -47,19 +47,19 @@ class ClassicFrame:
         self._grey = grey
 
     def grain(self, half: Grey, quarter: Grey, /) -> Grain:
-        """Give the noise by the picture and its copies."""
+        """Return the noise by the picture and its copies."""
         return grain(self._grey, half, quarter)
 
     def sharpness(self, noise_sigma: float) -> classic.Sharpness:
-        """Give the ratio of fine to coarse structure."""
+        """Return the ratio of fine to coarse structure."""
         return classic.sharpness(self._grey, noise_sigma)
 
     def blockiness(self) -> float:
-        """Give how far the 8-pixel grid stands out."""
+        """Return how far the 8-pixel grid stands out."""
         return classic.blockiness(self._grey)
 
     def exposure(self, *, bright_share_max: float, dark_share_max: float, small: Grey) -> Exposure:
-        """Give the exposure."""
+        """Return the exposure."""
         return exposure(
             self._grey, bright_share_max=bright_share_max, dark_share_max=dark_share_max, small=small
         )
@@ -68,9 +68,9 @@ class ClassicFrame:
 class TensorFrame:
     """Measures with the ``tier_one`` graph: all sums in one run at once, finished here.
 
-    The graph (`scripts/models/tier_one.py`) gives energies ``(4, 2)``, the Sobel magnitude, mean steps along both axes as they
-    are and capped, ``(highlight, mean, dark, bright)``, and strength and level of the tiles that noise is read from, at full,
-    half and quarter size.
+    The graph (`scripts/models/tier_one.py`) returns energies ``(4, 2)``, the Sobel magnitude, mean steps
+    along both axes as they are and capped, ``(highlight, mean, dark, bright)``, and strength and level of
+    the tiles that noise is read from, at full, half and quarter size.
     """
 
     def __init__(self, network: Network, grey: Grey) -> None:
@@ -79,32 +79,32 @@ class TensorFrame:
         self._height = grey.shape[0]
 
     def grain(self, _half: Grey, _quarter: Grey, /) -> Grain:
-        """Give the noise; the graph makes the copies itself."""
+        """Return the noise; the graph makes the copies itself."""
         fine, half, quarter = (
             energy_of_tiles(self._sums[at], self._sums[at + 1]) for at in range(_TILES_AT, _TILES_AT + 6, 2)
         )
         return grain_from(fine, half, quarter)
 
     def sharpness(self, noise_sigma: float) -> classic.Sharpness:
-        """Give the ratio of fine to coarse structure."""
+        """Return the ratio of fine to coarse structure."""
         energies = [(float(first), float(second)) for first, second in self._sums[0]]
         return classic.sharpness_from(energies, noise_sigma, lambda: float(self._sums[1]))
 
     def blockiness(self) -> float:
-        """Give how far the 8-pixel grid stands out."""
+        """Return how far the 8-pixel grid stands out."""
         across, across_capped, *rows = self._sums[2:6]
-        down, down_capped = (classic.in_bands(one, self._height) for one in rows)
+        down, down_capped = (classic.in_bands(row, self._height) for row in rows)
         return classic.blockiness_from(
             classic.grid_from(across, across_capped), classic.grid_from(down, down_capped)
         )
 
     def exposure(self, *, bright_share_max: float, dark_share_max: float, small: Grey) -> Exposure:
-        """Give the exposure."""
+        """Return the exposure."""
         highlight, mean, dark, bright = (float(value) for value in self._sums[_TONES_AT])
         return exposure_from((highlight, mean, dark, bright), bright_share_max, dark_share_max, small)
 
 
 def fits_tensors(grey: Grey) -> bool:
-    """Tell whether a picture is measured at its own size and is no smaller than what every part of the graph needs."""
+    """Return whether a picture is measured at its own size and is no smaller than what every part of the graph needs."""
     sides: tuple[int, ...] = grey.shape
     return min(sides) >= _SIDE_MIN and max(sides) <= classic.MEASURE_SIDE_MAX

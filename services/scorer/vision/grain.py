@@ -15,9 +15,10 @@ Grey = NDArray[np.uint8]
 
 _TILE: Final = 16
 _TEXTURE_GROWTH: Final = {"fine": 7.0, "coarse": 5.0}
-"""What remains of texture at half the size, in energy beside what remains of white noise, is at least this. Measured: the
+"""Rest of texture at half the size, in energy beside what remains of white noise, is at least this. Measured: the
 flattest lawn 4.7 to 6.3 at the fine step, gravel 10; other photographs above 3 only where nearly nothing is left. The
-fine limit may be high, for noise shows there at full strength; the coarse one is low, to take no lawn for blotches."""
+fine limit may be high, for noise shows there at full strength; the coarse one is low, to take no lawn for
+blotches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Grain:
 
     @property
     def sigma(self) -> float:
-        """Give the larger of both."""
+        """Return the larger of both."""
         return max(self.fine, self.coarse)
 
 
@@ -59,7 +60,7 @@ def grain_from(fine: float, half: float, quarter: float) -> Grain:
 
 
 def flat_energy(grey: Grey) -> float:
-    """Give the squared standard deviation, in grey levels, of what is left in the flattest tenth of 16-pixel tiles.
+    """Return the squared standard deviation, in grey levels, of what is left in the flattest tenth of 16-pixel tiles.
 
     Source: Immerkaer 1996, by tile.
     """
@@ -78,7 +79,7 @@ def flat_energy(grey: Grey) -> float:
 
 
 def energy_of_tiles(strength: NDArray[Any], level: NDArray[Any]) -> float:
-    """Give the energy by each tile's strength of the residual and level, both 0..255."""
+    """Return the energy by each tile's strength of the residual and level, both 0..255."""
     # Tiles near black or white lose half of their noise to clipping.
     usable = (level > 12) & (level < 243)
     if int(usable.sum()) >= max(4, strength.size // 50):

@@ -1,4 +1,4 @@
-"""Whose face it is: an upright chip of the face and its 128 values from dlib's recognition network."""
+"""Identity of a face: an upright chip of the face and its 128 values from dlib's recognition network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOSE_BASE: Final = 2
 _TEMPLATE: Final = np.array(
     [(0.8596, 0.2135), (0.6461, 0.2290), (0.1206, 0.2137), (0.3341, 0.2291), (0.4901, 0.6278)], np.float32
 )
-"""Where dlib puts five points in a chip without padding: left eye outer, inner, right outer, inner, nose base."""
+"""Positions of dlib's five points in a chip without padding: left eye outer, inner, right outer, inner, nose base."""
 
 
 def face_chip(rgb: NDArray[np.uint8], points: Floats) -> NDArray[np.uint8]:
@@ -39,7 +39,7 @@ def face_chip(rgb: NDArray[np.uint8], points: Floats) -> NDArray[np.uint8]:
 
 
 def embed(network: Network, chip: NDArray[np.uint8]) -> Floats:
-    """Give the 128 values of a chip, mean of it and its mirror image."""
+    """Return the 128 values of a chip, mean of it and its mirror image."""
     both: Floats = network.run(network.feed([chip, np.ascontiguousarray(chip[:, ::-1])]))[0]
     middle: Floats = both.mean(axis=0)
     return middle

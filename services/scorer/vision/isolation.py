@@ -22,7 +22,7 @@ _OFFSET_AT_LIMIT: Final = 0.30
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """How well one subject stands alone; ``margin`` is the worst part over its limit, so below 1 fails.
+    """Isolation of one subject; ``margin`` is the worst part over its limit, so below 1 fails.
 
     ``even_share`` of the border ring fits the ground, ``main_share`` of what does not is one component,
     ``area_share`` of the frame is that component, and ``offset`` is its distance from the middle in sides.

@@ -1,4 +1,4 @@
-"""What a picture mainly shows, as one of a thousand labels, beside what a prompt mainly names: a coarse comparison.
+"""Main label of a picture, of a thousand, beside the main noun of a prompt: a coarse comparison.
 
 A picture becomes the mean of its ten likeliest labels' words in a space of sentences, weighted by their probabilities
 (ConSE, Norouzi et al. 2014), and is compared there with the prompt. It grasps a subject that is among the labels; it
@@ -81,7 +81,7 @@ class Labels:
         return Shown(mixed / np.linalg.norm(mixed), self._names[best], float(probabilities[best]))
 
     def _embedded(self, texts: Sequence[str]) -> Floats:
-        """Give unit vectors ``(n, d)``: the mean over a text's words. Only texts of one length share a run."""
+        """Return unit vectors ``(n, d)``: the mean over a text's words. Only texts of one length share a run."""
         by_length: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
         for index, text in enumerate(texts):
             numbers = self._tokenizer.ids(text, _WORDS_MAX)
@@ -101,6 +101,9 @@ class Labels:
 
 
 def label_names(numbers: str, words: str) -> list[str]:
-    """Give the first word of each label: ``numbers`` names them in order, ``words`` has number, tab, words by line."""
+    """Return the first word of each label.
+
+    ``numbers`` names them in order, ``words`` has number, tab, words by line.
+    """
     known = dict(line.split("\t", 1) for line in words.splitlines() if "\t" in line)
     return [known[number].split(",")[0].strip() for number in numbers.split()]

@@ -32,7 +32,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SafeArea:
-    """What each side keeps free of text and of what matters, as shares of height or width; ``format`` names why."""
+    """Margins that each side keeps free of text and of what matters, as shares of height or width.
+
+    ``format`` names why.
+    """
 
     format: str
     top: float
@@ -48,12 +51,12 @@ OTHERWISE: Final = SafeArea("frame", top=0.05, bottom=0.05, side=0.05)
 
 
 def safe_area(width: int, height: int) -> SafeArea:
-    """Give the safe area of a format."""
+    """Return the safe area of a format."""
     return VERTICAL if width / height <= _VERTICAL_RATIO_MAX else OTHERWISE
 
 
 def inside(area: SafeArea, height: int, width: int) -> Mask:
-    """Give the safe area as ``(height, width) bool``."""
+    """Return the safe area as ``(height, width) bool``."""
     kept = np.zeros((height, width), bool)
     top, bottom, side = round(area.top * height), round(area.bottom * height), round(area.side * width)
     kept[top : height - bottom, side : width - side] = True
@@ -61,7 +64,7 @@ def inside(area: SafeArea, height: int, width: int) -> Mask:
 
 
 def covered(lines: Sequence[Line], height: int, width: int) -> Mask:
-    """Give where lines of text stand, as ``(h, w) bool`` at reduced size."""
+    """Return where lines of text stand, as ``(h, w) bool`` at reduced size."""
     scale = min(1.0, _SIDE_PX / max(height, width))
     mask = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.uint8)
     for line in lines:
@@ -93,7 +96,7 @@ def legibility(rgb: Image, line: Line) -> Legibility:
 
 
 def line_height(corners: Floats) -> float:
-    """Give the shorter side of a line's box, in pixels."""
+    """Return the shorter side of a line's box, in pixels."""
     sides = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1)
     return float(min(sides[0], sides[1]))
 

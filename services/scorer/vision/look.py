@@ -41,7 +41,7 @@ _MODERATION_CROP_PX: Final = 224
 
 
 class Region(StrEnum):
-    """What the profile is about; sharpness and exposure are judged there rather than over the whole frame."""
+    """Region that the profile is about; sharpness and exposure are judged there rather than over the whole frame."""
 
     frame = "frame"
     subject = "subject"
@@ -65,62 +65,62 @@ class Look:
 
     @cached_property
     def half(self) -> NDArray[np.uint8]:
-        """Give a grey copy at half the size."""
+        """Return a grey copy at half the size."""
         return classic.halved(self.picture.grey)
 
     @cached_property
     def quarter(self) -> NDArray[np.uint8]:
-        """Give a grey copy at a quarter of the size."""
+        """Return a grey copy at a quarter of the size."""
         return classic.halved(self.half)
 
     @cached_property
     def frame(self) -> Frame:
-        """Give the measures of the whole frame."""
+        """Return the measures of the whole frame."""
         return self.models.frame(self.picture.grey)
 
     @cached_property
     def grain(self) -> Grain:
-        """Give the noise, fine and in blotches."""
+        """Return the noise, fine and in blotches."""
         return self.frame.grain(self.half, self.quarter)
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
-        """Give a grey copy whose short side has less than 256 pixels."""
+        """Return a grey copy whose short side has less than 256 pixels."""
         grey = self.picture.grey
         return classic.small_copy(self.quarter if min(grey.shape) >= 2 * classic.SMALL_SIDE else grey)
 
     @cached_property
     def faces(self) -> list[FaceBox]:
-        """Give all faces, largest first."""
+        """Return all faces, largest first."""
         return count_faces(self.picture.rgb)
 
     @cached_property
     def mesh(self) -> FaceMesh | None:
-        """Give the largest face's landmarks; None without a face, or where no wanted dimension is about faces."""
+        """Return the largest face's landmarks; None without a face, or where no wanted dimension is about faces."""
         if Region.face not in self.regions or not self.faces or self.models.lacks(FACE_LANDMARKER):
             return None
         return self.models.landmarker.locate(self.picture.rgb, self.faces[0])
 
     @cached_property
     def isolation(self) -> Isolation:
-        """Tell how the subject stands before its ground, by classical means."""
+        """Return how the subject stands before its ground, by classical means."""
         return isolation(self.picture.rgb)
 
     @cached_property
     def staging(self) -> Staging | None:
-        """Tell how the subject stands in its frame and on its ground; None without a subject."""
+        """Return how the subject stands in its frame and on its ground; None without a subject."""
         subject = self.isolation.subject
         return None if subject is None else staging(self.picture.rgb, subject)
 
     @cached_property
     def cutout(self) -> Cutout | None:
-        """Tell how well the picture was cut out; None where it is opaque, or there is nothing but ground."""
+        """Return how well the picture was cut out; None where it is opaque, or there is nothing but ground."""
         straight = self.picture.straight
         return None if straight is None else cutout(straight[0], straight[1])
 
     @cached_property
     def face_region(self) -> NDArray[np.uint8] | None:
-        """Give the grey face, or None when there is none large enough to be judged by itself."""
+        """Return the grey face, or None when there is none large enough to be judged by itself."""
         if self.mesh is None:
             return None
         left, top, right, bottom = (int(value) for value in self.mesh.hull())
@@ -129,7 +129,7 @@ class Look:
 
     @cached_property
     def face_detail(self) -> float:
-        """Give the face's sharpness at one common size, so that it says what the landmarks could see."""
+        """Return the face's sharpness at one common size, so that it says what the landmarks could see."""
         region = self.face_region
         if region is None:
             return 0.0
@@ -140,55 +140,55 @@ class Look:
 
     @cached_property
     def face_sharpness(self) -> classic.Sharpness | None:
-        """Give the sharpness of the face at its own size."""
+        """Return the sharpness of the face at its own size."""
         return None if self.face_region is None else classic.sharpness(self.face_region, self.grain.flat)
 
     @cached_property
     def matte(self) -> Floats:
-        """Give where the person is, ``(256, 256) float32`` in 0..1; raises ModelMissing."""
+        """Return where the person is, ``(256, 256) float32`` in 0..1; raises ModelMissing."""
         return self.models.matte.of(self.picture.rgb)
 
     @cached_property
     def palms(self) -> list[Palm]:
-        """Give the palms at the largest face, in pixels of the picture, the surest first; raises ModelMissing."""
+        """Return the palms at the largest face, in pixels of the picture, the surest first; raises ModelMissing."""
         if self.mesh is None:
             return []
         square, (x, y) = square_around(self.picture.rgb, self.mesh.hull(), _PALM_SEARCH_SCALE)
         return [
-            replace(one, left=one.left + x, right=one.right + x, top=one.top + y, bottom=one.bottom + y)
-            for one in self.models.palms.of(square)
+            replace(palm, left=palm.left + x, right=palm.right + x, top=palm.top + y, bottom=palm.bottom + y)
+            for palm in self.models.palms.of(square)
         ]
 
     @cached_property
     def chip(self) -> NDArray[np.uint8] | None:
-        """Give the largest face upright, ``(150, 150, 3) uint8 RGB``."""
+        """Return the largest face upright, ``(150, 150, 3) uint8 RGB``."""
         return None if self.mesh is None else face_chip(self.picture.rgb, self.mesh.points)
 
     @cached_property
     def embedding(self) -> Floats | None:
-        """Give the 128 values that tell whose face it is; raises ModelMissing."""
+        """Return the 128 values that tell whose face it is; raises ModelMissing."""
         return None if self.chip is None else embed(self.models.network(IDENTITY), self.chip)
 
     @cached_property
     def lines(self) -> list[Line]:
-        """Give all lines of text, sure or not; raises ModelMissing."""
+        """Return all lines of text, sure or not; raises ModelMissing."""
         networks = self.models.network(TEXT_DETECTOR), self.models.network(TEXT_READER)
         return read_lines(self.picture.rgb, *networks)
 
     @cached_property
     def salient(self) -> Floats:
-        """Give how much each part stands out, ``(320, 320) float32`` in 0..1; raises ModelMissing."""
+        """Return how much each part stands out, ``(320, 320) float32`` in 0..1; raises ModelMissing."""
         return salient(self.picture.rgb, self.models.network(SALIENCY))
 
     @cached_property
     def tower_embedding(self) -> Floats:
-        """Give the picture in the space of the mounted towers, a unit vector; raises ModelMissing."""
+        """Return the picture in the space of the mounted towers, a unit vector; raises ModelMissing."""
         embedding: Floats = self.models.towers.of_pictures([self.picture.rgb])[0]
         return embedding
 
     @cached_property
     def moderation_crop(self) -> NDArray[np.uint8]:
-        """Give the middle 224 px of the picture at 256 px, as open_nsfw was trained."""
+        """Return the middle 224 px of the picture at 256 px, as open_nsfw was trained."""
         side = (_MODERATION_SIDE_PX, _MODERATION_SIDE_PX)
         small = cv2.resize(self.picture.rgb, side, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         edge = (_MODERATION_SIDE_PX - _MODERATION_CROP_PX) // 2

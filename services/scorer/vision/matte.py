@@ -1,4 +1,4 @@
-"""Which pixels belong to the person: Google's selfie segmenter, run by OpenCV."""
+"""Matte of the person: Google's selfie segmenter, run by OpenCV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PortraitMatte:
         self._network = cv2.dnn.readNetFromTFLite(np.frombuffer(content, np.uint8))
 
     def of(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Give the matte of ``(H, W, 3) uint8 RGB`` as ``(256, 256) float32``, 1 where the person is."""
+        """Return the matte of ``(H, W, 3) uint8 RGB`` as ``(256, 256) float32``, 1 where the person is."""
         small = cv2.resize(rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
         self._network.setInput(cv2.dnn.blobFromImage(small, 1 / 255))
         matte = self._network.forward().reshape(SIDE_PX, SIDE_PX)

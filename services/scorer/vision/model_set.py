@@ -76,7 +76,7 @@ class Models:
         self._networks: dict[str, Network] = {}
 
     def lacks(self, name: str) -> str | None:
-        """Tell how a missing model is got, in one sentence; None when it is here and loads."""
+        """Return a sentence on how to get a missing model; None when it is here and loads."""
         if name not in self._lacking:
             try:
                 self._load(name)
@@ -87,14 +87,17 @@ class Models:
         return self._lacking[name]
 
     def network(self, name: str) -> Network:
-        """Give an ONNX network; raises ModelMissing."""
+        """Return an ONNX network; raises ModelMissing."""
         if name not in self._networks:
             entry = self._entry(name)
             self._networks[name] = self._load_network(self._directory, entry)
         return self._networks[name]
 
     def frame(self, grey: NDArray[np.uint8]) -> Frame:
-        """Give what measures a whole frame of ``(H, W) uint8``; both ways agree (`tests/unit/scorer/test_parity.py`)."""
+        """Return what measures a whole frame of ``(H, W) uint8``.
+
+        Both ways agree (`tests/unit/scorer/test_parity.py`).
+        """
         if self._frames_as_tensors and fits_tensors(grey) and not self.lacks(TIER_ONE):
             # What the device refuses (a size that its memory does not hold) is measured here: the values are the same.
             with contextlib.suppress(DeviceRefused):
@@ -103,27 +106,27 @@ class Models:
 
     @cached_property
     def landmarker(self) -> FaceLandmarker:
-        """Give the face landmarker; raises ModelMissing."""
+        """Return the face landmarker; raises ModelMissing."""
         return FaceLandmarker(load_face_models())
 
     @cached_property
     def matte(self) -> PortraitMatte:
-        """Give the portrait matte; raises ModelMissing."""
+        """Return the portrait matte; raises ModelMissing."""
         return PortraitMatte(read_model(self._directory, self._entry(PORTRAIT_MATTE)))
 
     @cached_property
     def palms(self) -> PalmDetector:
-        """Give the palm detector; raises ModelMissing."""
+        """Return the palm detector; raises ModelMissing."""
         return PalmDetector(self.network(PALM_DETECTOR))
 
     @cached_property
     def towers(self) -> Towers:
-        """Give the mounted pair of towers with the heads of its space; raises ModelMissing."""
+        """Return the mounted pair of towers with the heads of its space; raises ModelMissing."""
         return load_towers(self._mounted, self._towers, self._load_network)
 
     @cached_property
     def labels(self) -> Labels:
-        """Give the labels with which pictures and prompts are compared coarsely; raises ModelMissing.
+        """Return the labels with which pictures and prompts are compared coarsely; raises ModelMissing.
 
         Sentences are read in this process also where pictures go to a device: a prompt is read once.
         """
@@ -158,8 +161,8 @@ def load_towers(
     directory: Path | None, entries: list[ModelEntry], load_network_of: Load = load_here
 ) -> Towers:
     """Load the one pair of towers of a mounted directory; raises ModelMissing with what is wrong."""
-    image = next((one for one in entries if one.role == "image_tower"), None)
-    text = next((one for one in entries if one.role == "text_tower"), None)
+    image = next((entry for entry in entries if entry.role == "image_tower"), None)
+    text = next((entry for entry in entries if entry.role == "text_tower"), None)
     if directory is None or image is None or text is None:
         raise ModelMissing(_NO_TOWERS)
     if image.space != text.space or text.tokenizer is None or text.tokenizer_file is None:
@@ -176,5 +179,5 @@ def load_towers(
     def load(entry: ModelEntry) -> Network:
         return load_network_of(directory, entry)
 
-    heads = [one for one in entries if one.role == "head" and one.space == image.space]
-    return Towers(load(image), load(text), tokenizer, text.tokens, {one.name: load(one) for one in heads})
+    heads = [entry for entry in entries if entry.role == "head" and entry.space == image.space]
+    return Towers(load(image), load(text), tokenizer, text.tokens, {head.name: load(head) for head in heads})

@@ -48,12 +48,12 @@ def _in_reading_order(lines: list[Line]) -> list[Line]:
     """Put lines from top to bottom, those of one row from left to right."""
     ordered: list[Line] = []
     row: list[Line] = []
-    for line in sorted(lines, key=lambda one: float(one.corners[:, 1].mean())):
+    for line in sorted(lines, key=lambda box: float(box.corners[:, 1].mean())):
         if row and float(line.corners[:, 1].min()) > float(row[0].corners[:, 1].mean()):
-            ordered += sorted(row, key=lambda one: float(one.corners[:, 0].min()))
+            ordered += sorted(row, key=lambda box: float(box.corners[:, 0].min()))
             row = []
         row.append(line)
-    return ordered + sorted(row, key=lambda one: float(one.corners[:, 0].min()))
+    return ordered + sorted(row, key=lambda box: float(box.corners[:, 0].min()))
 
 
 def _find(rgb: Image, detector: Network) -> list[Floats]:
@@ -69,8 +69,8 @@ def _find(rgb: Image, detector: Network) -> list[Floats]:
         cv2.dilate(mask, np.ones((2, 2), np.uint8)), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE
     )
     ratio = np.array([width / size[0], height / size[1]], np.float32)
-    boxes = [(float(cv2.contourArea(one)), _grown(one, likely)) for one in contours]
-    largest_first = sorted((one for one in boxes if one[1] is not None), key=lambda one: one[0], reverse=True)
+    boxes = [(float(cv2.contourArea(contour)), _grown(contour, likely)) for contour in contours]
+    largest_first = sorted((box for box in boxes if box[1] is not None), key=lambda box: box[0], reverse=True)
     return [corners * ratio for _, corners in largest_first if corners is not None]
 
 

@@ -1,4 +1,4 @@
-"""Which way up a PNG or WebP is meant to be seen, for the pixels that the decoder gives as they are stored."""
+"""Orientation of a PNG or WebP, for the pixels that the decoder gives as they are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is laid over a picture, or sent in its place: a repeated mark, a card with a notice."""
+"""Overlays of a picture, or what is sent in its place: a repeated mark, a card with a notice."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def repetition(grey: Grey) -> Repetition:
 
 
 def flat_share(grey: Grey) -> float:
-    """Give the share of ``(H, W) uint8`` that has one of its two commonest tones: a notice on a card has little else.
+    """Return the share of ``(H, W) uint8`` that has one of its two commonest tones.
+
+    A notice on a card has little else.
 
     Tones are three grey levels wide; a photograph's ground spreads over more, unless it was whitened.
     """
@@ -88,7 +90,7 @@ def _small(grey: Grey) -> Grey:
 
 
 def _autocorrelation(field: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Give the correlation with itself for every shift; no shift is in the middle."""
+    """Return the correlation with itself for every shift; no shift is in the middle."""
     shape = (2 * field.shape[0], 2 * field.shape[1])
     spectrum = np.fft.rfft2(field, shape)
     return np.fft.fftshift(np.fft.irfft2(spectrum * np.conj(spectrum), shape))

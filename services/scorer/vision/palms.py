@@ -1,4 +1,4 @@
-"""Where hands are: Google's palm detector, run on a square around the face."""
+"""Position of hands: Google's palm detector, run on a square around the face."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class PalmDetector:
 
 
 def covered_share(palms: list[Palm], box: Floats) -> float:
-    """Give the share of a box ``(4,)`` (left, top, right, bottom) that lies under the palm covering most of it, 0..1."""
+    """Return the share of a box ``(4,)`` (left, top, right, bottom) that lies under the palm covering most of it, 0..1."""
     left, top, right, bottom = (float(value) for value in box)
     area = max(1.0, (right - left) * (bottom - top))
     shares = [
-        max(0.0, min(right, one.right) - max(left, one.left))
-        * max(0.0, min(bottom, one.bottom) - max(top, one.top))
+        max(0.0, min(right, palm.right) - max(left, palm.left))
+        * max(0.0, min(bottom, palm.bottom) - max(top, palm.top))
         / area
-        for one in palms
+        for palm in palms
     ]
     return max(shares, default=0.0)
 

@@ -1,4 +1,4 @@
-"""What in a picture stands out, whatever it is: U-2-Net's small network, slow on a CPU and so only run when asked for."""
+"""Saliency of a picture: U-2-Net's small network, slow on a CPU and so only run when asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SPREAD_MIN = 1e-6
 
 
 def salient(rgb: Image, network: Network) -> Floats:
-    """Give ``(320, 320) float32`` in 0..1 of ``(H, W, 3) uint8 RGB``: 1 is what stands out most.
+    """Return ``(320, 320) float32`` in 0..1 of ``(H, W, 3) uint8 RGB``: 1 is what stands out most.
 
     The network's own output is stretched to its range, as its authors do; a picture in which nothing stands out thus
     has no small values throughout, and what uses this must not read it as a probability.

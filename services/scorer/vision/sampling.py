@@ -1,4 +1,4 @@
-"""How thinly large pictures are looked at: what is a mean over a frame is known well enough from some of its rows."""
+"""Sampling of large pictures: some rows suffice for a mean over a frame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _ROWS: Final = 512
 
 
 def row_step(height: int) -> int:
-    """Give the step between the rows, or bands of rows, that are looked at: 1 below 512, then 3, 5, 7 and so on.
+    """Return the step between the rows, or bands of rows, that are looked at: 1 below 512, then 3, 5, 7 and so on.
 
     It is odd so that the rows fall on every phase of the 8-pixel grid of compression.
     """

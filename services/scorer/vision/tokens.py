@@ -16,12 +16,12 @@ _CLIP_WORD: Final = re.compile(
 
 
 class Tokenizer(Protocol):
-    """Gives the numbers that a text tower reads."""
+    """Tokenizer of a text tower."""
 
     padding: int
 
     def ids(self, text: str, length: int) -> list[int]:
-        """Give start, text and end, at most ``length`` numbers: a text too long is cut."""
+        """Return start, text and end, at most ``length`` numbers: a text too long is cut."""
         ...
 
 
@@ -35,7 +35,7 @@ class WordPiece:
         self.padding, self._unknown = self._ids["[PAD]"], self._ids["[UNK]"]
 
     def ids(self, text: str, length: int) -> list[int]:
-        """Give start, text and end."""
+        """Return start, text and end."""
         plain = "".join(
             sign for sign in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(sign) != "Mn"
         )
@@ -65,14 +65,14 @@ class BytePairs:
         model = json.loads(content)
         model = model.get("model", model)
         self._ids: dict[str, int] = model["vocab"]
-        pairs = [tuple(one.split(" ")) if isinstance(one, str) else tuple(one) for one in model["merges"]]
+        pairs = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
         self._rank = {pair: rank for rank, pair in enumerate(pairs)}
         self._letters = _byte_letters()
         self._start, self._end = self._ids["<|startoftext|>"], self._ids["<|endoftext|>"]
         self.padding = self._end
 
     def ids(self, text: str, length: int) -> list[int]:
-        """Give start, text and end."""
+        """Return start, text and end."""
         words = _CLIP_WORD.findall(" ".join(text.lower().split()))
         found = [self._ids[piece] for word in words for piece in self._pieces(word) if piece in self._ids]
         return [self._start, *found[: length - 2], self._end]
@@ -97,7 +97,7 @@ def load_tokenizer(kind: Literal["wordpiece", "clip_bpe"], path: Path) -> Tokeni
 
 
 def _byte_letters() -> list[str]:
-    """Give a visible letter for each byte: itself where it is one, else one from 256 on (GPT-2's order)."""
+    """Return a visible letter for each byte: itself where it is one, else one from 256 on (GPT-2's order)."""
     visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
     hidden = iter(range(256, 512))
     return [chr(byte) if byte in visible else chr(next(hidden)) for byte in range(256)]

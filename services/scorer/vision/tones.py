@@ -34,7 +34,7 @@ _SLOPES_MIN: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a small copy still shows; ``margin`` is the weaker of both parts over its limit, so below 1 fails.
+    """Content of a small copy; ``margin`` is the weaker of both parts over its limit, so below 1 fails.
 
     ``tonal_range`` is in grey levels, ``coarse_detail`` a ratio as in sharpness, ``kind`` one of ``picture``,
     ``one_colour`` and ``blurred_out``.
@@ -48,7 +48,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Banding:
-    """How much of a slow slope lies in one step: ``step_share`` is the median over all slow slopes, 0..1.
+    """Share of a slow slope that lies in one step: ``step_share`` is the median over all slow slopes, 0..1.
 
     ``slopes_share`` of the windows looked at were such slopes; below 2 %, or 64, nothing is said and
     ``step_share`` is 0.
@@ -59,13 +59,13 @@ class Banding:
 
 
 def content(grey: Grey) -> Content:
-    """Tell a picture from the blank, black or wholly blurred one that a provider sends instead; ``(H, W) uint8``."""
+    """Return the content of a picture: blank, black and wholly blurred ones are told apart; ``(H, W) uint8``."""
     grey = small_copy(grey)
     cumulative = np.cumsum(cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1))
     low, high = np.searchsorted(cumulative, (0.01 * grey.size, 0.99 * grey.size))
     tonal_range = float(high - low)
     energies = direction_energies(grey)
-    first = sum(one for one, _ in energies) / len(energies)
+    first = sum(energy for energy, _ in energies) / len(energies)
     second = sum(two for _, two in energies) / len(energies)
     # Rounding to whole grey levels alone gives structure to a surface that has none.
     coarse = max(0.0, second - _ROUNDING_SECOND) / (first + _ROUNDING_FIRST)

@@ -41,7 +41,9 @@ class Towers:
         rows = []
         for start in range(0, len(pictures), self._batch_max):
             batch = pictures[start : start + self._batch_max]
-            rows.append(self._image.run(np.concatenate([self._image.feed([one]) for one in batch]))[0])
+            rows.append(
+                self._image.run(np.concatenate([self._image.feed([picture]) for picture in batch]))[0]
+            )
         return _unit(np.concatenate(rows))
 
     def of_prompt(self, prompt: str) -> Floats:
@@ -66,7 +68,7 @@ class Towers:
         return [ids, *rest]
 
     def head(self, name: str, embedding: Floats) -> float | None:
-        """Give what a head says of a picture's embedding; None without that head."""
+        """Return what a head says of a picture's embedding; None without that head."""
         head = self._heads.get(name)
         return None if head is None else float(head.run(embedding[None])[0].reshape(-1)[0])
 

@@ -39,7 +39,7 @@ def _counter() -> Any:
 
 @contextmanager
 def running() -> Iterator[Any]:
-    """Run Redis and a worker; gives a function that runs a number of chains to their end."""
+    """Run Redis and a worker; yield a function that runs a number of chains to their end."""
     with redis() as address:
         os.environ["PEER_REDIS"] = address
         app.conf.broker_url = address

@@ -33,7 +33,7 @@ if "PEER_REDIS" in os.environ:
 
 @contextmanager
 def running() -> Iterator[Any]:
-    """Run Redis and a worker; gives a function that runs a number of tasks to their end."""
+    """Run Redis and a worker; yield a function that runs a number of tasks to their end."""
     with redis() as address:
         worker = (sys.executable, "-m", "dramatiq", "dramatiq_chain", "-p", "1", "-t", "8")
         with process(*worker, PEER_REDIS=address):

@@ -1,4 +1,7 @@
-"""What every peer shares: the task, the CPU of a family of processes, and a run's record. Needs nothing of Winnow."""
+"""Common part of the peers: the task, the CPU of a family of processes, and a run's record.
+
+Needs nothing of Winnow.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +25,17 @@ Probe = Callable[[], bool]
 
 
 def free_port() -> int:
-    """Give a free port of the loopback."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a free port of the loopback."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Tell whether something accepts on a port of the loopback."""
-    with socket.socket() as one:
-        one.settimeout(0.2)
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    """Return whether something accepts on a port of the loopback."""
+    with socket.socket() as listener:
+        listener.settimeout(0.2)
+        return listener.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(probe: Probe, within_s: float = 60.0) -> None:
@@ -73,7 +76,7 @@ def process(*argv: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """Run a Redis of one's own without persistence; gives its address."""
+    """Run a Redis of one's own without persistence; yield its address."""
     port = free_port()
     options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
     with process("redis-server", *options):
@@ -82,7 +85,7 @@ def redis() -> Iterator[str]:
 
 
 def cpu_s() -> float:
-    """Give the CPU seconds of this process and all that came from it, ended ones included."""
+    """Return the CPU seconds of this process and all that came from it, ended ones included."""
     own = os.times()
     return own.user + own.system + own.children_user + own.children_system + _descendants_s(os.getpid())
 

@@ -31,7 +31,7 @@ class Chain:
 
     @workflow.run
     async def run(self, payload: dict[str, Any]) -> int:
-        """Run them; gives the stage reached."""
+        """Run them; return the stage reached."""
         for _ in range(STAGES):
             payload = await workflow.execute_activity(
                 stage, payload, start_to_close_timeout=timedelta(seconds=60)
@@ -55,19 +55,19 @@ async def _finish(address: str, count: int, batch: str) -> None:
     client = await Client.connect(address)
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(number: int) -> None:
+    async def finish_task(number: int) -> None:
         async with gate:
             reached = await client.execute_workflow(
                 Chain.run, PAYLOAD | {"task": number}, id=f"{batch}-{number}", task_queue=_QUEUE
             )
             assert reached == STAGES
 
-    await asyncio.gather(*(one(number) for number in range(count)))
+    await asyncio.gather(*(finish_task(number) for number in range(count)))
 
 
 @contextmanager
 def running() -> Iterator[Any]:
-    """Run the server and a worker; gives a function that runs a number of workflows to their end."""
+    """Run the server and a worker; yield a function that runs a number of workflows to their end."""
     port = free_port()
     address = f"127.0.0.1:{port}"
     batches = iter(range(1_000_000))

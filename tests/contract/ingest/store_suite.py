@@ -1,4 +1,4 @@
-"""What ingest's stores promise, for the fakes in memory and the real ones alike."""
+"""Promises of ingest's stores, for the fakes in memory and the real ones alike."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def recorded(event: Any, producer: str, sequence: int, at: datetime) -> Recorded
 
 
 def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[Projected]:
-    """Give what each record of a task changes, one by one."""
+    """Return what each record of a task changes, one by one."""
     records = [accepted(tale, at)]
     records += [
         recorded(event, producer, number, at) for number, (producer, event) in enumerate(tale.whole(), 1)
@@ -75,7 +75,7 @@ def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[
         folded = fold(view, record, offset)
         view = folded.view
         assert folded.event is not None
-        patches = {one: (view, patch) for one, patch in folded.patches.items()}
+        patches = {key: (view, patch) for key, patch in folded.patches.items()}
         steps.append(Projected({view.task_id: view}, patches, [folded.event]))
     return steps
 
@@ -111,10 +111,12 @@ class StoreSuite:
         assert await stores.views.task(account, tale.ids["task_id"]) == steps[-1].views[tale.ids["task_id"]]
         after = await stores.views.candidates(account, tale.ids["task_id"], page)
         assert (
-            [one["state"] for one in after] == [one["state"] for one in before] == ["delivered", "rejected"]
+            [candidate["state"] for candidate in after]
+            == [candidate["state"] for candidate in before]
+            == ["delivered", "rejected"]
         )
         events = await stores.views.events(account, tale.ids["task_id"], 0, 100)
-        assert [one.number for one in events] == list(range(1, len(steps) + 1))
+        assert [event.number for event in events] == list(range(1, len(steps) + 1))
 
     async def test_a_view_that_is_wrongly_taken_for_new_is_written_as_any_other(
         self, stores: Stores, account: str
@@ -126,7 +128,7 @@ class StoreSuite:
             assert await stores.writer.save(step) == set()
             assert await stores.views.task(account, task_id) == step.views[task_id]
         rows = await stores.views.candidates(account, task_id, Page(None, 10))
-        assert [one["state"] for one in rows] == ["delivered", "rejected"]
+        assert [row["state"] for row in rows] == ["delivered", "rejected"]
         for step in steps:
             assert await stores.writer.save(step) == {task_id}
         assert await stores.views.task(account, task_id) == steps[-1].views[task_id]
@@ -138,18 +140,18 @@ class StoreSuite:
             await stores.writer.save(step)
         task_id = tale.ids["task_id"]
         rows = await stores.views.candidates(account, task_id, Page(None, 10))
-        assert [one["candidate_id"] for one in rows] == [tale.one, tale.two]
+        assert [row["candidate_id"] for row in rows] == [tale.first, tale.second]
         assert rows[1]["dimensions"][0]["evidence"] == {"laplacian.variance": 1.5}
         assert rows[1]["reasons"] == ["sharpness"]
         after = await stores.views.candidates(account, task_id, Page((rows[0]["place"], ""), 10))
-        assert [one["candidate_id"] for one in after] == [tale.two]
+        assert [candidate["candidate_id"] for candidate in after] == [tale.second]
         rejected = await stores.views.candidates(account, task_id, Page(None, 10, "rejected"))
-        assert [one["candidate_id"] for one in rejected] == [tale.two]
+        assert [candidate["candidate_id"] for candidate in rejected] == [tale.second]
         assert await stores.views.candidates("acct_stranger", task_id, Page(None, 10)) == []
-        one = await stores.views.candidate(account, task_id, tale.one)
-        assert one is not None
-        assert one["stored"]["key"] == f"candidates/{tale.one}"
-        assert await stores.views.candidate("acct_stranger", task_id, tale.one) is None
+        candidate = await stores.views.candidate(account, task_id, tale.first)
+        assert candidate is not None
+        assert candidate["stored"]["key"] == f"candidates/{tale.first}"
+        assert await stores.views.candidate("acct_stranger", task_id, tale.first) is None
 
     async def test_events_come_in_order_after_a_number(self, stores: Stores, account: str):
         tale = task_named("events", account)
@@ -182,7 +184,9 @@ class StoreSuite:
         tale = task_named("early", account)
         folded = fold(None, recorded(tale.funded(), "ledger", 1, START), 0)
         await stores.writer.save(Projected({tale.ids["task_id"]: folded.view}, {}, []))
-        assert [one for one in await stores.views.tasks(account, Page(None, 10)) if one.terms is None] == []
+        assert [
+            task for task in await stores.views.tasks(account, Page(None, 10)) if task.terms is None
+        ] == []
 
     async def test_entries_stay_as_first_written(self, stores: Stores, account: str):
         grant = derive_id(Prefix.grant, account)
@@ -204,7 +208,7 @@ class StoreSuite:
             for number, kind in enumerate(("grant", "reserve", "settle"))
         ]
         await stores.writer.save_entries(entries)
-        await stores.writer.save_entries([replace(one, amount_credits_micro=99) for one in entries])
+        await stores.writer.save_entries([replace(entry, amount_credits_micro=99) for entry in entries])
         assert await stores.views.entries(account, Page(None, 10)) == entries[::-1]
         assert await stores.views.entries_of_task(account, task) == entries[1:]
         assert await stores.views.grant_entry(account, grant) == entries[0]

@@ -1,4 +1,4 @@
-"""What clients may rely on: scopes, statuses, the shape of the document."""
+"""Promises to clients: scopes, statuses, the shape of the document."""
 
 from __future__ import annotations
 

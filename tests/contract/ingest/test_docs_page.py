@@ -18,7 +18,7 @@ async def test_the_page_and_everything_it_loads_come_from_here() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
         page = await http.get("/docs")
         assert page.status_code == 200
-        policy = dict(one.split(maxsplit=1) for one in page.headers["content-security-policy"].split(";"))
+        policy = dict(part.split(maxsplit=1) for part in page.headers["content-security-policy"].split(";"))
         assert policy["default-src"] == "'self'"
         assert {source for sources in policy.values() for source in sources.split()} <= _ALLOWED
         assert set(policy) >= {"base-uri", "form-action", "frame-ancestors"}, "these do not fall back"

@@ -232,16 +232,16 @@ class Line:
         assert consumed.failed is None
 
     def messages(self, kind: str | None = None) -> list[Message]:
-        """Give what the router published, in order."""
+        """Return what the router published, in order."""
         documents = [json.loads(body) for _, _, _, body in self.bus.messages]
         return [
-            MESSAGES[one["type"]].model_validate(one)
-            for one in documents
-            if kind is None or one["type"] == kind
+            MESSAGES[document["type"]].model_validate(document)
+            for document in documents
+            if kind is None or document["type"] == kind
         ]
 
     def kinds(self) -> list[str]:
-        return [one.type for one in self.messages()]
+        return [message.type for message in self.messages()]
 
     async def score_new(self) -> None:
         """Play the scorer for what was sent since the last call."""
@@ -252,11 +252,13 @@ class Line:
             if document["type"] != "ScoreCandidates":
                 continue
             verdicts = []
-            for one in document["candidates"]:
-                passed = self.verdict(one["candidate_id"], self._scored)
-                spread = hashlib.sha256(one["candidate_id"].encode()).hexdigest()[:16]
+            for candidate in document["candidates"]:
+                passed = self.verdict(candidate["candidate_id"], self._scored)
+                spread = hashlib.sha256(candidate["candidate_id"].encode()).hexdigest()[:16]
                 verdicts.append(
-                    scored_candidate(one["candidate_id"], passed=passed, score=50.0, perceptual_hash=spread)
+                    scored_candidate(
+                        candidate["candidate_id"], passed=passed, score=50.0, perceptual_hash=spread
+                    )
                 )
                 self._scored += 1
             await self.publish(
@@ -279,9 +281,9 @@ class Line:
         async with asyncio.timeout(within_s):
             while True:
                 await self.score_new()
-                for one in self.messages():
-                    if one.type in kinds:
-                        return one
+                for message in self.messages():
+                    if message.type in kinds:
+                        return message
                 await asyncio.sleep(0.01)
 
     async def until_true(self, condition: Callable[[], bool], within_s: float = 20.0) -> None:
@@ -293,7 +295,7 @@ class Line:
 
 @dataclass
 class World:
-    """What outlives a line: two lines on one world play two owners."""
+    """World that outlives a line: two lines on one world play two owners."""
 
     store: MemoryJournalStore = field(default_factory=MemoryJournalStore)
     bus: MemoryBus = field(default_factory=MemoryBus)
@@ -321,7 +323,7 @@ async def line(
     meter = CountingMeter()
     router = Router(
         catalogue,
-        {name: adapter(name, wire, one.base_url) for name, one in simulators.items()},
+        {name: adapter(name, wire, provider.base_url) for name, provider in simulators.items()},
         TaskMedia(world.objects, "private"),
         record,
         clock,
@@ -334,10 +336,10 @@ async def line(
     record.bind(journal)
     running = [asyncio.create_task(journal.run()), asyncio.create_task(router.run())]
     journal.assign(str(n) for n in range(SHARDS))
-    one = Line(world, journal, router)
-    one.meter = meter
+    built = Line(world, journal, router)
+    built.meter = meter
     try:
-        yield one
+        yield built
         assert not meter.crashes
         for task in running:
             assert not task.done(), task

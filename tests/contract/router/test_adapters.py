@@ -1,4 +1,4 @@
-"""What each answer of a provider means for money, on a server that answers to order."""
+"""Meaning of each answer of a provider for money, on a server that answers to order."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ async def calling(provider: str, base_url: str, **changes: Any) -> AsyncIterator
 
 
 async def submit(provider: str, answer: Any, **changes: Any) -> Any:
-    async with server(answer) as (url, _), calling(provider, url, **changes) as (one, offering):
-        return await one.submit(offering, GENERATION)
+    async with server(answer) as (url, _), calling(provider, url, **changes) as (client, offering):
+        return await client.submit(offering, GENERATION)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_refused_connection_was_never_delivered(provider: str) -> None:
-    async with calling(provider, "http://127.0.0.1:9") as (one, offering):
-        reply = await one.submit(offering, GENERATION)
+    async with calling(provider, "http://127.0.0.1:9") as (client, offering):
+        reply = await client.submit(offering, GENERATION)
     assert isinstance(reply, Refused)
     assert reply.outcome is OutcomeClass.never_delivered
     assert not reply.billed
@@ -131,10 +131,10 @@ async def test_a_dripping_reply_ends_at_the_deadline_of_the_call(provider: str) 
 
     async with (
         listening(drip) as url,
-        calling(provider, url, limits=IMPATIENT) as (one, offering),
+        calling(provider, url, limits=IMPATIENT) as (client, offering),
         asyncio.timeout(3),
     ):
-        assert isinstance(await one.submit(offering, GENERATION), Unknown)
+        assert isinstance(await client.submit(offering, GENERATION), Unknown)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -223,8 +223,8 @@ async def test_the_key_is_sent_to_no_other_host() -> None:
         "status_url": "https://evil.example/s",
         "response_url": "http://10.0.0.1/",
     }
-    async with server(http(200, elsewhere)) as (url, _), calling("fal", url) as (one, offering):
-        reply = await one.submit(offering, GENERATION)
+    async with server(http(200, elsewhere)) as (url, _), calling("fal", url) as (client, offering):
+        reply = await client.submit(offering, GENERATION)
     assert isinstance(reply, Accepted)
     assert all(link.startswith(f"{url}/fal-ai/flux/requests/r1") for link in reply.handle.values())
 
@@ -245,16 +245,16 @@ async def test_a_replicate_failure_costs_nothing_and_a_cancel_after_the_start_do
 @pytest.mark.parametrize("provider", ["fal", "replicate"])
 @pytest.mark.parametrize("answer", [None, http(500), http(503), http(429, Retry_After="3")])
 async def test_a_poll_without_an_answer_means_look_again(provider: str, answer: bytes | None) -> None:
-    async with server(answer) as (url, _), calling(provider, url) as (one, offering):
+    async with server(answer) as (url, _), calling(provider, url) as (client, offering):
         handle = {name: f"{url}/{name}/status" for name in ("status_url", "response_url", "get")}
-        assert isinstance(await one.poll(offering, handle), Running)
+        assert isinstance(await client.poll(offering, handle), Running)
 
 
 @pytest.mark.parametrize("provider", ["fal", "replicate"])
 async def test_a_reference_that_is_gone_is_an_unknown_outcome(provider: str) -> None:
-    async with server(http(404)) as (url, _), calling(provider, url) as (one, offering):
+    async with server(http(404)) as (url, _), calling(provider, url) as (client, offering):
         handle = dict.fromkeys(("status_url", "response_url", "get"), f"{url}/x")
-        assert isinstance(await one.poll(offering, handle), Unknown)
+        assert isinstance(await client.poll(offering, handle), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -266,26 +266,26 @@ async def test_a_fal_422_is_billed_only_if_a_machine_ran(inference_s: float, bil
             return http(200, {"status": "COMPLETED", "metrics": {"inference_time": inference_s}})
         return http(422, {"detail": [{"type": "content_policy_violation"}]})
 
-    async with server(answer) as (url, _), calling("fal", url) as (one, offering):
-        reply = await one.poll(offering, {"status_url": f"{url}/a/status", "response_url": f"{url}/a"})
+    async with server(answer) as (url, _), calling("fal", url) as (client, offering):
+        reply = await client.poll(offering, {"status_url": f"{url}/a/status", "response_url": f"{url}/a"})
     assert isinstance(reply, Refused)
     assert (reply.reason, reply.billed, reply.permanent) == ("content_policy", billed, True)
 
 
 async def test_an_image_above_the_cap_is_not_collected() -> None:
-    async with server(http(200, b"x" * 2000)) as (url, _), calling("fal", url) as (one, offering):
+    async with server(http(200, b"x" * 2000)) as (url, _), calling("fal", url) as (client, offering):
         with pytest.raises(CollectFailed) as failed:
-            await one.collect(offering, ImageRef(url=f"{url}/i.jpg"))
+            await client.collect(offering, ImageRef(url=f"{url}/i.jpg"))
     assert failed.value.reason == "not_collected"
 
 
 async def test_a_collect_sends_no_key_and_follows_no_foreign_link() -> None:
-    async with server(http(200, b"image")) as (url, requests), calling("fal", url) as (one, offering):
-        assert await one.collect(offering, ImageRef(url=f"{url}/i.jpg")) == b"image"
+    async with server(http(200, b"image")) as (url, requests), calling("fal", url) as (client, offering):
+        assert await client.collect(offering, ImageRef(url=f"{url}/i.jpg")) == b"image"
         assert b"authorization" not in requests[0].lower()
         assert b"accept-encoding: identity" in requests[0].lower()
         with pytest.raises(CollectFailed) as failed:
-            await one.collect(offering, ImageRef(url="http://169.254.169.254/latest"))
+            await client.collect(offering, ImageRef(url="http://169.254.169.254/latest"))
     assert (failed.value.reason, failed.value.may_retry) == ("link_not_allowed", False)
 
 

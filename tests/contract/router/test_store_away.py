@@ -1,4 +1,4 @@
-"""What a provider made and billed waits for an object store that is away; it is not bought again."""
+"""Images that a provider made and billed wait for an absent object store; they are not bought again."""
 
 from __future__ import annotations
 
@@ -41,69 +41,75 @@ class FailingObjects(MemoryObjects):
             raise Unavailable("the object store is away")
 
 
-def _attempts(one: Line) -> int:
-    return len(of_kind(one, "attempt.submitted"))
+def _attempts(router_line: Line) -> int:
+    return len(of_kind(router_line, "attempt.submitted"))
 
 
 @pytest.mark.parametrize("provider", ["fal", "replicate", "openai"])
 async def test_what_was_made_is_stored_once_the_store_is_back(provider: str) -> None:
     world = World(objects=FailingObjects(refusals={"put": 3}))
-    async with simulator(provider) as api, line({provider: api}, world=world) as one:
-        await one.order(k=2)
-        selected = await one.until(*ENDS)
+    async with simulator(provider) as api, line({provider: api}, world=world) as router_line:
+        await router_line.order(k=2)
+        selected = await router_line.until(*ENDS)
         assert isinstance(selected, TaskSelected), selected
         assert len(selected.selected) == 2
-        assert len(of_kind(one, "round.planned")) == 1
-        assert not of_kind(one, "candidates.failed")
+        assert len(of_kind(router_line, "round.planned")) == 1
+        assert not of_kind(router_line, "candidates.failed")
         ledger = await api.ledger()
         assert selected.cost.actual_usd_micro == ledger["billed_usd_micro"]
-        assert_books(one)
+        assert_books(router_line)
 
 
 async def test_a_request_that_cannot_be_read_now_is_read_later_by_the_same_attempt() -> None:
     world = World(objects=FailingObjects(refusals={"get": 4}))
-    async with simulator("fal") as api, line({"fal": api}, world=world) as one:
-        await one.order(k=1)
-        selected = await one.until(*ENDS)
+    async with simulator("fal") as api, line({"fal": api}, world=world) as router_line:
+        await router_line.order(k=1)
+        selected = await router_line.until(*ENDS)
         assert isinstance(selected, TaskSelected), selected
-        assert {one.try_number for one in of_kind(one, "attempt.submitted")} == {1}
-        assert not of_kind(one, "candidates.failed")
+        assert {attempt.try_number for attempt in of_kind(router_line, "attempt.submitted")} == {1}
+        assert not of_kind(router_line, "candidates.failed")
 
 
 async def test_a_store_that_stays_away_ends_the_task_at_its_deadline_and_nothing_more_is_bought() -> None:
     world = World(objects=FailingObjects(refusals={"put": 10_000}))
-    async with simulator("replicate") as api, line({"replicate": api}, world=world) as one:
-        await one.order(k=1, deadline_at=SystemClock().now() + timedelta(seconds=2))
-        failed: Any = await one.until(*ENDS)
+    async with simulator("replicate") as api, line({"replicate": api}, world=world) as router_line:
+        await router_line.order(k=1, deadline_at=SystemClock().now() + timedelta(seconds=2))
+        failed: Any = await router_line.until(*ENDS)
         assert (failed.type, failed.code) == ("task.failed", "deadline_exceeded")
-        planned = of_kind(one, "round.planned")
+        planned = of_kind(router_line, "round.planned")
         assert len(planned) == 1
-        bought = {one_id for event in of_kind(one, "attempt.submitted") for one_id in event.candidate_ids}
+        bought = {
+            one_id for event in of_kind(router_line, "attempt.submitted") for one_id in event.candidate_ids
+        }
         assert bought == {candidate.candidate_id for candidate in planned[0].candidates}
         # The attempts end by themselves: nothing waits for a store in the name of a task that is over.
-        await eventually(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one), within_s=10)
-        assert_allowed(one)
+        await eventually(
+            lambda: len(of_kind(router_line, "attempt.finished")) == _attempts(router_line), within_s=10
+        )
+        assert_allowed(router_line)
 
 
 @asynccontextmanager
 async def cancelled_while_refused(call: str, refusals: int) -> AsyncIterator[tuple[Line, Simulator]]:
     """Order one picture, cancel once the store has refused a call, and wait for the end of every attempt."""
     objects = FailingObjects(refusals={call: refusals})
-    async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as one:
-        order = await one.order(k=1)
-        await one.until_true(lambda: any(asked == call for asked, _ in objects.asked))
-        await one.cancel(order)
-        await one.until_true(lambda: len(of_kind(one, "attempt.finished")) == _attempts(one))
-        yield one, api
+    async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as router_line:
+        order = await router_line.order(k=1)
+        await router_line.until_true(lambda: any(asked == call for asked, _ in objects.asked))
+        await router_line.cancel(order)
+        await router_line.until_true(
+            lambda: len(of_kind(router_line, "attempt.finished")) == _attempts(router_line)
+        )
+        yield router_line, api
 
 
 async def test_a_cancelled_task_stops_waiting_for_the_store() -> None:
-    async with cancelled_while_refused("put", 10_000) as (one, _):
-        await one.until("task.cancelled")
-        assert_books(one)
+    async with cancelled_while_refused("put", 10_000) as (router_line, _):
+        await router_line.until("task.cancelled")
+        assert_books(router_line)
 
 
 async def test_a_cancelled_task_that_waits_for_its_request_buys_nothing() -> None:
-    async with cancelled_while_refused("get", 2) as (one, api):
-        assert {event.actual_cost_usd_micro for event in of_kind(one, "attempt.finished")} == {0}
+    async with cancelled_while_refused("get", 2) as (router_line, api):
+        assert {event.actual_cost_usd_micro for event in of_kind(router_line, "attempt.finished")} == {0}
         assert (await api.ledger())["billed_usd_micro"] == 0

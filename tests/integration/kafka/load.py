@@ -35,7 +35,7 @@ _AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def bus_of(bootstrap: str, name: str) -> Bus:
-    """Give a bus with the settings that services have on Apache Kafka."""
+    """Return a bus with the settings that services have on Apache Kafka."""
     return support.bus_of(bootstrap, name, KAFKA_SETTINGS, PARTITIONS)
 
 
@@ -48,7 +48,7 @@ class Writer:
     every_s: float = 0.05
     written: int = 0
     acknowledged: dict[tuple[str, int], float] = field(default_factory=dict)
-    """When each was acknowledged, on the monotonic clock."""
+    """Times of acknowledgement, on the monotonic clock."""
     bus_acknowledged: set[tuple[str, int]] = field(default_factory=set)
     """Those whose own send the bus has acknowledged, whatever became of the rest of their batch."""
     failures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -139,10 +139,10 @@ class Readers:
             await self.remove()
 
     async def _handle(self, source: Source, received: Sequence[Received]) -> Consumed:
-        for one in received:
+        for record in received:
             if self.handle_s:
                 await asyncio.sleep(self.handle_s)
-            self.handled[source.partition, one.offset] += 1
+            self.handled[source.partition, record.offset] += 1
         return Consumed(received[-1].offset + 1)
 
 
@@ -195,7 +195,7 @@ async def log_of(bootstrap: str, topic: str) -> dict[int, list[tuple[int, str, i
 
 
 def first_places(log: dict[int, list[tuple[int, str, int]]]) -> dict[str, list[int]]:
-    """Give the numbers of every key in the order of their first appearance; a key lies in its own partition."""
+    """Return the numbers of every key in the order of their first appearance; a key lies in its own partition."""
     order: dict[str, list[int]] = {key: [] for key in KEYS}
     for partition, records in log.items():
         for _, key, number in records:

@@ -11,7 +11,7 @@ from tests.integration.kafka.trial import Trial
 from tests.support.eventually import eventually
 
 OUTAGE_S = float(os.environ.get("WINNOW_TEST_OUTAGE_S", "3"))
-"""How long two of three stay dead; longer than the producer's request timeout (30 s) in the long version."""
+"""Seconds for which two of three stay dead; longer than the producer's request timeout (30 s) in the long version."""
 
 
 async def test_kill_one_of_three(trial: Trial) -> None:
@@ -34,7 +34,7 @@ async def test_kill_two_of_three(trial: Trial) -> None:
     known = set(trial.writer.bus_acknowledged)
     await eventually(lambda: time.monotonic() > killed_s + OUTAGE_S, within_s=OUTAGE_S + 30, every_s=0.2)
     assert trial.writer.written > before
-    late = {one for one in trial.writer.bus_acknowledged - known if one[1] * len(KEYS) >= before}
+    late = {written for written in trial.writer.bus_acknowledged - known if written[1] * len(KEYS) >= before}
     assert late == set(), "acknowledged by one copy alone"
     trial.figures["two_dead_s"] = round(time.monotonic() - killed_s, 1)
     returned_s = time.monotonic()

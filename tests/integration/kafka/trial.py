@@ -70,12 +70,16 @@ class Trial:
             await bus.stop()
 
     async def leader(self, partition: int = 0) -> int:
-        """Give the node that leads a partition."""
+        """Return the node that leads a partition."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.cluster.bootstrap)
         await admin.start()
         try:
             (topic,) = await admin.describe_topics([self.name])
-            return next(int(one["leader"]) for one in topic["partitions"] if one["partition"] == partition)
+            return next(
+                int(described["leader"])
+                for described in topic["partitions"]
+                if described["partition"] == partition
+            )
         finally:
             await admin.close()
 

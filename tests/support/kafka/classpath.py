@@ -1,4 +1,4 @@
-"""Which Java runs Apache Kafka, and the class path that Maven resolves for it once."""
+"""Java that runs Apache Kafka, and the class path that Maven resolves for it once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class KafkaUnavailable(Exception):  # noqa: N818 (the noun of the problem)
 
 
 def version() -> str:
-    """Give the version that the POM names."""
+    """Return the version that the POM names."""
     space = {"m": "http://maven.apache.org/POM/4.0.0"}
     found = ET.parse(POM).find("m:properties/m:kafka.version", space)
     assert found is not None
@@ -30,7 +30,7 @@ def version() -> str:
 
 
 def java() -> str:
-    """Give the Java to run; raises KafkaUnavailable when there is none or it is too old."""
+    """Return the Java to run; raises KafkaUnavailable when there is none or it is too old."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=f"{home}/bin") if home else None
     found = found or shutil.which("java")
@@ -44,10 +44,10 @@ def java() -> str:
 
 
 def class_path() -> str:
-    """Give the class path, resolved once for each POM; raises KafkaUnavailable when that is not possible."""
+    """Return the class path, resolved once for each POM; raises KafkaUnavailable when that is not possible."""
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     kept = _CACHE / f"classpath-{digest}.txt"
-    if kept.exists() and all(Path(one).exists() for one in kept.read_text().split(os.pathsep)):
+    if kept.exists() and all(Path(part).exists() for part in kept.read_text().split(os.pathsep)):
         return kept.read_text()
     maven = shutil.which("mvn")
     if maven is None:

@@ -24,15 +24,17 @@ class KafkaCluster:
     def __init__(self, folder: Path, nodes: int = 1) -> None:
         self._folder = folder
         self._numbers = range(1, nodes + 1)
-        self._ports = choose([f"{kind}-{one}" for one in self._numbers for kind in ("bus", "quorum")], {})
+        self._ports = choose(
+            [f"{kind}-{number}" for number in self._numbers for kind in ("bus", "quorum")], {}
+        )
         self._nodes: dict[int, Managed] = {}
         self.advertised_ports: dict[int, int] = {}
         """Ports, by node, that clients are told in place of the real ones: those of a proxy; set before the start."""
 
     @property
     def bootstrap(self) -> str:
-        """Where clients connect: every node."""
-        return ",".join(f"{HOST}:{self._ports[f'bus-{one}']}" for one in self._numbers)
+        """Return the addresses where clients connect: every node."""
+        return ",".join(f"{HOST}:{self._ports[f'bus-{number}']}" for number in self._numbers)
 
     @property
     def numbers(self) -> list[int]:
@@ -114,15 +116,15 @@ class KafkaCluster:
             running.append(
                 subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             )
-        for one in running:
-            said, _ = one.communicate(timeout=_WITHIN_S)
-            assert one.returncode == 0, said
+        for process in running:
+            said, _ = process.communicate(timeout=_WITHIN_S)
+            assert process.returncode == 0, said
 
     def _settings(self, number: int) -> dict[str, str]:
         copies = str(len(self._numbers))
         in_sync = str(len(self._numbers) // 2 + 1)
         bus = f"PLAINTEXT://{HOST}:{self._ports[f'bus-{number}']}"
-        quorum = ",".join(f"{one}@{HOST}:{self._ports[f'quorum-{one}']}" for one in self._numbers)
+        quorum = ",".join(f"{node}@{HOST}:{self._ports[f'quorum-{node}']}" for node in self._numbers)
         return {
             "process.roles": "broker,controller",
             "node.id": str(number),

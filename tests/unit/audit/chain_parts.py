@@ -22,7 +22,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def blocks(count: int, shard: str = "0", *, with_entries: bool = False) -> list[dict[str, Any]]:
-    """Seal a chain and give it as it is stored."""
+    """Seal a chain and return it as it is stored."""
     entry = Entry(topic="topic", key="key", type="type", is_command=False, body='{"event_id":"e"}')
     entries = (entry, entry) if with_entries else ()
     previous, documents = GENESIS, []
@@ -36,7 +36,7 @@ def blocks(count: int, shard: str = "0", *, with_entries: bool = False) -> list[
 
 def rewritten(documents: list[dict[str, Any]], from_no: int) -> list[dict[str, Any]]:
     """Change a block and give all that follow new hashes, as someone who holds the store could."""
-    changed = [dict(one) for one in documents]
+    changed = [dict(document) for document in documents]
     changed[from_no - 1] |= {"offsets": []}
     for index in range(from_no - 1, len(changed)):
         previous = changed[index - 1]["hash"] if index else GENESIS
@@ -46,13 +46,13 @@ def rewritten(documents: list[dict[str, Any]], from_no: int) -> list[dict[str, A
 
 
 def records(count: int) -> list[dict[str, Any]]:
-    """Give records of a partition that hold nothing the audit knows."""
+    """Return records of a partition that hold nothing the audit knows."""
     return [
-        {"offset": one, "timestamp_ms": one, "key": "k", "headers": [], "body": f"{one}"}
-        for one in range(count)
+        {"offset": index, "timestamp_ms": index, "key": "k", "headers": [], "body": f"{index}"}
+        for index in range(count)
     ]
 
 
 def raw_of(score: float) -> float:
-    """Give the raw value that has this score under the map of the profile here."""
+    """Return the raw value that has this score under the map of the profile here."""
     return log(score / (100 - score))

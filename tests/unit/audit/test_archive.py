@@ -36,9 +36,9 @@ async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | N
         (PARTITION, records(count), "offset"),
     ):
         head = writer.head(lane)
-        for one in items:
-            if head is None or one[number] > head.last:
-                await writer.add(lane, one)
+        for document in items:
+            if head is None or document[number] > head.last:
+                await writer.add(lane, document)
     await writer.finish()
     return writer
 
@@ -48,7 +48,7 @@ async def verified(folder: Path) -> Result:
 
 
 def said(result: Result) -> list[str]:
-    return [one.text for one in result.findings]
+    return [finding.text for finding in result.findings]
 
 
 async def test_a_second_run_adds_only_what_is_new(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_a_second_run_adds_only_what_is_new(tmp_path: Path) -> None:
     assert (more.items_count, more.manifests_count) == (8, 2)
     result = await verified(tmp_path)
     assert (result.exit_code, result.findings) == (0, ())
-    assert {one.lane: (one.items_count, one.head.last) for one in result.lanes} == {
+    assert {lane.lane: (lane.items_count, lane.head.last) for lane in result.lanes} == {
         SHARD: (14, 14),
         PARTITION: (14, 13),
     }
@@ -71,8 +71,8 @@ async def test_an_interrupted_run_is_done_again_to_the_same_archive(tmp_path: Pa
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     await archived(whole, 10)
     writer = await ArchiveWriter.on(Folder(broken), Clock(), segment_raw_bytes=SMALL)
-    for one in blocks(7):
-        await writer.add(SHARD, one)
+    for block in blocks(7):
+        await writer.add(SHARD, block)
     # It ends here: segments lie there that no manifest names.
     assert await Folder(broken).names("segments/")
     assert (await read_catalogue(Folder(broken))).manifests == []
@@ -101,7 +101,7 @@ async def test_a_flipped_byte_in_any_file_is_named(tmp_path: Path) -> None:
         result = await verified(tmp_path)
         assert result.exit_code == 1, name
         if name.startswith("segments/"):
-            assert any(name in one and "was changed" in one for one in said(result)), said(result)
+            assert any(name in finding and "was changed" in finding for finding in said(result)), said(result)
         await folder.put(name, body)
     assert (await verified(tmp_path)).exit_code == 0
 
@@ -110,7 +110,7 @@ async def test_a_lost_file_is_named(tmp_path: Path) -> None:
     await archived(tmp_path, 14)
     await archived(tmp_path, 20)
     names = await Folder(tmp_path).names("")
-    segment = next(one for one in names if one.startswith(f"segments/{SHARD}"))
+    segment = next(task for task in names if task.startswith(f"segments/{SHARD}"))
     (tmp_path / segment).unlink()
     assert f"{segment} is in the manifest and not there" in said(await verified(tmp_path))
     (tmp_path / names[0]).unlink()

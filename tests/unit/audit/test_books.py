@@ -57,7 +57,7 @@ def test_a_balance_below_zero_is_named_although_its_postings_agree(below: str) -
     books = Books()
     books.count(ACCOUNT, 1)
     books.take_entry(NumberedEntry.model_validate(entry(available, held, *moves)))
-    assert [one.check for one in books.findings] == ["never below zero"]
+    assert [finding.check for finding in books.findings] == ["never below zero"]
     assert f"available is {available} and held {held}" in books.findings[0].text
 
 
@@ -79,14 +79,14 @@ def archive(folder: Path, owed_usd_micro: int, *, later_s: int = 600) -> None:
         *([("house:provider_payable", -owed_usd_micro, "usd_micro")] if owed_usd_micro else []),
     )
     entries = tuple(
-        Entry(topic=topic, key="k", type=one["type"], is_command=False, body=json.dumps(one))
-        for topic, one in ((ACCOUNTS.name, booked), (TASKS.name, bill))
+        Entry(topic=topic, key="k", type=event["type"], is_command=False, body=json.dumps(event))
+        for topic, event in ((ACCOUNTS.name, booked), (TASKS.name, bill))
     )
     decision = Decision(ACCOUNT, 1, "cause", "f", entries)
     block = Block("0", 1, GENESIS, {}, (decision,), AT + timedelta(seconds=later_s)).sealed()
     documents = [
-        {"offset": offset, "timestamp_ms": 0, "key": "k", "headers": [["type", one["type"]]], "body": json.dumps(one)}
-        for offset, one in enumerate(records)
+        {"offset": offset, "timestamp_ms": 0, "key": "k", "headers": [["type", record["type"]]], "body": json.dumps(record)}
+        for offset, record in enumerate(records)
     ]  # fmt: skip
     write_lanes(folder, {"journal/ledger/0": [block.to_document()], f"topic/{TASKS.name}/0": documents})
 
@@ -95,7 +95,9 @@ def said(folder: Path) -> list[str]:
     result = asyncio.run(
         verify_archive(Place(str(folder)), {}, AT + timedelta(days=9), profiles={}, processes=1)
     )
-    return [f"{one.subject} {one.text}" for one in result.findings if one.check == "provider cost"]
+    return [
+        f"{finding.subject} {finding.text}" for finding in result.findings if finding.check == "provider cost"
+    ]
 
 
 def test_an_archive_whose_books_owe_more_than_the_attempts_cost_is_named(tmp_path: Path) -> None:

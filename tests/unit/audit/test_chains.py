@@ -18,9 +18,9 @@ Documents = list[dict[str, Any]]
 
 def faults(documents: Documents, anchored: Head | None = None) -> list[str]:
     chain = BlockChain(LANE, anchored)
-    for one in documents:
-        chain.take(one)
-    return [one.text for one in chain.faults()]
+    for document in documents:
+        chain.take(document)
+    return [fault.text for fault in chain.faults()]
 
 
 def test_the_hash_is_the_one_that_services_write() -> None:
@@ -90,7 +90,7 @@ def test_tampering_is_named(tamper: Callable[[Documents], Documents], said: str)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the way to every value that holds no other."""
+    """Yield the path to every value that holds no other."""
     if isinstance(value, (dict, list)) and value:
         for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from leaves(inner, (*path, name))
@@ -151,8 +151,8 @@ def test_a_lost_end_shows_only_against_an_anchor() -> None:
 
 def record_chain(documents: Documents, anchored: Head | None = None) -> RecordChain:
     chain = RecordChain("topic/winnow.tasks.v1/0", anchored)
-    for one in documents:
-        chain.take(one)
+    for document in documents:
+        chain.take(document)
     return chain
 
 
@@ -161,9 +161,9 @@ def test_records_are_compared_with_their_anchor() -> None:
     assert record_chain(records(9), head).faults() == []
     changed = records(9)
     changed[2]["body"] = "another"
-    said = [one.text for one in record_chain(changed, head).faults()]
+    said = [fault.text for fault in record_chain(changed, head).faults()]
     assert said == ["the records up to offset 7 are not those that were anchored"]
-    gone = [one.text for one in record_chain(records(6), head).faults()]
+    gone = [fault.text for fault in record_chain(records(6), head).faults()]
     assert gone == ["it ends at offset 5; the records up to 7 were anchored and are gone"]
 
 
@@ -177,5 +177,5 @@ def test_records_deleted_since_the_anchor_are_a_note_and_no_fault() -> None:
 def test_records_out_of_order_are_named() -> None:
     swapped_records = records(4)
     swapped_records[1], swapped_records[2] = swapped_records[2], swapped_records[1]
-    said = [one.text for one in record_chain(swapped_records).faults()]
+    said = [fault.text for fault in record_chain(swapped_records).faults()]
     assert said == ["the record of offset 1 stands after that of 2: records were swapped"]

@@ -33,7 +33,7 @@ def golden(kind: str, **changes: Any) -> Any:
 
 
 def entry(*owed: tuple[int, str | None], kind: EntryKind = EntryKind.settle) -> list[EntryRecorded]:
-    """Give entries that owe so many micro-USD for a task each."""
+    """Return entries that owe so many micro-USD for a task each."""
     return [
         golden("entry.recorded").model_copy(
             update={
@@ -70,10 +70,10 @@ def bill(actual: int) -> TaskSettled:
 
 def compared(events: list[TaskEvent], entries: list[EntryRecorded], horizon: datetime = LATER) -> CostReport:
     cost, payables = TaskCost(), Payables()
-    for one in events:
-        cost.take(one, AT)
-    for one in entries:
-        payables.take(one)
+    for event in events:
+        cost.take(event, AT)
+    for record in entries:
+        payables.take(record)
     return compare_costs({TASK: cost}, payables.by_task, horizon)
 
 
@@ -101,8 +101,8 @@ def test_an_attempt_that_is_still_out_is_owed_at_its_expected_cost() -> None:
     ("owed", "sum_micro"), [([105], 105), ([105, -60, -60], -15), ([105, -59], 46), ([], 0)]
 )
 def test_a_debt_that_is_not_the_cost_of_the_attempts_is_named(owed: list[int], sum_micro: int) -> None:
-    report = compared(STORY, entry(*((one, TASK) for one in owed)))
-    assert [(one.check, one.subject) for one in report.findings] == [("provider cost", TASK)]
+    report = compared(STORY, entry(*((amount, TASK) for amount in owed)))
+    assert [(finding.check, finding.subject) for finding in report.findings] == [("provider cost", TASK)]
     assert report.findings[0].text == (
         f"the books owe providers {sum_micro} micro-USD for it, its attempts cost 45"
     )
@@ -137,4 +137,4 @@ def test_a_task_without_a_bill_and_without_entries_is_not_judged() -> None:
 def test_a_debt_for_no_task_or_for_an_unknown_task_is_named() -> None:
     other = "task_of_nobody"
     report = compared(STORY, entry((105, TASK), (-60, TASK), (7, None), (8, other)))
-    assert {one.subject for one in report.findings} == {other, golden("entry.recorded").entry_id}
+    assert {finding.subject for finding in report.findings} == {other, golden("entry.recorded").entry_id}

@@ -32,7 +32,7 @@ def submitted(**changes: Any) -> AttemptSubmitted:
 
 
 def said(findings: Any) -> list[str]:
-    return [one.text for one in findings]
+    return [finding.text for finding in findings]
 
 
 def test_recorded_verdicts_and_choices_give_themselves_again() -> None:
@@ -64,7 +64,7 @@ def test_a_changed_reason_is_named() -> None:
 @pytest.mark.parametrize("change", ["another offering", "a cheaper one was free", "a price below its rates"])
 def test_a_changed_choice_is_named(change: str) -> None:
     document = golden("attempt.submitted")
-    chosen = next(one for one in document["alternatives"] if one["chosen"])
+    chosen = next(alternative for alternative in document["alternatives"] if alternative["chosen"])
     if change == "another offering":
         document["offering"] = "another"
     elif change == "a cheaper one was free":
@@ -105,10 +105,10 @@ def test_a_route_is_derived_from_its_attempts() -> None:
 
 def test_a_selection_without_its_verdict_is_named() -> None:
     selected = TaskSelected.model_validate(golden("task.selected"))
-    scores = {one.candidate_id: one.score for one in selected.selected}
+    scores = {candidate.candidate_id: candidate.score for candidate in selected.selected}
     assert said(selection_findings(selected, scores)) == []
     first = selected.selected[0].candidate_id
     assert said(selection_findings(selected, {**scores, first: scores[first] + 1}))
     assert said(selection_findings(selected, {})) == [
-        f"{one.candidate_id} was selected and has not passed" for one in selected.selected
+        f"{candidate.candidate_id} was selected and has not passed" for candidate in selected.selected
     ]

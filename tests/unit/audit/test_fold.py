@@ -127,7 +127,8 @@ def task_messages() -> list[tuple[str, str, Event]]:
         deadline_slack_s=SLACK_S,
     )
     planned = [
-        PlannedCandidate(candidate_id=one, index=index, seed=1) for index, one in enumerate((GOOD, BAD))
+        PlannedCandidate(candidate_id=candidate, index=index, seed=1)
+        for index, candidate in enumerate((GOOD, BAD))
     ]
     return [
         ("ingest", TASK, accepted),
@@ -199,7 +200,7 @@ def account_messages() -> list[tuple[str, str, Event]]:
         entry(EntryKind.reserve, PRICE, {AVAILABLE: -PRICE, HELD: PRICE}, (900, 100)),
         entry(EntryKind.settle, PRICE, {HELD: -PRICE, "house:revenue": PRICE}, (900, 0)),
     ]
-    return [("ledger", ACCOUNT, one) for one in entries]
+    return [("ledger", ACCOUNT, message) for message in entries]
 
 
 ORDER_OF_THE_LEDGER = ("grant", "reserve", "task.funded", "settle", "task.settled")
@@ -231,27 +232,27 @@ def _recorded(messages: list[tuple[str, str, Event]]) -> list[Recorded[Message]]
 
 
 def story() -> tuple[list[Recorded[Message]], list[Recorded[Message]]]:
-    """Give the records of a task that was delivered, by topic."""
+    """Return the records of a task that was delivered, by topic."""
     return _recorded(task_messages()), _recorded(account_messages())
 
 
 def folded(records: list[Recorded[Message]]) -> RecordFold:
     fold = RecordFold(PROFILES)
-    for one in records:
-        fold.take(one)
+    for record in records:
+        fold.take(record)
     return fold
 
 
 def checks(records: list[Recorded[Message]], now: datetime = NOW) -> set[str]:
-    return {one.check for one in folded(records).findings(now)}
+    return {finding.check for finding in folded(records).findings(now)}
 
 
 def edited(records: list[Recorded[Message]], kind: type[Message], **changes: Any) -> list[Recorded[Message]]:
     return [
-        Recorded(one.envelope, one.message.model_copy(update=changes))
-        if isinstance(one.message, kind)
-        else one
-        for one in records
+        Recorded(record.envelope, record.message.model_copy(update=changes))
+        if isinstance(record.message, kind)
+        else record
+        for record in records
     ]
 
 
@@ -271,7 +272,7 @@ def test_repeats_and_the_order_between_topics_change_nothing(data: st.DataObject
     lanes = [list(tasks), list(accounts)]
     mixed: list[Recorded[Message]] = []
     while any(lanes):
-        lane = data.draw(st.sampled_from([one for one in lanes if one]))
+        lane = data.draw(st.sampled_from([choice for choice in lanes if choice]))
         mixed.append(lane.pop(0))
         if data.draw(st.booleans()):
             mixed.append(data.draw(st.sampled_from(mixed)))
@@ -326,15 +327,15 @@ def test_a_task_without_an_end_is_a_fault_only_after_its_deadline_and_slack() ->
 
 def at(records: list[Recorded[Message]], kind: type[Message], moment: datetime) -> list[Recorded[Message]]:
     return [
-        Recorded(one.envelope.model_copy(update={"occurred_at": moment}), one.message)
-        if isinstance(one.message, kind)
-        else one
-        for one in records
+        Recorded(record.envelope.model_copy(update={"occurred_at": moment}), record.message)
+        if isinstance(record.message, kind)
+        else record
+        for record in records
     ]
 
 
 def said(records: list[Recorded[Message]]) -> dict[str, str]:
-    return {one.check: one.text for one in folded(records).findings(NOW)}
+    return {finding.check: finding.text for finding in folded(records).findings(NOW)}
 
 
 def test_an_end_is_late_only_after_deadline_and_slack() -> None:
@@ -377,9 +378,9 @@ def test_a_verdict_under_the_hash_of_another_profile_is_found() -> None:
     tasks, accounts = story()
     other = replace(PROFILES[SHA256], ref=PROFILE.model_copy(update={"version": 2}))
     fold = RecordFold({SHA256: other})
-    for one in [*tasks, *accounts]:
-        fold.take(one)
-    assert {one.check for one in fold.findings(NOW)} == {"profile", "gate"}
+    for task in [*tasks, *accounts]:
+        fold.take(task)
+    assert {finding.check for finding in fold.findings(NOW)} == {"profile", "gate"}
 
 
 def test_a_profile_that_is_not_at_hand_is_named_with_what_is() -> None:
@@ -404,10 +405,12 @@ def test_an_output_whose_raw_values_do_not_pass_is_found_at_the_gate() -> None:
     scored = tasks[3].message
     assert isinstance(scored, CandidatesScored)
     forged = [
-        one.model_copy(
-            update={"dimensions": [one.dimensions[0].model_copy(update={"raw": raw_of(10), "threshold": 0})]}
+        candidate.model_copy(
+            update={
+                "dimensions": [candidate.dimensions[0].model_copy(update={"raw": raw_of(10), "threshold": 0})]
+            }
         )
-        for one in scored.candidates
+        for candidate in scored.candidates
     ]
     found = checks([*edited(tasks, CandidatesScored, candidates=forged), *accounts])
     assert found == {"verdict", "gate"}

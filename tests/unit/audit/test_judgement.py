@@ -37,19 +37,19 @@ def pinned(profile: ScorerProfile) -> Profile:
 
 
 def scored(profile: ScorerProfile, measured: Measured, outcomes: dict[str, RuleOutcome]) -> ScoredCandidate:
-    """Give a verdict as the scorer writes it into the record."""
+    """Return a verdict as the scorer writes it into the record."""
     score = judge(profile, measured, outcomes)
     return ScoredCandidate(
         candidate_id=CANDIDATE,
         passed=score.passed,
         score=score.score,
-        dimensions=[to_contract(one) for one in score.dimensions],
+        dimensions=[to_contract(result) for result in score.dimensions],
         reasons=list(score.reasons),
     )
 
 
 def good(profile: ScorerProfile = HEADSHOT) -> ScoredCandidate:
-    """Give the verdict on a picture whose every measure is far on the good side."""
+    """Return the verdict on a picture whose every measure is far on the good side."""
     measurements = []
     for rule in profile.dimensions:
         far = 1e6 if rule.mapping.rises else -1e6
@@ -72,15 +72,15 @@ def texts(candidate: ScoredCandidate, profile: Profile) -> list[str]:
         models={},
         candidates=[candidate],
     )
-    return [one.text.removeprefix(f"{CANDIDATE}: ") for one in judged_findings(event, profile)]
+    return [finding.text.removeprefix(f"{CANDIDATE}: ") for finding in judged_findings(event, profile)]
 
 
 def test_every_shipped_profile_has_the_hash_and_the_rules_of_the_scorer() -> None:
-    assert AT_HAND.keys() == {one.sha256 for one in CATALOG.all()}
+    assert AT_HAND.keys() == {profile.sha256 for profile in CATALOG.all()}
     for theirs in CATALOG.all():
         ours = pinned(theirs)
         assert (ours.ref.name, ours.ref.version) == (theirs.name, theirs.version)
-        assert ours.rules.keys() == {one.name for one in (*theirs.dimensions, *theirs.rules)}
+        assert ours.rules.keys() == {rule.name for rule in (*theirs.dimensions, *theirs.rules)}
 
 
 @given(st.floats(allow_nan=True, allow_infinity=False), st.integers(0, 10_000))
@@ -110,7 +110,7 @@ def test_a_verdict_of_the_scorer_is_derived_again_from_its_raw_values(data: st.D
         around = rule.mapping.x0 + data.draw(st.floats(-8, 8)) * rule.mapping.w
         raw = data.draw(st.sampled_from([around, rule.mapping.exactly or around, 1.0]))
         evidence = {
-            one.evidence: one.minimum * data.draw(st.sampled_from([0.5, 1, 2])) for one in rule.guards
+            guard.evidence: guard.minimum * data.draw(st.sampled_from([0.5, 1, 2])) for guard in rule.guards
         }
         measurements.append(
             Measurement(rule.name, status, raw if status is MeasureStatus.ok else None, evidence)
@@ -128,7 +128,8 @@ def dimension(name: str, **changes: Any) -> Edit:
 
     def edit(candidate: ScoredCandidate) -> ScoredCandidate:
         changed = [
-            one.model_copy(update=changes) if one.name == name else one for one in candidate.dimensions
+            measured.model_copy(update=changes) if measured.name == name else measured
+            for measured in candidate.dimensions
         ]
         assert changed != candidate.dimensions
         return candidate.model_copy(update={"dimensions": changed})
@@ -138,7 +139,7 @@ def dimension(name: str, **changes: Any) -> Edit:
 
 def without(name: str) -> Edit:
     return lambda candidate: candidate.model_copy(
-        update={"dimensions": [one for one in candidate.dimensions if one.name != name]}
+        update={"dimensions": [measured for measured in candidate.dimensions if measured.name != name]}
     )
 
 
@@ -147,7 +148,7 @@ def twice(name: str) -> Edit:
         update={
             "dimensions": [
                 *candidate.dimensions,
-                *(one for one in candidate.dimensions if one.name == name),
+                *(measured for measured in candidate.dimensions if measured.name == name),
             ]
         }
     )
@@ -190,8 +191,8 @@ NOT_TAKEN = {"status": MeasureStatus.unavailable, "raw": None, "score": None, "p
         (without("gaze"), "the dimension gaze of headshot@3 is missing"),
         (twice("sharpness"), "the dimension sharpness stands there 2 times"),
         (invented, "headshot@3 has no dimension beauty"),
-        (lambda one: one.model_copy(update={"passed": False}), "it is recorded as not passed, its raw values give passed"),
-        (lambda one: one.model_copy(update={"score": 1.0}), "it is ranked by 1.0, its raw values give 100.0"),
+        (lambda candidate: candidate.model_copy(update={"passed": False}), "it is recorded as not passed, its raw values give passed"),
+        (lambda candidate: candidate.model_copy(update={"score": 1.0}), "it is ranked by 1.0, its raw values give 100.0"),
     ],
 )  # fmt: skip
 def test_a_changed_verdict_is_named(edit: Edit, named: str) -> None:
@@ -200,7 +201,7 @@ def test_a_changed_verdict_is_named(edit: Edit, named: str) -> None:
     assert sound.passed
     assert texts(sound, profile) == []
     found = texts(edit(sound), profile)
-    assert any(one.startswith(named) for one in found), found
+    assert any(finding.startswith(named) for finding in found), found
 
 
 def test_an_excused_measure_neither_fails_a_picture_nor_weighs_in_its_rank() -> None:
@@ -210,7 +211,7 @@ def test_an_excused_measure_neither_fails_a_picture_nor_weighs_in_its_rank() -> 
     assert texts(excused, pinned(HEADSHOT)) == []
     # A dimension that may not be excused weighs as 0.
     found = texts(dimension("lighting_evenness", **absent)(good()), pinned(HEADSHOT))
-    assert any(one.startswith("it is ranked by 100.0") for one in found), found
+    assert any(finding.startswith("it is ranked by 100.0") for finding in found), found
 
 
 @pytest.mark.parametrize(("score", "passes"), [(49.99, False), (50.0, True)])
@@ -219,9 +220,9 @@ def test_a_score_at_the_threshold_passes_and_the_next_below_does_not(score: floa
     assert raw is not None
     changed = dimension("sharpness", raw=raw, score=score, passed=passes)(good())
     found = texts(changed, pinned(HEADSHOT))
-    assert not any(one.startswith("sharpness") for one in found), found
+    assert not any(finding.startswith("sharpness") for finding in found), found
     found = texts(dimension("sharpness", passed=not passes)(changed), pinned(HEADSHOT))
-    assert any(one.startswith("sharpness is recorded as") for one in found), found
+    assert any(finding.startswith("sharpness is recorded as") for finding in found), found
 
 
 def test_the_last_digit_of_a_score_may_be_rounded_the_other_way_and_no_more() -> None:
@@ -231,7 +232,7 @@ def test_the_last_digit_of_a_score_may_be_rounded_the_other_way_and_no_more() ->
     for off, sound in ((0.01, True), (0.02, False)):
         changed = dimension("sharpness", raw=raw, score=round(rule.map.score(raw) + off, 2))(good())
         scores = [
-            one for one in texts(changed, pinned(HEADSHOT)) if one.startswith("sharpness has the score")
+            text for text in texts(changed, pinned(HEADSHOT)) if text.startswith("sharpness has the score")
         ]
         assert bool(scores) is not sound, off
 

@@ -1,4 +1,4 @@
-"""What a newer build wrote is left out of the audit's judgement, and the report says so."""
+"""The audit leaves out what a newer build wrote, and the report says so."""
 
 from __future__ import annotations
 
@@ -77,13 +77,15 @@ def test_records_of_a_type_of_a_newer_build_are_named() -> None:
     result = audited({"round.closed": lambda document: document | {"type": "round.measured"}})
     assert len(result.notes) == 1
     assert "records of round.measured version 1: this build does not know the type" in result.notes[0]
-    assert {one.check for one in result.findings} <= {one.check for one in audited({}).findings}
+    assert {finding.check for finding in result.findings} <= {
+        finding.check for finding in audited({}).findings
+    }
 
 
 def test_a_broken_record_of_a_known_version_is_a_fault() -> None:
     result = audited({"task.funded": lambda document: second_version(document) | {"version": 1}})
     assert result.notes == ()
-    assert "readable" in {one.check for one in result.findings}
+    assert "readable" in {finding.check for finding in result.findings}
     assert result.exit_code == 1
 
 
@@ -97,7 +99,7 @@ def _resealed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _journal(type_name: str) -> list[dict[str, Any]]:
     """Return a shard of the ledger's journal with the last event of a type in a newer version."""
-    blocks = [one for one in read_blocks(RELEASE / "ledger.ndjson") if one["shard"] == "0"]
+    blocks = [block for block in read_blocks(RELEASE / "ledger.ndjson") if block["shard"] == "0"]
     found = [
         entry
         for block in blocks
@@ -135,7 +137,7 @@ def test_a_record_that_is_nested_too_deeply_is_no_end_of_the_audit(version: int 
     verification = Verification("topics", profiles=PROFILES, kinds=["topic"])
     record = {"timestamp_ms": 1, "key": "task", "headers": headers, "body": body, "offset": 0}
     verification.take_record(topic_lane("tasks", 0), record)
-    findings = [one for one in verification.close(NOW).findings if one.check == "readable"]
+    findings = [finding for finding in verification.close(NOW).findings if finding.check == "readable"]
     assert len(findings) == (0 if version == 9 else 1)
 
 
@@ -148,4 +150,4 @@ def test_an_entry_that_is_nested_too_deeply_is_a_finding_of_its_block(kind: str)
     ]
     verification = Verification("journals", profiles=PROFILES, kinds=["journal"])
     verification.take_block("router.journal/0", block)
-    assert "readable" in {one.check for one in verification.close(NOW).findings}
+    assert "readable" in {finding.check for finding in verification.close(NOW).findings}

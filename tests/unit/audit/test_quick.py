@@ -18,7 +18,7 @@ TEXTS = st.text()
 def documents(integers: st.SearchStrategy[int]) -> st.SearchStrategy[dict]:
     leaves = st.none() | st.booleans() | integers | TEXTS
     inner = st.recursive(
-        leaves, lambda one: st.lists(one, max_size=4) | st.dictionaries(TEXTS, one, max_size=4)
+        leaves, lambda nested: st.lists(nested, max_size=4) | st.dictionaries(TEXTS, nested, max_size=4)
     )
     return st.dictionaries(TEXTS, inner, max_size=4)
 

@@ -12,8 +12,8 @@ from winnow.runtime.journal import Block
 
 
 async def _lane(blocks: Sequence[Block]) -> AsyncIterator[Block]:
-    for one in blocks:
-        yield one
+    for stored in blocks:
+        yield stored
 
 
 def _at(shard: str, number: int, second: int) -> Block:
@@ -21,7 +21,10 @@ def _at(shard: str, number: int, second: int) -> Block:
 
 
 async def _order(*lanes: Sequence[Block]) -> list[tuple[int, str]]:
-    return [(number, one.block_id) async for number, one in merged([_lane(lane) for lane in lanes])]
+    return [
+        (number, merged_block.block_id)
+        async for number, merged_block in merged([_lane(lane) for lane in lanes])
+    ]
 
 
 async def test_what_was_decided_first_stands_first() -> None:

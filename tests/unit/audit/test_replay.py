@@ -35,8 +35,8 @@ def verified(folder: Path) -> Result:
 
 def folded(blocks: list[dict[str, Any]]) -> ShardFold[Any]:
     fold = ShardFold(LedgerMachine(), LANE)
-    for one in blocks:
-        fold.take(one)
+    for block in blocks:
+        fold.take(block)
     return fold
 
 
@@ -69,7 +69,7 @@ def edited(event_type: str, **changes: Any) -> Callable[[list[dict[str, Any]]], 
 
 def lose_an_event(blocks: list[dict[str, Any]]) -> None:
     entries = blocks[-1]["decisions"][0]["entries"]
-    entries.remove(next(one for one in entries if one["topic"]))
+    entries.remove(next(entry for entry in entries if entry["topic"]))
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_books_that_were_changed_and_hashed_again_are_named(
     lanes: Lanes = read_lanes(archive[0])
     edit(lanes[LANE])
     write_lanes(tmp_path / "forged", {LANE: rehashed(lanes[LANE])})
-    assert check in {one.check for one in verified(tmp_path / "forged").findings}
+    assert check in {finding.check for finding in verified(tmp_path / "forged").findings}
 
 
 def test_a_broken_chain_is_not_folded(archive: tuple[Path, Made]) -> None:
     blocks = read_lanes(archive[0])[LANE]
     with pytest.raises(BrokenChain, match="block 2 is missing"):
         folded([blocks[0], *blocks[2:]])
-    changed = [dict(one) for one in blocks]
+    changed = [dict(block) for block in blocks]
     changed[1]["offsets"] = [{}]
     with pytest.raises(BrokenChain, match="the contents of block 2"):
         folded(changed)

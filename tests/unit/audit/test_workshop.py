@@ -37,7 +37,7 @@ class Consumer:
 
     def __init__(self, first: int, last: int) -> None:
         self._first = first
-        self._kept = [one for one in records(last + 1) if one["offset"] >= first]
+        self._kept = [record for record in records(last + 1) if record["offset"] >= first]
         self._at = 0
 
     async def topics(self) -> set[str]:
@@ -63,9 +63,9 @@ class Consumer:
         return self._at
 
     async def getmany(self, *lanes: TopicPartition, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
-        found = [one for one in self._kept if one["offset"] >= self._at]
+        found = [record for record in self._kept if record["offset"] >= self._at]
         self._at = self.highwater(LANE)
-        return {LANE: [_as_read(one) for one in found]} if found else {}
+        return {LANE: [_as_read(record) for record in found]} if found else {}
 
 
 def _as_read(document: dict[str, Any]) -> Any:
@@ -83,7 +83,7 @@ def _as_read(document: dict[str, Any]) -> Any:
 async def read(
     consumer: Consumer, monkeypatch: pytest.MonkeyPatch, archived: ArchivedRecord | None = None
 ) -> list[int]:
-    """Give the offsets that a rebuilding would read."""
+    """Return the offsets that a rebuilding would read."""
 
     @asynccontextmanager
     async def reading(bootstrap: str) -> AsyncIterator[Consumer]:
@@ -98,8 +98,8 @@ async def read(
 
 async def archive(folder: Path, count: int) -> Place:
     writer = await ArchiveWriter.on(Folder(folder), Clock())
-    for one in records(count):
-        await writer.add(f"topic/{TOPIC}/0", one)
+    for record in records(count):
+        await writer.add(f"topic/{TOPIC}/0", record)
     await writer.finish()
     return Place(str(folder))
 

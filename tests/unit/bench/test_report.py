@@ -31,7 +31,7 @@ def test_a_percentile_is_a_measured_value_whatever_the_order() -> None:
 def test_a_small_sample_is_reported_with_its_maximum_and_its_size() -> None:
     report = Report("test")
     report.add_waits("acceptance", [float(number) for number in range(30)])
-    assert [(one.figure, one.value) for one in report.figures] == [
+    assert [(figure.figure, figure.value) for figure in report.figures] == [
         ("acceptance, p50", 14.0),
         ("acceptance, maximum of 30", 29.0),
     ]

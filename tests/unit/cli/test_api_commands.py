@@ -63,7 +63,7 @@ def api(answers: Answers) -> Iterator[Asked]:
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815 (the library calls them)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Requests)
     asked = Asked(f"http://127.0.0.1:{server.server_address[1]}")
@@ -155,7 +155,7 @@ def test_a_list_of_tasks_stops_at_the_limit_and_asks_for_the_state() -> None:
     page = {"tasks": [TASK, TASK | {"id": "task_2"}], "next_cursor": "more"}
     with api({"GET /v1/tasks": [(200, page)]}) as server:
         result = server.winnow("tasks", "list", "--limit", "1", "--state", "delivered", "--json")
-    assert [one["id"] for one in json.loads(result.output)] == ["task_1"]
+    assert [line["id"] for line in json.loads(result.output)] == ["task_1"]
     assert len(server.requests) == 1
     assert "state=delivered" in server.requests[0][0]
 
@@ -205,7 +205,7 @@ def test_a_download_fetches_only_what_is_missing_or_broken(tmp_path: Path) -> No
         result = server.winnow("tasks", "download", "task_1", "--to", str(tmp_path), "--json")
     assert json.loads(result.output) == [str(tmp_path / "001.png"), str(tmp_path / "002.png")]
     assert (tmp_path / "002.png").read_bytes() == b"two"
-    assert [one[0] for one in server.requests][1:] == ["GET /2"]
+    assert [request[0] for request in server.requests][1:] == ["GET /2"]
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_keys_are_listed_as_json_without_those_that_are_revoked() -> None:
         valid = json.loads(server.winnow("keys", "list", "--json").output)
         everything = json.loads(server.winnow("keys", "list", "--json", "--revoked").output)
         text = server.winnow("keys", "list").output
-    assert ([one["key_id"] for one in valid], len(everything)) == (["key_1"], 2)
+    assert ([listed["key_id"] for listed in valid], len(everything)) == (["key_1"], 2)
     assert "key_1" in text
     assert "key_2" not in text
 
@@ -364,7 +364,7 @@ def test_what_goes_to_this_machine_goes_to_no_proxy(
         server.winnow("keys", "list", "--account", "acct_me")
         asyncio.run(_print_notices(server.url))
     assert result.exit_code == 0
-    assert [one[0].split("?")[0] for one in server.requests] == [
+    assert [request[0].split("?")[0] for request in server.requests] == [
         "GET /v1/tasks/task_1/outputs",
         "GET /file",
         "GET /v1/admin/keys",

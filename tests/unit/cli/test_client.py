@@ -66,9 +66,9 @@ async def test_pages_are_followed_to_the_last() -> None:
 
     def page(request: httpx.Request) -> httpx.Response:
         found, after = pages[request.url.params.get("cursor", "")]
-        return httpx.Response(200, json={"tasks": [{"n": one} for one in found], "next_cursor": after})
+        return httpx.Response(200, json={"tasks": [{"n": number} for number in found], "next_cursor": after})
 
-    assert [one["n"] async for one in api(page).pages("/v1/tasks", "tasks")] == [1, 2, 3, 4]
+    assert [task["n"] async for task in api(page).pages("/v1/tasks", "tasks")] == [1, 2, 3, 4]
 
 
 class Lines(httpx.AsyncByteStream):
@@ -96,7 +96,7 @@ async def test_a_broken_stream_goes_on_after_the_last_number_seen() -> None:
             return httpx.Response(200, stream=Lines(text, breaks=True))
         return httpx.Response(200, stream=Lines("id: 8\nevent: task.settled\ndata: {}\n\n", breaks=False))
 
-    news = [one async for one in api(stream).news("t")]
+    news = [event async for event in api(stream).news("t")]
     assert news == [TaskNews(7, "task.funded", {"a": 1}), TaskNews(8, "task.settled", {})]
     assert asked == [None, "7"]
 
@@ -104,4 +104,4 @@ async def test_a_broken_stream_goes_on_after_the_last_number_seen() -> None:
 async def test_a_refused_stream_says_why() -> None:
     body = {"code": "not_found", "detail": "There is no such task."}
     with pytest.raises(ApiError, match="no such task"):
-        _ = [one async for one in api(lambda _: httpx.Response(404, json=body)).news("t")]
+        _ = [event async for event in api(lambda _: httpx.Response(404, json=body)).news("t")]

@@ -27,7 +27,7 @@ LINE = {
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedStack:
-    for name in [one for one in os.environ if one.startswith("WINNOW_")]:
+    for name in [variable for variable in os.environ if variable.startswith("WINNOW_")]:
         monkeypatch.delenv(name)
     made = EmbeddedStack(tmp_path)
     made.ports = {"kafka": 1, "mongo": 2, "s3": 3}

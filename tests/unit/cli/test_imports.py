@@ -17,9 +17,9 @@ BACKENDS = {
     "PIL", "aiohttp", "aiokafka", "boto3", "botocore", "cv2", "faststream", "grpc", "motor", "numpy", "onnxruntime",
     "prometheus_client", "pydantic_settings", "pymongo", "structlog", "yaml",
 }  # fmt: skip
-"""What only services, servers and pictures need."""
+"""Packages that only services, servers and pictures need."""
 HEAVY = BACKENDS | {"asyncio", "httpx", "pydantic", "rich"}
-"""What neither a help text nor a command that reads this machine alone needs."""
+"""Packages that neither a help text nor a command that reads this machine alone needs."""
 
 RUN = """
 import json, sys
@@ -38,7 +38,7 @@ with open(sys.argv[3], "w") as file:
 
 
 def imported(heavy: set[str], commands: list[list[str]], tmp_path: Path) -> dict[str, list[str]]:
-    """Run commands one after the other in a fresh process, and give what each imported first."""
+    """Run commands one after the other in a fresh process, and return what each imported first."""
     target = tmp_path / "found.json"
     argv = [sys.executable, "-c", RUN, json.dumps(sorted(heavy)), json.dumps(commands), str(target)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -50,7 +50,7 @@ def imported(heavy: set[str], commands: list[list[str]], tmp_path: Path) -> dict
 def test_no_help_and_no_version_imports_what_only_a_running_command_needs(tmp_path: Path) -> None:
     commands = [words for _, words, _ in every_command()]
     groups = sorted({words[0] for words in commands if len(words) > 1})
-    helps = [[*words, "--help"] for words in [[], *([one] for one in groups), *commands]]
+    helps = [[*words, "--help"] for words in [[], *([group] for group in groups), *commands]]
     assert imported(HEAVY, [["--version"], *helps], tmp_path) == {}
 
 

@@ -20,7 +20,7 @@ SETTINGS = {name: f"{name.capitalize()}Settings" for name in SERVICES}
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedStack:
-    for name in [one for one in os.environ if one.startswith("WINNOW_")]:
+    for name in [variable for variable in os.environ if variable.startswith("WINNOW_")]:
         monkeypatch.delenv(name)
     made = EmbeddedStack(tmp_path)
     made.ports = {"kafka": 1, "mongo": 2, "s3": 3}
@@ -42,11 +42,11 @@ def test_every_service_takes_the_settings_it_is_given(
 
 def test_ports_differ_and_come_back_with_the_data(stack: EmbeddedStack) -> None:
     first = Line(stack)
-    urls = [first.api_url, first.receiver_url, *(first.simulator_url(one) for one in PROVIDERS)]
-    urls += [first.ops_url(one) for one in SERVICES] + [
-        first.grpc_address(one) for one in SERVICES if one != "ingest"
+    urls = [first.api_url, first.receiver_url, *(first.simulator_url(provider) for provider in PROVIDERS)]
+    urls += [first.ops_url(service) for service in SERVICES] + [
+        first.grpc_address(service) for service in SERVICES if service != "ingest"
     ]
-    assert len({one.rpartition(":")[2] for one in urls}) == len(urls)
+    assert len({url.rpartition(":")[2] for url in urls}) == len(urls)
     again = Line(stack)
     assert (again.api_url, again.receiver_url) == (first.api_url, first.receiver_url)
     assert again.admin_token == first.admin_token
@@ -58,7 +58,7 @@ def test_secrets_are_long_and_differ_and_stay_out_of_arguments(stack: EmbeddedSt
     assert len(kept) == 3
     assert min(map(len, kept)) >= 32
     arguments = " ".join(part for layer in line.layers() for spec in layer for part in spec.argv)
-    assert not any(one in arguments for one in kept)
+    assert not any(secret in arguments for secret in kept)
 
 
 def test_a_wanted_port_that_is_taken_is_refused(stack: EmbeddedStack) -> None:
@@ -71,7 +71,7 @@ def test_a_wanted_port_that_is_taken_is_refused(stack: EmbeddedStack) -> None:
 
 def test_without_a_key_the_line_buys_simulated_offerings(stack: EmbeddedStack) -> None:
     line = Line(stack)
-    assert {f"simulator-{one}" for one in PROVIDERS} <= set(names_of(line.layers()))
+    assert {f"simulator-{provider}" for provider in PROVIDERS} <= set(names_of(line.layers()))
     env = line.service("router").env
     assert env["WINNOW_ROUTER_CATALOGUE"] == "simulated"
     assert env["WINNOW_ROUTER_OPENAI_BASE_URL"] == f"{line.simulator_url('openai')}/v1"
@@ -83,11 +83,11 @@ def test_with_a_real_key_nothing_is_simulated_and_the_providers_catalogue_is_use
     monkeypatch.setenv("WINNOW_ROUTER_FAL_KEY", "real")
     line = Line(stack)
     names = names_of(line.layers())
-    assert not {f"simulator-{one}" for one in PROVIDERS} & set(names)
+    assert not {f"simulator-{provider}" for provider in PROVIDERS} & set(names)
     assert "simulator-receiver" in names
     env = line.service("router").env
     overwritten = ("CATALOGUE", "FAL_KEY", "FAL_BASE_URL", "OPENAI_KEY", "OPENAI_BASE_URL")
-    assert not {f"WINNOW_ROUTER_{one}" for one in overwritten} & set(env)
+    assert not {f"WINNOW_ROUTER_{variable}" for variable in overwritten} & set(env)
 
 
 def test_a_process_that_does_not_start_is_named_with_its_last_lines(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def process(name: str, port: int, **changes: object) -> ProcessState:
 
 @contextmanager
 def probe(answer: int) -> Iterator[int]:
-    """Answer every probe with a status; gives the port."""
+    """Answer every probe with a status; yield the port."""
     child = subprocess.Popen([sys.executable, "-c", READY, str(answer)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:
@@ -107,7 +107,7 @@ def test_the_status_tells_a_ready_process_from_one_that_only_runs_and_from_one_t
         status, said = run("status", "--data-dir", str(tmp_path), "--json")
         lines = run("status", "--data-dir", str(tmp_path))[1].splitlines()
     assert status == 1
-    assert [(one["name"], one["state"], one["is_ready"]) for one in json.loads(said)["processes"]] == [
+    assert [(row["name"], row["state"], row["is_ready"]) for row in json.loads(said)["processes"]] == [
         ("Tansu", "ready", True),
         ("ledger", "ready", True),
         ("router", "not ready", False),
@@ -238,5 +238,5 @@ def test_a_start_in_the_background_makes_its_directory_and_its_log_for_their_own
     finally:
         os.umask(before)
     assert status == 1
-    modes = {one.name: one.stat().st_mode & 0o777 for one in (folder, folder / "logs" / "up.log")}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (folder, folder / "logs" / "up.log")}
     assert modes == {"data": 0o700, "up.log": 0o600}

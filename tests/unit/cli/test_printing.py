@@ -1,4 +1,4 @@
-"""What is printed and written: the sheet holds its pictures, amounts are exact, failures are sentences."""
+"""Printed and written results: the sheet holds its pictures, amounts are exact, failures are sentences."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_the_sheet_has_delivered_first_then_spare_then_rejected_with_reasons() -
         "Candidate s,",
         "Candidate r, rejected: sharpness 12",
     )
-    places = [html.index(f'alt="{one}') for one in alts]
+    places = [html.index(f'alt="{alt_text}') for alt_text in alts]
     assert places == sorted(places)
     assert html.count("data:image/jpeg;base64,") == 4
     assert "no picture" in html

@@ -38,7 +38,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_reference_is_compared_with_and_one_that_is_no_picture_is_told(pictures: Path) -> None:
     clean, other, broken = (str(pictures / name) for name in ("clean.png", "other.png", "broken.jpg"))
     arguments = ("score", "--profile", "headshot", "--json", "--reference")
-    same, different = (json.loads(run(*arguments, one, clean)[1]) for one in (clean, other))
+    same, different = (json.loads(run(*arguments, picture, clean)[1]) for picture in (clean, other))
     distances = [
         {part["name"]: part for part in found["dimensions"]}["identity_distance"]["raw"]
         for found in (same, different)
@@ -57,22 +57,22 @@ def test_scores_as_json_name_units_limits_and_reasons(pictures: Path) -> None:
     code, text = run("score", "--profile", "headshot", "--json", *names)
     assert code == REJECTED
     clean, soft, broken = (json.loads(line) for line in text.splitlines())
-    assert [one["passed"] for one in (clean, soft, broken)] == [True, False, False]
-    sharpness = {one["name"]: one for one in soft["dimensions"]}["sharpness"]
+    assert [line["passed"] for line in (clean, soft, broken)] == [True, False, False]
+    sharpness = {dimension["name"]: dimension for dimension in soft["dimensions"]}["sharpness"]
     assert sharpness["raw"] < sharpness["limit"] == 0.6
     assert (sharpness["limit_is"], sharpness["tier"], sharpness["passed"]) == ("at least", 1, False)
     assert sharpness["unit"]
-    assert {one["tier"] for one in soft["dimensions"]} == {1, 2, 3}
+    assert {dimension["tier"] for dimension in soft["dimensions"]} == {1, 2, 3}
     assert "shapes" not in soft
     assert broken["width"] == 0
-    assert all(not one["passed"] for one in broken["dimensions"])
+    assert all(not dimension["passed"] for dimension in broken["dimensions"])
 
 
 def test_words_and_colours_that_are_asked_for_are_judged(pictures: Path) -> None:
     asked = ("--copy", "OPEN DAILY", "--brand-colour", "#00ff00")
     code, text = run("score", "--profile", "product", "--json", *asked, str(pictures / "clean.png"))
     assert code == REJECTED
-    found = {one["name"]: one for one in json.loads(text)["dimensions"]}
+    found = {dimension["name"]: dimension for dimension in json.loads(text)["dimensions"]}
     assert found["copy_distance"]["raw"] > 0.5
     assert found["brand_colour"]["raw"] > 5
     code, text = run("score", "--brand-colour", "green", str(pictures / "clean.png"))
@@ -142,4 +142,4 @@ def test_profile_files_are_checked_as_the_scorer_does(tmp_path: Path) -> None:
 def test_profiles_are_listed_with_their_versions() -> None:
     code, text = run("profiles", "list", "--json")
     assert code == 0
-    assert {"headshot", "product", "general"} <= {one["name"] for one in json.loads(text)}
+    assert {"headshot", "product", "general"} <= {line["name"] for line in json.loads(text)}

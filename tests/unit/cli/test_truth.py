@@ -1,4 +1,4 @@
-"""What was delivered is compared with the simulators' record, on a simulator that answers over HTTP."""
+"""Deliveries are compared with the simulators' record, on a simulator that answers over HTTP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Simulator(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ class Candidates:
             {"name": "sharpness", "required": True},
             {"name": "near_duplicate", "required": False},
         ]
-        for one in PICTURES:
-            yield {"candidate_id": one, "width": 64, "dimensions": dimensions}
+        for picture in PICTURES:
+            yield {"candidate_id": picture, "width": 64, "dimensions": dimensions}
         yield {"candidate_id": "never made", "width": None, "dimensions": []}
 
 

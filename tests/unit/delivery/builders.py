@@ -46,7 +46,7 @@ def image_bytes(
         gradient.transpose(Image.Transpose.ROTATE_180),
         gradient.transpose(Image.Transpose.ROTATE_90),
     ]
-    image = Image.merge("RGB", [one.resize(size) for one in turned])
+    image = Image.merge("RGB", [channel.resize(size) for channel in turned])
     buffer = io.BytesIO()
     image.convert(mode).save(buffer, kind, **save)
     return buffer.getvalue()
@@ -99,12 +99,12 @@ def selection_received(event: TaskSelected | None = None) -> SelectionReceived:
 
 
 def output(index: int, task: str = "one") -> Output:
-    one = selected(index, task=task)
+    candidate = selected(index, task=task)
     return Output(
-        output_id=derive_id(Prefix.output, one.candidate_id),
-        candidate_id=one.candidate_id,
-        rank=one.rank,
-        score=one.score,
+        output_id=derive_id(Prefix.output, candidate.candidate_id),
+        candidate_id=candidate.candidate_id,
+        rank=candidate.rank,
+        score=candidate.score,
         stored=stored(b"finished", f"outputs/{index}"),
         thumbnail=stored(b"small", f"thumbs/{index}", "image/webp"),
     )
@@ -178,20 +178,20 @@ class MemoryEndpoints:
         self.kept[endpoint.endpoint_id] = endpoint
 
     async def of_account(self, account_id: str) -> list[Endpoint]:
-        return [one for one in self.kept.values() if one.account_id == account_id]
+        return [kept for kept in self.kept.values() if kept.account_id == account_id]
 
     async def remove(self, account_id: str, endpoint_id: str) -> bool:
-        one = self.kept.get(endpoint_id)
-        if one is None or one.account_id != account_id:
+        kept = self.kept.get(endpoint_id)
+        if kept is None or kept.account_id != account_id:
             return False
         del self.kept[endpoint_id]
         return True
 
     async def subscribed(self, account_id: str, event_type: str) -> list[Endpoint]:
         return [
-            one
-            for one in await self.of_account(account_id)
-            if one.enabled and (not one.event_types or event_type in one.event_types)
+            kept
+            for kept in await self.of_account(account_id)
+            if kept.enabled and (not kept.event_types or event_type in kept.event_types)
         ]
 
     async def find(self, endpoint_id: str) -> Endpoint | None:
@@ -201,9 +201,9 @@ class MemoryEndpoints:
         self.kept[endpoint_id] = replace(self.kept[endpoint_id], failing_since=None)
 
     async def note_failure(self, endpoint_id: str, at: datetime, *, disable: bool) -> None:
-        one = self.kept[endpoint_id]
+        kept = self.kept[endpoint_id]
         self.kept[endpoint_id] = replace(
-            one, failing_since=one.failing_since or at, enabled=one.enabled and not disable
+            kept, failing_since=kept.failing_since or at, enabled=kept.enabled and not disable
         )
 
 
@@ -219,12 +219,12 @@ class MemoryIndex:
         self.outputs[task_id] = (at, tuple(keys))
 
     async def outputs_before(self, at: datetime, limit: int) -> list[KeptOutputs]:
-        old = [KeptOutputs(one, keys) for one, (kept_at, keys) in self.outputs.items() if kept_at < at]
-        return sorted(old, key=lambda one: self.outputs[one.task_id][0])[:limit]
+        old = [KeptOutputs(key, keys) for key, (kept_at, keys) in self.outputs.items() if kept_at < at]
+        return sorted(old, key=lambda kept: self.outputs[kept.task_id][0])[:limit]
 
     async def forget_outputs(self, task_ids: Sequence[str]) -> None:
-        for one in task_ids:
-            del self.outputs[one]
+        for id_ in task_ids:
+            del self.outputs[id_]
 
     async def note_webhooks(
         self, task_id: str, account_id: str, delivery_ids: Sequence[str], at: datetime
@@ -232,14 +232,14 @@ class MemoryIndex:
         self.webhooks.setdefault(task_id, (account_id, set(delivery_ids), at))
 
     async def tasks_with_webhooks(self, account_id: str, limit: int) -> list[str]:
-        own = [one for one, (account, _, _) in self.webhooks.items() if account == account_id]
-        return sorted(own, key=lambda one: self.webhooks[one][2], reverse=True)[:limit]
+        own = [key for key, (account, _, _) in self.webhooks.items() if account == account_id]
+        return sorted(own, key=lambda key: self.webhooks[key][2], reverse=True)[:limit]
 
     async def task_of_delivery(self, account_id: str, delivery_id: str) -> str | None:
         return next(
             (
-                one
-                for one, (account, ids, _) in self.webhooks.items()
+                key
+                for key, (account, ids, _) in self.webhooks.items()
                 if account == account_id and delivery_id in ids
             ),
             None,

@@ -112,7 +112,7 @@ class Line:
     async def running(self) -> AsyncIterator[Line]:
         journal = asyncio.create_task(self.journal.run())
         pump = asyncio.create_task(self._pump())
-        self.journal.assign(str(one) for one in range(SHARDS))
+        self.journal.assign(str(index) for index in range(SHARDS))
         try:
             yield self
         finally:
@@ -151,7 +151,7 @@ class Line:
         assert consumed.failed is None
 
     async def _pump(self) -> None:
-        """Give our own events back to us, as the topic does."""
+        """Feed our own events back to us, as the topic does."""
         while True:
             while self.pumped < len(self.bus.messages):
                 topic, _, _, body = self.bus.messages[self.pumped]
@@ -165,17 +165,17 @@ class Line:
         return [json.loads(body) for name, _, _, body in self.bus.messages if name == topic]
 
     def order(self, *contents: bytes, k: int | None = None) -> TaskSelected:
-        """Store candidates and give the selection of them."""
+        """Store candidates and return the selection of them."""
         chosen = []
         for index, content in enumerate(contents):
-            one = SelectedCandidate(
+            candidate = SelectedCandidate(
                 candidate_id=candidate_id(index),
                 rank=index + 1,
                 score=90.0,
                 stored=stored(content, f"candidates/{index}"),
             )
-            self.files.keep(one, content)
-            chosen.append(one)
+            self.files.keep(candidate, content)
+            chosen.append(candidate)
         return selection(k or len(chosen), chosen)
 
     def state(self) -> TaskDelivery | None:

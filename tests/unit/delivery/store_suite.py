@@ -1,4 +1,4 @@
-"""What every store of delivery promises: run on the fakes of the unit tests, and on the real database."""
+"""Promises of every store of delivery: run on the fakes of the unit tests, and on the real database."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from winnow.contracts.errors import ErrorCode, Refused
 
 
 class EndpointSuite:
-    """Subclasses give ``endpoints``: an empty store."""
+    """Subclasses provide ``endpoints``: an empty store."""
 
     async def test_an_endpoint_is_found_by_its_account_only(self, endpoints: Endpoints):
-        one = endpoint()
-        await endpoints.add(one, 5)
-        assert await endpoints.find(one.endpoint_id) == one
-        assert await endpoints.of_account(ACCOUNT) == [one]
+        stored = endpoint()
+        await endpoints.add(stored, 5)
+        assert await endpoints.find(stored.endpoint_id) == stored
+        assert await endpoints.of_account(ACCOUNT) == [stored]
         assert await endpoints.of_account("acct_b") == []
-        assert await endpoints.remove("acct_b", one.endpoint_id) is False
-        assert await endpoints.remove(ACCOUNT, one.endpoint_id) is True
-        assert await endpoints.remove(ACCOUNT, one.endpoint_id) is False
-        assert await endpoints.find(one.endpoint_id) is None
+        assert await endpoints.remove("acct_b", stored.endpoint_id) is False
+        assert await endpoints.remove(ACCOUNT, stored.endpoint_id) is True
+        assert await endpoints.remove(ACCOUNT, stored.endpoint_id) is False
+        assert await endpoints.find(stored.endpoint_id) is None
 
     async def test_an_account_has_no_more_endpoints_than_allowed_even_at_once(self, endpoints: Endpoints):
         added = await asyncio.gather(
             *(endpoints.add(endpoint(str(index)), 3) for index in range(6)), return_exceptions=True
         )
-        refused = [one for one in added if one is not None]
-        assert [one.code for one in refused if isinstance(one, Refused)] == [ErrorCode.out_of_bounds] * 3
+        refused = [outcome for outcome in added if outcome is not None]
+        assert [refusal.code for refusal in refused if isinstance(refusal, Refused)] == [
+            ErrorCode.out_of_bounds
+        ] * 3
         assert len(await endpoints.of_account(ACCOUNT)) == 3
         await endpoints.remove(ACCOUNT, (await endpoints.of_account(ACCOUNT))[0].endpoint_id)
         await endpoints.add(endpoint("again"), 3)
@@ -41,39 +43,39 @@ class EndpointSuite:
 
     async def test_only_enabled_endpoints_that_want_a_type_are_subscribed(self, endpoints: Endpoints):
         wanted = [endpoint("all"), endpoint("some", event_types=("task.failed", "task.delivered"))]
-        for one in (
+        for stored in (
             *wanted,
             endpoint("other", event_types=("task.failed",)),
             endpoint("off", enabled=False),
             endpoint("stranger", account_id="acct_b"),
         ):
-            await endpoints.add(one, 9)
+            await endpoints.add(stored, 9)
         subscribed = await endpoints.subscribed(ACCOUNT, "task.delivered")
-        assert {one.endpoint_id for one in subscribed} == {one.endpoint_id for one in wanted}
+        assert {stored.endpoint_id for stored in subscribed} == {stored.endpoint_id for stored in wanted}
 
     async def test_the_first_failure_is_kept_until_a_success(self, endpoints: Endpoints):
-        one = endpoint()
-        await endpoints.add(one, 5)
-        await endpoints.note_failure(one.endpoint_id, NOW, disable=False)
-        await endpoints.note_failure(one.endpoint_id, NOW + timedelta(days=1), disable=False)
-        failing = await endpoints.find(one.endpoint_id)
+        stored = endpoint()
+        await endpoints.add(stored, 5)
+        await endpoints.note_failure(stored.endpoint_id, NOW, disable=False)
+        await endpoints.note_failure(stored.endpoint_id, NOW + timedelta(days=1), disable=False)
+        failing = await endpoints.find(stored.endpoint_id)
         assert failing is not None
         assert (failing.failing_since, failing.enabled) == (NOW, True)
-        await endpoints.note_success(one.endpoint_id)
-        assert await endpoints.find(one.endpoint_id) == one
-        await endpoints.note_failure(one.endpoint_id, NOW, disable=True)
+        await endpoints.note_success(stored.endpoint_id)
+        assert await endpoints.find(stored.endpoint_id) == stored
+        await endpoints.note_failure(stored.endpoint_id, NOW, disable=True)
         assert await endpoints.subscribed(ACCOUNT, "task.delivered") == []
 
 
 class IndexSuite:
-    """Subclasses give ``index``: an empty store."""
+    """Subclasses provide ``index``: an empty store."""
 
     async def test_outputs_are_given_oldest_first_once_they_are_old(self, index: Index):
         for days, name in ((2, "b"), (1, "a"), (3, "c")):
             await index.note_outputs(task_id(name), ACCOUNT, [f"outputs/{name}"], NOW + timedelta(days=days))
         await index.note_outputs(task_id("a"), ACCOUNT, ["outputs/a"], NOW + timedelta(days=1))
         old = await index.outputs_before(NOW + timedelta(days=3), 10)
-        assert [(one.task_id, one.keys) for one in old] == [
+        assert [(kept.task_id, kept.keys) for kept in old] == [
             (task_id("a"), ("outputs/a",)),
             (task_id("b"), ("outputs/b",)),
         ]
@@ -96,10 +98,10 @@ class IndexSuite:
         assert await index.task_of_delivery(ACCOUNT, "dlv_x") is None
 
     async def test_a_redelivery_waits_until_it_is_forgotten(self, index: Index):
-        one, two = Redelivery(task_id("a"), "dlv_a"), Redelivery(task_id("b"), "dlv_b")
-        await index.ask_redelivery(one, NOW)
-        await index.ask_redelivery(two, NOW + timedelta(seconds=1))
-        await index.ask_redelivery(one, NOW + timedelta(seconds=2))
-        assert set(await index.asked_redeliveries(10)) == {one, two}
-        await index.forget_redelivery(one)
-        assert await index.asked_redeliveries(10) == [two]
+        first, second = Redelivery(task_id("a"), "dlv_a"), Redelivery(task_id("b"), "dlv_b")
+        await index.ask_redelivery(first, NOW)
+        await index.ask_redelivery(second, NOW + timedelta(seconds=1))
+        await index.ask_redelivery(first, NOW + timedelta(seconds=2))
+        assert set(await index.asked_redeliveries(10)) == {first, second}
+        await index.forget_redelivery(first)
+        assert await index.asked_redeliveries(10) == [second]

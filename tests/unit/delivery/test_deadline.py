@@ -31,7 +31,7 @@ from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, TASKS
 
 
 def promised(event: TaskSelected, deadline_s: float, slack_s: int) -> TaskSelected:
-    """Give a selection the promise of an order whose deadline lies so many seconds from now."""
+    """Return the selection with the promise of an order whose deadline lies so many seconds from now."""
     changes = {"deadline_at": NOW + timedelta(seconds=deadline_s), "deadline_slack_s": slack_s}
     return event.model_copy(update=changes)
 
@@ -49,12 +49,12 @@ def test_the_limit_of_delivery_lies_before_deadline_and_slack_with_half_the_slac
     assert limit <= event.deadline_at + timedelta(seconds=slack_s / 2)
     assert limit <= now + timedelta(seconds=own_s)
     state = TaskDelivery(task_id())
-    for one in decide(state, selection_received(event), now, policy):
-        assert isinstance(one, Event)
-        state = evolve(state, one, now)
+    for message in decide(state, selection_received(event), now, policy):
+        assert isinstance(message, Event)
+        state = evolve(state, message, now)
     assert due_at(state) == limit
     ended = decide(state, TimePassed(), max(now, limit), policy)
-    assert [type(one) for one in ended] == [TaskFailed, ReleaseCredits]
+    assert [type(message) for message in ended] == [TaskFailed, ReleaseCredits]
 
 
 @pytest.mark.parametrize("late_us", [0, 1, 3_600_000_000])
@@ -62,13 +62,13 @@ def test_outputs_that_are_decided_at_the_limit_or_after_it_are_neither_delivered
     late_us: int,
 ) -> None:
     state, policy = TaskDelivery(task_id()), Policy(100)
-    for one in decide(state, selection_received(selection(2)), NOW, policy):
-        assert isinstance(one, Event)
-        state = evolve(state, one, NOW)
+    for message in decide(state, selection_received(selection(2)), NOW, policy):
+        assert isinstance(message, Event)
+        state = evolve(state, message, NOW)
     finished = Finished((output(0), output(1)), ())
     limit = NOW + timedelta(seconds=100)
     in_time = decide(state, finished, limit - timedelta(microseconds=1), policy)
-    assert [type(one) for one in in_time] == [TaskDelivered, SettleCredits]
+    assert [type(message) for message in in_time] == [TaskDelivered, SettleCredits]
     at = limit + timedelta(microseconds=late_us)
     failed, released = decide(state, finished, at, policy)
     assert isinstance(failed, TaskFailed)
@@ -114,7 +114,7 @@ async def test_a_candidate_that_waits_for_its_turn_waits_no_longer_than_the_task
     async with line.running():
         await line.receive(promised(line.order(*PICTURES), deadline_s=0.0, slack_s=2))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
-        assert [one["type"] for one in line.published(TASKS.name)] == ["task.failed"]
+        assert [event["type"] for event in line.published(TASKS.name)] == ["task.failed"]
         assert line.published(LEDGER_COMMAND_TOPIC.name)[0]["type"] == "ReleaseCredits"
         assert files.asked == ["candidates/0"]
 
@@ -123,5 +123,5 @@ async def test_a_selection_that_comes_after_its_time_is_failed_and_released() ->
     async with Line().running() as line:
         await line.receive(promised(line.order(PICTURES[0]), deadline_s=-3600.0, slack_s=60))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
-        assert [one["type"] for one in line.published(TASKS.name)] == ["task.failed"]
+        assert [event["type"] for event in line.published(TASKS.name)] == ["task.failed"]
         assert line.published(LEDGER_COMMAND_TOPIC.name)[0]["type"] == "ReleaseCredits"

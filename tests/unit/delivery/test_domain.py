@@ -65,9 +65,9 @@ def step(
     state: TaskDelivery, message: Incoming, now: datetime = NOW, policy: Policy = POLICY
 ) -> tuple[TaskDelivery, list[Message]]:
     messages = list(decide(state, message, now, policy))
-    for one in messages:
-        if isinstance(one, Event):
-            state = evolve(state, one, now)
+    for decided in messages:
+        if isinstance(decided, Event):
+            state = evolve(state, decided, now)
     return state, messages
 
 
@@ -77,7 +77,7 @@ def finishing(k: int = 2) -> TaskDelivery:
 
 def ended(endpoints: tuple[str, ...] = (ENDPOINT,)) -> TaskDelivery:
     state, messages = step(finishing(1), Finished((output(0),), ()))
-    end = next(one for one in messages if isinstance(one, TaskDelivered))
+    end = next(message for message in messages if isinstance(message, TaskDelivered))
     state, _ = step(state, EndReceived(end, EVENT, NOW, "request-1"))
     return step(state, EndpointsRead(EVENT, endpoints))[0]
 
@@ -90,7 +90,7 @@ def test_all_k_outputs_deliver_the_task_and_settle_their_price():
     _, messages = step(finishing(2), Finished((output(1), output(0)), ()))
     delivered, settle = messages
     assert isinstance(delivered, TaskDelivered)
-    assert [one.rank for one in delivered.outputs] == [1, 2]
+    assert [item.rank for item in delivered.outputs] == [1, 2]
     assert isinstance(settle, SettleCredits)
     assert (settle.amount_credits_micro, settle.delivered_count) == (2 * PRICE, 2)
     assert settle.cost.actual_usd_micro == 38_000
@@ -128,7 +128,10 @@ def test_no_more_than_k_are_delivered_and_charged_however_many_were_selected_and
     _, messages = step(state, Finished(outputs, ()))
     delivered, settle = messages
     assert isinstance(delivered, TaskDelivered)
-    assert [one.candidate_id for one in delivered.outputs] == [output(0).candidate_id, output(1).candidate_id]
+    assert [item.candidate_id for item in delivered.outputs] == [
+        output(0).candidate_id,
+        output(1).candidate_id,
+    ]
     assert isinstance(settle, SettleCredits)
     assert (settle.delivered_count, settle.amount_credits_micro) == (2, 2 * PRICE)
 
@@ -155,7 +158,7 @@ def test_finishing_that_never_returns_fails_at_its_deadline_and_not_before():
     assert due == NOW + timedelta(seconds=POLICY.finish_deadline_s)
     assert step(state, TimePassed(), due - timedelta(seconds=1))[1] == []
     _, messages = step(state, TimePassed(), due)
-    assert [type(one) for one in messages] == [TaskFailed, ReleaseCredits]
+    assert [type(message) for message in messages] == [TaskFailed, ReleaseCredits]
 
 
 @given(
@@ -187,9 +190,9 @@ def test_whatever_comes_in_whatever_order_a_task_ends_once_and_pays_for_deliveri
         }[move]
         state, messages = step(state, message, late if move == "time" else NOW)
         published += messages
-    ends = [one for one in published if isinstance(one, ENDS)]
+    ends = [event for event in published if isinstance(event, ENDS)]
     assert len(ends) <= 1
-    money = [one for one in published if isinstance(one, SettleCredits | ReleaseCredits)]
+    money = [event for event in published if isinstance(event, SettleCredits | ReleaseCredits)]
     assert len(money) == len(ends)
     for end, paid in zip(ends, money, strict=True):
         delivered = [] if isinstance(end, TaskFailed) else end.outputs
@@ -214,7 +217,7 @@ def test_whatever_comes_in_whatever_order_a_task_ends_once_and_pays_for_deliveri
 )
 def test_an_end_by_another_service_is_noted_once_and_its_endpoints_are_looked_up(event):
     state, messages = step(TaskDelivery(task_id()), EndReceived(event, EVENT, NOW, "request-1"))
-    assert [one.type for one in messages] == ["delivery.end_noted"]
+    assert [message.type for message in messages] == ["delivery.end_noted"]
     assert wanted(state) == (ReadEndpoints(task_id()),)
     assert step(state, EndReceived(event, derive_id(Prefix.event, "again"), NOW, "request-1"))[1] == []
     assert f'"type":"{event.type}"'.encode() in webhook_body(state)
@@ -364,7 +367,16 @@ def test_a_link_that_would_live_too_long_is_refused(asked_s):
 
 def test_secrets_and_names_are_derived_and_differ_by_key_and_id():
     assert secret_of(b"k" * 32, "whe_1") == secret_of(b"k" * 32, "whe_1")
-    assert len({secret_of(key, one) for key in (b"k" * 32, b"l" * 32) for one in ("whe_1", "whe_2")}) == 4
+    assert (
+        len(
+            {
+                secret_of(key, endpoint_id)
+                for key in (b"k" * 32, b"l" * 32)
+                for endpoint_id in ("whe_1", "whe_2")
+            }
+        )
+        == 4
+    )
     assert unguessable(b"k", "cand_1") != unguessable(b"l", "cand_1")
 
 

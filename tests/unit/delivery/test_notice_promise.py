@@ -48,7 +48,9 @@ ENDS = (
     TaskRejected(**ABOUT, code=ErrorCode.insufficient_credits),
 )
 REASONS = tuple(
-    one for one in AttemptReason if one not in {AttemptReason.throttled, AttemptReason.endpoint_disabled}
+    reason
+    for reason in AttemptReason
+    if reason not in {AttemptReason.throttled, AttemptReason.endpoint_disabled}
 )
 
 
@@ -63,17 +65,17 @@ class Player:
         self.accepted_at: dict[str, datetime] = {}
 
     def take(self, message: Incoming) -> None:
-        for one in decide(self.state, message, self.now, POLICY):
-            if isinstance(one, Event):
-                self.state = evolve(self.state, one, self.now)
+        for decided in decide(self.state, message, self.now, POLICY):
+            if isinstance(decided, Event):
+                self.state = evolve(self.state, decided, self.now)
 
     def work(self, data: st.DataObject) -> bool:
         """Do the next piece of work, or let time pass to what is due; tells whether there was any."""
-        for one in wanted(self.state):
-            if isinstance(one, ReadEndpoints):
+        for work in wanted(self.state):
+            if isinstance(work, ReadEndpoints):
                 self.take(EndpointsRead(EVENT, tuple(self.endpoint_ids)))
-            elif isinstance(one, SendWebhook):
-                self.answer(one, data.draw(st.sampled_from(REASONS)))
+            elif isinstance(work, SendWebhook):
+                self.answer(work, data.draw(st.sampled_from(REASONS)))
             return True
         due = due_at(self.state)
         if due is not None:
@@ -100,8 +102,8 @@ def test_an_endpoint_is_told_within_its_schedule_or_its_delivery_is_visible_and_
     while player.work(data):
         assert player.now <= NOW + timedelta(seconds=WAIT_MAX_S)
     # One delivery for each endpoint, all of them in the log that the account sees.
-    assert {one.endpoint_id: one.delivery_id for one in player.state.webhooks} == {
-        one: delivery_id_of(one, EVENT) for one in ids
+    assert {planned.endpoint_id: planned.delivery_id for planned in player.state.webhooks} == {
+        id_: delivery_id_of(id_, EVENT) for id_ in ids
     }
     for webhook in player.state.webhooks:
         last = webhook.attempts[-1]

@@ -36,15 +36,15 @@ async def test_a_selection_becomes_outputs_an_end_a_charge_and_links():
         assert end["type"] == "task.delivered"
         assert (settle["type"], settle["amount_credits_micro"]) == ("SettleCredits", 2 * PRICE)
         assert end["correlation_id"] == settle["correlation_id"] == "request-1"
-        assert [one["stored"]["content_type"] for one in end["outputs"]] == ["image/jpeg", "image/png"]
-        for one in end["outputs"]:
+        assert [output["stored"]["content_type"] for output in end["outputs"]] == ["image/jpeg", "image/png"]
+        for output in end["outputs"]:
             for part, folder in (("stored", "outputs"), ("thumbnail", "thumbs")):
-                key = one[part]["key"]
+                key = output[part]["key"]
                 # 128 unguessable bits, then the content; no id of an account, a task or a candidate.
-                assert re.fullmatch(rf"{folder}/[0-9a-f]{{32}}/{one[part]['sha256']}\.(jpg|png|webp)", key)
-                assert len(line.files.objects["outputs", key]) == one[part]["size_bytes"]
+                assert re.fullmatch(rf"{folder}/[0-9a-f]{{32}}/{output[part]['sha256']}\.(jpg|png|webp)", key)
+                assert len(line.files.objects["outputs", key]) == output[part]["size_bytes"]
         links = await line.outputs.renew_links(ACCOUNT, task_id(), 0)
-        assert [one.output_id for one in links] == [one["output_id"] for one in end["outputs"]]
+        assert [signed.output_id for signed in links] == [output["output_id"] for output in end["outputs"]]
         assert links[0].expires_in_s == 300
         assert "expires=300" in links[0].url
         for link in links:
@@ -77,7 +77,7 @@ async def test_changed_bytes_and_missing_or_broken_objects_are_not_delivered():
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
         (end,) = line.published(TASKS.name)
         assert (end["type"], end["missing_count"]) == ("task.partially_delivered", 3)
-        assert [one["candidate_id"] for one in end["outputs"]] == [candidate_id(0)]
+        assert [output["candidate_id"] for output in end["outputs"]] == [candidate_id(0)]
         assert line.published(LEDGER_COMMAND_TOPIC.name)[0]["amount_credits_micro"] == PRICE
 
 
@@ -85,7 +85,7 @@ async def test_nothing_deliverable_fails_the_task_and_releases_everything():
     async with Line().running() as line:
         await line.receive(line.order(b"not an image"))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
-        assert [one["type"] for one in line.published(TASKS.name)] == ["task.failed"]
+        assert [event["type"] for event in line.published(TASKS.name)] == ["task.failed"]
         assert line.published(LEDGER_COMMAND_TOPIC.name)[0]["type"] == "ReleaseCredits"
         with pytest.raises(NotFound):
             await line.outputs.renew_links(ACCOUNT, task_id(), 0)
@@ -124,8 +124,8 @@ async def test_a_new_owner_resumes_finishing_from_state():
 async def test_every_subscribed_endpoint_hears_of_the_end_and_no_other_does():
     line = Line()
     line.endpoints.kept = {
-        one.endpoint_id: one
-        for one in (
+        subscriber.endpoint_id: subscriber
+        for subscriber in (
             endpoint("all"),
             endpoint("ends", event_types=("task.delivered",)),
             endpoint("fails", event_types=("task.failed",)),
@@ -137,8 +137,8 @@ async def test_every_subscribed_endpoint_hears_of_the_end_and_no_other_does():
         await line.receive(line.order(PICTURES[0]))
         await eventually(lambda: (state := line.state()) and state.is_final)
         assert len(line.sender.requests) == 2
-        assert len({one.delivery_id for one in line.sender.requests}) == 2
-        assert len({one.secret for one in line.sender.requests}) == 2
+        assert len({request.delivery_id for request in line.sender.requests}) == 2
+        assert len({request.secret for request in line.sender.requests}) == 2
         body = json.loads(line.sender.requests[0].body)
         assert body["type"] == "task.delivered"
         assert body["data"] | {"outputs": None} == {
@@ -178,13 +178,13 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body():
         assert len(line.sender.requests) == 1
         line.clock.at += timedelta(seconds=7)
         # The journal sleeps by the machine's clock; any message makes it look at the moved one.
-        line.journal.assign(str(one) for one in range(SHARDS))
+        line.journal.assign(str(index) for index in range(SHARDS))
         await eventually(lambda: line.webhook_state() is WebhookState.delivered)
         first, second = line.sender.requests
         assert (first.delivery_id, first.body) == (second.delivery_id, second.body)
         assert second.at > first.at
         (logged,) = await line.log.lines(ACCOUNT, "", 0)
-        assert [one.status for one in logged.webhook.attempts] == [500, 200]
+        assert [attempt.status for attempt in logged.webhook.attempts] == [500, 200]
 
 
 async def test_gone_switches_the_endpoint_off():
@@ -199,16 +199,16 @@ async def test_gone_switches_the_endpoint_off():
 
 async def test_five_days_of_failure_switch_the_endpoint_off_and_a_success_clears_the_count():
     line = Line()
-    one = endpoint(failing_since=NOW - timedelta(days=4))
-    line.endpoints.kept = {one.endpoint_id: one}
+    failing = endpoint(failing_since=NOW - timedelta(days=4))
+    line.endpoints.kept = {failing.endpoint_id: failing}
     async with line.running():
         await line.receive(line.order(PICTURES[0]))
         await eventually(lambda: line.webhook_state() is WebhookState.delivered)
-        assert line.endpoints.kept[one.endpoint_id].failing_since is None
-        line.endpoints.kept[one.endpoint_id] = endpoint(failing_since=NOW - timedelta(days=5))
+        assert line.endpoints.kept[failing.endpoint_id].failing_since is None
+        line.endpoints.kept[failing.endpoint_id] = endpoint(failing_since=NOW - timedelta(days=5))
         line.sender.answers = [WebhookAnswer(500, AttemptReason.server_error)]
         await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
-        await eventually(lambda: not line.endpoints.kept[one.endpoint_id].enabled)
+        await eventually(lambda: not line.endpoints.kept[failing.endpoint_id].enabled)
 
 
 async def test_a_disabled_endpoint_gets_nothing_more():
@@ -276,9 +276,11 @@ async def test_another_account_sees_and_reaches_nothing():
 
 async def test_an_endpoint_is_checked_bounded_and_has_a_secret_of_its_own():
     line = Line()
-    one, secret = await line.register.register(ACCOUNT, "https://a.example/", [], bytes(10))
-    two, other = await line.register.register(ACCOUNT, "https://a.example/", ["task.failed"], bytes([1] * 10))
-    assert one.endpoint_id != two.endpoint_id
+    first, secret = await line.register.register(ACCOUNT, "https://a.example/", [], bytes(10))
+    second, other = await line.register.register(
+        ACCOUNT, "https://a.example/", ["task.failed"], bytes([1] * 10)
+    )
+    assert first.endpoint_id != second.endpoint_id
     assert secret != other
     assert secret.startswith("whsec_")
     for url, types in (("http://a.example/", []), ("https://a.example/", ["task.x"]), ("https://b/", [])):

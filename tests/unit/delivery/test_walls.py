@@ -193,7 +193,7 @@ class Refusal(Exception):  # noqa: N818 (what a servicer answers)
 
 
 class Context:
-    """What a servicer sees of a call."""
+    """Context of a call, as a servicer sees it."""
 
     async def abort(self, status: Any, detail: str, metadata: Any) -> None:
         raise Refusal(status, detail, metadata)

@@ -94,7 +94,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(receiver, sender):
     await receiver.control(redirect_next=1)
     answer = await sender.send(request(receiver))
     assert (answer.status, answer.reason) == (302, AttemptReason.redirected)
-    assert [one["path"] for one in await receiver.deliveries()] == ["/hook"]
+    assert [delivery["path"] for delivery in await receiver.deliveries()] == ["/hook"]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[type(one).__name__ for one in FAULTS])
+@pytest.mark.parametrize("fault", FAULTS, ids=[type(fault).__name__ for fault in FAULTS])
 async def test_nothing_unforeseen_leaves_an_attempt(
     authority: Authority, fault: Exception, monkeypatch: pytest.MonkeyPatch
 ):
@@ -195,13 +195,13 @@ async def test_a_cancelled_attempt_is_cancelled(authority: Authority):
 def pass_s(line: Line, seconds: int) -> None:
     """Move the clock; the journal sleeps by the machine's, and an assignment makes it look."""
     line.clock.at += timedelta(seconds=seconds)
-    line.journal.assign(str(one) for one in range(SHARDS))
+    line.journal.assign(str(index) for index in range(SHARDS))
 
 
 async def shown(line: Line) -> list[tuple[str, int]]:
     """The attempts as the delivery log shows them."""
     (logged,) = await line.log.lines(ACCOUNT, "", 10)
-    return [(one.reason.value, one.status) for one in logged.webhook.attempts]
+    return [(attempt.reason.value, attempt.status) for attempt in logged.webhook.attempts]
 
 
 async def test_a_tls_failure_is_recorded_shown_and_tried_again_until_the_certificate_is_good(

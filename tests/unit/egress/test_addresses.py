@@ -1,4 +1,4 @@
-"""Which addresses are public: every range of both registries, and every way to carry IPv4 inside IPv6."""
+"""Public addresses: every range of both registries, and every way to carry IPv4 inside IPv6."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _global(rest: int) -> int:
     return 0x26 << 120 | (rest & (1 << 56) - 1) << 64
 
 
-special_ipv4 = st.sampled_from([IPv4Network(one) for one in IPV4]).flatmap(
+special_ipv4 = st.sampled_from([IPv4Network(network) for network in IPV4]).flatmap(
     lambda network: st.integers(int(network[0]), int(network[-1]))
 )
 
@@ -191,10 +191,10 @@ def test_an_address_that_carries_a_private_ipv4_address_is_never_public(form: st
 def test_isatap_is_judged_by_its_ipv4_address_alone(value: int, rest: int):
     carrier = IPv6Address(FORMS["ISATAP, RFC 5214"](value, rest))
     outside = any(
-        carrier in IPv6Network(one)
-        for one in ("2620:4f:8000::/48", "2001::/23", "2001:db8::/32", "2002::/16")
+        carrier in IPv6Network(network)
+        for network in ("2620:4f:8000::/48", "2001::/23", "2001:db8::/32", "2002::/16")
     )
-    refused = any(IPv4Address(value) in IPv4Network(one) for one in IPV4)
+    refused = any(IPv4Address(value) in IPv4Network(network) for network in IPV4)
     assert (refusal_of(carrier) is not None) == (refused or outside)
 
 
@@ -208,4 +208,4 @@ def test_what_is_public_lies_in_global_unicast_or_is_a_mapped_ipv4_address(value
 @given(value=st.integers(0, 2**32 - 1))
 def test_an_ipv4_address_is_public_exactly_outside_of_the_registry(value: int):
     address = IPv4Address(value)
-    assert (refusal_of(address) is not None) == any(address in IPv4Network(one) for one in IPV4)
+    assert (refusal_of(address) is not None) == any(address in IPv4Network(network) for network in IPV4)

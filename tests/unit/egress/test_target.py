@@ -1,4 +1,4 @@
-"""What a stranger's URL is read as: one spelling of a host, or a refusal; never another exception."""
+"""Reading of a stranger's URL: one spelling of a host, or a refusal; never another exception."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class Tale:
     def __init__(self, task_id: str, account_id: str = "acct_one") -> None:
         self.ids = {"task_id": task_id, "account_id": account_id}
         self.reservation_id = derive_id(Prefix.reservation, task_id)
-        self.one = derive_id(Prefix.candidate, task_id, 0, 0)
-        self.two = derive_id(Prefix.candidate, task_id, 0, 1)
+        self.first = derive_id(Prefix.candidate, task_id, 0, 0)
+        self.second = derive_id(Prefix.candidate, task_id, 0, 1)
         self.attempt = derive_id(Prefix.attempt, task_id)
         self.output = derive_id(Prefix.output, task_id)
 
@@ -75,8 +75,8 @@ class Tale:
 
     def planned(self) -> RoundPlanned:
         candidates = [
-            PlannedCandidate(candidate_id=one, index=index, seed=index)
-            for index, one in enumerate((self.one, self.two))
+            PlannedCandidate(candidate_id=candidate, index=index, seed=index)
+            for index, candidate in enumerate((self.first, self.second))
         ]
         return RoundPlanned(
             **self.ids,
@@ -92,7 +92,7 @@ class Tale:
             **self.ids,
             attempt_id=self.attempt,
             round_index=0,
-            candidate_ids=[self.one, self.two],
+            candidate_ids=[self.first, self.second],
             offering=OFFERING,
             provider="fal",
             try_number=1,
@@ -116,8 +116,8 @@ class Tale:
 
     def generated(self) -> CandidatesGenerated:
         candidates = [
-            GeneratedCandidate(candidate_id=one, stored=self.stored(one), seed=index)
-            for index, one in enumerate((self.one, self.two))
+            GeneratedCandidate(candidate_id=candidate, stored=self.stored(candidate), seed=index)
+            for index, candidate in enumerate((self.first, self.second))
         ]
         return CandidatesGenerated(
             **self.ids, attempt_id=self.attempt, round_index=0, offering=OFFERING, candidates=candidates
@@ -129,9 +129,13 @@ class Tale:
             required=True, passed=False, evidence={"laplacian.variance": 1.5},
         )  # fmt: skip
         candidates = [
-            ScoredCandidate(candidate_id=self.one, passed=True, score=90.5, dimensions=[]),
+            ScoredCandidate(candidate_id=self.first, passed=True, score=90.5, dimensions=[]),
             ScoredCandidate(
-                candidate_id=self.two, passed=False, score=12.0, dimensions=[blurred], reasons=["sharpness"]
+                candidate_id=self.second,
+                passed=False,
+                score=12.0,
+                dimensions=[blurred],
+                reasons=["sharpness"],
             ),
         ]
         return CandidatesScored(
@@ -158,7 +162,9 @@ class Tale:
         )
 
     def selected(self) -> TaskSelected:
-        chosen = SelectedCandidate(candidate_id=self.one, rank=1, score=90.5, stored=self.stored(self.one))
+        chosen = SelectedCandidate(
+            candidate_id=self.first, rank=1, score=90.5, stored=self.stored(self.first)
+        )
         return TaskSelected(
             **self.ids,
             k=2,
@@ -175,7 +181,7 @@ class Tale:
     def delivered(self) -> TaskDelivered:
         output = Output(
             output_id=self.output,
-            candidate_id=self.one,
+            candidate_id=self.first,
             rank=1,
             score=90.5,
             stored=self.stored("out"),
@@ -210,12 +216,12 @@ class Tale:
         )
 
     def refunded(self, refund_id: str, amount: int) -> EntryRecorded:
-        """Give the entry that the ledger books for a refund."""
+        """Return the entry that the ledger books for a refund."""
         entry_id = refund_entry_id(self.ids["account_id"], refund_id)
         return self.entry(EntryKind.refund, amount).model_copy(update={"entry_id": entry_id})
 
     def refund_refused(self, refund_id: str, amount: int) -> RefundRefused:
-        """Give the ledger's refusal of a refund."""
+        """Return the ledger's refusal of a refund."""
         return RefundRefused(
             refund_id=refund_id,
             account_id=self.ids["account_id"],
@@ -227,7 +233,7 @@ class Tale:
         )
 
     def whole(self) -> list[tuple[str, object]]:
-        """Give the task's events after its acceptance, with their producers."""
+        """Return the task's events after its acceptance, with their producers."""
         return [
             ("ledger", self.funded()),
             ("router", self.planned()),

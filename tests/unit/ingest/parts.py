@@ -96,7 +96,7 @@ class MemoryKeys:
         self.records[record.key_id] = record
 
     async def list(self, account_id: str | None) -> list[KeyRecord]:
-        return [one for one in self.records.values() if account_id in {None, one.account_id}]
+        return [record for record in self.records.values() if account_id in {None, record.account_id}]
 
     async def revoke(self, key_id: str, at: datetime) -> bool:
         record = self.records.get(key_id)
@@ -130,8 +130,8 @@ class MemoryInputs:
         self.inputs.setdefault(screened.input_id, screened)
 
     async def find(self, account_id: str, input_ids: Sequence[str]) -> dict[str, ScreenedInput]:
-        found = {one: self.inputs[one] for one in input_ids if one in self.inputs}
-        return {one: value for one, value in found.items() if value.account_id == account_id}
+        found = {input_id: self.inputs[input_id] for input_id in input_ids if input_id in self.inputs}
+        return {key: value for key, value in found.items() if value.account_id == account_id}
 
 
 @dataclass
@@ -145,13 +145,13 @@ class MemoryViews:
     refusals: dict[str, RefundRefusal] = field(default_factory=dict)
 
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
-        return {one: self.views[one] for one in task_ids if one in self.views}
+        return {id_: self.views[id_] for id_ in task_ids if id_ in self.views}
 
     async def save(self, projected: Projected) -> set[str]:
         for event in projected.events:
             self.stream.setdefault(event.event_id, event)
-        for one, (view, patch) in projected.patches.items():
-            row = self.rows.setdefault(one, {"candidate_id": one, "offset": -1})
+        for key, (view, patch) in projected.patches.items():
+            row = self.rows.setdefault(key, {"candidate_id": key, "offset": -1})
             if row["offset"] < view.offset:
                 owner = {"task_id": view.task_id, "account_id": view.account_id, "offset": view.offset}
                 row |= {**patch, **owner}
@@ -193,43 +193,49 @@ class MemoryViews:
             assert view.terms is not None
             return int(view.terms.accepted_at.timestamp() * 1_000_000), view.task_id
 
-        mine = [one for one in self.views.values() if one.account_id == account_id and one.terms]
-        mine = [one for one in mine if page.state in {None, one.state}]
-        mine = [one for one in mine if page.after is None or place(one) < page.after]
+        mine = [view for view in self.views.values() if view.account_id == account_id and view.terms]
+        mine = [view for view in mine if page.state in {None, view.state}]
+        mine = [view for view in mine if page.after is None or place(view) < page.after]
         return sorted(mine, key=place, reverse=True)[: page.limit]
 
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
         mine = [
-            one for one in self.rows.values() if (one["account_id"], one["task_id"]) == (account_id, task_id)
+            row for row in self.rows.values() if (row["account_id"], row["task_id"]) == (account_id, task_id)
         ]
-        mine = [one for one in mine if page.state in {None, one["state"]}]
-        mine = [one for one in mine if page.after is None or one["place"] > page.after[0]]
-        return sorted(mine, key=lambda one: one["place"])[: page.limit]
+        mine = [candidate for candidate in mine if page.state in {None, candidate["state"]}]
+        mine = [candidate for candidate in mine if page.after is None or candidate["place"] > page.after[0]]
+        return sorted(mine, key=lambda candidate: candidate["place"])[: page.limit]
 
     async def candidate(self, account_id: str, task_id: str, candidate_id: str) -> Mapping[str, Any] | None:
         row = self.rows.get(candidate_id)
         return row if row and (row["account_id"], row["task_id"]) == (account_id, task_id) else None
 
     async def events(self, account_id: str, task_id: str, after: int, limit: int) -> list[PublicEvent]:
-        mine = [one for one in self.stream.values() if (one.account_id, one.task_id) == (account_id, task_id)]
-        return sorted((one for one in mine if one.number > after), key=lambda one: one.number)[:limit]
+        mine = [
+            event
+            for event in self.stream.values()
+            if (event.account_id, event.task_id) == (account_id, task_id)
+        ]
+        return sorted((event for event in mine if event.number > after), key=lambda event: event.number)[
+            :limit
+        ]
 
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        mine = [one for one in self.kept_entries.values() if one.account_id == account_id]
-        return sorted(mine, key=lambda one: one.offset, reverse=True)[: page.limit]
+        mine = [entry for entry in self.kept_entries.values() if entry.account_id == account_id]
+        return sorted(mine, key=lambda entry: entry.offset, reverse=True)[: page.limit]
 
     async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
         return [
-            one
-            for one in self.kept_entries.values()
-            if (one.account_id, one.task_id) == (account_id, task_id)
+            entry
+            for entry in self.kept_entries.values()
+            if (entry.account_id, entry.task_id) == (account_id, task_id)
         ]
 
     async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
         mine = [
-            one
-            for one in self.kept_entries.values()
-            if (one.account_id, one.grant_id) == (account_id, grant_id)
+            entry
+            for entry in self.kept_entries.values()
+            if (entry.account_id, entry.grant_id) == (account_id, grant_id)
         ]
         return mine[0] if mine else None
 
@@ -307,7 +313,7 @@ class FakeDelivery:
         return endpoint, "whsec_test"
 
     async def endpoints(self, account_id: str) -> tuple[WebhookEndpoint, ...]:
-        return tuple(one for owner, one in self.kept.values() if owner == account_id)
+        return tuple(endpoint for owner, endpoint in self.kept.values() if owner == account_id)
 
     async def delete_endpoint(self, account_id: str, endpoint_id: str) -> None:
         if self.kept.get(endpoint_id, ("",))[0] != account_id:
@@ -451,7 +457,7 @@ class World:
         )
 
     async def key(self, account_id: str = "acct_one", *scopes: Scope) -> dict[str, str]:
-        """Make a key; give the header that carries it."""
+        """Make a key; return the header that carries it."""
         default = (Scope.tasks_write, Scope.tasks_read, Scope.account_read, Scope.webhooks_write)
         _, text = await self.cases.access.create_key(account_id, scopes or default, "test", None)
         return {"Authorization": f"Bearer {text}"}
@@ -497,14 +503,14 @@ class World:
                 return
 
     def published(self, kind: str) -> list[dict[str, Any]]:
-        """Give the messages of a type that ingest has published."""
+        """Return the messages of a type that ingest has published."""
         documents = [json.loads(body) for _, _, _, body in self.bus.messages]
-        return [one for one in documents if one["type"] == kind]
+        return [document for document in documents if document["type"] == kind]
 
 
 @asynccontextmanager
 async def running(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """Run the journals and give a client of the routes."""
+    """Run the journals and yield a client of the routes."""
     app = around(build_app(world.cases, CREDIT), lambda count: bytes(range(count)))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     running_tasks = [asyncio.create_task(world.requests.run()), asyncio.create_task(world.stages.run())]

@@ -29,7 +29,7 @@ async def test_a_key_is_made_by_the_administrator_works_and_is_never_shown_again
     assert made.status_code == 201
     assert text.startswith(f"wk_live_{made.json()['key_id']}_")
     assert account.json()["available_credits_micro"] == 1_000_000_000
-    assert [one["label"] for one in listed.json()["keys"]] == ["mine"]
+    assert [key["label"] for key in listed.json()["keys"]] == ["mine"]
     secret = text.split("_")[-1]
     assert secret not in listed.text
     assert secret not in str(world.keys.records)
@@ -176,9 +176,9 @@ async def test_the_rate_of_a_key_is_told_and_held():
         theirs = await client.get("/v1/templates", headers=other)
         world.clock.advance(1.0)
         later = await client.get("/v1/templates", headers=headers)
-    assert [one.status_code for one in answers] == [200, 200, 200, 429]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[0].headers["ratelimit-limit"] == "3"
-    assert [one.headers["ratelimit-remaining"] for one in answers[:3]] == ["2", "1", "0"]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers[:3]] == ["2", "1", "0"]
     assert (answers[3].json()["code"], answers[3].headers["retry-after"]) == ("rate_limited", "1")
     assert (theirs.status_code, later.status_code) == (200, 200)
 
@@ -202,7 +202,7 @@ async def test_guessing_keys_is_slowed_by_address():
     world = World()
     async with running(world) as client:
         answers = [await client.get("/v1/account") for _ in range(6)]
-    assert [one.status_code for one in answers] == [401] * 5 + [429]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
 
 
 @pytest.mark.parametrize(

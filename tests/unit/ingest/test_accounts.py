@@ -47,7 +47,7 @@ async def test_a_grant_is_a_command_once_and_waits_for_the_books():
     assert (command["amount_credits_micro"], command["account_id"]) == (5 * CREDIT, "acct_one")
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
     assert len(world.published("GrantCredits")) == 1
-    assert [one["kind"] for one in entries.json()["entries"]] == ["grant"]
+    assert [entry["kind"] for entry in entries.json()["entries"]] == ["grant"]
 
 
 async def test_a_grant_that_the_ledger_has_not_booked_yet_says_so(monkeypatch: pytest.MonkeyPatch):
@@ -123,23 +123,23 @@ async def test_a_refund_is_bounded_by_the_charge_and_ordered_once(monkeypatch: p
 
 async def test_refunds_that_cross_both_show_what_the_ledger_decided(monkeypatch: pytest.MonkeyPatch):
     async with charged(monkeypatch) as (world, client, tale):
-        answers = [await refund(client, tale, f"refund-{one}", 2 * CREDIT) for one in range(2)]
-        ids = [one.json()["refund_id"] for one in answers]
+        answers = [await refund(client, tale, f"refund-{index}", 2 * CREDIT) for index in range(2)]
+        ids = [answer.json()["refund_id"] for answer in answers]
         world.say(tale.refunded(ids[1], 2 * CREDIT), "ledger", 1)
         world.say(tale.refund_refused(ids[0], 2 * CREDIT), "ledger", 2)
         await world.settle()
         path = f"/v1/admin/tasks/{tale.ids['task_id']}/refunds"
-        shown = [(await client.get(f"{path}/{one}", headers=ADMIN)).json() for one in ids]
+        shown = [(await client.get(f"{path}/{id_}", headers=ADMIN)).json() for id_ in ids]
         repeated = await refund(client, tale, "refund-0", 2 * CREDIT)
         elsewhere = await client.get(f"/v1/admin/tasks/{tale.output}/refunds/{ids[0]}", headers=ADMIN)
         unknown = await client.get(f"{path}/{tale.output}", headers=ADMIN)
         stranger = await client.get(f"{path}/{ids[0]}", headers=await world.key())
-    assert [one.json()["status"] for one in answers] == ["pending", "pending"]
-    assert [(one["status"], one["code"], one["reason"]) for one in shown] == [
+    assert [answer.json()["status"] for answer in answers] == ["pending", "pending"]
+    assert [(answer["status"], answer["code"], answer["reason"]) for answer in shown] == [
         ("refused", "amount_not_allowed", "more than is left of the charge"),
         ("refunded", None, None),
     ]
-    assert all(one["decided_at"] for one in shown)
+    assert all(answer["decided_at"] for answer in shown)
     assert (repeated.status_code, repeated.json()) == (202, shown[0])
     assert (elsewhere.status_code, unknown.status_code, stranger.status_code) == (404, 404, 403)
 
@@ -168,8 +168,8 @@ async def test_a_quote_prices_an_order_and_is_asked_for_once_in_a_while():
         templates = await client.get("/v1/templates", headers=headers)
     assert quote.json()["reserve_credits_micro"] == 8 * CREDIT
     assert quote.json()["cheapest_cost_usd_micro"] == 40_000
-    assert [one.json()["code"] for one in (unknown, extra)] == ["unknown_template", "unknown_field"]
-    assert {one["name"]: one["wording"] for one in templates.json()["templates"]} == {
+    assert [answer.json()["code"] for answer in (unknown, extra)] == ["unknown_template", "unknown_field"]
+    assert {template["name"]: template["wording"] for template in templates.json()["templates"]} == {
         "ad_creative": True,
         "background_removal": False,
         "product_shot": True,

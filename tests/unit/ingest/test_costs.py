@@ -1,4 +1,4 @@
-"""What providers cost and who they are is for keys with the scope operator, wherever it could be read."""
+"""Providers and their costs are for keys with the scope operator, wherever they could be read."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ async def read_all(world: World, client: Any, headers: dict[str, str]) -> dict[s
         "templates": await client.get("/v1/templates", headers=headers),
         "deliveries": await client.get("/v1/webhook-deliveries", headers=headers),
     }
-    assert {one.status_code for one in answers.values()} <= {200, 202}, answers
+    assert {answer.status_code for answer in answers.values()} <= {200, 202}, answers
     stream = await client.get(f"{path}/events", headers=headers)
-    return {name: one.json() for name, one in answers.items()} | {"events": documents(stream.text)}
+    return {name: answer.json() for name, answer in answers.items()} | {"events": documents(stream.text)}
 
 
 async def test_a_customer_reads_no_cost_and_no_route_anywhere():
@@ -94,8 +94,8 @@ async def read_marked(world: World, client: Any, *scopes: Scope) -> str:
         **tale.ids,
         round_index=0,
         candidates=[
-            FailedCandidate(candidate_id=tale.one, reason="no_mark_credit"),
-            FailedCandidate(candidate_id=tale.two, reason="content_policy"),
+            FailedCandidate(candidate_id=tale.first, reason="no_mark_credit"),
+            FailedCandidate(candidate_id=tale.second, reason="content_policy"),
         ],
     )
     planned = tale.planned().model_copy(update={"reason": "passes at mark_rate 0.431"})

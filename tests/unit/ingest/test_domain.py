@@ -33,7 +33,7 @@ TALE = Tale(derive_id(Prefix.task, "one"))
 
 
 def records() -> list:
-    """Give a task's records; the sequence of each producer counts its own."""
+    """Return a task's records; the sequence of each producer counts its own."""
     counts: dict[str, int] = {}
     found = [accepted(TALE, START)]
     for producer, event in TALE.whole():
@@ -51,8 +51,8 @@ def test_the_fold_counts_every_event_once_however_often_it_is_published(repeats:
     assert expected is not None
     view, told, offset = None, [], 0
     for place, record in enumerate(history):
-        for one in [record, *(history[again] for again in repeats if again <= place)]:
-            folded = fold(view, one, offset)
+        for event in [record, *(history[again] for again in repeats if again <= place)]:
+            folded = fold(view, event, offset)
             view = folded.view
             told += [folded.event] if folded.event else []
             offset += 1
@@ -160,12 +160,12 @@ def test_the_word_rule_finds_whole_words_in_order_only(prompt: str, refused: boo
 
 @given(st.text(max_size=40), st.integers(-5, 100))
 def test_two_orders_have_one_fingerprint_only_if_they_are_equal(prompt: str, k: int):
-    one, two = OrderForm("t", "m", 2, "p"), OrderForm("t", "m", k, prompt)
+    first, second = OrderForm("t", "m", 2, "p"), OrderForm("t", "m", k, prompt)
     try:
-        body = two.request_object()
+        body = second.request_object()
     except UnicodeEncodeError:
         return
-    assert (fingerprint_of(one.request_object()) == fingerprint_of(body)) is (one == two)
+    assert (fingerprint_of(first.request_object()) == fingerprint_of(body)) is (first == second)
 
 
 @given(st.integers(0, 2**60), st.text(alphabet="abc_0123", max_size=60))

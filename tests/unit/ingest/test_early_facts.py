@@ -1,4 +1,4 @@
-"""Who ends a task when a cancel and a funding stand in the record before the acceptance."""
+"""The end of a task when a cancel and a funding stand in the record before the acceptance."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TASK = derive_id(Prefix.task, 1)
 
 
 def told(*messages: Message) -> list[Message]:
-    """Play messages to a task's stage; give what it publishes and asks for."""
+    """Play messages to a task's stage; return what it publishes and asks for."""
     state, said = StageState(TASK), []
     for message in messages:
-        for one in decide_stage(state, message):
-            said.append(one)
-            if isinstance(one, Event):
-                state = evolve_stage(state, one)
+        for decided in decide_stage(state, message):
+            said.append(decided)
+            if isinstance(decided, Event):
+                state = evolve_stage(state, decided)
     return said
 
 
@@ -28,7 +28,7 @@ def cancel(tale: Tale) -> TaskCancelRequested:
 
 
 def ends(*messages: Message) -> int:
-    return sum(isinstance(one, TaskCancelled) for one in told(*messages))
+    return sum(isinstance(message, TaskCancelled) for message in told(*messages))
 
 
 def test_a_cancel_is_ingests_unless_the_funding_stands_before_cancel_or_acceptance():

@@ -120,7 +120,7 @@ async def test_a_second_cancel_and_one_after_the_end_are_conflicts(monkeypatch: 
         ended = await client.post(path, headers=headers)
         unknown = await client.post(f"/v1/tasks/{tale.ids['task_id'][:-1]}0/cancel", headers=headers)
     assert first.status_code == 200
-    assert [one.json()["code"] for one in (at_once, later)] == ["cancel_already_requested"] * 2
+    assert [answer.json()["code"] for answer in (at_once, later)] == ["cancel_already_requested"] * 2
     assert (ended.status_code, ended.json()["code"]) == (409, "already_ended")
     assert unknown.status_code in {404, 409}
     assert len(world.published("task.cancel_requested")) == 1

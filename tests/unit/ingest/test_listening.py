@@ -43,8 +43,8 @@ async def serving(*proxies: str, **changes: object) -> AsyncIterator[httpx.Async
 async def statuses(client: httpx.AsyncClient, *forwarded: str) -> list[int]:
     """Fail to prove a key once for each header; none is rate limited by the key."""
     answers = []
-    for one in forwarded:
-        headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": one}
+    for address in forwarded:
+        headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": address}
         answers.append((await client.get("/v1/account", headers=headers)).status_code)
     return answers
 
@@ -88,4 +88,4 @@ async def test_a_body_that_never_ends_is_closed_and_is_no_fault_of_ours(kind: by
         with capture_logs() as logs:
             _, said = await ended(client.base_url.port, head)
     assert said.startswith(b"HTTP/1.1 408 ")
-    assert [one for one in logs if one["log_level"] in {"warning", "error"}] == []
+    assert [log for log in logs if log["log_level"] in {"warning", "error"}] == []

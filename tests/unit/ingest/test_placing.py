@@ -91,29 +91,29 @@ async def test_place_refuses_another_body_under_the_same_key(evicted: bool):
 
 async def test_two_instances_that_take_the_same_request_make_one_task():
     shared = MemoryJournalStore(everywhere=True)
-    one, two = World(shared, "http-0"), World(shared, "http-1")
-    two.keys = one.keys
-    two.cases = two._build()
-    async with running(one) as first, running(two) as second:
-        headers = await one.key() | KEY
+    first_world, second_world = World(shared, "http-0"), World(shared, "http-1")
+    second_world.keys = first_world.keys
+    second_world.cases = second_world._build()
+    async with running(first_world) as first, running(second_world) as second:
+        headers = await first_world.key() | KEY
         made = await first.post("/v1/tasks", json=BODY, headers=headers)
         again = await second.post("/v1/tasks", json=BODY, headers=headers)
-        await one.settle()
-        await two.settle()
+        await first_world.settle()
+        await second_world.settle()
         clash = await second.post("/v1/tasks", json=BODY | {"k": 3}, headers=headers)
     assert made.content == again.content
     assert again.headers["idempotent-replayed"] == "true"
     assert clash.status_code == 409
-    assert len(one.published("task.accepted")) == 1
-    assert two.published("task.accepted") == []
+    assert len(first_world.published("task.accepted")) == 1
+    assert second_world.published("task.accepted") == []
 
 
 async def test_place_gives_two_accounts_two_tasks_for_the_same_key():
     world = World()
     async with running(world) as client:
-        one = await client.post("/v1/tasks", json=BODY, headers=await world.key("acct_one") | KEY)
-        two = await client.post("/v1/tasks", json=BODY, headers=await world.key("acct_two") | KEY)
-    assert one.json()["id"] != two.json()["id"]
+        first = await client.post("/v1/tasks", json=BODY, headers=await world.key("acct_one") | KEY)
+        second = await client.post("/v1/tasks", json=BODY, headers=await world.key("acct_two") | KEY)
+    assert first.json()["id"] != second.json()["id"]
 
 
 @pytest.mark.parametrize(

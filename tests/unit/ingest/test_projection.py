@@ -1,4 +1,4 @@
-"""What the read model keeps depends on the records alone, not on the batches they came in."""
+"""The read model depends on the records alone, not on the batches they came in."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ async def test_a_delivered_task_reads_as_what_happened():
     assert (route["offering"], route["passed_count"], route["candidates_count"]) == (OFFERING, 1, 2)
     assert task["spend"] == {"expected_usd_micro": 100, "actual_usd_micro": 90, "cap_usd_micro": 120_000}
     assert task["settlement"]["released_credits_micro"] == 2 * CREDIT
-    assert [one["state"] for one in candidates] == ["delivered", "rejected"]
+    assert [candidate["state"] for candidate in candidates] == ["delivered", "rejected"]
     assert candidates[1]["reasons"] == ["sharpness"]
     assert candidates[1]["dimensions"][0]["evidence"] == {"laplacian.variance": 1.5}
     (output,) = outputs
@@ -77,7 +77,7 @@ async def test_the_bill_explains_and_shows_the_margin_to_operators_only():
     assert bill["refunded_credits_micro"] == CREDIT
     assert bill["is_final"]
     assert priced["routes"][0]["cost_per_accepted_usd_micro"] == 90
-    assert [one["kind"] for one in bill["entries"]] == ["settle", "refund"]
+    assert [entry["kind"] for entry in bill["entries"]] == ["settle", "refund"]
     assert {name for name, value in bill.items() if value is None} == {
         "routes",
         "margin",
@@ -183,7 +183,7 @@ async def test_another_accounts_task_is_not_found_anywhere():
         await world.settle()
         stranger = await world.key("acct_two", *Scope)
         path = f"/v1/tasks/{tale.ids['task_id']}"
-        paths = ("", "/candidates", "/outputs", "/bill", "/events", f"/candidates/{tale.one}/preview")
+        paths = ("", "/candidates", "/outputs", "/bill", "/events", f"/candidates/{tale.first}/preview")
         answers = [await client.get(path + tail, headers=stranger) for tail in paths]
         answers.append(await client.post(f"{path}/cancel", headers=stranger))
     assert {answer.status_code for answer in answers} == {404}
@@ -195,8 +195,8 @@ async def test_a_candidates_picture_is_shown_to_operators_of_its_account_only():
         tale = await place(world, client, await world.key())
         tell(world, tale)
         await world.settle()
-        world.files.objects[f"candidates/{tale.two}"] = b"a picture"
-        path = f"/v1/tasks/{tale.ids['task_id']}/candidates/{tale.two}/preview"
+        world.files.objects[f"candidates/{tale.second}"] = b"a picture"
+        path = f"/v1/tasks/{tale.ids['task_id']}/candidates/{tale.second}/preview"
         shown = await client.get(path, headers=await world.key("acct_one", Scope.operator))
         refused = await client.get(path, headers=await world.key())
     assert (shown.content, shown.headers["content-type"]) == (b"a picture", "image/png")
@@ -219,10 +219,10 @@ async def test_a_record_that_cannot_be_folded_is_named_and_those_before_it_are_k
 
         monkeypatch.setattr(projection, "fold", broken)
         ((lane, records),) = [
-            one for one in world.topic.items() if one[0][0] == TASKS.name and len(one[1]) > 3
+            item for item in world.topic.items() if item[0][0] == TASKS.name and len(item[1]) > 3
         ]
         start = world._read[lane]
         consumed = await world.lanes.handle(Source(*lane), records[start:])
-    at = next(one.offset for one in records if one.recorded.message.type == "attempt.submitted")
+    at = next(record.offset for record in records if record.recorded.message.type == "attempt.submitted")
     assert (consumed.next_offset, type(consumed.failed)) == (at, KeyError)
     assert world.views.views[tale.ids["task_id"]].state == "generating"

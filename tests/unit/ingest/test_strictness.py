@@ -1,4 +1,4 @@
-"""What the door refuses: other media types, keys twice, unknown parameters, text that hides itself."""
+"""Refusals at the door: other media types, keys twice, unknown parameters, text that hides itself."""
 
 from __future__ import annotations
 

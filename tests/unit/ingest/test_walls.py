@@ -78,13 +78,13 @@ async def delivered(world: World, client: Any) -> Tale:
     tale = await place(world, client, await world.key("acct_one"))
     tell(world, tale)
     await world.settle()
-    candidate = world.views.rows[tale.one]
+    candidate = world.views.rows[tale.first]
     world.files.objects[candidate["stored"]["key"]] = b"a picture"
     return tale
 
 
 def ids_of(tale: Tale) -> dict[str, str]:
-    return UNKNOWN | {"task_id": tale.ids["task_id"], "candidate_id": tale.one}
+    return UNKNOWN | {"task_id": tale.ids["task_id"], "candidate_id": tale.first}
 
 
 def without_request_id(answer: Any) -> dict[str, Any]:
@@ -141,7 +141,7 @@ async def test_a_candidate_is_not_reached_through_a_task_of_ones_own():
         tale = await delivered(world, client)
         stranger = await world.key("acct_two", *(set(Scope) - {Scope.admin}))
         mine = await place(world, client, stranger)
-        path = f"/v1/tasks/{mine.ids['task_id']}/candidates/{tale.one}/preview"
+        path = f"/v1/tasks/{mine.ids['task_id']}/candidates/{tale.first}/preview"
         answer = await client.get(path, headers=stranger)
     assert answer.status_code == 404
 
@@ -182,13 +182,13 @@ async def test_an_input_of_another_account_is_no_input():
         answers = [
             await client.post(
                 "/v1/tasks",
-                json=order | {"inputs": [one]},
+                json=order | {"inputs": [input_id]},
                 headers=await world.key("acct_two") | {"Idempotency-Key": "a"},
             )
-            for one in (given.json()["input_id"], derive_id(Prefix.input, "nothing"))
+            for input_id in (given.json()["input_id"], derive_id(Prefix.input, "nothing"))
         ]
     assert given.status_code == 201
-    assert [one.status_code for one in answers] == [422, 422]
+    assert [answer.status_code for answer in answers] == [422, 422]
     assert without_request_id(answers[0]) == without_request_id(answers[1])
 
 

@@ -156,10 +156,10 @@ class Books:
         self.now += by
 
     def all(self, kind: type[EventT]) -> list[EventT]:
-        return [one for _, one in self.log if isinstance(one, kind)]
+        return [message for _, message in self.log if isinstance(message, kind)]
 
     def settled(self, name: object) -> list[TaskSettled]:
-        return [one for one in self.all(TaskSettled) if one.reservation_id == rsv(name)]
+        return [event for event in self.all(TaskSettled) if event.reservation_id == rsv(name)]
 
     def left(self, name: object) -> int:
         grant = self.account.grants.get(grt(name)) or self.retired[grt(name)].grant
@@ -191,9 +191,12 @@ class Books:
             left, held = grant.left_credits_micro, grant.held_credits_micro
             assert min(left, held) >= 0
             assert left + held <= grant.granted_credits_micro
-        assert sum(one.held_credits_micro for one in account.grants.values()) == account.held_credits_micro
-        assert sum(len(one.slices) for one in account.open.values()) == account.pins_count
-        assert all(one.grant.left_credits_micro == 0 for one in self.retired.values() if one.grant)
+        assert (
+            sum(open_grant.held_credits_micro for open_grant in account.grants.values())
+            == account.held_credits_micro
+        )
+        assert sum(len(reservation.slices) for reservation in account.open.values()) == account.pins_count
+        assert all(ended.grant.left_credits_micro == 0 for ended in self.retired.values() if ended.grant)
         assert account.granted_credits_micro + account.refunded_credits_micro == (
             account.left_credits_micro
             + account.held_credits_micro
@@ -201,7 +204,7 @@ class Books:
             + account.expired_credits_micro
         )
         assert account.held_credits_micro == sum(
-            part.amount_credits_micro for one in account.open.values() for part in one.slices
+            part.amount_credits_micro for reservation in account.open.values() for part in reservation.slices
         )
         check_postings(self.all(EntryRecorded))
         assert balance_of(self.all(EntryRecorded)) == (account.left_credits_micro, account.held_credits_micro)
@@ -219,10 +222,10 @@ class Books:
 def check_postings(entries: Sequence[EntryRecorded]) -> None:
     """Check each entry by itself, and the balance it states, from the postings alone."""
     available = held = 0
-    assert len({one.entry_id for one in entries}) == len(entries)
+    assert len({booked.entry_id for booked in entries}) == len(entries)
     for entry in entries:
         for unit in Unit:
-            assert sum(one.amount_micro for one in entry.postings if one.unit is unit) == 0
+            assert sum(posting.amount_micro for posting in entry.postings if posting.unit is unit) == 0
         available += _moved(entry, available_of(ACCOUNT))
         held += _moved(entry, held_of(ACCOUNT))
         assert (available, held) == (entry.available_credits_micro, entry.held_credits_micro)
@@ -231,12 +234,12 @@ def check_postings(entries: Sequence[EntryRecorded]) -> None:
 
 
 def balance_of(entries: Sequence[EntryRecorded]) -> tuple[int, int]:
-    """Give available and held as the postings tell them."""
+    """Return available and held as the postings tell them."""
     return (
-        sum(_moved(one, available_of(ACCOUNT)) for one in entries),
-        sum(_moved(one, held_of(ACCOUNT)) for one in entries),
+        sum(_moved(entry, available_of(ACCOUNT)) for entry in entries),
+        sum(_moved(entry, held_of(ACCOUNT)) for entry in entries),
     )
 
 
 def _moved(entry: EntryRecorded, account: str) -> int:
-    return sum(one.amount_micro for one in entry.postings if one.account == account)
+    return sum(posting.amount_micro for posting in entry.postings if posting.account == account)

@@ -98,14 +98,14 @@ def test_grant_that_expires_between_quote_and_reserve_does_not_pay() -> None:
     books.pass_time(DAY)
     books.do(reserve("t", 100))
     (held,) = books.account.open.values()
-    assert [one.grant_id for one in held.slices] == [grt("late")]
+    assert [part.grant_id for part in held.slices] == [grt("late")]
 
 
 # The journal.
 
 
 async def chain_of(store: MemoryJournalStore, log: Sequence[LedgerCommand], batch: int = 3) -> Account:
-    """Feed a log from its start, save, and give the account."""
+    """Feed a log from its start, save, and return the account."""
     async with running(store, MemoryBus(), SetClock(START)) as journal:
         await feed_all(journal, log, batch)
         state = await journal.read_state(ACCOUNT)
@@ -122,7 +122,7 @@ def test_a_suffix_of_the_commands_again_leaves_the_head_as_it_is(suffixes: list[
         before = store.chain(SHARD)[-1]
         for start in suffixes:
             async with running(store, MemoryBus(), SetClock(START + DAY)) as journal:
-                again = [(at, cause_of(one)) for at, one in enumerate(STORY)][start:]
+                again = [(at, cause_of(command)) for at, command in enumerate(STORY)][start:]
                 for first in range(0, len(again), batch):
                     await journal.consume(SHARD, SOURCE, again[first : first + batch])
                 await journal.drain()
@@ -141,13 +141,13 @@ async def test_command_older_than_what_is_remembered_is_decided_once(monkeypatch
         consumed = await journal.consume(SHARD, SOURCE, [(len(log), cause_of(forged))])
     assert isinstance(consumed.failed, CauseConflict)
     assert entries_of(bus) == once
-    assert len({one.cause_id for block in store.chain(SHARD) for one in block.decisions}) == sum(
+    assert len({decision.cause_id for block in store.chain(SHARD) for decision in block.decisions}) == sum(
         len(block.decisions) for block in store.chain(SHARD)
     )
     fresh = MemoryBus()
     async with running(MemoryJournalStore(), fresh, SetClock(START)) as journal:
         await feed_all(journal, STORY, 4)
-    assert [one.entry_id for one in entries_of(fresh)] == [one.entry_id for one in once]
+    assert [entry.entry_id for entry in entries_of(fresh)] == [entry.entry_id for entry in once]
 
 
 async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> None:
@@ -168,7 +168,7 @@ async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> 
                 held = codec.fold(held, decision, block.block_no, overlay)
             entities |= overlay.changed
             assert codec.entities is not None
-            rows = [codec.entities.stored(one, SHARD, known) for one, known in entities.items()]
+            rows = [codec.entities.stored(key, SHARD, known) for key, known in entities.items()]
             await kept.save([codec.keep(ACCOUNT, SHARD, held)], {SHARD: number}, {}, rows)
         async with running(kept, MemoryBus(), SetClock(START)) as journal:
             journal.assign([SHARD])
@@ -181,22 +181,24 @@ async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> 
 
 
 async def test_accounts_of_a_shard_do_not_feel_each_other() -> None:
-    other = next(one for name in "abcdefghijklmnop" if str(shard_of(one := f"acct_{name}", SHARDS)) == SHARD)
+    other = next(
+        account for name in "abcdefghijklmnop" if str(shard_of(account := f"acct_{name}", SHARDS)) == SHARD
+    )
     theirs = [
-        one.model_copy(
-            update={"account_id": other, "command_id": derive_id(Prefix.command, other, one.command_id)}
+        command.model_copy(
+            update={"account_id": other, "command_id": derive_id(Prefix.command, other, command.command_id)}
         )
-        for one in STORY
+        for command in STORY
     ]
     alone = await chain_of(MemoryJournalStore(), STORY)
-    mixed = [one for pair in zip(theirs, STORY, strict=True) for one in pair]
+    mixed = [command for pair in zip(theirs, STORY, strict=True) for command in pair]
     for log in (mixed, [*theirs, *STORY], [*STORY, *theirs]):
         assert await chain_of(MemoryJournalStore(), log) == alone
 
 
 # Whatever the story: the journal takes each command once, so here none comes twice.
 
-STORIES = st.lists(st.sampled_from(STORY), unique_by=lambda one: one.command_id)
+STORIES = st.lists(st.sampled_from(STORY), unique_by=lambda command: command.command_id)
 
 
 @settings(max_examples=60, deadline=None)
@@ -207,8 +209,8 @@ def test_amounts_scaled_scale_every_balance(story: list[LedgerCommand], factor: 
         plain.do(command)
         scaled.do(_scaled(command, factor))
     assert (scaled.available, scaled.held) == (plain.available * factor, plain.held * factor)
-    assert [one.amount_credits_micro for one in scaled.all(EntryRecorded)] == [
-        one.amount_credits_micro * factor for one in plain.all(EntryRecorded)
+    assert [event.amount_credits_micro for event in scaled.all(EntryRecorded)] == [
+        event.amount_credits_micro * factor for event in plain.all(EntryRecorded)
     ]
 
 
@@ -229,14 +231,14 @@ def test_entries_of_a_task_sum_to_what_it_cost(story: list[LedgerCommand]) -> No
     moved: dict[str | None, int] = defaultdict(int)
     for entry in books.all(EntryRecorded):
         moved[entry.task_id] += sum(
-            one.amount_micro for one in entry.postings if one.account == available_of(ACCOUNT)
+            posting.amount_micro for posting in entry.postings if posting.account == available_of(ACCOUNT)
         )
     for name in range(1, 5):
-        charged = sum(one.settled_credits_micro for one in books.settled(name))
+        charged = sum(settlement.settled_credits_micro for settlement in books.settled(name))
         back = sum(
-            one.amount_credits_micro
-            for one in books.all(EntryRecorded)
-            if one.kind == "refund" and one.task_id == task(name)
+            event.amount_credits_micro
+            for event in books.all(EntryRecorded)
+            if event.kind == "refund" and event.task_id == task(name)
         )
         assert moved[task(name)] == back - charged
     assert sum(moved.values()) == balance_of(books.all(EntryRecorded))[0]

@@ -54,7 +54,7 @@ def funded(*names: object, amount: int = 100, balance: int = 1000) -> Books:
 
 
 def of(kind: EntryKind, messages: list[Message]) -> list[EntryRecorded]:
-    return [one for one in messages if isinstance(one, EntryRecorded) and one.kind is kind]
+    return [message for message in messages if isinstance(message, EntryRecorded) and message.kind is kind]
 
 
 def test_grant_is_entered_once_however_often_it_comes() -> None:
@@ -139,21 +139,21 @@ def test_reserves_with_funds_for_some_fund_exactly_those(fit: int) -> None:
     if fit:
         books.do(grant("a", fit * 100 + 99))
     answers = [books.do(reserve(index, 100))[-1] for index in range(8)]
-    assert sum(isinstance(one, TaskFunded) for one in answers) == fit
+    assert sum(isinstance(answer, TaskFunded) for answer in answers) == fit
 
 
 def test_open_reservations_count_against_the_balance() -> None:
     books = Books()
     books.do(grant("a", 5000))
     answers = [books.do(reserve(index, 1000))[-1] for index in range(6)]
-    assert [isinstance(one, TaskFunded) for one in answers] == [True] * 5 + [False]
+    assert [isinstance(answer, TaskFunded) for answer in answers] == [True] * 5 + [False]
 
 
 def test_settle_charges_a_part_and_releases_the_rest_in_one_entry() -> None:
     books = funded("t")
     messages = books.do(settle("t", 70, cost=ProviderCost(expected_usd_micro=9, actual_usd_micro=11)))
     (entry,) = of(EntryKind.settle, messages)
-    assert {(one.account, one.amount_micro, one.unit) for one in entry.postings} == {
+    assert {(posting.account, posting.amount_micro, posting.unit) for posting in entry.postings} == {
         (f"customer:{ACCOUNT}:held", -100, Unit.credits_micro),
         (f"customer:{ACCOUNT}:available", 30, Unit.credits_micro),
         ("house:revenue", 70, Unit.credits_micro),
@@ -226,7 +226,7 @@ def test_reservation_ends_once_in_every_order_of_enders(order: tuple[str, ...]) 
     assert bill.released_credits_micro == 100 - charged
     books.do(release("other"))
     assert (books.available, books.held) == (1000 - charged, 0)
-    assert sum(one.kind is EntryKind.reserve for one in books.all(EntryRecorded)) == 2
+    assert sum(event.kind is EntryKind.reserve for event in books.all(EntryRecorded)) == 2
 
 
 def test_release_returns_the_slices_to_their_own_grants() -> None:
@@ -281,7 +281,7 @@ def test_settle_after_expiry_books_the_cost_once_and_charges_nothing() -> None:
     assert isinstance(late[0], LateCostBooked)
     assert late[0].absorbed_credits_micro == 70
     (entry,) = of(EntryKind.settle, late)
-    assert {one.unit for one in entry.postings} == {Unit.usd_micro}
+    assert {posting.unit for posting in entry.postings} == {Unit.usd_micro}
     assert books.available == 100
     assert len(books.settled("t")) == 1
     (again,) = books.do(release("t"))
@@ -375,7 +375,7 @@ def test_refund_that_names_another_task_is_refused() -> None:
         foreign, ErrorCode.reservation_unknown, "the task has no charge yet"
     )
     assert books.available == before
-    assert of(EntryKind.refund, [one for _, one in books.log]) == []
+    assert of(EntryKind.refund, [message for _, message in books.log]) == []
 
 
 def test_every_refund_has_one_outcome_that_others_see() -> None:
@@ -385,10 +385,10 @@ def test_every_refund_has_one_outcome_that_others_see() -> None:
         command = refund("t", amount, number=number)
         messages = books.do(command)
         entries = of(EntryKind.refund, messages)
-        refusals = [one for one in messages if isinstance(one, RefundRefused)]
+        refusals = [message for message in messages if isinstance(message, RefundRefused)]
         assert len(entries) + len(refusals) == 1
-        assert [one.entry_id for one in entries] in ([], [refund_entry_id(ACCOUNT, command.command_id)])
-        assert [one.refund_id for one in refusals] in ([], [command.command_id])
+        assert [entry.entry_id for entry in entries] in ([], [refund_entry_id(ACCOUNT, command.command_id)])
+        assert [refusal.refund_id for refusal in refusals] in ([], [command.command_id])
     assert books.account.refunded_credits_micro == 70
 
 
@@ -411,7 +411,9 @@ def test_expired_grant_cannot_be_spent_although_it_is_not_swept() -> None:
     assert books.available == 0
     messages = books.do(reserve("t", 1))
     assert len(of(EntryKind.expire_grant, messages)) == 1
-    assert [one for one in messages if isinstance(one, (TaskFunded, TaskUnfunded))] == books.all(TaskUnfunded)
+    assert [message for message in messages if isinstance(message, (TaskFunded, TaskUnfunded))] == books.all(
+        TaskUnfunded
+    )
     assert messages[-1] == GrantRetired(grant_id=grt("a"))
 
 
@@ -439,7 +441,7 @@ def test_burn_order_is_expiry_then_promo_before_paid_then_age(order: tuple[int, 
     for index in order:
         books.do(grants[index])
     (entry,) = of(EntryKind.reserve, books.do(reserve("t", 35)))
-    assert [(one.grant_id, one.amount_credits_micro) for one in entry.lots] == [
+    assert [(lot.grant_id, lot.amount_credits_micro) for lot in entry.lots] == [
         (grt("soon"), 10),
         (grt("promo"), 10),
         (grt("paid"), 10),
@@ -452,7 +454,7 @@ def test_older_grant_burns_first_among_equals() -> None:
     books.do(grant("second_name", 10))
     books.do(grant("a", 10))
     (entry,) = of(EntryKind.reserve, books.do(reserve("t", 5)))
-    assert [one.grant_id for one in entry.lots] == [grt("second_name")]
+    assert [lot.grant_id for lot in entry.lots] == [grt("second_name")]
 
 
 def test_command_about_another_account_is_a_fault() -> None:
@@ -498,7 +500,7 @@ def test_a_cost_variance_makes_the_books_owe_what_the_attempt_cost(settles_first
         "house:provider_cost_variance": -2 + 11,
         "house:provider_payable": -(48 + 11),
     }
-    (entry,) = of(EntryKind.cost_variance, [one for _, one in books.log])
+    (entry,) = of(EntryKind.cost_variance, [message for _, message in books.log])
     assert (entry.amount_credits_micro, entry.task_id, entry.lots) == (0, task("t"), [])
     assert books.all(VarianceBooked) == [
         VarianceBooked(attempt_id=variance("late", 20, 31).attempt_id, variance_usd_micro=11)
@@ -570,7 +572,7 @@ def test_a_second_refund_after_the_grace_of_its_grant_does_not_lengthen_it_again
     messages = books.do(refund("y", 50))
     assert len(of(EntryKind.refund, messages)) == 1
     # It is booked, and what comes back to a grant whose one grace is over has expired.
-    assert [one.amount_credits_micro for one in of(EntryKind.expire_grant, messages)] == [50, 50]
+    assert [entry.amount_credits_micro for entry in of(EntryKind.expire_grant, messages)] == [50, 50]
     assert books.available == 0
 
 
@@ -608,7 +610,7 @@ def test_parts_of_grants_that_are_pinned_at_once_are_bounded(monkeypatch: pytest
     assert isinstance(told, TaskUnfunded)
     assert (told.code, told.shortfall_credits_micro) == (ErrorCode.out_of_bounds, 0)
     books.do(release("one"))
-    assert any(isinstance(one, TaskFunded) for one in books.do(reserve("later", 20)))
+    assert any(isinstance(message, TaskFunded) for message in books.do(reserve("later", 20)))
 
 
 def test_grants_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -621,7 +623,9 @@ def test_grants_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     books.do(grant("a", 10))
     books.do(grant("b", 10))
     noted = books.do(grant("c", 10))
-    assert [one.code for one in noted if isinstance(one, CommandRefused)] == [ErrorCode.out_of_bounds]
+    assert [message.code for message in noted if isinstance(message, CommandRefused)] == [
+        ErrorCode.out_of_bounds
+    ]
     assert books.do(refund("t", 5))[-1] == refused(
         refund("t", 5), ErrorCode.out_of_bounds, "the account has too many grants"
     )

@@ -36,7 +36,7 @@ CHARGE = 10
 
 @dataclass
 class Measured:
-    """What an account takes after a number of tasks."""
+    """Cost of an account after a number of tasks."""
 
     tasks: int
     state_bytes: int
@@ -61,7 +61,7 @@ class LeanStore(MemoryJournalStore):
 
     async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
         fates = await super().insert(blocks)
-        for name in [one for one, block in self.blocks.items() if block.block_no <= self.folds.get(SHARD, 0)]:
+        for name in [key for key, block in self.blocks.items() if block.block_no <= self.folds.get(SHARD, 0)]:
             del self.blocks[name]
         return fates
 
@@ -72,10 +72,10 @@ class LeanStore(MemoryJournalStore):
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
         found: dict[str, StoredEntity] = {}
-        for one in entity_ids:
-            row = self.file.execute("select block, body from entity where id = ?", (one,)).fetchone()
+        for entity_id in entity_ids:
+            row = self.file.execute("select block, body from entity where id = ?", (entity_id,)).fetchone()
             if row:
-                found[one] = StoredEntity(one, ACCOUNT, SHARD, row[0], row[1])
+                found[entity_id] = StoredEntity(entity_id, ACCOUNT, SHARD, row[0], row[1])
         self.entities_read += len(found)
         return found
 
@@ -89,7 +89,7 @@ class LeanStore(MemoryJournalStore):
         self.file.executemany(
             "insert into entity values (?, ?, ?) on conflict (id) do update set block = excluded.block,"
             " body = excluded.body where entity.block < excluded.block",
-            [(one.entity_id, one.block_no, one.body) for one in entities],
+            [(entity.entity_id, entity.block_no, entity.body) for entity in entities],
         )
         await super().save(states, folded_to, sent_to)
 
@@ -113,7 +113,7 @@ class Player:
         running = asyncio.create_task(journal.run())
         for first in range(0, len(commands), 2 * PART):
             part = commands[first : first + 2 * PART]
-            items = [(self.offset + index, cause_of(one)) for index, one in enumerate(part)]
+            items = [(self.offset + index, cause_of(command)) for index, command in enumerate(part)]
             consumed = await journal.consume(SHARD, SOURCE, items)
             assert consumed.failed is None
             self.offset = consumed.next_offset
@@ -168,11 +168,11 @@ async def test_an_account_stays_flat_however_many_tasks_it_has_had(tmp_path: Pat
         measured.append(await player.measure(tasks))
         played = tasks
     assert store.count() == TASKS + len(range(0, TASKS, 50))
-    for one in measured:
-        assert one.state_bytes < STATE_BYTES_MAX, measured
-        assert one.entities_read == 0, measured
+    for reading in measured:
+        assert reading.state_bytes < STATE_BYTES_MAX, measured
+        assert reading.entities_read == 0, measured
         # The hold and nothing else: the grant that paid for it still has credits.
-        assert one.refund_read == 1, measured
-        assert one.blocks_read <= 1, measured
+        assert reading.refund_read == 1, measured
+        assert reading.blocks_read <= 1, measured
     # What is left open is nothing; numbers in the totals grow by their digits alone.
     assert measured[-1].state_bytes - measured[0].state_bytes < 64, measured

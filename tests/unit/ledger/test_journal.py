@@ -93,7 +93,7 @@ async def feed_all(journal: Journal[Account], commands: Sequence[LedgerCommand],
     """Consume a log from its start, as after a restart, in batches."""
     at = 0
     while at < len(commands):
-        part = [(at + index, cause_of(one)) for index, one in enumerate(commands[at : at + batch])]
+        part = [(at + index, cause_of(command)) for index, command in enumerate(commands[at : at + batch])]
         consumed = await journal.consume(SHARD, SOURCE, part)
         assert consumed.failed is None
         at = consumed.next_offset
@@ -101,7 +101,7 @@ async def feed_all(journal: Journal[Account], commands: Sequence[LedgerCommand],
 
 
 def published(bus: MemoryBus, topic: str) -> list[dict[str, object]]:
-    """Give each published event of a topic once, in the order of its first appearance."""
+    """Return each published event of a topic once, in the order of its first appearance."""
     found: dict[str, dict[str, object]] = {}
     for to, _, _, body in bus.messages:
         if to == topic:
@@ -111,7 +111,7 @@ def published(bus: MemoryBus, topic: str) -> list[dict[str, object]]:
 
 
 def entries_of(bus: MemoryBus) -> list[EntryRecorded]:
-    return [EntryRecorded.model_validate(one) for one in published(bus, ACCOUNTS.name)]
+    return [EntryRecorded.model_validate(entry) for entry in published(bus, ACCOUNTS.name)]
 
 
 STORY = [
@@ -130,7 +130,7 @@ STORY = [
 
 
 def test_every_command_has_its_row() -> None:
-    assert set(TABLE) == {one.type_name() for one in LEDGER_COMMANDS}
+    assert set(TABLE) == {command_type.type_name() for command_type in LEDGER_COMMANDS}
 
 
 @settings(max_examples=40, deadline=None)
@@ -182,9 +182,9 @@ async def test_two_owners_of_one_shard_write_one_set_of_books() -> None:
     assert verify_chain(store.chain(SHARD)) is None
     entries = entries_of(bus)
     assert final.settled_credits_micro == 300
-    assert sorted(one.entry_id for one in entries) == sorted({one.entry_id for one in entries})
+    assert sorted(entry.entry_id for entry in entries) == sorted({entry.entry_id for entry in entries})
     assert balance_of(entries) == (200, 0)
-    funded = [one for one in published(bus, TASKS.name) if one["type"] == TaskFunded.type_name()]
+    funded = [event for event in published(bus, TASKS.name) if event["type"] == TaskFunded.type_name()]
     assert len(funded) == 5
 
 
@@ -209,7 +209,7 @@ async def test_time_alone_ends_what_is_due() -> None:
         await feed_all_later(journal, [grant("b", 1)])
 
         def settled() -> list[dict[str, object]]:
-            return [one for one in published(bus, TASKS.name) if one["type"] == TaskSettled.type_name()]
+            return [event for event in published(bus, TASKS.name) if event["type"] == TaskSettled.type_name()]
 
         (bill,) = await eventually(settled)
     assert (bill["reservation_id"], bill["released_credits_micro"]) == (rsv(1), 100)

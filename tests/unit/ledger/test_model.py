@@ -73,7 +73,7 @@ class Model:
         return sum(lot.left for lot in self.lots if lot.is_live(self.now))
 
     def held(self) -> int:
-        return sum(len(one.credits) for one in self.holds.values() if one.state == "open")
+        return sum(len(hold.credits) for hold in self.holds.values() if hold.state == "open")
 
     def drop_expired(self) -> None:
         for lot in self.lots:
@@ -93,7 +93,14 @@ class Model:
         for _ in range(amount):
             live = [lot for lot in self.lots if lot.left and lot.is_live(self.now)]
             never = START + timedelta(days=9999)
-            lot = min(live, key=lambda one: (one.expires_at or never, not one.promo, one.order))
+            lot = min(
+                live,
+                key=lambda open_grant: (
+                    open_grant.expires_at or never,
+                    not open_grant.promo,
+                    open_grant.order,
+                ),
+            )
             lot.left -= 1
             taken.append(lot)
         self.holds[name] = Hold(taken, expires_at, PRICE)
@@ -142,7 +149,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         return self.books.do(command)
 
     def _pick(self, pick: int, state: str) -> int:
-        """Give a name: of a reservation in a state, if there is one, else any; 7 asks for one never seen."""
+        """Return a name: of a reservation in a state, if there is one, else any; 7 asks for one never seen."""
         names = [name for name, hold in self.model.holds.items() if hold.state == state]
         if pick == 7:
             self.names_count += 1
@@ -178,7 +185,9 @@ class LedgerMatchesModel(RuleBasedStateMachine):
     def _reserve(self, name: int, amount: int, hours: int) -> None:
         expires_at = self.model.now + timedelta(hours=hours)
         messages = self._do(reserve(name, amount, expires_at=expires_at))
-        answer = next((one for one in messages if isinstance(one, (TaskFunded, TaskUnfunded))), None)
+        answer = next(
+            (message for message in messages if isinstance(message, (TaskFunded, TaskUnfunded))), None
+        )
         if name in self.model.holds:
             assert answer is None
         elif self.model.reserve(name, amount, expires_at):
@@ -196,7 +205,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
             return
         charge = min(amount, len(hold.credits), delivered * hold.price)
         self.model.end(name, charge)
-        assert [one.settled_credits_micro for one in bills] == [charge]
+        assert [bill.settled_credits_micro for bill in bills] == [charge]
 
     @rule(pick=PICKS, reason=st.sampled_from(["cancelled", "deadline_exceeded"]), by=st.sampled_from("ab"))
     def let_go(self, pick: int, reason: str, by: str) -> None:
@@ -209,7 +218,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
             assert bills == []
             return
         self.model.end(name, 0, grace=reason != "cancelled")
-        assert [one.settled_credits_micro for one in bills] == [0]
+        assert [bill.settled_credits_micro for bill in bills] == [0]
 
     @rule(pick=PICKS, amount=st.integers(1, 60))
     def pay_back(self, pick: int, amount: int) -> None:
@@ -217,7 +226,9 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         name = charged[pick % len(charged)] if charged and pick < 6 else self._pick(pick, "ended")
         self.refunds_count += 1
         messages = self._do(refund(name, amount, number=self.refunds_count))
-        refunded = any(isinstance(one, EntryRecorded) and one.kind == "refund" for one in messages)
+        refunded = any(
+            isinstance(message, EntryRecorded) and message.kind == "refund" for message in messages
+        )
         assert refunded == self.model.refund(name, amount)
 
     @rule(hours=st.integers(1, 40))
@@ -239,7 +250,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         bills = self._bills(self.books.tick())
         for name in due:
             self.model.end(name, 0)
-        assert sorted(one.reservation_id for one in bills) == sorted(map(rsv, due))
+        assert sorted(bill.reservation_id for bill in bills) == sorted(map(rsv, due))
         assert self.books.tick() == []
 
     @invariant()
@@ -256,7 +267,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
 
     @invariant()
     def no_grant_lives_longer_than_its_one_grace(self) -> None:
-        """Whatever came back how often, the credits of a grant live until its expiry, or one day more, once."""
+        """Check that a grant's credits live until its expiry, or one day more, once, however often they came back."""
         graces = [lot for lot in self.model.lots if lot.name == "grace"]
         opened: dict[str, set[datetime]] = defaultdict(set)
         for event in (*self.books.all(ReservationEnded), *self.books.all(Refunded)):
@@ -295,7 +306,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
 
     @staticmethod
     def _bills(messages: list[Message]) -> list[TaskSettled]:
-        return [one for one in messages if isinstance(one, TaskSettled)]
+        return [message for message in messages if isinstance(message, TaskSettled)]
 
 
 LedgerMatchesModel.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)

@@ -1,4 +1,4 @@
-"""What an output costs, and what a price list may say."""
+"""Price of an output, and the content of a price list."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_quote_before_any_list_holds_is_a_fault() -> None:
 
 def test_bundled_lists_price_cheap_below_stable_below_fast() -> None:
     for prices in read_prices(PRICES_FOLDER):
-        assert {(one.template, one.template_version) for one in prices.rules} >= {
+        assert {(priced.template, priced.template_version) for priced in prices.rules} >= {
             ("studio_headshot", 1),
             ("product_shot", 1),
         }

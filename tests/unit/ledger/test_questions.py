@@ -40,11 +40,11 @@ class Kept:
         if not self.answers:
             detail = "the store of the entries does not answer"
             raise Unavailable(detail)
-        entries = [(at, one) for at, one in self.books.log if isinstance(one, EntryRecorded)]
+        entries = [(at, entry) for at, entry in self.books.log if isinstance(entry, EntryRecorded)]
         found = [
-            StatementEntry(place, at, one)
-            for place, (at, one) in enumerate(entries)
-            if one.account_id == account_id and (before is None or place < before)
+            StatementEntry(place, at, entry)
+            for place, (at, entry) in enumerate(entries)
+            if entry.account_id == account_id and (before is None or place < before)
         ]
         return found[::-1][:limit]
 
@@ -81,7 +81,7 @@ async def test_balance_is_what_the_entries_say() -> None:
     assert answer.available_credits_micro == last.available_credits_micro == 880
     assert answer.held_credits_micro == last.held_credits_micro == 50
     assert answer.settled_credits_micro == 170
-    assert sum(one.left_credits_micro for one in answer.grants) == 880
+    assert sum(left.left_credits_micro for left in answer.grants) == 880
 
 
 async def test_balance_leaves_out_a_grant_that_expired_a_moment_ago() -> None:
@@ -110,12 +110,12 @@ async def test_statement_pages_cover_every_entry_once_newest_first(limit: int) -
             page = await stub.Statement(
                 pb.StatementRequest(account_id=ACCOUNT, limit=limit, cursor=cursor), timeout=5
             )
-            seen += [one.entry_id for one in page.entries]
+            seen += [entry.entry_id for entry in page.entries]
             cursor = page.next_cursor
             if not cursor:
                 break
             assert len(page.entries) == limit
-    assert seen == [one.entry_id for one in reversed(books.all(EntryRecorded))]
+    assert seen == [event.entry_id for event in reversed(books.all(EntryRecorded))]
 
 
 async def test_statement_shows_the_postings_of_an_entry() -> None:
@@ -124,7 +124,7 @@ async def test_statement_shows_the_postings_of_an_entry() -> None:
     refunded, settled = page.entries
     assert (refunded.kind, refunded.amount_credits_micro, refunded.reason) == ("refund", 30, "complaint")
     assert (settled.kind, settled.task_id) == ("settle", task(1))
-    assert sorted(one.amount_micro for one in settled.postings) == [-300, 100, 200]
+    assert sorted(posting.amount_micro for posting in settled.postings) == [-300, 100, 200]
     assert settled.occurred_at == START.isoformat()
 
 

@@ -18,8 +18,8 @@ from winnow.runtime.journal import Block, Journal
 
 
 async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to_its_charge() -> None:
-    blocks = [Block.from_document(one) for one in read_blocks(JOURNALS_FOLDER / "0.1.0/ledger.ndjson")]
-    store = MemoryJournalStore(blocks={one.block_id: one for one in blocks})
+    blocks = [Block.from_document(block) for block in read_blocks(JOURNALS_FOLDER / "0.1.0/ledger.ndjson")]
+    store = MemoryJournalStore(blocks={block.block_id: block for block in blocks})
     entries = [
         EntryRecorded.model_validate(entry.document())
         for block in blocks
@@ -27,11 +27,11 @@ async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to
         for entry in decision.entries
         if entry.type == EntryRecorded.type_name()
     ]
-    charge = next(one for one in entries if one.kind == "settle" and one.amount_credits_micro)
+    charge = next(entry for entry in entries if entry.kind == "settle" and entry.amount_credits_micro)
     back = sum(
-        one.amount_credits_micro
-        for one in entries
-        if one.kind == "refund" and one.reservation_id == charge.reservation_id
+        entry.amount_credits_micro
+        for entry in entries
+        if entry.kind == "refund" and entry.reservation_id == charge.reservation_id
     )
     assert charge.task_id is not None
     assert charge.reservation_id is not None
@@ -52,7 +52,9 @@ async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to
                 reason="test",
             )
             decided = await journal.submit(cause_of(command))
-            seen.append({type(one.message) for one in decided.recorded} & {EntryRecorded, RefundRefused})
+            seen.append(
+                {type(recorded.message) for recorded in decided.recorded} & {EntryRecorded, RefundRefused}
+            )
         await journal.drain()
     finally:
         running.cancel()

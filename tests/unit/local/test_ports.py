@@ -45,10 +45,10 @@ def test_a_wanted_port_is_taken_or_the_clash_is_said() -> None:
 
 def test_new_ports_are_outside_the_range_of_outgoing_connections() -> None:
     lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    chosen = choose([str(one) for one in range(30)], {}).values()
+    chosen = choose([str(index) for index in range(30)], {}).values()
     assert len(set(chosen)) == 30
     if lowest >= 16_000:
-        assert not [one for one in chosen if lowest <= one <= highest]
+        assert not [port for port in chosen if lowest <= port <= highest]
 
 
 def test_a_listener_is_told_from_a_stranger_on_the_same_port() -> None:

@@ -1,4 +1,4 @@
-"""What ends is started again, what is slow is waited for, what hangs or ends again and again is given up."""
+"""A process that ends is started again, a slow one is waited for, a hanging or always ending one is given up."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ NOWHERE = "http://127.0.0.1:9/readyz"
 
 
 class Reports:
-    """What a supervisor says."""
+    """Reports of a supervisor."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, str]] = []

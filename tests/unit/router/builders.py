@@ -65,8 +65,8 @@ def template(modes: dict[Mode, ModePolicy] | None = None, **policy: Any) -> Temp
 
 def market(*offerings: Offering, **policy: Any) -> Market:
     found = offerings or (offering("cheap"), offering("dear", prices=(Price(8000, date(2026, 1, 1)),)))
-    one = template(**policy)
-    catalogue = Catalogue({o.name: o for o in found}, {(one.name, one.version): one})
+    recipe = template(**policy)
+    catalogue = Catalogue({o.name: o for o in found}, {(recipe.name, recipe.version): recipe})
     return Market(catalogue, {}, NOW.date())
 
 

@@ -62,9 +62,9 @@ class Deaf:
 
 def fold(run: Run, message: Any) -> tuple[Run, list[Any]]:
     decided = list(decide(run, message, NOW))
-    for one in decided:
-        if isinstance(one, Event):
-            run = evolve(run, one, NOW)
+    for event in decided:
+        if isinstance(event, Event):
+            run = evolve(run, event, NOW)
     return run, decided
 
 
@@ -88,9 +88,9 @@ async def test_an_accepted_attempt_that_times_out_is_booked_as_spent_unless_it_w
     order = accepted(k=2)
     run, _ = fold(Run(order.task_id), opened(order, on))
     run, _ = fold(run, funded(order, on))
-    waiting = tuple(one.candidate_id for one in run.pending)[:2]
+    waiting = tuple(candidate.candidate_id for candidate in run.pending)[:2]
     run, decided = fold(run, DispatchAttempts((Batch(waiting, "slow", "slow", PRICE, ()),), on))
-    attempt_id = next(one for one in decided if isinstance(one, AttemptSubmitted)).attempt_id
+    attempt_id = next(event for event in decided if isinstance(event, AttemptSubmitted)).attempt_id
     clock = SetClock(NOW)
     provider: Any = Endless(stops)
     record: Any = Deaf()
@@ -101,6 +101,6 @@ async def test_an_accepted_attempt_that_times_out_is_booked_as_spent_unless_it_w
     assert isinstance(returned, AttemptReturned)
     assert (returned.outcome, returned.reference) == (outcome, "ref-1")
     _, decided = fold(run, returned)
-    (finished,) = [one for one in decided if isinstance(one, AttemptFinished)]
+    (finished,) = [event for event in decided if isinstance(event, AttemptFinished)]
     assert finished.actual_cost_usd_micro == cost
     assert bool(provider.cancelled) is can_cancel

@@ -58,13 +58,13 @@ queues = st.lists(
 def test_the_order_is_that_of_sorting_all_calls(queue: list[tuple[str, int, int, int]]) -> None:
     backlog, expected = Backlog(), []
     for number, (account, priority, waiting, waited_s) in enumerate(queue):
-        one = run(number, account, priority=priority, waiting=waiting, waited_s=waited_s)
-        backlog.put(one, TEMPLATE, NOW)
+        waiting_run = run(number, account, priority=priority, waiting=waiting, waited_s=waited_s)
+        backlog.put(waiting_run, TEMPLATE, NOW)
         for start in range(0, waiting, TERMS.size):
             cost = TERMS.price_usd_micro * min(TERMS.size, waiting - start)
-            expected.append(Waiting(one.task_id, account, priority, cost, waited_s))
+            expected.append(Waiting(waiting_run.task_id, account, priority, cost, waited_s))
 
-    assert order_of(backlog) == [one.task_id for one in FairOrder().take(expected)]
+    assert order_of(backlog) == [turn.task_id for turn in FairOrder().take(expected)]
     assert backlog.count(always) == len(expected)
 
 
@@ -82,8 +82,8 @@ def test_changes_leave_what_putting_the_last_states_would(
             last[number] = run(number, account, priority=priority, waiting=waiting, waited_s=waited_s)
             changed.put(last[number], TEMPLATE, NOW)
     afresh = Backlog()
-    for one in last.values():
-        afresh.put(one, TEMPLATE, NOW)
+    for waiting_run in last.values():
+        afresh.put(waiting_run, TEMPLATE, NOW)
 
     assert order_of(changed) == order_of(afresh)
     assert changed.count(always) == afresh.count(always)
@@ -102,9 +102,9 @@ def test_waiting_lifts_a_run_over_a_tier_that_was_above_it() -> None:
 
 
 def test_candidates_that_were_tried_elsewhere_do_not_share_a_call() -> None:
-    backlog, one = Backlog(), run(1, waiting=2)
-    tried = replace(one.candidates["c1-1"], tried=("first",))
-    backlog.put(replace(one, candidates={**one.candidates, "c1-1": tried}), TEMPLATE, NOW)
+    backlog, waiting_run = Backlog(), run(1, waiting=2)
+    tried = replace(waiting_run.candidates["c1-1"], tried=("first",))
+    backlog.put(replace(waiting_run, candidates={**waiting_run.candidates, "c1-1": tried}), TEMPLATE, NOW)
 
     calls = list(FairOrder().turns(backlog.tiers(always)))
 
@@ -113,13 +113,13 @@ def test_candidates_that_were_tried_elsewhere_do_not_share_a_call() -> None:
 
 
 def test_a_run_without_waiting_candidates_leaves() -> None:
-    backlog, one = Backlog(), run(1)
-    backlog.put(one, TEMPLATE, NOW)
-    done = {name: replace(it, state=CandidateState.in_flight) for name, it in one.candidates.items()}
+    backlog, waiting_run = Backlog(), run(1)
+    backlog.put(waiting_run, TEMPLATE, NOW)
+    done = {name: replace(it, state=CandidateState.in_flight) for name, it in waiting_run.candidates.items()}
 
-    backlog.put(replace(one, candidates=done), TEMPLATE, NOW)
+    backlog.put(replace(waiting_run, candidates=done), TEMPLATE, NOW)
 
-    assert one.task_id not in backlog
+    assert waiting_run.task_id not in backlog
     assert order_of(backlog) == []
     assert backlog.count(always) == 0
 
@@ -145,10 +145,10 @@ def test_a_kind_that_nothing_takes_is_looked_at_once_however_many_wait() -> None
 
 
 def test_runs_that_are_being_told_are_passed_over() -> None:
-    backlog, one, two = Backlog(), run(1), run(2)
-    backlog.put(one, TEMPLATE, NOW)
-    backlog.put(two, TEMPLATE, NOW)
+    backlog, first, second = Backlog(), run(1), run(2)
+    backlog.put(first, TEMPLATE, NOW)
+    backlog.put(second, TEMPLATE, NOW)
 
-    calls = FairOrder().turns(backlog.tiers(always, without={one.task_id}))
+    calls = FairOrder().turns(backlog.tiers(always, without={first.task_id}))
 
-    assert [call.task_id for call in calls] == [two.task_id]
+    assert [call.task_id for call in calls] == [second.task_id]

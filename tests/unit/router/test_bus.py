@@ -1,4 +1,4 @@
-"""What a record of the bus is to a run, and when two of them are the same."""
+"""Records of the bus as a run's messages, and the sameness of two of them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def recorded(*, passed: bool, seconds: int) -> Recorded:
 
 
 def mark(*, passed: bool = True, seconds: int = 0) -> str:
-    one = recorded(passed=passed, seconds=seconds)
-    cause = TABLE["candidates.scored"](one, f"of the body at {seconds}")
+    event = recorded(passed=passed, seconds=seconds)
+    cause = TABLE["candidates.scored"](event, f"of the body at {seconds}")
     assert cause is not None
     return cause.fingerprint
 

@@ -30,12 +30,12 @@ def test_the_bundled_catalogues_serve_every_template_in_every_mode(file: str) ->
         "ad_creative",
         "background_removal",
     }
-    for one in catalogue.templates.values():
-        assert set(one.modes) == set(Mode)
+    for recipe in catalogue.templates.values():
+        assert set(recipe.modes) == set(Mode)
         for mode in Mode:
-            capable = catalogue.capable(one, mode, width=1024, height=1024)
+            capable = catalogue.capable(recipe, mode, width=1024, height=1024)
             assert capable
-            assert one.modes[mode].pinned is (mode is Mode.stable)
+            assert recipe.modes[mode].pinned is (mode is Mode.stable)
             assert mode is not Mode.stable or len(capable) == 1
             for found in capable:
                 assert found.price_on(TODAY, width=1024, height=1024)
@@ -44,34 +44,34 @@ def test_the_bundled_catalogues_serve_every_template_in_every_mode(file: str) ->
 def test_no_offering_has_a_prior_of_what_nobody_measured() -> None:
     """The rates that the simulators are made with are for the router to learn, and of real models none is known."""
     for file in BUNDLED:
-        for one in read_catalogue(CATALOGUE_FOLDER, file).offerings.values():
-            neutral = Offering(one.name, one.provider)
-            assert one.pass_prior_ppm == {}
-            assert one.success_prior_ppm == neutral.success_prior_ppm
-            assert one.latency_prior_ms == neutral.latency_prior_ms
+        for listed in read_catalogue(CATALOGUE_FOLDER, file).offerings.values():
+            neutral = Offering(listed.name, listed.provider)
+            assert listed.pass_prior_ppm == {}
+            assert listed.success_prior_ppm == neutral.success_prior_ppm
+            assert listed.latency_prior_ms == neutral.latency_prior_ms
 
 
 def test_simulated_offerings_are_named_as_such_and_real_ones_are_not() -> None:
     real = read_catalogue().offerings
     simulated = read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS).offerings
-    for one in simulated.values():
-        assert one.name.startswith("simulated-")
-        assert one.model.startswith("simulated")
-    assert not any("simulated" in f"{one.name} {one.model}" for one in real.values())
+    for listed in simulated.values():
+        assert listed.name.startswith("simulated-")
+        assert listed.model.startswith("simulated")
+    assert not any("simulated" in f"{listed.name} {listed.model}" for listed in real.values())
 
 
 def test_every_price_of_a_real_offering_has_a_source_and_the_day_on_which_it_was_read() -> None:
     document = yaml.safe_load((CATALOGUE_FOLDER / OFFERINGS).read_text("utf-8"))
-    for one in document["offerings"]:
-        for price in one["prices"]:
-            assert price["source"].startswith("https://"), one["name"]
-            assert date(2026, 1, 1) <= price["as_of"] <= TODAY, one["name"]
+    for listed in document["offerings"]:
+        for price in listed["prices"]:
+            assert price["source"].startswith("https://"), listed["name"]
+            assert date(2026, 1, 1) <= price["as_of"] <= TODAY, listed["name"]
 
 
 def test_no_bundled_offering_is_retired() -> None:
     for file in BUNDLED:
-        for one in read_catalogue(CATALOGUE_FOLDER, file).offerings.values():
-            assert not one.is_retired_on(TODAY), one.name
+        for listed in read_catalogue(CATALOGUE_FOLDER, file).offerings.values():
+            assert not listed.is_retired_on(TODAY), listed.name
 
 
 def test_a_catalogue_that_names_its_offerings_in_the_template_is_read_as_before(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_the_router_and_the_public_catalogue_name_the_same_templates() -> None:
     public = Path(CATALOGUE_FOLDER).parents[1] / "ingest" / "catalogue" / "templates.yaml"
     offered = yaml.safe_load(public.read_text("utf-8"))["templates"]
     templates = read_catalogue().templates
-    assert {(one["name"], one["version"]) for one in offered} == set(templates)
-    for one in offered:
-        modes = {mode.value for mode in templates[one["name"], one["version"]].modes}
-        assert set(one["modes"]) == modes
+    assert {(row["name"], row["version"]) for row in offered} == set(templates)
+    for row in offered:
+        modes = {mode.value for mode in templates[row["name"], row["version"]].modes}
+        assert set(row["modes"]) == modes
 
 
 @pytest.mark.parametrize(
@@ -130,24 +130,24 @@ def test_a_price_holds_from_its_start_until_its_end() -> None:
         Price(3000, date(2026, 1, 1), date(2026, 7, 1)),
         Price(2000, date(2026, 7, 1)),
     )
-    one = offering("o", prices=prices)
+    priced = offering("o", prices=prices)
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 6, 30), date(2026, 7, 1)]
-    assert [one.price_on(day, width=1, height=1) for day in days] == [None, 3000, 3000, 2000]
+    assert [priced.price_on(day, width=1, height=1) for day in days] == [None, 3000, 3000, 2000]
 
 
 def test_a_retired_offering_has_no_price() -> None:
-    one = offering("o", retired_on=date(2026, 11, 1))
-    assert one.price_on(date(2026, 10, 31), width=1, height=1) == 3000
-    assert one.price_on(date(2026, 11, 1), width=1, height=1) is None
-    assert not one.is_retired_on(date(2026, 10, 31))
-    assert one.is_retired_on(date(2026, 11, 1))
+    retired = offering("o", retired_on=date(2026, 11, 1))
+    assert retired.price_on(date(2026, 10, 31), width=1, height=1) == 3000
+    assert retired.price_on(date(2026, 11, 1), width=1, height=1) is None
+    assert not retired.is_retired_on(date(2026, 10, 31))
+    assert retired.is_retired_on(date(2026, 11, 1))
 
 
 def test_a_retired_offering_is_never_routed_to() -> None:
     gone = offering("gone", retired_on=TODAY, prices=(Price(1, date(2026, 1, 1)),))
     on = replace(market(gone, offering("dear")), day=TODAY)
     considered = on.consider(template(), Mode.low_cost, width=512, height=512)
-    assert [one.offering for one in considered] == ["dear"]
+    assert [offer.offering for offer in considered] == ["dear"]
     alone = replace(market(gone), day=TODAY)
     assert alone.outlook("t", 1, Mode.low_cost, width=512, height=512) is None
 
@@ -157,7 +157,7 @@ def test_a_start_warns_of_an_offering_past_its_end() -> None:
     soon = offering("soon", retired_on=TODAY + timedelta(days=1))
     with structlog.testing.capture_logs() as logs:
         metrics.warn_of_retired([gone, soon, offering("lasting")], TODAY)
-    assert [(one["event"], one["log_level"], one["offering"], one["replaced_by"]) for one in logs] == [
+    assert [(log["event"], log["log_level"], log["offering"], log["replaced_by"]) for log in logs] == [
         ("router.offering.retired", "warning", "gone", "new")
     ]
     shown = {name: metrics.RETIRED.labels(name)._value.get() for name in ("gone", "soon", "lasting")}
@@ -165,9 +165,9 @@ def test_a_start_warns_of_an_offering_past_its_end() -> None:
 
 
 def test_a_price_per_megapixel_is_rounded_up() -> None:
-    one = offering("o", price_unit=PriceUnit.megapixel)
+    priced = offering("o", price_unit=PriceUnit.megapixel)
     sizes = [(512, 512), (1024, 1024), (1025, 1024), (2048, 2048)]
-    prices = [one.price_on(date(2026, 2, 1), width=w, height=h) for w, h in sizes]
+    prices = [priced.price_on(date(2026, 2, 1), width=w, height=h) for w, h in sizes]
     assert prices == [3000, 3000, 6000, 12000]
 
 

@@ -16,11 +16,11 @@ POLICY = ModePolicy(spill_ppm=4 * PPM)
 
 
 def test_the_effective_price_is_price_by_success_and_pass_rate_plus_latency() -> None:
-    one = Considered("o", "p", 3_000, 500_000, 600_000, 2_000, 1)
-    assert effective_price_usd_micro(one, ModePolicy()) == 10_000
+    offer = Considered("o", "p", 3_000, 500_000, 600_000, 2_000, 1)
+    assert effective_price_usd_micro(offer, ModePolicy()) == 10_000
     hurried = ModePolicy(latency_price_usd_micro_per_s=1_000)
-    assert effective_price_usd_micro(one, hurried) == 12_000
-    assert effective_price_usd_micro(replace(one, overhead_ppm=100_000), ModePolicy()) == 11_000
+    assert effective_price_usd_micro(offer, hurried) == 12_000
+    assert effective_price_usd_micro(replace(offer, overhead_ppm=100_000), ModePolicy()) == 11_000
 
 
 def test_a_low_list_price_with_a_low_pass_rate_is_not_cheap() -> None:
@@ -87,20 +87,20 @@ considered = st.builds(
 )
 
 
-@given(st.lists(considered, max_size=6, unique_by=lambda one: one.offering))
+@given(st.lists(considered, max_size=6, unique_by=lambda offer: offer.offering))
 def test_the_choice_may_start_and_every_alternative_has_a_reason(offers: list[Considered]) -> None:
     choice = choose(offers, POLICY)
-    assert {a.offering for a in choice.alternatives} == {one.offering for one in offers}
+    assert {a.offering for a in choice.alternatives} == {offer.offering for offer in offers}
     assert all(a.reason for a in choice.alternatives)
     assert sum(a.chosen for a in choice.alternatives) == (choice.offering is not None)
-    for one in offers:
-        if one.offering == choice.offering:
-            assert one.refusal is None
-            assert one.slots_free > 0
-        elif one.refusal is None and one.slots_free > 0 and not one.tried and choice.offering:
+    for offer in offers:
+        if offer.offering == choice.offering:
+            assert offer.refusal is None
+            assert offer.slots_free > 0
+        elif offer.refusal is None and offer.slots_free > 0 and not offer.tried and choice.offering:
             chosen = next(o for o in offers if o.offering == choice.offering)
             assert not chosen.tried
-            assert effective_price_usd_micro(chosen, POLICY) <= effective_price_usd_micro(one, POLICY)
+            assert effective_price_usd_micro(chosen, POLICY) <= effective_price_usd_micro(offer, POLICY)
 
 
 def test_above_the_price_the_cap_leaves_nothing_is_chosen() -> None:
@@ -108,5 +108,8 @@ def test_above_the_price_the_cap_leaves_nothing_is_chosen() -> None:
     assert choose([busy, DEAR], POLICY).offering == "dear"
     waits = choose([busy, DEAR], POLICY, price_max_usd_micro=3_000)
     assert waits.offering is None
-    assert {one.offering: one.reason for one in waits.alternatives} == {"cheap": "busy", "dear": "over_cap"}
+    assert {alternative.offering: alternative.reason for alternative in waits.alternatives} == {
+        "cheap": "busy",
+        "dear": "over_cap",
+    }
     assert choose([replace(CHEAP, tried=True), DEAR], POLICY, price_max_usd_micro=3_000).offering == "cheap"

@@ -39,7 +39,7 @@ def test_a_scorer_with_time_gets_every_call_at_once() -> None:
     player = player_of(6, 24)
     for attempt_id in player.out():
         player.give_back(attempt_id)
-        assert [len(one.candidates) for one in player.chunks] == [4]
+        assert [len(chunk.candidates) for chunk in player.chunks] == [4]
         score_first(player)
     assert player.run.phase is Phase.selected
 
@@ -49,13 +49,13 @@ def test_what_comes_while_a_chunk_is_out_goes_together_with_its_verdicts() -> No
     first, second, third, *_ = player.out()
     for attempt_id in (first, second, third):
         player.give_back(attempt_id)
-    assert [len(one.candidates) for one in player.chunks] == [4]
+    assert [len(chunk.candidates) for chunk in player.chunks] == [4]
     score_first(player)
-    assert [len(one.candidates) for one in player.chunks] == [8]
+    assert [len(chunk.candidates) for chunk in player.chunks] == [8]
 
 
 def test_a_chunk_names_the_order_s_request_and_inputs_and_keeps_its_ids() -> None:
-    """What is compared with is no part of the ids: a chunk that is decided again is the same chunk."""
+    """The comparison inputs are no part of the ids: a chunk that is decided again is the same chunk."""
     pictures = [stored("inputs/one"), stored("inputs/two")]
     chunks = []
     for order in (accepted(k=1, inputs=pictures), accepted(k=1, request=stored("requests/other.json"))):
@@ -68,7 +68,9 @@ def test_a_chunk_names_the_order_s_request_and_inputs_and_keeps_its_ids() -> Non
         chunks.append(chunk)
     assert chunks[0].chunk_id == chunks[1].chunk_id
     assert chunks[0].command_id == chunks[1].command_id
-    assert chunks[0].chunk_id == derive_id(Prefix.chunk, *(one.candidate_id for one in chunks[0].candidates))
+    assert chunks[0].chunk_id == derive_id(
+        Prefix.chunk, *(candidate.candidate_id for candidate in chunks[0].candidates)
+    )
     assert chunks[0].command_id == derive_id(Prefix.command, "score", chunks[0].chunk_id)
 
 
@@ -76,11 +78,11 @@ def test_a_full_chunk_and_the_last_candidates_do_not_wait() -> None:
     player = player_of(60, 240)
     for attempt_id in player.out()[: 1 + CHUNK_MAX // 4]:
         player.give_back(attempt_id)
-    assert [len(one.candidates) for one in player.chunks] == [4, CHUNK_MAX]
+    assert [len(chunk.candidates) for chunk in player.chunks] == [4, CHUNK_MAX]
     player = player_of(6, 24)
     for attempt_id in player.out():
         player.give_back(attempt_id)
-    assert sum(len(one.candidates) for one in player.chunks) == 24
+    assert sum(len(chunk.candidates) for chunk in player.chunks) == 24
 
 
 @pytest.mark.parametrize(("k", "candidates"), [(60, 240), (60, 2400)])
@@ -95,8 +97,8 @@ def test_messages_of_a_large_order(k: int, candidates: int, calls_a_chunk: int) 
     while player.chunks:
         score_first(player)
     assert player.run.phase is Phase.selected
-    chunks = sum(isinstance(one, ScoreCandidates) for one in player.messages)
-    sent = sum(route(one) is not None for one in player.messages)
+    chunks = sum(isinstance(message, ScoreCandidates) for message in player.messages)
+    sent = sum(route(message) is not None for message in player.messages)
     least = 3 + 3 * ceil(candidates / 4)
     assert OTHERS + sent + chunks <= 1.2 * least
 
@@ -108,9 +110,9 @@ def test_a_candidate_whose_last_two_calls_both_came_back_without_it_is_given_up(
     slow = player.out()[0]
     player.tell(AttemptSlow(slow))
     player.dispatch(size=20)
-    second = next(one for one in player.out() if one != slow)
+    second = next(attempt_id for attempt_id in player.out() if attempt_id != slow)
     # Answered without a picture: nothing to try again, but the slow call may still bring one.
     player.give_back(second, OutcomeClass.succeeded, count=0)
-    assert any(one.state is CandidateState.in_flight for one in player.run.candidates.values())
+    assert any(candidate.state is CandidateState.in_flight for candidate in player.run.candidates.values())
     player.give_back(slow, OutcomeClass.succeeded, count=0)
     assert player.run.phase is Phase.failed

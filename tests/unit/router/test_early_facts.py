@@ -16,51 +16,51 @@ def player() -> Player:
 
 
 def test_a_task_whose_funding_stands_before_its_acceptance_runs():
-    one = player()
-    assert one.tell(funded(one.order, one.on))
-    decided = one.tell(opened(one.order, one.on))
+    run_player = player()
+    assert run_player.tell(funded(run_player.order, run_player.on))
+    decided = run_player.tell(opened(run_player.order, run_player.on))
     assert any(isinstance(message, RoundPlanned) for message in decided)
-    assert one.run.phase is Phase.running
-    assert one.run.reserved_credits_micro == one.order.reserve_credits_micro
+    assert run_player.run.phase is Phase.running
+    assert run_player.run.reserved_credits_micro == run_player.order.reserve_credits_micro
 
 
 def test_a_second_funding_before_the_acceptance_changes_nothing():
-    one = player()
-    one.tell(funded(one.order, one.on))
-    assert one.tell(funded(one.order, one.on)) == ()
+    run_player = player()
+    run_player.tell(funded(run_player.order, run_player.on))
+    assert run_player.tell(funded(run_player.order, run_player.on)) == ()
 
 
 def test_a_cancel_after_an_early_funding_is_the_routers():
-    one = player()
-    one.tell(funded(one.order, one.on))
-    one.tell(cancel_requested(one.order, one.on))
-    decided = one.tell(opened(one.order, one.on))
+    run_player = player()
+    run_player.tell(funded(run_player.order, run_player.on))
+    run_player.tell(cancel_requested(run_player.order, run_player.on))
+    decided = run_player.tell(opened(run_player.order, run_player.on))
     assert [type(message) for message in decided[-2:]] == [TaskCancelled, ReleaseCredits]
-    assert one.run.phase is Phase.cancelled
+    assert run_player.run.phase is Phase.cancelled
 
 
 def test_a_cancel_and_a_funding_before_the_acceptance_are_the_routers():
     """Ingest takes a funded task for the router's, so the router must end it."""
-    one = player()
-    one.tell(cancel_requested(one.order, one.on))
-    one.tell(funded(one.order, one.on))
-    one.tell(opened(one.order, one.on))
-    assert one.run.phase is Phase.cancelled
+    run_player = player()
+    run_player.tell(cancel_requested(run_player.order, run_player.on))
+    run_player.tell(funded(run_player.order, run_player.on))
+    run_player.tell(opened(run_player.order, run_player.on))
+    assert run_player.run.phase is Phase.cancelled
 
 
 def test_a_cancel_before_the_acceptance_without_a_funding_is_ingests():
-    one = player()
-    one.tell(cancel_requested(one.order, one.on))
-    one.tell(cancel_requested(one.order, one.on))
-    one.tell(opened(one.order, one.on))
-    assert one.run.phase is Phase.dismissed
-    assert one.tell(funded(one.order, one.on)) == ()
+    run_player = player()
+    run_player.tell(cancel_requested(run_player.order, run_player.on))
+    run_player.tell(cancel_requested(run_player.order, run_player.on))
+    run_player.tell(opened(run_player.order, run_player.on))
+    assert run_player.run.phase is Phase.dismissed
+    assert run_player.tell(funded(run_player.order, run_player.on)) == ()
 
 
 def test_an_early_funding_past_the_deadline_fails_the_task():
-    one = player()
-    one.tell(funded(one.order, one.on))
-    one.now = one.order.deadline_at + timedelta(seconds=1)
-    one.tell(opened(one.order, one.on))
-    assert one.run.phase is Phase.failed
-    assert one.tell(TimePassed()) == ()
+    run_player = player()
+    run_player.tell(funded(run_player.order, run_player.on))
+    run_player.now = run_player.order.deadline_at + timedelta(seconds=1)
+    run_player.tell(opened(run_player.order, run_player.on))
+    assert run_player.run.phase is Phase.failed
+    assert run_player.tell(TimePassed()) == ()

@@ -1,4 +1,4 @@
-"""Whose turn: tiers, ageing, and fairness by cost."""
+"""Order of turns: tiers, ageing, and fairness by cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_flood_of_one_account_leaves_the_others_their_share() -> None:
     others = [waiting(f"acct_{who}", n) for who in range(20) for n in range(20)]
     order = FairOrder()
     first = list(islice(order.take(flood + others), 400))
-    shares = Counter(one.account_id for one in first)
+    shares = Counter(turn.account_id for turn in first)
     assert jain([float(count) for count in shares.values()]) >= 0.98
     assert len(shares) == 21
 
@@ -35,8 +35,8 @@ def test_shares_are_of_cost_not_of_count() -> None:
     costs = {"acct_a": 4_000, "acct_b": 16_000, "acct_c": 64_000}
     queue = [waiting(a, n, cost) for a, cost in costs.items() for n in range(2000)]
     spent: Counter[str] = Counter()
-    for one in islice(FairOrder().take(queue), 1500):
-        spent[one.account_id] += one.cost_usd_micro
+    for turn in islice(FairOrder().take(queue), 1500):
+        spent[turn.account_id] += turn.cost_usd_micro
     assert set(spent) == set(costs)
     assert jain([float(share) for share in spent.values()]) >= 0.98
 
@@ -46,9 +46,9 @@ def test_turns_go_on_over_many_small_takes() -> None:
     queue = [waiting(f"acct_{who}", n) for who in range(5) for n in range(60)]
     shares: Counter[str] = Counter()
     for _ in range(100):
-        one = next(iter(order.take(queue)))
-        queue.remove(one)
-        shares[one.account_id] += 1
+        turn = next(iter(order.take(queue)))
+        queue.remove(turn)
+        shares[turn.account_id] += 1
     assert jain([float(count) for count in shares.values()]) >= 0.98
 
 
@@ -66,8 +66,8 @@ def test_everything_that_waits_is_taken_once(entries: list[tuple[str, int, int]]
         Waiting(str(n), f"acct_{who}", priority, cost, 0.0) for n, (who, cost, priority) in enumerate(entries)
     ]
     taken = list(FairOrder().take(queue))
-    assert sorted(one.task_id for one in taken) == sorted(one.task_id for one in queue)
-    assert [one.tier for one in taken] == sorted((o.tier for o in queue), reverse=True)
+    assert sorted(turn.task_id for turn in taken) == sorted(turn.task_id for turn in queue)
+    assert [turn.tier for turn in taken] == sorted((o.tier for o in queue), reverse=True)
 
 
 def test_inside_an_account_the_first_comes_first() -> None:
@@ -79,7 +79,7 @@ def test_a_position_takes_no_turn() -> None:
     order = FairOrder()
     queue = [waiting("acct_a", 1), waiting("acct_a", 2), waiting("acct_b", 1)]
     before = (dict(order.deficits), order.last_account)
-    places = {one.task_id: position_of(one.task_id, order.copy().take(queue)) for one in queue}
+    places = {turn.task_id: position_of(turn.task_id, order.copy().take(queue)) for turn in queue}
     assert sorted(places.values()) == [1, 2, 3]
     assert (order.deficits, order.last_account) == before
     assert position_of("nobody", order.copy().take(queue)) == 0
@@ -88,7 +88,7 @@ def test_a_position_takes_no_turn() -> None:
 def test_a_turn_that_was_given_back_costs_nothing() -> None:
     order = FairOrder()
     queue = [waiting("acct_a", n) for n in range(2)]
-    one = next(iter(order.take(queue)))
+    turn = next(iter(order.take(queue)))
     paid = order.deficits["acct_a"]
-    order.give_back(one)
-    assert order.deficits["acct_a"] == paid + one.cost_usd_micro
+    order.give_back(turn)
+    assert order.deficits["acct_a"] == paid + turn.cost_usd_micro

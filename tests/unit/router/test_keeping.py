@@ -1,4 +1,4 @@
-"""What an attempt without one usable image says about its offering."""
+"""Health signal of an attempt without a usable image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_useless_images_count_against_the_offering_and_our_own_store_does_not(
     reasons: list[str], sign: Sign
 ) -> None:
     failed = [
-        FailedCandidate(candidate_id=derive_id(Prefix.candidate, n), reason=one)
-        for n, one in enumerate(reasons)
+        FailedCandidate(candidate_id=derive_id(Prefix.candidate, n), reason=reason)
+        for n, reason in enumerate(reasons)
     ]
     assert sign_of_none_kept(failed) is sign

@@ -1,4 +1,4 @@
-"""Which offering is bought is learnt from attempts and verdicts, whatever the catalogue assumed at the start."""
+"""The choice of an offering is learnt from attempts and verdicts, whatever the catalogue assumed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from winnow.contracts.values import Mode, TemplateRef
 
 TEMPLATE = ("studio_headshot", 1)
 PASS_PERCENT = {"simulated-fal": 65, "simulated-replicate": 80, "simulated-openai": 92}
-"""What the simulators are made with (``simulators/profiles/demo-*.yaml``); the router is not told."""
+"""Pass rates of the simulators (``simulators/profiles/demo-*.yaml``); the router is not told."""
 BEST = "simulated-fal"
 """3,000 for 65 of 100 is 4,600 for an accepted picture; the others cost 10,000 and 43,500."""
 IMAGES, SECONDS_A_CALL, CALLS_AT_ONCE = 4, 2.0, 8
@@ -50,8 +50,8 @@ class HandClock:
 def catalogue_with(priors: dict[str, int]) -> Catalogue:
     bundled = read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS)
     offerings = {
-        name: replace(one, pass_prior_ppm={TEMPLATE[0]: priors[name]}) if name in priors else one
-        for name, one in bundled.offerings.items()
+        name: replace(offering, pass_prior_ppm={TEMPLATE[0]: priors[name]}) if name in priors else offering
+        for name, offering in bundled.offerings.items()
     }
     return Catalogue(offerings, bundled.templates)
 
@@ -101,7 +101,7 @@ def returned(supply: Supply, template: Template, offering: str, dice: random.Ran
         for _ in range(IMAGES)
     ]
     candidates = {
-        f"c{n}": Candidate(f"c{n}", 0, n, 1, one, offering=offering) for n, one in enumerate(states)
+        f"c{n}": Candidate(f"c{n}", 0, n, 1, state, offering=offering) for n, state in enumerate(states)
     }
     order = accepted(template=TemplateRef(name=template.name, version=template.version))
     supply.learn(Run("task", order=order, candidates=candidates), candidates)

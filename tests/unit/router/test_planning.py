@@ -1,4 +1,4 @@
-"""How many candidates: the binomial tail, and the bounds."""
+"""Number of candidates: the binomial tail, and the bounds."""
 
 from __future__ import annotations
 

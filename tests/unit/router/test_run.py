@@ -74,40 +74,40 @@ class Player:
 
     def tell(self, message: RunMessage) -> Sequence[Message]:
         decided = decide(self.run, message, self.now)
-        for one in decided:
-            if isinstance(one, Event):
-                self.run = evolve(self.run, one, self.now)
-                self.folded.append((one, self.now))
-            if isinstance(one, ScoreCandidates):
-                self.chunks.append(one)
+        for event in decided:
+            if isinstance(event, Event):
+                self.run = evolve(self.run, event, self.now)
+                self.folded.append((event, self.now))
+            if isinstance(event, ScoreCandidates):
+                self.chunks.append(event)
         self.messages.extend(decided)
         self.check(decided)
         return decided
 
     def owed_usd_micro(self) -> int:
-        """Give what the ledger is told that the task cost: with its end, and by every later correction."""
+        """Return what the ledger is told that the task cost: with its end, and by every later correction."""
         reported = sum(
-            one.cost.actual_usd_micro
-            for one in self.messages
-            if isinstance(one, (TaskSelected, ReleaseCredits))
+            message.cost.actual_usd_micro
+            for message in self.messages
+            if isinstance(message, (TaskSelected, ReleaseCredits))
         )
         return reported + sum(
-            one.actual_usd_micro - one.booked_usd_micro
-            for one in self.messages
-            if isinstance(one, BookCostVariance)
+            message.actual_usd_micro - message.booked_usd_micro
+            for message in self.messages
+            if isinstance(message, BookCostVariance)
         )
 
     def check(self, decided: Sequence[Message]) -> None:
-        if any(isinstance(one, AttemptSubmitted) for one in decided):
+        if any(isinstance(event, AttemptSubmitted) for event in decided):
             assert self.run.committed_usd_micro <= self.order.cost_cap_usd_micro
-        ends = [one for one in self.messages if isinstance(one, ENDS)]
+        ends = [message for message in self.messages if isinstance(message, ENDS)]
         assert len(ends) <= 1
-        released = [one for one in self.messages if isinstance(one, ReleaseCredits)]
-        selected = [one for one in ends if isinstance(one, TaskSelected)]
+        released = [message for message in self.messages if isinstance(message, ReleaseCredits)]
+        selected = [end for end in ends if isinstance(end, TaskSelected)]
         assert len(released) == len(ends) - len(selected)
         if ends:
             assert self.owed_usd_micro() == self.run.committed_usd_micro
-        variances = [one.attempt_id for one in self.messages if isinstance(one, BookCostVariance)]
+        variances = [message.attempt_id for message in self.messages if isinstance(message, BookCostVariance)]
         assert len(variances) == len(set(variances))
 
     def start(self) -> None:
@@ -115,7 +115,7 @@ class Player:
         self.tell(funded(self.order, self.on))
 
     def dispatch(self, size: int = 4, price: int = 3000, offering: str = "cheap") -> None:
-        ids = [one.candidate_id for one in self.run.pending]
+        ids = [candidate.candidate_id for candidate in self.run.pending]
         batches = tuple(
             Batch(tuple(ids[n : n + size]), offering, offering, price, ()) for n in range(0, len(ids), size)
         )
@@ -141,8 +141,11 @@ class Player:
                 reference="ref",
                 actual_cost_usd_micro=cost,
                 latency_ms=100,
-                generated=tuple(generated(one) for one in brought),
-                failed=tuple(FailedCandidate(candidate_id=one, reason="image_missing") for one in missing),
+                generated=tuple(generated(candidate_id) for candidate_id in brought),
+                failed=tuple(
+                    FailedCandidate(candidate_id=candidate_id, reason="image_missing")
+                    for candidate_id in missing
+                ),
                 market=self.on,
             )
         )
@@ -150,20 +153,20 @@ class Player:
     def score(self, chunk: ScoreCandidates, passing: Sequence[bool]) -> None:
         verdicts = [
             scored_candidate(
-                one.candidate_id,
+                candidate.candidate_id,
                 passed=passed,
                 score=50.0 + n,
-                perceptual_hash=one.candidate_id.removeprefix("cand_").replace("-", "")[:16],
+                perceptual_hash=candidate.candidate_id.removeprefix("cand_").replace("-", "")[:16],
             )
-            for n, (one, passed) in enumerate(zip(chunk.candidates, passing, strict=True))
+            for n, (candidate, passed) in enumerate(zip(chunk.candidates, passing, strict=True))
         ]
         self.tell(scored(self.order, self.on, chunk.chunk_id, verdicts))
 
     def out(self) -> list[str]:
-        return [one.attempt_id for one in self.run.outstanding]
+        return [attempt.attempt_id for attempt in self.run.outstanding]
 
     def of(self, kind: type[Message]) -> list[Message]:
-        return [one for one in self.messages if isinstance(one, kind)]
+        return [message for message in self.messages if isinstance(message, kind)]
 
 
 def play_all(player: Player, *, passing: bool) -> None:
@@ -220,14 +223,14 @@ def test_near_duplicates_do_not_count_towards_k() -> None:
     player.give_back(player.out()[0])
     chunk = player.chunks.pop()
     same = [
-        scored_candidate(one.candidate_id, passed=True, score=60, perceptual_hash="0" * 16)
-        for one in chunk.candidates
+        scored_candidate(candidate.candidate_id, passed=True, score=60, perceptual_hash="0" * 16)
+        for candidate in chunk.candidates
     ]
     player.tell(scored(player.order, player.on, chunk.chunk_id, same))
     selected = player.of(TaskSelected)[0]
     assert isinstance(selected, TaskSelected)
     assert len(selected.selected) == 1
-    assert {one.reason for one in selected.set_aside} == {"near_duplicate"}
+    assert {candidate.reason for candidate in selected.set_aside} == {"near_duplicate"}
 
 
 def test_a_selection_carries_the_promise_of_its_order() -> None:
@@ -236,7 +239,7 @@ def test_a_selection_carries_the_promise_of_its_order() -> None:
     player.dispatch(size=20)
     player.give_back(player.out()[0])
     chunk = player.chunks.pop()
-    good = [scored_candidate(one.candidate_id, passed=True, score=60) for one in chunk.candidates]
+    good = [scored_candidate(candidate.candidate_id, passed=True, score=60) for candidate in chunk.candidates]
     player.tell(scored(player.order, player.on, chunk.chunk_id, good))
     selected = player.of(TaskSelected)[0]
     assert isinstance(selected, TaskSelected)
@@ -284,7 +287,7 @@ def test_a_second_result_of_a_candidate_is_dropped() -> None:
     player.dispatch(offering="dear")
     quick = player.out()[1]
     player.give_back(quick)
-    assert not any(isinstance(one, CandidatesGenerated) for one in player.give_back(slow))
+    assert not any(isinstance(event, CandidatesGenerated) for event in player.give_back(slow))
     assert len(player.of(CandidatesGenerated)) == 1
 
 
@@ -311,14 +314,14 @@ def test_the_cost_of_an_attempt_that_is_out_at_selection_is_corrected_once(
     assert player.run.phase is Phase.selected
     assert player.of(BookCostVariance) == []
     player.give_back(straggler, cost=cost)
-    corrections = [one for one in player.messages if isinstance(one, BookCostVariance)]
-    assert [one.actual_usd_micro - one.booked_usd_micro for one in corrections] == (
+    corrections = [message for message in player.messages if isinstance(message, BookCostVariance)]
+    assert [correction.actual_usd_micro - correction.booked_usd_micro for correction in corrections] == (
         [] if variance is None else [variance]
     )
     assert all(
-        (one.attempt_id, one.task_id, one.reservation_id)
+        (correction.attempt_id, correction.task_id, correction.reservation_id)
         == (straggler, player.order.task_id, player.order.reservation_id)
-        for one in corrections
+        for correction in corrections
     )
     assert player.give_back(straggler, cost=cost) == ()
 
@@ -386,7 +389,7 @@ def test_nothing_is_bought_from_the_deadline_on() -> None:
     player.dispatch()
     assert player.of(AttemptSubmitted) == []
     ends = player.of(TaskFailed)
-    assert [one.code for one in ends if isinstance(one, TaskFailed)] == [ErrorCode.deadline_exceeded]
+    assert [end.code for end in ends if isinstance(end, TaskFailed)] == [ErrorCode.deadline_exceeded]
 
 
 def test_a_moment_before_the_deadline_is_still_in_time() -> None:
@@ -404,14 +407,14 @@ def test_a_score_for_a_candidate_outside_its_chunk_counts_nothing() -> None:
     for attempt_id in player.out()[:2]:
         player.give_back(attempt_id)
     chunk = player.chunks[0]
-    inside = {one.candidate_id for one in chunk.candidates}
-    outside = next(one for one in player.run.candidates if one not in inside)
-    verdicts = [scored_candidate(one, passed=False, score=1.0) for one in sorted(inside)]
+    inside = {candidate.candidate_id for candidate in chunk.candidates}
+    outside = next(candidate for candidate in player.run.candidates if candidate not in inside)
+    verdicts = [scored_candidate(candidate_id, passed=False, score=1.0) for candidate_id in sorted(inside)]
     stranger = scored_candidate(outside, passed=True, score=99.0)
     player.tell(scored(player.order, player.on, chunk.chunk_id, [*verdicts, stranger]))
     # What is noted is recorded, and learnt from.
-    noted = [one for one in player.of(ScoresNoted) if isinstance(one, ScoresNoted)]
-    assert [{one.candidate_id for one in event.candidates} for event in noted] == [inside]
+    noted = [event for event in player.of(ScoresNoted) if isinstance(event, ScoresNoted)]
+    assert [{candidate.candidate_id for candidate in event.candidates} for event in noted] == [inside]
     assert player.run.passed_count == 0
     assert player.run.candidates[outside].state is not CandidateState.passed
     assert player.of(TaskSelected) == []
@@ -423,7 +426,8 @@ def test_a_chunk_that_was_never_sent_counts_nothing() -> None:
     player.dispatch()
     player.give_back(player.out()[0])
     named = [
-        scored_candidate(one.candidate_id, passed=True, score=99.0) for one in player.chunks[0].candidates
+        scored_candidate(candidate.candidate_id, passed=True, score=99.0)
+        for candidate in player.chunks[0].candidates
     ]
     forged = derive_id(Prefix.chunk, "of nobody")
     assert player.tell(scored(player.order, player.on, forged, named)) == ()
@@ -468,7 +472,7 @@ def test_any_run_has_one_end_within_its_cap_and_replays_equal(
     play_all(player, passing=passing)
     for attempt_id in player.out():
         player.give_back(attempt_id)
-    assert sum(isinstance(one, ENDS) for one in player.messages) == 1
+    assert sum(isinstance(message, ENDS) for message in player.messages) == 1
     assert is_final(player.run)
     _assert_allowed(player)
     _assert_replays(player)
@@ -508,10 +512,10 @@ def _play(player: Player, kind: str, which: int, chance: int) -> None:
 
 def _assert_allowed(player: Player) -> None:
     state = next_state(next_state(None, "task.accepted"), "task.funded")
-    for one in player.messages:
-        if isinstance(one, Event) and route(one) is not None:
-            after = next_state(state, one.type)
-            assert after is not None, (state, one.type)
+    for message in player.messages:
+        if isinstance(message, Event) and route(message) is not None:
+            after = next_state(state, message.type)
+            assert after is not None, (state, message.type)
             state = after
 
 
@@ -533,6 +537,6 @@ def test_counts_of_events_stay_near_the_minimum() -> None:
     )
     player.start()
     play_all(player, passing=True)
-    travelling = Counter(one.type for one in player.messages if route(one) is not None)
+    travelling = Counter(message.type for message in player.messages if route(message) is not None)
     calls = travelling["attempt.submitted"]
     assert sum(travelling.values()) <= 3 + 4 * calls

@@ -32,33 +32,33 @@ def distance(a: Passed, b: Passed) -> int:
 @given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
 def test_every_passed_candidate_has_exactly_one_fate(passed: list[Passed], k: int, limit: int) -> None:
     selection = choose_best(passed, k, duplicate_distance=limit)
-    chosen = [one.candidate_id for one in selection.selected]
-    aside = [one.candidate_id for one in selection.set_aside]
-    assert sorted(chosen + aside) == sorted(one.candidate_id for one in passed)
+    chosen = [candidate.candidate_id for candidate in selection.selected]
+    aside = [candidate.candidate_id for candidate in selection.set_aside]
+    assert sorted(chosen + aside) == sorted(candidate.candidate_id for candidate in passed)
     assert len(chosen) <= k
 
 
 @given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
 def test_the_selected_are_distinct_and_in_order_of_score(passed: list[Passed], k: int, limit: int) -> None:
     selected = choose_best(passed, k, duplicate_distance=limit).selected
-    assert [one.score for one in selected] == sorted((o.score for o in selected), reverse=True)
-    for index, one in enumerate(selected):
-        assert all(distance(one, other) > limit for other in selected[:index])
+    assert [candidate.score for candidate in selected] == sorted((o.score for o in selected), reverse=True)
+    for index, candidate in enumerate(selected):
+        assert all(distance(candidate, other) > limit for other in selected[:index])
 
 
 @given(passed_lists(), st.integers(1, 10), st.integers(0, 20))
 def test_no_one_set_aside_beats_one_selected(passed: list[Passed], k: int, limit: int) -> None:
     selection = choose_best(passed, k, duplicate_distance=limit)
-    by_id = {one.candidate_id: one for one in passed}
-    kept = {one.candidate_id for one in selection.selected}
+    by_id = {candidate.candidate_id: candidate for candidate in passed}
+    kept = {candidate.candidate_id for candidate in selection.selected}
     surplus = [o for o in selection.set_aside if o.reason is SetAside.surplus]
     assert not surplus or len(kept) == k
-    for one in selection.set_aside:
-        if one.reason is SetAside.near_duplicate:
-            assert one.like is not None
-            like = by_id[one.like]
-            assert like.score >= by_id[one.candidate_id].score
-            assert distance(like, by_id[one.candidate_id]) <= limit
+    for candidate in selection.set_aside:
+        if candidate.reason is SetAside.near_duplicate:
+            assert candidate.like is not None
+            like = by_id[candidate.like]
+            assert like.score >= by_id[candidate.candidate_id].score
+            assert distance(like, by_id[candidate.candidate_id]) <= limit
 
 
 @given(passed_lists(), st.integers(1, 10), st.randoms(use_true_random=False))
@@ -72,7 +72,7 @@ def test_the_better_of_two_look_alikes_is_kept() -> None:
     worse = Passed("worse", 70.0, "00000000000003ff", (0, 0))
     better = Passed("better", 90.0, "0000000000000000", (0, 1))
     selection = choose_best([worse, better], 2, duplicate_distance=10)
-    assert [one.candidate_id for one in selection.selected] == ["better"]
+    assert [candidate.candidate_id for candidate in selection.selected] == ["better"]
     assert [(o.candidate_id, o.reason, o.like) for o in selection.set_aside] == [
         ("worse", SetAside.near_duplicate, "better")
     ]
@@ -82,5 +82,9 @@ def test_the_better_of_two_look_alikes_is_kept() -> None:
 
 def test_look_alikes_at_the_distance_count_once() -> None:
     passed = [Passed("a", 90.0, f"{0:016x}", (0, 0)), Passed("b", 80.0, f"{0b111:016x}", (0, 1))]
-    assert [one.candidate_id for one in choose_best(passed, 2, duplicate_distance=3).selected] == ["a"]
-    assert [one.candidate_id for one in choose_best(passed, 2, duplicate_distance=2).selected] == ["a", "b"]
+    assert [
+        candidate.candidate_id for candidate in choose_best(passed, 2, duplicate_distance=3).selected
+    ] == ["a"]
+    assert [
+        candidate.candidate_id for candidate in choose_best(passed, 2, duplicate_distance=2).selected
+    ] == ["a", "b"]

@@ -20,7 +20,7 @@ from winnow.runtime.settings import ServiceSettings
 
 
 class Consumer:
-    """Gives the batches it was made with, one a wait."""
+    """Consumer that returns its batches, one a wait."""
 
     def __init__(self, *batches: dict[str, list[int]]) -> None:
         self._batches = iter(batches)
@@ -87,8 +87,8 @@ class Partition:
 
     def batch(self) -> SimpleNamespace:
         records = [
-            SimpleNamespace(topic="topic", partition=0, offset=one, key=b"", value=b"{}", headers=())
-            for one in range(self.at, self._count)
+            SimpleNamespace(topic="topic", partition=0, offset=index, key=b"", value=b"{}", headers=())
+            for index in range(self.at, self._count)
         ]
         return SimpleNamespace(raw_message=records, consumer=self)
 

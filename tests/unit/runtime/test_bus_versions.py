@@ -35,7 +35,7 @@ noise = st.sampled_from([None, b"x", b"0", b"-1", b"1.5", b"", b"9" * 40])
 def known(draw: st.DrawFn) -> tuple[str, str, bytes | None, str]:
     """Draw a record of a known version; its header may be missing, wrong or without sense."""
     version = draw(st.sampled_from(sorted(KNOWN)))
-    header = draw(noise | st.integers(1, 9).map(lambda one: str(one).encode()))
+    header = draw(noise | st.integers(1, 9).map(lambda number: str(number).encode()))
     return "known", "test.weighed", header, text(version, **(draw(extra) | KNOWN[version]))
 
 
@@ -124,19 +124,19 @@ def test_newer_records_are_skipped_and_known_ones_are_read(
 ) -> None:
     before = skipped()
     reader = Reader()
-    records = [record(offset, one) for offset, one in enumerate(drawn)]
+    records = [record(offset, drawing) for offset, drawing in enumerate(drawn)]
     asyncio.run(reader.read(records, batch))
 
-    assert [one.offset for one in reader.received] == list(range(len(drawn)))
+    assert [read.offset for read in reader.received] == list(range(len(drawn)))
     assert reader.committed == len(drawn)
-    wanted = {offset for offset, one in enumerate(drawn) if one[0] == "known"}
-    assert {one.offset for one in reader.received if one.recorded is not None} == wanted
-    for one in reader.received:
-        if one.recorded is not None:
-            document = one.recorded.to_document()
+    wanted = {offset for offset, drawing in enumerate(drawn) if drawing[0] == "known"}
+    assert {read.offset for read in reader.received if read.recorded is not None} == wanted
+    for read in reader.received:
+        if read.recorded is not None:
+            document = read.recorded.to_document()
             assert (document["version"], document["weight_mg"]) == (NEWEST, 5000)
-    assert reader.dead_lettered == [one[3].encode() for one in drawn if one[0] == "poison"]
-    assert skipped() - before == sum(one[0] == "newer" for one in drawn)
+    assert reader.dead_lettered == [drawing[3].encode() for drawing in drawn if drawing[0] == "poison"]
+    assert skipped() - before == sum(drawing[0] == "newer" for drawing in drawn)
 
 
 @pytest.mark.parametrize("header", [b"1", b"2", None])
@@ -146,8 +146,8 @@ def test_a_record_that_is_nested_too_deeply_is_poison_and_its_neighbour_is_handl
     deep = "[" * 5000
     drawn = [("poison", "test.weighed", header, deep), ("known", "test.weighed", None, text(3, **KNOWN[3]))]
     reader = Reader()
-    asyncio.run(reader.read([record(offset, one) for offset, one in enumerate(drawn)], 2))
-    assert [one.recorded is not None for one in reader.received] == [False, True]
+    asyncio.run(reader.read([record(offset, drawing) for offset, drawing in enumerate(drawn)], 2))
+    assert [read.recorded is not None for read in reader.received] == [False, True]
     assert reader.dead_lettered == [deep.encode()]
     assert reader.committed == 2
 
@@ -157,8 +157,8 @@ def test_a_newer_version_is_logged_once(capsys: Any) -> None:
     records.append(record(5, ("newer", "test.weighed", b"5", text(5))))
     asyncio.run(Reader().read(records, 2))
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    skips = [one for one in logged if one["event"] == "bus.record.newer_version_skipped"]
-    assert [(one["type"], one["version"], one["known"]) for one in skips] == [
+    skips = [line for line in logged if line["event"] == "bus.record.newer_version_skipped"]
+    assert [(skip["type"], skip["version"], skip["known"]) for skip in skips] == [
         ("test.weighed", 4, 3),
         ("test.weighed", 5, 3),
     ]

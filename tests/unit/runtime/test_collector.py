@@ -1,4 +1,4 @@
-"""What Python's collector is told, and that it still finds what nobody holds."""
+"""Settings of Python's collector, which still finds what nobody holds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_what_was_there_at_the_start_is_walked_no_more() -> None:
     stays = Node()
     set_start_aside()
     assert gc.get_freeze_count() > 10_000
-    assert not any(one is stays for one in gc.get_objects())
+    assert not any(tracked is stays for tracked in gc.get_objects())
 
 
 @pytest.mark.usefixtures("collector")

@@ -134,7 +134,7 @@ async def _own(store: Any, bus: Any, log: list[Cause], batch: int) -> None:
 async def _consume(journal: Journal[Sum], log: list[Cause], batch: int) -> None:
     at = 0
     while at < len(log):
-        items = [(at + index, one) for index, one in enumerate(log[at : at + batch])]
+        items = [(at + index, message) for index, message in enumerate(log[at : at + batch])]
         consumed = await journal.consume("0", SOURCE, items)
         at = consumed.next_offset
     await journal.drain()
@@ -154,16 +154,20 @@ def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
     chain = store.chain("0")
     assert verify_chain(chain) is None
     decided = [decision for block in chain for decision in block.decisions]
-    expected = {one.cause_id for one in log if one.message}
-    assert sorted(one.cause_id for one in decided) == sorted(expected)
+    expected = {logged.cause_id for logged in log if logged.message}
+    assert sorted(decision.cause_id for decision in decided) == sorted(expected)
     published = [json.loads(body)["event_id"] for _, _, _, body in bus.messages]
-    recorded = [entry.document()["event_id"] for one in decided for entry in one.entries if entry.topic]
+    recorded = [
+        entry.document()["event_id"] for decision in decided for entry in decision.entries if entry.topic
+    ]
     assert list(dict.fromkeys(published)) == recorded
-    for aggregate in {one.aggregate_id for one in log}:
-        total = sum({one.cause_id: one.message for one in log if one.aggregate_id == aggregate}.values())
+    for aggregate in {logged.aggregate_id for logged in log}:
+        total = sum(
+            {logged.cause_id: logged.message for logged in log if logged.aggregate_id == aggregate}.values()
+        )
         kept = store.kept.get(aggregate)
         assert (json.loads(kept.state)["total"] if kept else 0) == total
-        seqs = [one.seq for one in decided if one.aggregate_id == aggregate]
+        seqs = [decision.seq for decision in decided if decision.aggregate_id == aggregate]
         assert seqs == list(range(1, len(seqs) + 1))
 
 
@@ -177,7 +181,7 @@ LOGS = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), min_size=
 
 def _consistent(log: list[Cause]) -> list[Cause]:
     first: dict[str, Cause] = {}
-    return [first.setdefault(one.cause_id, one) for one in log]
+    return [first.setdefault(message.cause_id, message) for message in log]
 
 
 @settings(max_examples=60, deadline=None)
@@ -206,7 +210,7 @@ def test_two_owners_of_one_shard_write_one_chain(rows: list[Cause], first: int, 
     chain = store.chain("0")
     assert verify_chain(chain) is None
     decided = [decision.cause_id for block in chain for decision in block.decisions]
-    assert sorted(decided) == sorted({one.cause_id for one in log if one.message})
+    assert sorted(decided) == sorted({message.cause_id for message in log if message.message})
 
 
 @contextlib.asynccontextmanager
@@ -293,7 +297,7 @@ async def test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_
         assert (consumed.next_offset, type(consumed.failed)) == (1, ValueError)
         passed = await journal.consume("0", SOURCE, [(1, None), (2, cause("c", 2))])
     assert passed.next_offset == 3
-    assert [one.cause_id for block in store.chain("0") for one in block.decisions] == ["a", "c"]
+    assert [decision.cause_id for block in store.chain("0") for decision in block.decisions] == ["a", "c"]
 
 
 async def test_consume_asks_to_seek_when_the_batch_starts_after_the_journal() -> None:
@@ -327,7 +331,10 @@ async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert [one.cause_id for block in store.chain("0") for one in block.decisions] == ["opens", "new"]
+    assert [decision.cause_id for block in store.chain("0") for decision in block.decisions] == [
+        "opens",
+        "new",
+    ]
 
 
 async def test_a_bus_that_fails_only_delays_and_keeps_the_order() -> None:

@@ -116,7 +116,7 @@ async def _consume(journal: Journal[Shelf], log: list[Cause], batch: int) -> Non
     at = 0
     while at < len(log):
         consumed = await journal.consume(
-            "0", SOURCE, [(at + index, one) for index, one in enumerate(log[at : at + batch])]
+            "0", SOURCE, [(at + index, cause) for index, cause in enumerate(log[at : at + batch])]
         )
         assert consumed.failed is None
         at = consumed.next_offset
@@ -137,7 +137,7 @@ def folded(store: MemoryJournalStore) -> tuple[dict[str, Held[Shelf]], dict[str,
             held[decision.aggregate_id] = codec.fold(before, decision, block.block_no, overlay)
         known |= overlay.changed
     assert codec.entities is not None
-    return held, {one: codec.entities.stored(one, "0", value).body for one, value in known.items()}
+    return held, {key: codec.entities.stored(key, "0", value).body for key, value in known.items()}
 
 
 class _Absent(dict[str, None]):
@@ -168,9 +168,9 @@ def test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step(
             asyncio.run(_own(Mortal(store, [step]), log, batch))
     asyncio.run(_own(store, log, batch))
     held, entities = folded(store)
-    assert {one: row.body for one, row in store.kept_entities.items()} == entities
-    assert {one: json.loads(row.state)["count"] for one, row in store.kept.items()} == {
-        one: row.state.count for one, row in held.items()
+    assert {name: row.body for name, row in store.kept_entities.items()} == entities
+    assert {name: json.loads(row.state)["count"] for name, row in store.kept.items()} == {
+        name: row.state.count for name, row in held.items()
     }
     totals: dict[str, int] = {}
     for block in store.chain("0"):
@@ -181,7 +181,7 @@ def test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step(
             totals[key] = totals.get(key, 0) + event["amount"]
             # What was decided rests on what was read.
             assert event["total"] == totals[key]
-    assert {one: json.loads(body)["total"] for one, body in entities.items()} == totals
+    assert {name: json.loads(body)["total"] for name, body in entities.items()} == totals
 
 
 async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> None:
@@ -194,7 +194,7 @@ async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> No
     assert not any(memory.entities for memory in journal._loaded.values())
     assert store.entities_read == 0
     again = [Cause("a", f"d{number}", ("n7", 5), "c", str(number)) for number in range(6)]
-    await journal.consume("0", SOURCE, [(40 + number, one) for number, one in enumerate(again)])
+    await journal.consume("0", SOURCE, [(40 + number, cause) for number, cause in enumerate(again)])
     await journal.drain()
     assert store.entities_read == 1
     assert json.loads(store.kept_entities["a/n7"].body) == {"total": 31, "puts_count": 7}
@@ -227,7 +227,7 @@ async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     held, entities = folded(fresh)
-    assert {one: row.body for one, row in fresh.kept_entities.items()} == entities
+    assert {key: row.body for key, row in fresh.kept_entities.items()} == entities
     assert held["a"].state.count == 16
 
 
@@ -239,5 +239,5 @@ async def test_an_entity_that_was_saved_before_its_state_is_not_folded_twice() -
     ahead = MemoryJournalStore(blocks=store.blocks, kept_entities=dict(store.kept_entities))
     await _own(ahead, [*log, Cause("a", "last", ("n0", 1), "c", "last")], 4)
     _, entities = folded(ahead)
-    assert {one: row.body for one, row in ahead.kept_entities.items()} == entities
+    assert {key: row.body for key, row in ahead.kept_entities.items()} == entities
     assert json.loads(entities["a/n0"])["total"] == 5

@@ -76,9 +76,11 @@ async def test_nothing_is_held_of_a_shard_that_was_given_up_meanwhile(call: str,
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
 
-    kept_of_zero = {one for one in listener.held if one.startswith("a")}
+    kept_of_zero = {aggregate_id for aggregate_id in listener.held if aggregate_id.startswith("a")}
     assert not kept_of_zero or journal.owns("0")
-    assert not [one for one in journal.owned() if one.startswith("a")] or journal.owns("0")
+    assert not [
+        aggregate_id for aggregate_id in journal.owned() if aggregate_id.startswith("a")
+    ] or journal.owns("0")
     assert len(store._inner.chain("0")) == len(store._inner.chain("1")) == 4
 
 

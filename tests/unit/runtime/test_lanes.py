@@ -51,7 +51,7 @@ async def handled(partition: int, received: list[Received]) -> tuple[Consumed, M
 def names_in(partition: int, count: int) -> list[str]:
     journal = Journal(Adder(), MemoryJournalStore(), MemoryBus(), Clock(), shards=SHARDS)
     names = (f"n{number}" for number in range(1000))
-    there = [one for one in names if journal.shard_of(derive_id(Prefix.task, one)) == str(partition)]
+    there = [task for task in names if journal.shard_of(derive_id(Prefix.task, task)) == str(partition)]
     return there[:count]
 
 
@@ -63,8 +63,8 @@ async def test_records_before_a_misplaced_one_are_decided_and_it_is_reported() -
 
     assert consumed.next_offset == 9
     assert isinstance(consumed.failed, WrongPartition)
-    decided = [one.aggregate_id for block in store.chain("2") for one in block.decisions]
-    assert decided == [derive_id(Prefix.task, one) for one in at_home[:2]]
+    decided = [decision.aggregate_id for block in store.chain("2") for decision in block.decisions]
+    assert decided == [derive_id(Prefix.task, name) for name in at_home[:2]]
 
 
 async def test_a_batch_that_starts_misplaced_decides_nothing() -> None:

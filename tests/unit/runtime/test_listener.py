@@ -409,7 +409,7 @@ def _closed(limit: str) -> float:
 def test_every_service_has_the_limits_and_trusts_no_proxy_by_default(name: str):
     """Each main builds the runtime's Service, whose listeners are the ones tested here."""
     model = getattr(importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
-    fields = {one: field.default for one, field in model.model_fields.items() if one.startswith("http_")}
+    fields = {key: field.default for key, field in model.model_fields.items() if key.startswith("http_")}
     fields.pop("http_port", None)
     assert fields == {
         "http_header_timeout_s": 10.0,

@@ -1,4 +1,4 @@
-"""What is asked while a call runs goes into one next call, which starts afterwards."""
+"""Questions asked while a call runs go into one next call, which starts afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Called:
 
 
 async def started(together: Together[str, int], *names: str) -> list[asyncio.Task[int]]:
-    tasks = [asyncio.create_task(together.ask(one)) for one in names]
+    tasks = [asyncio.create_task(together.ask(task)) for task in names]
     for _ in range(3):
         await asyncio.sleep(0)
     return tasks

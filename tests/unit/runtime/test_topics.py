@@ -30,14 +30,14 @@ class Admin:
         return []
 
     async def create_topics(self, wanted: list[Any]) -> _Answer:
-        self.created += [one.name for one in wanted]
+        self.created += [topic.name for topic in wanted]
         return _Answer()
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         self._behind -= 1
         if self._behind >= 0:
-            return [{"topic": one, "error_code": _UNKNOWN_TOPIC, "partitions": []} for one in names]
-        return [{"topic": one, "error_code": 0, "partitions": [{}] * self._partitions} for one in names]
+            return [{"topic": task, "error_code": _UNKNOWN_TOPIC, "partitions": []} for task in names]
+        return [{"topic": task, "error_code": 0, "partitions": [{}] * self._partitions} for task in names]
 
     async def close(self) -> None:
         self.closed = True

@@ -54,9 +54,9 @@ def _digest(content: bytes | np.ndarray) -> bytes:
 def run_once(runner: SessionRunner, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Run a session, or return what it answered to the same inputs."""
     arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-    asked = tuple((name, one.shape, one.dtype.str, _digest(one)) for name, one in arrays.items())
+    asked = tuple((name, array.shape, array.dtype.str, _digest(array)) for name, array in arrays.items())
     # The runner is part of the key, so it lives as long as its answers and its identity is never used again.
-    return [one.copy() for one in ANSWERS.find((runner, asked), lambda: _run(runner, inputs))]
+    return [array.copy() for array in ANSWERS.find((runner, asked), lambda: _run(runner, inputs))]
 
 
 def detect_once(width: int, height: int, pixels: bytes) -> list[Any]:

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """Give the models directory of this checkout, complete."""
+    """Return the models directory of this checkout, complete."""
     failures = build(read_sources(), BUILT)
     assert not failures, failures
     return BUILT
@@ -36,7 +36,7 @@ def models_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def models(models_dir: Path) -> Models:
-    """Give all models."""
+    """Return all models."""
     assert models_dir == BUILT
     return loaded_models()
 

@@ -79,14 +79,16 @@ def stored(objects: MemoryObjects, key: str, content: bytes) -> StoredObject:
 
 def command(*pictures: StoredObject, profile: str = "headshot", version: int = 1) -> ScoreCandidates:
     return ScoreCandidates(
-        command_id=derive_id(Prefix.command, "score", profile, version, *(one.key for one in pictures)),
+        command_id=derive_id(
+            Prefix.command, "score", profile, version, *(picture.key for picture in pictures)
+        ),
         chunk_id=derive_id(Prefix.chunk, 1),
         task_id=derive_id(Prefix.task, 1),
         account_id="acct_demo",
         round_index=0,
         profile=ProfileRef(name=profile, version=version),
         candidates=[
-            GeneratedCandidate(candidate_id=derive_id(Prefix.candidate, index), stored=one, seed=index)
-            for index, one in enumerate(pictures)
+            GeneratedCandidate(candidate_id=derive_id(Prefix.candidate, index), stored=picture, seed=index)
+            for index, picture in enumerate(pictures)
         ],
     )

@@ -19,8 +19,10 @@ async def test_score_chunk_answers_every_candidate_in_order_with_reasons() -> No
     objects = MemoryObjects()
     asked = command(stored(objects, "good", GOOD), stored(objects, "blurred", BLURRED))
     event = await scorer_on(objects).score_chunk(asked)
-    assert [one.candidate_id for one in event.candidates] == [one.candidate_id for one in asked.candidates]
-    assert [one.passed for one in event.candidates] == [True, False]
+    assert [candidate.candidate_id for candidate in event.candidates] == [
+        candidate.candidate_id for candidate in asked.candidates
+    ]
+    assert [candidate.passed for candidate in event.candidates] == [True, False]
     assert "sharpness:below_threshold" in event.candidates[1].reasons
     assert event.candidates[0].score > event.candidates[1].score
     assert event.scorer_version == SCORER_VERSION
@@ -41,10 +43,10 @@ async def test_score_chunk_fails_only_the_candidate_whose_bytes_are_not_the_anno
     del objects.bodies["missing"]
     objects.too_large.add("large")
     event = await scorer_on(objects).score_chunk(command(*pictures))
-    assert [one.passed for one in event.candidates] == [True, False, False, False]
-    reasons = [one.dimensions[0].evidence.get("reason") for one in event.candidates[1:]]
+    assert [candidate.passed for candidate in event.candidates] == [True, False, False, False]
+    reasons = [candidate.dimensions[0].evidence.get("reason") for candidate in event.candidates[1:]]
     assert reasons == ["object_differs", "object_missing", "object_too_large"]
-    assert all(one.score == 0 for one in event.candidates[1:])
+    assert all(candidate.score == 0 for candidate in event.candidates[1:])
 
 
 async def test_score_chunk_postpones_when_the_store_is_down() -> None:

@@ -1,4 +1,4 @@
-"""What is no still picture gets a verdict with a reason, in a process of bounded memory that lives on."""
+"""Anything but a still picture gets a verdict with a reason, in a process of bounded memory that lives on."""
 
 from __future__ import annotations
 

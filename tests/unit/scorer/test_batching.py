@@ -79,13 +79,13 @@ async def test_shapes_and_networks_do_not_mix_and_rows_are_filled_up(
 ) -> None:
     first = await held(network, batcher)
     sent = [row(1), row(2, rows=2), row(3, width=5)]
-    tasks = [asyncio.create_task(batcher.submit("net", one)) for one in sent]
+    tasks = [asyncio.create_task(batcher.submit("net", array)) for array in sent]
     tasks.append(asyncio.create_task(batcher.submit("other", row(4))))
     await asyncio.sleep(0)
     network.gate.set()
     outputs = await asyncio.gather(*tasks)
     await first
-    assert [one[0].shape for one in outputs] == [(1, 3), (2, 3), (1, 5), (1, 3)]
+    assert [output[0].shape for output in outputs] == [(1, 3), (2, 3), (1, 5), (1, 3)]
     assert sorted(network.shapes) == [(1, 3), (1, 3), (1, 5), (4, 3)]
 
 
@@ -94,12 +94,12 @@ async def test_a_failing_request_fails_alone(network: Doubling, batcher: Batcher
     tasks = [asyncio.create_task(batcher.submit("net", row(value))) for value in (1, POISON, 2)]
     await asyncio.sleep(0)
     network.gate.set()
-    one, poison, two = await asyncio.gather(*tasks, return_exceptions=True)
+    first_answer, poison, second_answer = await asyncio.gather(*tasks, return_exceptions=True)
     await first
     assert isinstance(poison, RuntimeError)
-    assert not isinstance(one, BaseException)
-    assert not isinstance(two, BaseException)
-    assert (one[0][0, 0], two[0][0, 0]) == (2, 4)
+    assert not isinstance(first_answer, BaseException)
+    assert not isinstance(second_answer, BaseException)
+    assert (first_answer[0][0, 0], second_answer[0][0, 0]) == (2, 4)
 
 
 async def test_a_cancelled_request_leaves_its_batch_and_its_place(
@@ -113,7 +113,7 @@ async def test_a_cancelled_request_leaves_its_batch_and_its_place(
     await asyncio.gather(*tasks[:10], return_exceptions=True)
     network.gate.set()
     outputs = await asyncio.gather(first, *tasks[10:])
-    assert [one[0][0, 0] for one in outputs] == [0, 22, 24]
+    assert [output[0][0, 0] for output in outputs] == [0, 22, 24]
     assert network.shapes == [(1, 3), (2, 3)]
     later = [batcher.submit("net", row(value)) for value in range(20)]
     assert len(await asyncio.gather(*later)) == 20
@@ -134,7 +134,7 @@ async def test_the_queue_is_bounded(network: Doubling, batcher: Batcher) -> None
         await asyncio.sleep(0)
     assert sum(len(bucket) for bucket in batcher._buckets.values()) == 8
     network.gate.set()
-    assert [one[0][0, 0] for one in await asyncio.gather(first, *tasks)] == [2 * n for n in range(13)]
+    assert [answer[0][0, 0] for answer in await asyncio.gather(first, *tasks)] == [2 * n for n in range(13)]
 
 
 async def test_a_stop_answers_who_waits_and_refuses_who_comes(network: Doubling, batcher: Batcher) -> None:
@@ -147,7 +147,7 @@ async def test_a_stop_answers_who_waits_and_refuses_who_comes(network: Doubling,
         await batcher.submit("net", row(2))
     network.gate.set()
     await stopping
-    assert [one[0][0, 0] for one in await asyncio.gather(first, task)] == [0, 2]
+    assert [answer[0][0, 0] for answer in await asyncio.gather(first, task)] == [0, 2]
 
 
 async def test_more_rows_than_the_network_takes_are_refused(batcher: Batcher) -> None:

@@ -85,7 +85,7 @@ async def test_redelivered_command_gives_the_same_event_id_at_another_time() -> 
     asked = command(stored(objects, "good", GOOD))
     await lane(objects, publisher).handle(SOURCE, [received(1, asked)])
     await lane(objects, publisher, datetime(2027, 1, 1, tzinfo=UTC)).handle(SOURCE, [received(1, asked)])
-    first, second = (json.loads(one[3]) for one in publisher.sent)
+    first, second = (json.loads(published[3]) for published in publisher.sent)
     assert first["event_id"] == second["event_id"]
     assert first["candidates"] == second["candidates"]
 

@@ -142,7 +142,7 @@ def test_the_command_writes_and_tells_what_changed(folders: Path, tmp_path: Path
     assert result.exit_code == 0, result.output
     found = json.loads(result.output)
     assert found["profile"].startswith("general@")
-    assert {one["name"] for one in found["dimensions"]} >= {"sharpness", "noise"}
+    assert {dimension["name"] for dimension in found["dimensions"]} >= {"sharpness", "noise"}
     again = CliRunner().invoke(app, [*arguments, *more], terminal_width=200)
     assert again.exit_code == 1
     assert "File exists" in again.output
@@ -189,7 +189,7 @@ def test_likeness_is_fitted_where_a_reference_is_named(
     result = fitted_on(likenesses, target, "--reference", str(likenesses / "reference.png"))
     assert result.exit_code == 0, result.output
     found = json.loads(result.output)
-    of_identity = {one["name"]: one for one in found["dimensions"]}["identity_distance"]
+    of_identity = {dimension["name"]: dimension for dimension in found["dimensions"]}["identity_distance"]
     assert of_identity["changed"]
     # The accepted pictures are of the same person; the faces pulled out of proportion are as far away as other people's.
     assert of_identity["after"] < of_identity["before"]
@@ -205,7 +205,7 @@ def test_likeness_stays_as_it_is_without_a_reference(
     assert models.lacks(IDENTITY) is None
     result = fitted_on(likenesses, tmp_path / "apart.yaml")
     assert result.exit_code == 0, result.output
-    found = {one["name"]: one for one in json.loads(result.output)["dimensions"]}
+    found = {dimension["name"]: dimension for dimension in json.loads(result.output)["dimensions"]}
     for name in ("identity_distance", "skin_tone_shift"):
         assert not found[name]["changed"]
         assert found[name]["after"] == found[name]["before"]

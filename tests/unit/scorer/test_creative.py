@@ -58,11 +58,13 @@ SHARMA = (
 )
 
 
-@pytest.mark.parametrize(("one", "other", "distance"), SHARMA)
+@pytest.mark.parametrize(("colour", "other", "distance"), SHARMA)
 def test_colour_distance_gives_the_published_values(
-    one: tuple[float, ...], other: tuple[float, ...], distance: float
+    colour: tuple[float, ...], other: tuple[float, ...], distance: float
 ) -> None:
-    assert float(ciede2000(np.array(one, float), np.array(other, float))) == pytest.approx(distance, abs=5e-5)
+    assert float(ciede2000(np.array(colour, float), np.array(other, float))) == pytest.approx(
+        distance, abs=5e-5
+    )
 
 
 def poster(*lines: tuple[str, int, int], size: tuple[int, int] = (640, 640), ink: int = 20) -> BGR:
@@ -103,7 +105,7 @@ def test_copy_that_is_not_there_is_missed_whole(models: Models) -> None:
 def test_what_was_not_ordered_is_not_asked(models: Models) -> None:
     wanted = frozenset({"copy_distance", "copy_extra", "brand_colour", "text_safe_zone", "text_legibility"})
     found = measure_bytes(png(poster()), wanted, models).by_name()
-    assert {one.status for one in found.values()} == {MeasureStatus.not_applicable}
+    assert {measurement.status for measurement in found.values()} == {MeasureStatus.not_applicable}
 
 
 def test_areas_that_each_format_keeps_free() -> None:

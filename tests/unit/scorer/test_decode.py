@@ -63,7 +63,7 @@ def test_decode_turns_transparent_pictures_as_it_turns_opaque_ones(form: str, or
     opaque = Image.fromarray(np.ascontiguousarray(WIDE[:, :, ::-1]))
     clear = opaque.convert("RGBA")
     clear.putalpha(254)
-    wanted, found = (decode(pillow_image(one, form, exif=exif)) for one in (opaque, clear))
+    wanted, found = (decode(pillow_image(image, form, exif=exif)) for image in (opaque, clear))
     assert wanted.rgb.shape == found.rgb.shape
     assert np.abs(wanted.rgb.astype(int) - found.rgb.astype(int)).max() <= 2
     assert found.straight is not None

@@ -70,12 +70,12 @@ def device_pid(pool: ScoringPool) -> int:
 async def test_the_device_gives_the_values_of_the_ordinary_path(pool: ScoringPool, mounted: Path) -> None:
     assert pool.has_device()
     models = Models(mounted=mounted)
-    measured = await asyncio.gather(*(pool.measure(one, WANTED, GIVEN) for one in PICTURES * 3))
+    measured = await asyncio.gather(*(pool.measure(picture, WANTED, GIVEN) for picture in PICTURES * 3))
     for content, found in zip(PICTURES * 3, measured, strict=True):
         expected = measure_bytes(content, WANTED, models, prompt=GIVEN.prompt).by_name()
-        for name, one in found.by_name().items():
-            assert one.status is expected[name].status
-            assert one.raw == pytest.approx(expected[name].raw, abs=1e-4)
+        for name, measurement in found.by_name().items():
+            assert measurement.status is expected[name].status
+            assert measurement.raw == pytest.approx(expected[name].raw, abs=1e-4)
 
 
 @one_loop
@@ -84,7 +84,7 @@ async def test_a_device_that_dies_is_replaced_and_its_pictures_are_measured(pool
     killed = device_pid(pool)
     os.kill(killed, signal.SIGKILL)
     measured = await asyncio.gather(*(pool.measure(PICTURES[0], WANTED, GIVEN) for _ in range(4)))
-    assert all(one == before for one in measured)
+    assert all(picture == before for picture in measured)
     assert device_pid(pool) != killed
     assert pool.rebuilt_count == 0
 
@@ -177,14 +177,14 @@ def test_every_batch_size_is_run_before_the_device_is_ready(
 ) -> None:
     networks = load_networks(Device.batched_cpu, [mounted], rows_max=6)
     seen: dict[str, list[tuple[int, ...]]] = {}
-    for one in networks.loaded.values():
-        run = one.runner.run
+    for network in networks.loaded.values():
+        run = network.runner.run
 
-        def noted(inputs, name=one.entry.name, run=run):
+        def noted(inputs, name=network.entry.name, run=run):
             seen.setdefault(name, []).append(next(iter(inputs.values())).shape)
             return run(inputs)
 
-        monkeypatch.setattr(one.runner, "run", noted)
+        monkeypatch.setattr(network.runner, "run", noted)
     assert networks.warm_up() == 12
     assert seen["tiny_image"] == [(rows, 3, 8, 8) for rows in (1, 2, 4, 6)]
     assert seen["tiny_text"] == [(rows, 8) for rows in (1, 2, 4, 6)]

@@ -51,7 +51,8 @@ MEASUREMENT = st.builds(
     evidence=st.dictionaries(st.sampled_from(["presence", "reason"]), st.floats(0, 1) | st.just("word")),
 )
 MEASURED = st.builds(
-    lambda each: Measured(tuple({one.name: one for one in each}.values())), st.lists(MEASUREMENT)
+    lambda each: Measured(tuple({measurement.name: measurement for measurement in each}.values())),
+    st.lists(MEASUREMENT),
 )
 
 

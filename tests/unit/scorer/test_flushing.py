@@ -1,4 +1,4 @@
-"""When a batch goes, over any times and rows."""
+"""Departure of a batch, over any times and rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ rows = st.lists(st.integers(1, 8), min_size=1, max_size=20)
 
 @given(rows, st.integers(8, 64))
 def test_what_fits_is_a_prefix_that_could_not_be_longer(each: list[int], rows_max: int) -> None:
-    waiting = [Waiting(one, 0.0) for one in each]
+    waiting = [Waiting(size, 0.0) for size in each]
     count = fitting(Bucket(rows_max, waiting))
     assert 1 <= count <= len(each)
     assert sum(each[:count]) <= rows_max
@@ -71,7 +71,7 @@ def test_nobody_waits_longer_than_agreed_when_the_device_is_free(
     buckets: dict[str, Bucket], now_s: float
 ) -> None:
     step = next_step(buckets, now_s, WAIT_S)
-    oldest = min(one.waiting[0].arrived_s for one in buckets.values())
+    oldest = min(waiting.waiting[0].arrived_s for waiting in buckets.values())
     if isinstance(step, Flush):
         first = buckets[step.key].waiting[0].arrived_s
         assert now_s - first >= WAIT_S or len(buckets[step.key].waiting) >= 4

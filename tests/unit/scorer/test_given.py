@@ -1,4 +1,4 @@
-"""What candidates are compared with: which input is the reference, which words the prompt, and what lacks them."""
+"""Inputs that candidates are compared with: the reference, the words of the prompt, and what lacks them."""
 
 from __future__ import annotations
 
@@ -42,24 +42,31 @@ def likeness(objects: MemoryObjects, *inputs: StoredObject, version: int = 2) ->
     return asked.model_copy(update={"inputs": list(inputs), "request": request})
 
 
-async def one(scorer: Scorer, **named: str) -> CandidateScore:
+async def score_single(scorer: Scorer, **named: str) -> CandidateScore:
     return await scorer.score_object("winnow-private", "picture", "headshot", 2, **named)
 
 
 def told(event: CandidatesScored, dimension: str) -> list[tuple[MeasureStatus, object]]:
-    found = [one for each in event.candidates for one in each.dimensions if one.name == dimension]
-    return [(one.status, one.evidence.get("reason")) for one in found]
+    found = [
+        measured for each in event.candidates for measured in each.dimensions if measured.name == dimension
+    ]
+    return [(measured.status, measured.evidence.get("reason")) for measured in found]
 
 
 def raws(event: CandidatesScored, dimension: str) -> list[float | None]:
-    return [one.raw for each in event.candidates for one in each.dimensions if one.name == dimension]
+    return [
+        measured.raw
+        for each in event.candidates
+        for measured in each.dimensions
+        if measured.name == dimension
+    ]
 
 
 async def test_candidates_are_compared_with_the_first_input_that_shows_a_face(models: Models) -> None:
     objects, measurer = MemoryObjects(), InProcess()
     inputs = [stored(objects, key, body) for key, body in (("cup", COFFEE), ("face", GOOD), ("more", COFFEE))]
     event = await scorer_on(objects, measurer).score_chunk(likeness(objects, *inputs))
-    assert [one.reference for one in measurer.given] == [None, None, GOOD, GOOD]
+    assert [given.reference for given in measurer.given] == [None, None, GOOD, GOOD]
     assert raws(event, "identity_distance")[0] == pytest.approx(0, abs=1e-5)
     assert all(raw is not None and raw < 0.3 for raw in raws(event, "identity_distance"))
     assert objects.reads.count("cup") == objects.reads.count("face") == 1
@@ -72,8 +79,8 @@ async def test_another_face_and_another_tone_do_not_pass(models: Models) -> None
         event = await scorer_on(objects).score_chunk(
             likeness(objects, stored(objects, "reference", png(reference)))
         )
-        assert [one.passed for one in event.candidates] == [False, False]
-        assert all(f"{dimension}:below_threshold" in one.reasons for one in event.candidates)
+        assert [candidate.passed for candidate in event.candidates] == [False, False]
+        assert all(f"{dimension}:below_threshold" in candidate.reasons for candidate in event.candidates)
 
 
 async def test_without_inputs_or_without_a_face_among_them_likeness_does_not_apply(models: Models) -> None:
@@ -100,8 +107,10 @@ async def test_a_reference_that_cannot_be_read_is_a_fault_and_not_a_pass(models:
         "reference_differs": swapped,
         "reference_not_assessed": text,
     }
-    for reason, one in faulty.items():
-        event = await scorer_on(objects).score_chunk(likeness(objects, one, stored(objects, "face", GOOD)))
+    for reason, reference in faulty.items():
+        event = await scorer_on(objects).score_chunk(
+            likeness(objects, reference, stored(objects, "face", GOOD))
+        )
         assert told(event, "identity_distance") == [(FAULT, reason)] * 2
         assert [each.passed for each in event.candidates] == [False, False]
 
@@ -182,7 +191,11 @@ def test_what_is_given_is_never_shown() -> None:
 
 def test_the_dimensions_that_compare_with_a_reference_are_those_that_ask_for_one(models: Models) -> None:
     measured = measure_bytes(GOOD, frozenset(DIMENSIONS), models)
-    asking = {one.name for one in measured.measurements if one.evidence.get("reason") == "no_reference"}
+    asking = {
+        measurement.name
+        for measurement in measured.measurements
+        if measurement.evidence.get("reason") == "no_reference"
+    }
     assert asking == LIKE_REFERENCE
 
 
@@ -218,12 +231,12 @@ async def test_one_object_is_compared_with_what_the_caller_names(models: Models)
     objects, measurer = MemoryObjects(), InProcess()
     objects.bodies = {"picture": GOOD, "face": GOOD, "request": request_body(), "no-request": b"{}"}
     scorer = scorer_on(objects, measurer)
-    score = await one(scorer, reference_key="face", request_key="request")
+    score = await score_single(scorer, reference_key="face", request_key="request")
     assert measurer.given == [Given(GOOD, SENTENCE)]
     found = {each.name: each for each in score.dimensions}
     assert found["identity_distance"].raw == pytest.approx(0, abs=1e-5)
     with pytest.raises(NotFound):
-        await one(scorer, reference_key="absent")
+        await score_single(scorer, reference_key="absent")
     with pytest.raises(Refused) as refused:
-        await one(scorer, request_key="no-request")
+        await score_single(scorer, request_key="no-request")
     assert refused.value.code is ErrorCode.invalid_request

@@ -148,9 +148,9 @@ def test_a_question_that_does_not_arise_needs_no_model() -> None:
     wanted = frozenset({"copy_distance", "copy_extra", "copy_legibility"})
     models = Models(without=frozenset({TEXT_DETECTOR, TEXT_READER}))
     unasked = measure_bytes(png(PORTRAIT), wanted, models)
-    assert {one.status for one in unasked.measurements} == {MeasureStatus.not_applicable}
+    assert {measurement.status for measurement in unasked.measurements} == {MeasureStatus.not_applicable}
     asked = measure_bytes(png(PORTRAIT), wanted, models, wording=Wording("Fresh bread"))
-    assert {one.status for one in asked.measurements} == {MeasureStatus.unavailable}
+    assert {measurement.status for measurement in asked.measurements} == {MeasureStatus.unavailable}
 
 
 def test_undecodable_picture_fails_decodable_and_nothing_else_is_claimed() -> None:
@@ -170,7 +170,7 @@ def test_general_profile_accepts_real_photographs(name: str) -> None:
 
 
 def auc(clean: list[float], degraded: list[float]) -> float:
-    """Give the chance that a clean photograph reads higher than a degraded one."""
+    """Return the chance that a clean photograph reads higher than a degraded one."""
     wins = [1.0 if a > b else 0.5 if a == b else 0.0 for a in clean for b in degraded]
     return sum(wins) / len(wins)
 
@@ -195,7 +195,10 @@ def test_sharpness_separates_degraded_from_clean_photographs(
         return classic.sharpness(grey, grain_of(grey).flat).ratio
 
     photographs = [photograph(name) for name in (*GENERAL, "astronaut.png", "rocket.jpg")]
-    assert auc([read(one) for one in photographs], [read(degrade(one)) for one in photographs]) >= at_least
+    assert (
+        auc([read(photo) for photo in photographs], [read(degrade(photo)) for photo in photographs])
+        >= at_least
+    )
 
 
 def test_blockiness_rises_with_compression_and_survives_cropping() -> None:
@@ -224,7 +227,7 @@ def test_blockiness_tells_quality_30_from_75_whatever_is_shown(name: str) -> Non
 def test_noise_estimate_grows_with_the_noise() -> None:
     readings = [grain_of(grey_of(noisy(PORTRAIT, s))) for s in (0, 5, 10, 20)]
     for kind in ("fine", "coarse", "sigma"):
-        values = [getattr(one, kind) for one in readings]
+        values = [getattr(reading, kind) for reading in readings]
         assert values == sorted(values)
         assert values[2] / values[1] == pytest.approx(2, rel=0.3)
 
@@ -290,8 +293,11 @@ def test_perceptual_hash_tells_near_duplicates(alter: Callable[[BGR], BGR], near
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_measures_never_fail_on_tiny_or_flat_pictures(size: tuple[int, int], value: int) -> None:
     measured = measure_bytes(png(np.full((*size, 3), value, np.uint8)), frozenset(TIERS), loaded_models())
-    assert {one.name for one in measured.measurements} == set(TIERS)
-    assert all(one.status is not MeasureStatus.ok or one.raw == one.raw for one in measured.measurements)
+    assert {measurement.name for measurement in measured.measurements} == set(TIERS)
+    assert all(
+        measurement.status is not MeasureStatus.ok or measurement.raw == measurement.raw
+        for measurement in measured.measurements
+    )
 
 
 def test_same_bytes_give_the_same_measurements() -> None:

@@ -1,4 +1,7 @@
-"""What `make models` converts: old PyTorch files and vocabularies made here, and TFLite files of an installed package."""
+"""Conversions of `make models`.
+
+Old PyTorch files and vocabularies made here, and TFLite files of an installed package.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def test_a_converted_network_says_what_opencv_makes_of_the_file(
         tflite_graph.convert(content, name, outputs), providers=["CPUExecutionProvider"]
     )
     ordinary = cv2.dnn.readNetFromTFLite(np.frombuffer(content, np.uint8))
-    assert [one.name for one in session.get_outputs()] == list(outputs.values())
+    assert [output.name for output in session.get_outputs()] == list(outputs.values())
     face = cv2.resize(portrait()[30:230, 120:320], (side, side), interpolation=cv2.INTER_AREA)
     for picture in (face, face[::-1]):
         image = cv2.dnn.blobFromImage(np.ascontiguousarray(picture), 1 / 255)

@@ -66,7 +66,7 @@ REFERENCE = Given(reference=png(portrait()))
 
 
 def pictures() -> dict[str, bytes]:
-    """Give the test set: photographs, the same degraded by a known amount, and simulated orders."""
+    """Return the test set: photographs, the same degraded by a known amount, and simulated orders."""
     person = portrait()
     found = {
         "coffee": jpeg(photograph("coffee.png"), 92),
@@ -93,21 +93,21 @@ def pictures() -> dict[str, bytes]:
 
 
 def wanted_of(name: str) -> frozenset[str]:
-    """Give what is measured: everything, but what takes as long as all the rest together in two pictures only."""
+    """Return what is measured: everything, but what takes as long as all the rest together in two pictures only."""
     slow = {TEXT_DETECTOR, TEXT_READER, SALIENCY}
     if name in {"coffee", "simulated product"}:
         return WANTED
-    return frozenset(one for one in WANTED if not slow & set(DIMENSIONS[one].needs))
+    return frozenset(wanted_name for wanted_name in WANTED if not slow & set(DIMENSIONS[wanted_name].needs))
 
 
 def verdicts(measured: Measured) -> dict[str, object]:
-    """Give what every profile decides, dimension by dimension."""
+    """Return what every profile decides, dimension by dimension."""
     found: dict[str, object] = {}
     for profile in PROFILES:
         values = values_of(profile, measured)
         outcomes = {rule.name: RULES.evaluate(rule.expression, values) for rule in profile.rules}
         score = judge(profile, measured, outcomes)
-        each = {one.name: (one.status, one.passed) for one in score.dimensions}
+        each = {result.name: (result.status, result.passed) for result in score.dimensions}
         found[f"{profile.name}@{profile.version}"] = (score.passed, score.reasons, each)
     return found
 
@@ -121,7 +121,7 @@ async def test_no_verdict_depends_on_the_device(models_dir: Path, models: Models
     try:
         await pool.start(WANTED)
         measured = await asyncio.gather(
-            *(pool.measure(one, wanted_of(name), REFERENCE) for name, one in contents.items())
+            *(pool.measure(picture, wanted_of(name), REFERENCE) for name, picture in contents.items())
         )
         assert pool._device is not None
         line = DeviceLine(pool._device.address)
@@ -136,10 +136,10 @@ async def test_no_verdict_depends_on_the_device(models_dir: Path, models: Models
         if verdicts(found) != verdicts(ordinary):
             flipped.append(name)
         expected = ordinary.by_name()
-        for dimension, one in found.by_name().items():
+        for dimension, measurement in found.by_name().items():
             raw = expected[dimension].raw
-            if one.raw != (raw if raw is None else pytest.approx(raw, rel=RELATIVE, abs=ABSOLUTE)):
-                apart.append((name, dimension, one.raw, raw))
+            if measurement.raw != (raw if raw is None else pytest.approx(raw, rel=RELATIVE, abs=ABSOLUTE)):
+                apart.append((name, dimension, measurement.raw, raw))
     assert not flipped
     assert not apart
 
@@ -151,27 +151,28 @@ async def test_frames_in_batches_give_the_sums_of_single_pictures(models_dir: Pa
     batcher = Batcher(networks.run, networks.rows_max, 0.05)
     batcher.start()
     decoded = [
-        cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_GRAYSCALE) for one in pictures().values()
+        cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
+        for picture in pictures().values()
     ]
-    greys = [one for one in decoded if one is not None and fits_tensors(one)]
-    answers = await asyncio.gather(*(batcher.submit(key, (one[None],)) for one in greys))
+    greys = [frame for frame in decoded if frame is not None and fits_tensors(frame)]
+    answers = await asyncio.gather(*(batcher.submit(key, (plane[None],)) for plane in greys))
     await batcher.stop()
     assert batcher.batches_count < len(greys)
     for grey, answer in zip(greys, answers, strict=True):
         tensors, classical = TensorFrame(Answered(answer), grey), ClassicFrame(grey)
         half = classic.halved(grey)
-        seen, expected = (one.grain(half, classic.halved(half)) for one in (tensors, classical))
+        seen, expected = (method.grain(half, classic.halved(half)) for method in (tensors, classical))
         for name in ("fine", "coarse", "flat"):
             assert getattr(seen, name) == pytest.approx(getattr(expected, name), rel=SUMS_RELATIVE, abs=1e-4)
         assert tensors.blockiness() == pytest.approx(classical.blockiness(), rel=SUMS_RELATIVE)
         for sigma in (0.0, expected.flat, 6.0):
-            one, other = tensors.sharpness(sigma), classical.sharpness(sigma)
-            assert one.method == other.method
-            assert one.ratio == pytest.approx(other.ratio, rel=1e-4, abs=1e-5)
+            from_tensors, other = tensors.sharpness(sigma), classical.sharpness(sigma)
+            assert from_tensors.method == other.method
+            assert from_tensors.ratio == pytest.approx(other.ratio, rel=1e-4, abs=1e-5)
         small = classic.small_copy(grey)
         seen, expected = (
-            one.exposure(bright_share_max=0.4, dark_share_max=0.75, small=small)
-            for one in (tensors, classical)
+            method.exposure(bright_share_max=0.4, dark_share_max=0.75, small=small)
+            for method in (tensors, classical)
         )
         assert seen.highlight == expected.highlight
         for name in ("overrun", "mean", "dark_share", "bright_share"):

@@ -36,11 +36,11 @@ async def test_pool_measures_like_the_calling_process(pool: ScoringPool) -> None
 async def test_pool_gives_up_only_the_picture_that_kills(pool: ScoringPool, fatality: bytes) -> None:
     content = warm_up_picture()
     contents = [content, content, fatality, content, content]
-    measured = await asyncio.gather(*(pool.measure(one, WANTED) for one in contents))
+    measured = await asyncio.gather(*(pool.measure(picture, WANTED) for picture in contents))
     died = measured.pop(2)
-    assert {one.status for one in died.measurements} == {MeasureStatus.failure_to_assess}
-    assert {one.evidence["reason"] for one in died.measurements} == {"process_died"}
-    assert all(one == measured[0] for one in measured)
+    assert {measurement.status for measurement in died.measurements} == {MeasureStatus.failure_to_assess}
+    assert {measurement.evidence["reason"] for measurement in died.measurements} == {"process_died"}
+    assert all(result == measured[0] for result in measured)
     assert measured[0].by_name()[DECODABLE].raw == 1.0
     assert pool.rebuilt_count >= 1
 

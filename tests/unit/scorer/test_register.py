@@ -23,7 +23,7 @@ def test_the_register_and_the_domain_name_the_same_dimensions() -> None:
 
 
 def test_the_saliency_network_alone_is_left_to_the_first_picture_that_needs_it() -> None:
-    assert {name for name, one in DIMENSIONS.items() if SALIENCY in one.needs} == LAZY
+    assert {name for name, dimension in DIMENSIONS.items() if SALIENCY in dimension.needs} == LAZY
 
 
 def test_no_dimension_belongs_to_two_families() -> None:

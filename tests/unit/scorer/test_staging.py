@@ -1,4 +1,4 @@
-"""How a subject stands, and how well it was cut out, on drawings whose truth is known."""
+"""Staging and cut-out of a subject, on drawings whose truth is known."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def raw(found: dict[str, Measurement], name: str) -> float:
 
 def test_ciede2000_agrees_with_an_independent_implementation() -> None:
     rng = np.random.default_rng(3)
-    one, other = (rng.uniform((0, -90, -90), (100, 90, 90), (500, 3)) for _ in range(2))
-    assert np.allclose(ciede2000(one, other), deltaE_ciede2000(one, other), atol=1e-6)
+    left, other = (rng.uniform((0, -90, -90), (100, 90, 90), (500, 3)) for _ in range(2))
+    assert np.allclose(ciede2000(left, other), deltaE_ciede2000(left, other), atol=1e-6)
     # A pair of the authors' own table, and one without chroma.
     assert ciede2000(np.array([50, 2.6772, -79.7751]), np.array([50, 0, -82.7485])) == pytest.approx(
         2.0425, abs=1e-4
@@ -92,7 +92,7 @@ def test_uneven_ground_grows_with_its_strength() -> None:
 
 def test_without_a_subject_nothing_is_claimed() -> None:
     found = take(png(np.full((300, 300, 3), 200, np.uint8)), PRODUCT)
-    assert {one.status for one in found.values()} == {MeasureStatus.failure_to_assess}
+    assert {measurement.status for measurement in found.values()} == {MeasureStatus.failure_to_assess}
 
 
 def cut_out(*, soft_px: float = 1.0, rim: tuple[int, int, int] | None = None, holes: int = 0) -> bytes:
@@ -144,5 +144,5 @@ def test_halo_grows_with_the_old_grounds_contrast() -> None:
 
 def test_opaque_picture_is_no_cut_out() -> None:
     found = take(jpeg(ball(), 90), REMOVAL)
-    assert {one.status for one in found.values()} == {MeasureStatus.failure_to_assess}
+    assert {measurement.status for measurement in found.values()} == {MeasureStatus.failure_to_assess}
     assert load_profiles(BUILT_IN, CelRules()).get("background_removal").wanted() >= REMOVAL

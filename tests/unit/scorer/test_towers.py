@@ -136,7 +136,7 @@ def test_a_batch_larger_than_allowed_gives_what_single_pictures_give(mounted: Pa
     pictures = [plain(*rng.integers(1, 255, 3), side=int(rng.integers(8, 90))) for _ in range(11)]
     together = towers.of_pictures(pictures)
     assert together.shape == (11, 3)
-    alone = np.concatenate([towers.of_pictures([one]) for one in pictures])
+    alone = np.concatenate([towers.of_pictures([picture]) for picture in pictures])
     np.testing.assert_allclose(together, alone, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
 

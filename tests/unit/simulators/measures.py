@@ -59,7 +59,7 @@ def faces(picture: Picture) -> list[tuple[float, float, float, float]]:
 def eye_aspect_ratio(mesh: FaceMesh, picture: Picture) -> float:
     points = mesh.points(picture, max(faces(picture), key=lambda face: face[2]))
 
-    def gap(one: int, other: int) -> float:
-        return float(np.linalg.norm(points[one] - points[other]))
+    def gap(start: int, other: int) -> float:
+        return float(np.linalg.norm(points[start] - points[other]))
 
     return min((gap(c, e) + gap(d, f)) / (2 * gap(a, b)) for a, b, c, d, e, f in _EYES)

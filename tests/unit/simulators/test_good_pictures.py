@@ -39,7 +39,7 @@ def test_pictures_are_technically_clean(pictures: list[Picture]) -> None:
 
 def test_few_pairs_are_near_duplicates(pictures: list[Picture]) -> None:
     hashes = [measures.perceptual_hash(picture) for picture in pictures]
-    distances = [int(np.sum(one != other)) for one, other in itertools.combinations(hashes, 2)]
+    distances = [int(np.sum(digest != other)) for digest, other in itertools.combinations(hashes, 2)]
 
     assert sum(distance <= 10 for distance in distances) / len(distances) < 0.02
     assert np.median(distances) >= 20

@@ -40,9 +40,9 @@ async def test_same_seed_serves_the_same_bytes_whatever_came_before(opened: Open
     first, second = await opened(defect_rate=0.5), await opened(defect_rate=0.5)
     await _ended(second, name="something else")
     seeded = Wanted("a studio headshot", 2, (256, 256), "jpeg", seed=77)
-    one, other = await _ended(first, seeded, "a"), await _ended(second, seeded, "b")
+    generation, other = await _ended(first, seeded, "a"), await _ended(second, seeded, "b")
 
-    assert [p.made.content for p in one.pictures] == [p.made.content for p in other.pictures]
+    assert [p.made.content for p in generation.pictures] == [p.made.content for p in other.pictures]
 
 
 async def test_another_world_seed_or_prompt_serves_other_bytes(opened: Opener) -> None:

@@ -30,7 +30,7 @@ BATCH_MAX: Final = 1000
 """Causes in one batch: a block of 16 MiB holds about 60,000 entries of 278 bytes (docs/design.md#the-journal)."""
 _TRIES_MAX: Final = 20
 SAVE_EVERY_S: Final = 1.0
-"""How old a kept state may be, and so how much another than its owner folds to read it; services may allow more."""
+"""Greatest age of a kept state, and so of what a process that is not its owner folds; services may allow more."""
 
 
 class Journal(Generic[S]):
@@ -84,7 +84,7 @@ class Journal(Generic[S]):
             self._put(Work(shard, ()))
 
     def revoke(self, shards: Iterable[str]) -> None:
-        """Give shards up; what is queued for them still runs and is fenced if another owner has written."""
+        """Release shards; what is queued for them still runs and is fenced if another owner has written."""
         for shard in shards:
             self._owned.discard(shard)
             self._given_up.add(shard)
@@ -97,7 +97,7 @@ class Journal(Generic[S]):
         return str(shard_of(aggregate_id, self._shards))
 
     def owns(self, shard: str) -> bool:
-        """Tell whether this process owns the shard."""
+        """Return whether this process owns the shard."""
         return shard in self._owned
 
     def held(self) -> Mapping[str, str]:
@@ -105,7 +105,7 @@ class Journal(Generic[S]):
         return self._holds.reasons()
 
     def owned(self) -> Mapping[str, S]:
-        """Give the open states in memory."""
+        """Return the open states in memory."""
         return {
             aggregate_id: held.state
             for memory in self._loaded.values()
@@ -114,7 +114,7 @@ class Journal(Generic[S]):
         }
 
     def state(self, aggregate_id: str) -> S | None:
-        """Give a state from memory."""
+        """Return a state from memory."""
         for memory in self._loaded.values():
             held = memory.held.get(aggregate_id)
             if held is not None:
@@ -122,7 +122,7 @@ class Journal(Generic[S]):
         return None
 
     async def read_state(self, aggregate_id: str) -> S | None:
-        """Give a state as the newest block leaves it, also that of another owner; None when nothing is decided for it.
+        """Return a state as the newest block leaves it, another owner's too; None when nothing is decided for it.
 
         Raises UnreadableEvent.
         """
@@ -148,8 +148,8 @@ class Journal(Generic[S]):
     async def submit(self, cause: Cause, *, shard: str | None = None) -> Decided[S]:
         """Decide a local cause and wait for the commit, which is shared with others.
 
-        Raises NotOwner, UnreadableEvent, CauseConflict, or what ``decide`` raised. Submitting the same cause again gives
-        the recorded decision.
+        Raises NotOwner, UnreadableEvent, CauseConflict, or what ``decide`` raised. Submitting the same cause
+        again returns the recorded decision.
         """
         name = shard if shard is not None else self.shard_of(cause.aggregate_id)
         if name not in self._owned:
@@ -205,9 +205,9 @@ class Journal(Generic[S]):
 
     async def _save(self) -> None:
         memories = list(self._loaded.values())
-        changed = {one: _take_changed(one) for one in memories if one.dirty}
-        entities = {one: dict(one.entities) for one in memories}
-        folded_to = {one.name: one.head_no for one in changed}
+        changed = {owned: _take_changed(owned) for owned in memories if owned.dirty}
+        entities = {owned: dict(owned.entities) for owned in memories}
+        folded_to = {owned.name: owned.head_no for owned in changed}
         sent_to = self._outbox.take_marks()
         kept = changed if self._machine.keeps_states else {}
         states = [
@@ -226,9 +226,9 @@ class Journal(Generic[S]):
             for memory, saved in entities.items():
                 forget(memory, saved)
             for memory, helds in changed.items():
-                for one, held in helds.items():
-                    if memory.held.get(one) is held and self._machine.is_final(held.state):
-                        del memory.held[one]
+                for key, held in helds.items():
+                    if memory.held.get(key) is held and self._machine.is_final(held.state):
+                        del memory.held[key]
         metrics.JOURNAL_OPEN.set(sum(len(memory.held) for memory in memories))
 
     def _put(self, work: Work[S]) -> None:
@@ -334,7 +334,7 @@ class Journal(Generic[S]):
         return [work for work in works if work.shard != shard]
 
     async def _commit_once(self, works: list[Work[S]]) -> list[Work[S]]:
-        """Decide and insert; gives the works that must be decided again."""
+        """Decide and insert; return the works that must be decided again."""
         decided = await self._decide(works)
         if decided is None:
             # A shard was given up meanwhile; its works still run, on what the store has.
@@ -373,7 +373,7 @@ class Journal(Generic[S]):
         while not {work.shard for work in works} - set(self._loaded):
             sought = {work.shard: dict(self._loaded[work.shard].sought) for work in works}
             drafts, outcomes = self._drafted(works, kept, loaded)
-            missing = {one for draft in drafts.values() for one in draft.missing}
+            missing = {entity_id for draft in drafts.values() for entity_id in draft.missing}
             if not missing:
                 return drafts, outcomes
             # A decision made an earlier one's entity need another: all is decided again with that one.
@@ -404,10 +404,10 @@ class Journal(Generic[S]):
         }
         states = await self._store.states(wanted) if wanted and self._machine.keeps_states else {}
         helds: dict[str, Held[S]] = {}
-        for shard in {one.shard for one in states.values()}:
+        for shard in {state.shard for state in states.values()}:
             try:
                 helds |= await self._loader.hold_all(
-                    shard, [one for one in states.values() if one.shard == shard]
+                    shard, [state for state in states.values() if state.shard == shard]
                 )
             except UnreadableEvent as error:
                 self._unload(shard)
@@ -438,7 +438,7 @@ class Journal(Generic[S]):
         if fate is Insert.fenced:
             self._unload(shard)
             return
-        known = await self._store.known_causes(shard, [one.cause_id for one in block.decisions])
+        known = await self._store.known_causes(shard, [decision.cause_id for decision in block.decisions])
         if shard in self._loaded:
             self._loaded[shard].remember(known.values())
 
@@ -460,8 +460,8 @@ class Journal(Generic[S]):
             self._listener.loaded(
                 shard,
                 {
-                    one: held.state
-                    for one, held in memory.held.items()
+                    key: held.state
+                    for key, held in memory.held.items()
                     if not self._machine.is_final(held.state)
                 },
             )
@@ -480,6 +480,6 @@ class Journal(Generic[S]):
 
 
 def _take_changed(memory: ShardMemory[S]) -> dict[str, Held[S]]:
-    changed = {one: memory.held[one] for one in memory.dirty if one in memory.held}
+    changed = {key: memory.held[key] for key in memory.dirty if key in memory.held}
     memory.dirty = set()
     return changed

@@ -66,7 +66,7 @@ class Loader(Generic[S]):
         if not ids or entities is None:
             return {}
         found = await self._store.entities(ids)
-        return {one: entities.known(found[one]) if one in found else None for one in ids}
+        return {id_: entities.known(found[id_]) if id_ in found else None for id_ in ids}
 
     def rows(self, unsaved: Mapping[ShardMemory[S], Mapping[str, Known[Any]]]) -> list[StoredEntity]:
         """Return entities in the form of the store."""
@@ -82,14 +82,14 @@ class Loader(Generic[S]):
     async def hold_all(self, shard: str, kept: Iterable[Folded]) -> dict[str, Held[S]]:
         """Read stored states of a shard, and fold those of another shape anew; raises UnreadableEvent."""
         states = list(kept)
-        helds = {one.aggregate_id: self._codec.hold(one) for one in states}
-        stale = {one.aggregate_id: one.block_no for one in states if helds[one.aggregate_id] is None}
+        helds = {state.aggregate_id: self._codec.hold(state) for state in states}
+        stale = {state.aggregate_id: state.block_no for state in states if helds[state.aggregate_id] is None}
         refolded = await self.refolded(shard, stale) if stale else {}
-        return {one: held for one, held in helds.items() if held is not None} | refolded
+        return {key: held for key, held in helds.items() if held is not None} | refolded
 
     async def refolded(self, shard: str, until: Mapping[str, int]) -> dict[str, Held[S]]:
         """Fold states from the first block of their shard on, up to the block of each; raises UnreadableEvent."""
-        helds = {one: Held(self._codec.machine.initial(one)) for one in until}
+        helds = {aggregate_id: Held(self._codec.machine.initial(aggregate_id)) for aggregate_id in until}
         block_no = 0
         while blocks := await self._store.blocks_after(shard, block_no, limit=BLOCKS_AT_ONCE):
             for block in blocks:
@@ -106,14 +106,14 @@ class Loader(Generic[S]):
         states = list(kept)
         memory.held |= await self.hold_all(memory.name, states)
         version = self._codec.machine.state_version
-        memory.dirty |= {one.aggregate_id for one in states if one.state_version != version}
+        memory.dirty |= {state.aggregate_id for state in states if state.state_version != version}
 
     async def replay(self, memory: ShardMemory[S]) -> None:
         """Fold what the saved states do not hold yet, some blocks at a time."""
         at = await self._store.folded_to(memory.name)
         asked = set(memory.held)
         while blocks := await self._store.blocks_after(memory.name, at, limit=BLOCKS_AT_ONCE):
-            missing = {one.aggregate_id for block in blocks for one in block.decisions} - asked
+            missing = {decision.aggregate_id for block in blocks for decision in block.decisions} - asked
             asked |= missing
             await self.hold(memory, (await self._store.states(missing)).values())
             read = self._codec.read_by(blocks) - set(memory.entities)

@@ -1,4 +1,4 @@
-"""What the journal is made of: causes, decisions, blocks, and what a service supplies."""
+"""Model of the journal: causes, decisions, blocks, and what a service supplies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Source:
 
 
 class Machine(Protocol[S]):
-    """What a service supplies: pure rules and how its state is kept."""
+    """Rules of a service: pure functions, and the form in which its state is kept."""
 
     producer: str
     state_type: type[S]
@@ -58,11 +58,11 @@ class Machine(Protocol[S]):
     """False where every aggregate is decided once and nobody asks for its state again."""
 
     def initial(self, aggregate_id: str) -> S:
-        """Give the state of an aggregate that nothing is known of."""
+        """Return the state of an aggregate that nothing is known of."""
         ...
 
     def decide(self, state: S, message: object, now: datetime) -> Sequence[Message]:
-        """Give events and commands, in order; nothing means that nothing is recorded."""
+        """Return events and commands, in order; nothing means that nothing is recorded."""
         ...
 
     def evolve(self, state: S, event: Event, at: datetime) -> S:
@@ -70,11 +70,11 @@ class Machine(Protocol[S]):
         ...
 
     def due_at(self, state: S) -> datetime | None:
-        """Say when the aggregate wants a Tick."""
+        """Return when the aggregate wants a Tick."""
         ...
 
     def is_final(self, state: S) -> bool:
-        """Say whether the aggregate may leave memory."""
+        """Return whether the aggregate may leave memory."""
         ...
 
 
@@ -90,13 +90,13 @@ class Listener(Protocol[Seen_contra]):
     """Told about commits and ownership; must return at once and must not raise."""
 
     def changed(self, aggregate_id: str, state: Seen_contra, recorded: Sequence[Recorded[Message]]) -> None:
-        """A decision was committed."""
+        """Note a committed decision."""
 
     def loaded(self, shard: str, states: Mapping[str, Seen_contra]) -> None:
-        """A shard was loaded; these are its open states."""
+        """Take the open states of a loaded shard."""
 
     def unloaded(self, shard: str) -> None:
-        """The shard is no longer ours."""
+        """Forget a shard that is no longer ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one cause led to for one aggregate; ``seq`` counts its decisions from 1."""
+    """Decision of one cause for one aggregate; ``seq`` counts its decisions from 1."""
 
     aggregate_id: str
     seq: int
@@ -153,11 +153,11 @@ class Block:
 
     @property
     def has_messages(self) -> bool:
-        """Tell whether anything in it is for the bus."""
+        """Return whether anything in it is for the bus."""
         return any(entry.topic for decision in self.decisions for entry in decision.entries)
 
     def sealed(self) -> Block:
-        """Give the block with its hash over everything before it."""
+        """Return the block with its hash over everything before it."""
         return replace(self, hash=self.digest())
 
     def digest(self) -> str:
@@ -169,7 +169,7 @@ class Block:
         return hashlib.sha256(canonical(content)).hexdigest()
 
     def to_document(self) -> dict[str, Any]:
-        """Give the stored form."""
+        """Return the stored form."""
         return {
             "_id": self.block_id,
             "shard": self.shard,
@@ -213,8 +213,8 @@ class Block:
             shard=document["shard"],
             block_no=document["block_no"],
             prev_hash=document["prev_hash"],
-            offsets={Source(one["topic"], one["partition"]): one["next"] for one in document["offsets"]},
-            decisions=tuple(decision_from_document(one) for one in document["decisions"]),
+            offsets={Source(row["topic"], row["partition"]): row["next"] for row in document["offsets"]},
+            decisions=tuple(decision_from_document(decision) for decision in document["decisions"]),
             at=datetime.fromisoformat(document["at"]),
             hash=document["hash"],
             sent_to=document.get("sent_to", 0),

@@ -51,7 +51,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether everything is on the bus."""
+        """Return whether everything is on the bus."""
         return not self._waiting
 
     def begin(self, shard: str, sent_to: int) -> None:
@@ -59,11 +59,11 @@ class Outbox:
         self._sent_to[shard] = max(sent_to, self.sent_to(shard))
 
     def sent_to(self, shard: str) -> int:
-        """Give the newest block of a shard that is on the bus with all before it; 0 for none."""
+        """Return the newest block of a shard that is on the bus with all before it; 0 for none."""
         return self._sent_to.get(shard, 0)
 
     def take_marks(self) -> dict[str, int]:
-        """Give how far the shards are sent for which that is not noted yet."""
+        """Return how far the shards are sent for which that is not noted yet."""
         marks = {shard: self._sent_to[shard] for shard in self._unmarked}
         self._unmarked = set()
         return marks

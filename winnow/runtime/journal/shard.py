@@ -168,7 +168,7 @@ class Overlay:
 
 
 class ShardMemory(Generic[S]):
-    """What the owner of a shard knows of it."""
+    """Memory of a shard's owner."""
 
     def __init__(self, name: str, head: Block | None) -> None:
         """Start from the newest block."""
@@ -191,7 +191,7 @@ class ShardMemory(Generic[S]):
             self._recent.popitem(last=False)
 
     def fingerprint_of(self, cause_id: str) -> str | None:
-        """Give the fingerprint of a decided cause, None if it is not among the recent ones."""
+        """Return the fingerprint of a decided cause, None if it is not among the recent ones."""
         return self._recent.get(cause_id)
 
     def replay(
@@ -238,7 +238,7 @@ class Draft(Generic[S]):
         self.offsets: dict[Source, int] = dict(memory.offsets)
 
     def held(self, aggregate_id: str) -> Held[S]:
-        """Give an aggregate as this draft leaves it."""
+        """Return an aggregate as this draft leaves it."""
         return (
             self.changed.get(aggregate_id)
             or self._memory.held.get(aggregate_id)
@@ -247,7 +247,7 @@ class Draft(Generic[S]):
         )
 
     def is_duplicate(self, cause: Cause) -> bool:
-        """Tell whether the cause is decided; raises CauseConflict when its content differs."""
+        """Return whether the cause is decided; raises CauseConflict when its content differs."""
         known = self._causes.get(cause.cause_id)
         if known is None:
             known = self._memory.fingerprint_of(cause.cause_id)
@@ -279,7 +279,7 @@ class Draft(Generic[S]):
             if isinstance(message, Event):
                 overlay.take(self._codec, cause.aggregate_id, state, message, self._now)
                 state = machine.evolve(state, message, self._now)
-        entries = tuple(self._codec.entry(one) for one in recorded)
+        entries = tuple(self._codec.entry(event) for event in recorded)
         self.entities.update(overlay.changed)
         decision = Decision(cause.aggregate_id, held.seq + 1, cause.cause_id, cause.fingerprint, entries)
         self.changed[cause.aggregate_id] = Held(state, decision.seq, published, block_no)
@@ -337,5 +337,5 @@ class Draft(Generic[S]):
 
 
 def fingerprint(content: bytes) -> str:
-    """Give a short hash of a cause's content, to tell a repeat from a clash."""
+    """Return a short hash of a cause's content, to tell a repeat from a clash."""
     return hashlib.sha256(content).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Where blocks and folded states lie: one collection each, in the service's own database."""
+"""Storage of blocks and folded states: one collection each, in the service's own database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READ_BATCH = 200
 
 
 class Insert(StrEnum):
-    """What became of a block."""
+    """Result of inserting a block."""
 
     committed = "committed"
     fenced = "fenced"
@@ -39,43 +39,43 @@ class JournalStore(Protocol):
     """The port of the journal. Every method retries while the database does not answer."""
 
     async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
-        """Commit blocks of different shards; gives the fate of each by shard. Never half of a block."""
+        """Commit blocks of different shards; return the fate of each by shard. Never half of a block."""
         ...
 
     async def head(self, shard: str) -> Block | None:
-        """Give the newest block of a shard."""
+        """Return the newest block of a shard."""
         ...
 
     async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
-        """Give the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
+        """Return the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
         ...
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
-        """Give what was decided for an aggregate after ``block_no``, in order, each with the number of its block."""
+        """Return what was decided for an aggregate after ``block_no``, in order, each with the number of its block."""
         ...
 
     async def sent_to(self, shard: str) -> int:
-        """Give the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
+        """Return the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
         ...
 
     async def unsent(self, shard: str) -> list[Block]:
-        """Give the blocks whose messages may not have reached the bus, in order."""
+        """Return the blocks whose messages may not have reached the bus, in order."""
         ...
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
-        """Give the decisions taken for these causes, in this shard or wherever causes are unique."""
+        """Return the decisions taken for these causes, in this shard or wherever causes are unique."""
         ...
 
     async def folded_to(self, shard: str) -> int:
-        """Give the block up to which every state of the shard is kept."""
+        """Return the block up to which every state of the shard is kept."""
         ...
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
-        """Give kept states by aggregate."""
+        """Return kept states by aggregate."""
         ...
 
     async def open_states(self, shard: str) -> list[Folded]:
-        """Give the kept states of a shard that are not final."""
+        """Return the kept states of a shard that are not final."""
         ...
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
@@ -156,8 +156,8 @@ class MongoJournalStore:
         """Look up what became of each block; None when one of them is simply absent and may be tried again."""
         ids = [block.block_id for block in blocks]
         found = {
-            one["_id"]: one["hash"]
-            for one in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})
+            row["_id"]: row["hash"]
+            for row in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})
         }
         fates: dict[str, Insert] = {}
         for block in blocks:
@@ -166,14 +166,14 @@ class MongoJournalStore:
                 fates[block.shard] = Insert.committed
             elif stored is not None:
                 fates[block.shard] = Insert.fenced
-            elif await self.known_causes(block.shard, [one.cause_id for one in block.decisions]):
+            elif await self.known_causes(block.shard, [decision.cause_id for decision in block.decisions]):
                 fates[block.shard] = Insert.cause_known
             else:
                 return None
         return fates
 
     async def head(self, shard: str) -> Block | None:
-        """Give the newest block of a shard; of one before a loss of the bus, without what it knew of that bus."""
+        """Return the newest block of a shard; of one before a loss of the bus, without what it knew of that bus."""
         rows = await self._read(self._blocks, {"shard": shard}, sort=[("block_no", -1)], limit=1)
         if not rows:
             return None
@@ -196,58 +196,58 @@ class MongoJournalStore:
         await self._folds.update_many({}, {"$set": {"sent_to": 0}})
 
     async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
-        """Give the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
+        """Return the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
         query = {"shard": shard, "block_no": {"$gt": block_no}}
         rows = await self._read(self._blocks, query, sort=[("block_no", 1)], limit=limit)
-        return [Block.from_document(one) for one in rows]
+        return [Block.from_document(row) for row in rows]
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
-        """Give what was decided for an aggregate after ``block_no``, in order."""
+        """Return what was decided for an aggregate after ``block_no``, in order."""
         query = {"shard": shard, "block_no": {"$gt": block_no}, "decisions.aggregate_id": aggregate_id}
         return [
-            (row["block_no"], decision_from_document(one))
+            (row["block_no"], decision_from_document(decision))
             for row in await self._read(self._blocks, query, sort=[("block_no", 1)])
-            for one in row["decisions"]
-            if one["aggregate_id"] == aggregate_id
+            for decision in row["decisions"]
+            if decision["aggregate_id"] == aggregate_id
         ]
 
     async def sent_to(self, shard: str) -> int:
-        """Give how far a shard is sent: as noted with its states or, where that is lost, in its newest block."""
+        """Return how far a shard is sent: as noted with its states or, where that is lost, in its newest block."""
         head = await self.head(shard)
         rows = await self._read(self._folds, {"_id": shard})
         return max(head.sent_to if head else 0, rows[0].get("sent_to", 0) if rows else 0)
 
     async def unsent(self, shard: str) -> list[Block]:
-        """Give the blocks whose messages may not have reached the bus, in order."""
+        """Return the blocks whose messages may not have reached the bus, in order."""
         later = await self.blocks_after(shard, await self.sent_to(shard))
         return [block for block in later if block.has_messages]
 
     async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
-        """Give the decisions taken for these causes."""
+        """Return the decisions taken for these causes."""
         query: dict[str, Any] = {"causes": {"$in": list(cause_ids)}}
         if not self._everywhere:
             query["shard"] = shard
         wanted = set(cause_ids)
         return {
-            one["cause_id"]: decision_from_document(one)
+            decision["cause_id"]: decision_from_document(decision)
             for row in await self._read(self._blocks, query, {"decisions": 1})
-            for one in row["decisions"]
-            if one["cause_id"] in wanted
+            for decision in row["decisions"]
+            if decision["cause_id"] in wanted
         }
 
     async def folded_to(self, shard: str) -> int:
-        """Give the block up to which every state of the shard is kept; 0 for none."""
+        """Return the block up to which every state of the shard is kept; 0 for none."""
         rows = await self._read(self._folds, {"_id": shard})
         return int(rows[0].get(self._folded_to, 0)) if rows else 0
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
-        """Give kept states by aggregate."""
+        """Return kept states by aggregate."""
         ids = list(aggregate_ids)
         rows = await self._read(self._states, {"_id": {"$in": ids}}) if ids else []
         return {row["_id"]: _folded(row) for row in rows}
 
     async def open_states(self, shard: str) -> list[Folded]:
-        """Give the kept states of a shard that are not final."""
+        """Return the kept states of a shard that are not final."""
         return [_folded(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
@@ -266,7 +266,7 @@ class MongoJournalStore:
         """Keep entities, then states, then how far shards are folded and on the bus."""
         if entities:
             # Most are new, and an entity seldom changes again: the insert itself tells which are there.
-            taken = await insert_new(self._entities, [_entity_row(one) for one in entities])
+            taken = await insert_new(self._entities, [_entity_row(entity) for entity in entities])
             await _replace_older(self._entities, taken)
         if states:
             await self._save_states(states)
@@ -284,11 +284,11 @@ class MongoJournalStore:
         return steps
 
     async def _save_states(self, states: Sequence[Folded]) -> None:
-        rows = {one.aggregate_id: _row(one) for one in states}
+        rows = {state.aggregate_id: _row(state) for state in states}
         known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
-        kept = {one["_id"] for one in known}
-        taken = await insert_new(self._states, [row for one, row in rows.items() if one not in kept])
-        await _replace_older(self._states, [*taken, *(rows[one] for one in rows if one in kept)])
+        kept = {row["_id"] for row in known}
+        taken = await insert_new(self._states, [row for key, row in rows.items() if key not in kept])
+        await _replace_older(self._states, [*taken, *(rows[row] for row in rows if row in kept)])
 
     async def _read(
         self,
@@ -340,16 +340,16 @@ async def _back_off(event: str, error: PyMongoError, waited_s: float) -> float:
     return min(waited_s * 2, _BACKOFF_MAX_S)
 
 
-def _row(one: Folded) -> dict[str, Any]:
+def _row(state: Folded) -> dict[str, Any]:
     return {
-        "_id": one.aggregate_id,
-        "shard": one.shard,
-        "block_no": one.block_no,
-        "seq": one.seq,
-        "published": one.published,
-        "state": one.state,
-        "is_final": one.is_final,
-        "state_version": one.state_version,
+        "_id": state.aggregate_id,
+        "shard": state.shard,
+        "block_no": state.block_no,
+        "seq": state.seq,
+        "published": state.published,
+        "state": state.state,
+        "is_final": state.is_final,
+        "state_version": state.state_version,
     }
 
 
@@ -360,13 +360,13 @@ def _folded(row: dict[str, Any]) -> Folded:
     return Folded(row["_id"], row["shard"], *counts, row["state"], row["is_final"], version)
 
 
-def _entity_row(one: StoredEntity) -> dict[str, Any]:
+def _entity_row(entity: StoredEntity) -> dict[str, Any]:
     return {
-        "_id": one.entity_id,
-        "aggregate_id": one.aggregate_id,
-        "shard": one.shard,
-        "block_no": one.block_no,
-        "body": one.body,
+        "_id": entity.entity_id,
+        "aggregate_id": entity.aggregate_id,
+        "shard": entity.shard,
+        "block_no": entity.block_no,
+        "body": entity.body,
     }
 
 

@@ -23,7 +23,7 @@ class ShardHeld(NotOwner):
 
 @dataclass(frozen=True, slots=True)
 class Decided(Generic[S]):
-    """What a local cause led to; a duplicate gives the recorded decision again."""
+    """Decision of a local cause; a duplicate returns the recorded decision again."""
 
     state: S
     recorded: tuple[Recorded[Message], ...]
@@ -32,7 +32,7 @@ class Decided(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Consumed:
-    """How far a batch of a partition got.
+    """Progress of a batch of a partition.
 
     ``next_offset`` is what may be committed, or where to seek. ``failed`` is set when the record at
     ``next_offset`` raised; ``seek`` when the journal stands before the batch. ``held_for_s`` is how long to leave the
@@ -102,7 +102,7 @@ def _decide(draft: Draft[S], cause: Cause) -> bool:
 
 
 def refuse(work: Work[S], reason: str, held_for_s: float) -> None:
-    """Tell who waits that the work's shard is held: records are read again later, a local cause raises ShardHeld."""
+    """Notify the waiter of a held shard: records are read again later, a local cause raises ShardHeld."""
     if work.done.done():
         return
     if work.source is not None:
@@ -122,7 +122,7 @@ def resolve(
     *,
     duplicate: bool,
 ) -> None:
-    """Tell who waits what became of the work, once its block is committed or was not needed."""
+    """Notify the waiter of the work's result, once its block is committed or was not needed."""
     if work.done.done():
         return
     if error is not None:
