@@ -217,7 +217,7 @@ def dimensions_page() -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, dimension in register.DIMENSIONS.items():
-        account = register.ACCOUNTS[name]
+        doc = register.DIMENSION_DOCS[name]
         limits = "; ".join(
             _limit(profile, rule)
             for profile in newest
@@ -228,12 +228,12 @@ def dimensions_page() -> str:
             f"`{name}`",
             str(dimension.tier),
             dimension.unit,
-            account.formula,
-            account.source,
-            account.not_ok,
+            doc.formula,
+            doc.source,
+            doc.not_ok,
             ", ".join(f"`{need}`" for need in dimension.needs),
             limits,
-            account.calibration,
+            doc.calibration,
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from winnow.audit.replay import ShardFold
-from winnow.runtime.journal.model import Folded, Machine, canonical
+from winnow.runtime.journal.model import Decider, Snapshot, canonical
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 JOURNALS_FOLDER: Final = ROOT / "tests/contract/journals"
 
 
-def machines() -> dict[str, Machine[Any]]:
+def deciders() -> dict[str, Decider[Any]]:
     """Return the rules of every journal by the name of its producer."""
     policy = importlib.import_module("services.delivery.domain.decide").Policy
     return {
-        "ledger": importlib.import_module("services.ledger.store").LedgerMachine(),
-        "router": importlib.import_module("services.router.store").RunMachine(),
-        "delivery": importlib.import_module("services.delivery.app.machine").DeliveryMachine(policy()),
-        "ingest": importlib.import_module("services.ingest.store.machines").StageMachine(),
-        "ingest-api": importlib.import_module("services.ingest.store.machines").RequestMachine(),
+        "ledger": importlib.import_module("services.ledger.store").LedgerDecider(),
+        "router": importlib.import_module("services.router.store").RunDecider(),
+        "delivery": importlib.import_module("services.delivery.app.decider").DeliveryDecider(policy()),
+        "ingest": importlib.import_module("services.ingest.store.deciders").FundingDecider(),
+        "ingest-api": importlib.import_module("services.ingest.store.deciders").RequestDecider(),
     }
 
 
@@ -31,18 +31,18 @@ def read_blocks(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def fold(machine: Machine[Any], blocks: list[dict[str, Any]]) -> list[Folded]:
+def fold(decider: Decider[Any], blocks: list[dict[str, Any]]) -> list[Snapshot]:
     """Return the states that blocks fold to, by aggregate; raises BrokenChain."""
     folds: dict[str, ShardFold[Any]] = {}
     for block in blocks:
         shard = block["shard"]
-        lane = f"journal/{machine.producer}/{shard}"
-        folds.setdefault(shard, ShardFold(machine, lane)).take(block)
+        lane = f"journal/{decider.producer}/{shard}"
+        folds.setdefault(shard, ShardFold(decider, lane)).take(block)
     states = [state for shard in folds.values() for state in shard.folded()]
     return sorted(states, key=lambda state: (state.aggregate_id, state.shard))
 
 
-def state_line(state: Folded) -> str:
+def state_line(state: Snapshot) -> str:
     """Write a state as a line of text; equal states give equal bytes."""
     return canonical(
         {
@@ -57,23 +57,23 @@ def state_line(state: Folded) -> str:
     ).decode()
 
 
-def states_path(folder: Path, machine: Machine[Any]) -> Path:
-    """Return where the states of a recorded journal lie in the shape that a machine keeps them in."""
-    return folder / f"{machine.producer}.states.v{machine.state_version}.ndjson"
+def states_path(folder: Path, decider: Decider[Any]) -> Path:
+    """Return where the states of a recorded journal lie in the shape that a decider keeps them in."""
+    return folder / f"{decider.producer}.states.v{decider.state_version}.ndjson"
 
 
-def states_text(folder: Path, machine: Machine[Any]) -> str:
+def states_text(folder: Path, decider: Decider[Any]) -> str:
     """Return the states that a recorded journal folds to, a state on each line."""
-    blocks = read_blocks(folder / f"{machine.producer}.ndjson")
-    return "".join(f"{state_line(state)}\n" for state in fold(machine, blocks))
+    blocks = read_blocks(folder / f"{decider.producer}.ndjson")
+    return "".join(f"{state_line(state)}\n" for state in fold(decider, blocks))
 
 
 def write_states(folder: Path) -> list[Path]:
     """Write the states of a folder's journals where this build's shape of them is not there yet, for the older one."""
-    missing = {states_path(folder, decider): decider for decider in machines().values()}
+    missing = {states_path(folder, decider): decider for decider in deciders().values()}
     missing = {path: decider for path, decider in missing.items() if not path.exists()}
-    for path, machine in missing.items():
-        for older in folder.glob(f"{machine.producer}.states.v*.ndjson"):
+    for path, decider in missing.items():
+        for older in folder.glob(f"{decider.producer}.states.v*.ndjson"):
             older.unlink()
-        path.write_text(states_text(folder, machine))
+        path.write_text(states_text(folder, decider))
     return sorted(missing)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from scripts.journals import machines
+from scripts.journals import deciders
 from winnow.contracts.envelope import Envelope, Message
 from winnow.contracts.topics import MESSAGES
 
@@ -21,7 +21,7 @@ def events_schema() -> str:
 
 def journal_events_schema() -> str:
     """Return the JSON schema of every event that stays in a journal."""
-    models = [model for machine in machines().values() for model in machine.private_events]
+    models = [model for decider in deciders().values() for model in decider.private_events]
     return as_json(_messages(models, "Winnow events of the journals"))
 
 
@@ -30,10 +30,10 @@ def journal_states_schema() -> str:
     return as_json(
         {
             name: {
-                "version": machine.state_version,
-                "schema": TypeAdapter(machine.state_type).json_schema(mode="serialization") | {"$id": name},
+                "version": decider.state_version,
+                "schema": TypeAdapter(decider.state_type).json_schema(mode="serialization") | {"$id": name},
             }
-            for name, machine in machines().items()
+            for name, decider in deciders().items()
         }
     )
 

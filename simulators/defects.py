@@ -146,9 +146,9 @@ def compose(
     return studio.picture(subject, poses, size, rng)
 
 
-def spoil(picture: Picture, defect: Defect | None, rng: np.random.Generator) -> Picture:
+def apply_defect(picture: Picture, defect: Defect | None, rng: np.random.Generator) -> Picture:
     """Return the finished picture with the defect (if any) that lies in its pixels."""
-    spoiler = _SPOILERS.get(defect) if defect else None
+    spoiler = _APPLIERS.get(defect) if defect else None
     return picture if spoiler is None else spoiler(picture, rng)
 
 
@@ -245,7 +245,7 @@ def _torn(picture: Picture, rng: np.random.Generator) -> Picture:
     return torn
 
 
-_SPOILERS: Final[dict[Defect, Callable[[Picture, np.random.Generator], Picture]]] = {
+_APPLIERS: Final[dict[Defect, Callable[[Picture, np.random.Generator], Picture]]] = {
     Defect.blur: _blurred,
     Defect.upscaled: _upscaled,
     Defect.jpeg_blocks: _blocky,

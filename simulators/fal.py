@@ -11,11 +11,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from simulators import reading
-from simulators.darkroom import OutputFormat
 from simulators.generation import Generation, Stage, Wanted
 from simulators.reading import InputProblem
+from simulators.renderer import OutputFormat
 from simulators.wire import json_object, link, reply, retry_after, withhold_reply
-from simulators.world import Fate, World
+from simulators.world import Outcome, World
 from winnow.runtime.clock import random_bytes
 
 _NAMED_SIZES: Final = {
@@ -101,7 +101,7 @@ class _Fal:
             case Stage.running:
                 return reply(
                     202,
-                    body | {"status": self._world.levers.status_word or "IN_PROGRESS", "logs": logs},
+                    body | {"status": self._world.controls.status_word or "IN_PROGRESS", "logs": logs},
                     headers,
                 )
             case _:
@@ -144,8 +144,8 @@ class _Fal:
         if (unauthorized := _unauthorized(request)) is not None:
             return unauthorized, None
         request_id = str(uuid.UUID(bytes=random_bytes(16), version=4))
-        fate = self._world.knock()
-        if (refusal := self._refusal(fate, request, request_id)) is not None:
+        outcome = self._world.knock()
+        if (refusal := self._refusal(outcome, request, request_id)) is not None:
             return refusal, None
         try:
             wanted = _wanted(await json_object(request))
@@ -154,32 +154,32 @@ class _Fal:
             headers = _headers(request_id) | {"X-Fal-Retryable": "false"}
             return reply(422, {"detail": detail}, headers), None
         generation = self._world.accept(wanted, request_id)
-        if fate is Fate.reply_lost:
+        if outcome is Outcome.reply_lost:
             self._world.replies_lost.add(request_id)
-            withhold_reply(request, fate)
+            withhold_reply(request, outcome)
         return Response(), generation
 
-    def _refusal(self, fate: Fate, request: Request, request_id: str) -> Response | None:
+    def _refusal(self, outcome: Outcome, request: Request, request_id: str) -> Response | None:
         headers = _headers(request_id)
-        match fate:
-            case Fate.outage:
+        match outcome:
+            case Outcome.outage:
                 return _infrastructure_error(503, headers)
-            case Fate.error:
-                return _infrastructure_error(self._world.levers.error_status, headers)
-            case Fate.too_many:
+            case Outcome.error:
+                return _infrastructure_error(self._world.controls.error_status, headers)
+            case Outcome.too_many:
                 body = {"detail": "Too many requests", "error_type": "rate_limited"}
                 return reply(429, body, headers | retry_after(self._world))
-            case Fate.filtered:
+            case Outcome.filtered:
                 problem = _problem(
                     "prompt",
                     "The content was flagged by the content checker.",
                     "content_policy_violation",
                 )
                 return reply(422, {"detail": [problem]}, headers | {"X-Fal-Retryable": "false"})
-            case Fate.hang:
-                withhold_reply(request, fate)
+            case Outcome.hang:
+                withhold_reply(request, outcome)
                 return Response()
-            case Fate.accepted | Fate.reply_lost:
+            case Outcome.accepted | Outcome.reply_lost:
                 return None
 
     def _found(self, request: Request, request_id: str) -> tuple[Response, Generation | None]:

@@ -14,12 +14,19 @@ from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
 
-from simulators.darkroom import Darkroom, OutputFormat, Print, PrintOrder, prompt_fingerprint, subject_of
 from simulators.defects import Defect, draw_defect
 from simulators.generation import Generation, ServedPicture
 from simulators.photos.advert import wording_of
 from simulators.photos.studio import Subject
-from simulators.provider_profile import Levers, ProviderProfile
+from simulators.provider_profile import Controls, ProviderProfile
+from simulators.renderer import (
+    OutputFormat,
+    RenderedPicture,
+    Renderer,
+    RenderRequest,
+    prompt_fingerprint,
+    subject_of,
+)
 from winnow.runtime.clock import Clock
 
 _RENDER_THREADS: Final = 2
@@ -33,7 +40,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    made: Print
+    made: RenderedPicture
     born_s: float
 
 
@@ -43,29 +50,29 @@ class Gallery:
     def __init__(
         self,
         profile: ProviderProfile,
-        levers: Levers,
+        controls: Controls,
         *,
         seed: tuple[int, ...],
         clock: Clock,
-        darkroom: Darkroom | None = None,
+        renderer: Renderer | None = None,
     ) -> None:
-        """Open an empty gallery; a given darkroom is shared instead of prepared anew."""
+        """Open an empty gallery; a given renderer is shared instead of prepared anew."""
         self._profile = profile
-        self._levers = levers
+        self._controls = controls
         self._seed = seed
         self._clock = clock
-        self._darkroom = darkroom
+        self._renderer = renderer
         self._files: OrderedDict[str, _Held] = OrderedDict()
         self._truth: OrderedDict[str, dict[str, object]] = OrderedDict()
-        self._pools: dict[tuple[Subject, OutputFormat], list[Print]] = {}
+        self._pools: dict[tuple[Subject, OutputFormat], list[RenderedPicture]] = {}
         self._pool_turn = 0
         self._last_good: dict[Subject, tuple[int, ...]] = {}
         self._renderers = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="render")
 
     async def prepare(self) -> None:
         """Make ready whatever takes time: cutouts, and the pool of an instant profile."""
-        if self._darkroom is None:
-            self._darkroom = await self._in_thread(Darkroom)
+        if self._renderer is None:
+            self._renderer = await self._in_thread(Renderer)
         if self._profile.pool_size:
             for subject in (Subject.headshot, Subject.product):
                 await self._pool(subject, "jpeg")
@@ -79,19 +86,19 @@ class Gallery:
         for index, made in enumerate(await self._prints(generation)):
             generation.pictures.append(self._serve(generation, index, made))
 
-    def file(self, name: str) -> Print | None:
+    def file(self, name: str) -> RenderedPicture | None:
         """Return a served picture, unless its link has expired."""
         held = self._files.get(name)
-        if held is None or self._levers.links_expired:
+        if held is None or self._controls.links_expired:
             return None
         age_s = self._clock.monotonic_s() - held.born_s
-        return held.made if age_s <= self._levers.result_ttl_s else None
+        return held.made if age_s <= self._controls.result_ttl_s else None
 
     def truth(self) -> list[dict[str, object]]:
         """Return the truth of every picture served so far, oldest first."""
         return list(self._truth.values())
 
-    async def _prints(self, generation: Generation) -> list[Print]:
+    async def _prints(self, generation: Generation) -> list[RenderedPicture]:
         wanted = generation.wanted
         subject = Subject.cut_out if wanted.transparent else subject_of(wanted.prompt)
         if self._profile.pool_size:
@@ -99,16 +106,16 @@ class Gallery:
             first, self._pool_turn = self._pool_turn, self._pool_turn + wanted.image_count
             return [pool[(first + index) % len(pool)] for index in range(wanted.image_count)]
         orders = [self._order(generation, subject, index) for index in range(wanted.image_count)]
-        return [await self._in_thread(self._develop, order) for order in orders]
+        return [await self._in_thread(self._render, order) for order in orders]
 
-    def _order(self, generation: Generation, subject: Subject, index: int) -> PrintOrder:
+    def _order(self, generation: Generation, subject: Subject, index: int) -> RenderRequest:
         fingerprint = prompt_fingerprint(generation.wanted.prompt)
         key = (*self._seed, fingerprint, generation.seed, index)
-        if self._levers.forced_defects:
-            defect = self._levers.forced_defects.pop(0)
+        if self._controls.forced_defects:
+            defect = self._controls.forced_defects.pop(0)
         else:
             rng = np.random.default_rng((*key, _DEFECT))
-            defect = draw_defect(rng, subject, self._levers.defect_rate)
+            defect = draw_defect(rng, subject, self._controls.defect_rate)
         repeats = self._last_good.get(subject)
         if defect is Defect.near_duplicate and repeats is None:
             defect = None
@@ -116,9 +123,9 @@ class Gallery:
             self._last_good[subject] = key
         wanted = generation.wanted
         wording = wording_of(wanted.prompt)
-        return PrintOrder(key, subject, wanted.size, wanted.output_format, defect, repeats, wording)
+        return RenderRequest(key, subject, wanted.size, wanted.output_format, defect, repeats, wording)
 
-    async def _pool(self, subject: Subject, output_format: OutputFormat) -> list[Print]:
+    async def _pool(self, subject: Subject, output_format: OutputFormat) -> list[RenderedPicture]:
         pool = self._pools.get((subject, output_format))
         if pool is None:
             size = (self._profile.pool_side_px, self._profile.pool_side_px)
@@ -128,17 +135,17 @@ class Gallery:
                 defect = draw_defect(
                     np.random.default_rng((*key, _DEFECT)), subject, self._profile.defect_rate
                 )
-                order = PrintOrder(key, subject, size, output_format, defect)
-                pool.append(await self._in_thread(self._develop, order))
+                order = RenderRequest(key, subject, size, output_format, defect)
+                pool.append(await self._in_thread(self._render, order))
             self._pools[subject, output_format] = pool
         return pool
 
-    def _develop(self, order: PrintOrder) -> Print:
-        if self._darkroom is None:
+    def _render(self, order: RenderRequest) -> RenderedPicture:
+        if self._renderer is None:
             raise RuntimeError("the world is used before it is prepared")
-        return self._darkroom.develop(order)
+        return self._renderer.render(order)
 
-    def _serve(self, generation: Generation, index: int, made: Print) -> ServedPicture:
+    def _serve(self, generation: Generation, index: int, made: RenderedPicture) -> ServedPicture:
         mark = hashlib.blake2b(f"{self._seed}/{generation.request_id}/{index}".encode(), digest_size=15)
         name = (
             base64.b32encode(mark.digest()).decode().lower() + "." + made.content_type.removeprefix("image/")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from simulators.darkroom import OutputFormat, Print
+from simulators.renderer import OutputFormat, RenderedPicture
 
 
 class Stage(StrEnum):
@@ -46,7 +46,7 @@ class ServedPicture:
     """A picture that has a place to be fetched from."""
 
     file_name: str
-    made: Print
+    made: RenderedPicture
 
 
 @dataclass(slots=True)

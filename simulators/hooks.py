@@ -54,7 +54,7 @@ class ReplicateHooks:
             await self._send(url, body())
 
     async def _send(self, url: str, body: dict[str, Any]) -> None:
-        fault = self._world.levers.webhook_fault
+        fault = self._world.controls.webhook_fault
         if fault == "missing":
             return
         content = json.dumps(body)
@@ -78,7 +78,7 @@ class ReplicateHooks:
                 await asyncio.sleep(0.5 * 2**attempt)
 
     def _headers(self, content: str, message_id: str) -> dict[str, str]:
-        fault = self._world.levers.webhook_fault
+        fault = self._world.controls.webhook_fault
         at = self._world.clock.now()
         if fault == "old_timestamp":
             at -= _STALE

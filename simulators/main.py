@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from simulators import fal, openai_images, replicate
-from simulators.darkroom import Darkroom
 from simulators.provider_profile import Control, ProfileUnknownError, ProviderProfile, load_profile
 from simulators.receiver import build_receiver
+from simulators.renderer import Renderer
 from simulators.wire import build_app
 from simulators.world import World
 
@@ -32,10 +32,10 @@ def build(
     seed: int,
     time_scale: float = 1.0,
     control: Control | None = None,
-    darkroom: Darkroom | None = None,
+    renderer: Renderer | None = None,
 ) -> ASGIApp:
-    """Build the app of a simulated provider; a given darkroom is shared instead of prepared anew."""
-    world = World(profile, seed=seed, time_scale=time_scale, darkroom=darkroom)
+    """Build the app of a simulated provider; a given renderer is shared instead of prepared anew."""
+    world = World(profile, seed=seed, time_scale=time_scale, renderer=renderer)
     if control is not None:
         world.control(control)
     vendor: APIRouter

@@ -12,11 +12,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from simulators import reading
-from simulators.darkroom import OutputFormat
 from simulators.generation import Generation, Stage, Wanted
 from simulators.reading import InputProblem
+from simulators.renderer import OutputFormat
 from simulators.wire import json_object, reply, retry_after, withhold_reply
-from simulators.world import Fate, World
+from simulators.world import Outcome, World
 from winnow.runtime.clock import random_bytes
 
 #: Price of one output token; the tokens of a picture are its price over this.
@@ -46,8 +46,8 @@ class _OpenAI:
         headers = {"x-request-id": request_id, "openai-version": "2020-10-01"}
         if (unauthorized := _unauthorized(request, headers)) is not None:
             return unauthorized
-        fate = self._world.knock()
-        if (refusal := self._refusal(fate, request, headers)) is not None:
+        outcome = self._world.knock()
+        if (refusal := self._refusal(outcome, request, headers)) is not None:
             return refusal
         body = await json_object(request)
         try:
@@ -62,21 +62,21 @@ class _OpenAI:
                 code=problem.kind,
             )
         generation = self._world.accept(wanted, request_id)
-        if fate is Fate.reply_lost:
+        if outcome is Outcome.reply_lost:
             self._world.replies_lost.add(request_id)
-            withhold_reply(request, fate)
+            withhold_reply(request, outcome)
         await generation.ended.wait()
         if generation.stage is Stage.failed:
             return _server_error(500, headers)
         return reply(200, _result(generation, body or {}), headers)
 
-    def _refusal(self, fate: Fate, request: Request, headers: dict[str, str]) -> Response | None:
-        match fate:
-            case Fate.outage:
+    def _refusal(self, outcome: Outcome, request: Request, headers: dict[str, str]) -> Response | None:
+        match outcome:
+            case Outcome.outage:
                 return _server_error(503, headers)
-            case Fate.error:
-                return _server_error(self._world.levers.error_status, headers)
-            case Fate.too_many:
+            case Outcome.error:
+                return _server_error(self._world.controls.error_status, headers)
+            case Outcome.too_many:
                 message = "Rate limit reached for images per minute. Please try again later."
                 return _error(
                     429,
@@ -85,13 +85,13 @@ class _OpenAI:
                     headers | retry_after(self._world),
                     code="rate_limit_exceeded",
                 )
-            case Fate.filtered:
+            case Outcome.filtered:
                 message = "Your request was rejected by the safety system."
                 return _error(400, message, "image_generation_user_error", headers, code="moderation_blocked")
-            case Fate.hang:
-                withhold_reply(request, fate)
+            case Outcome.hang:
+                withhold_reply(request, outcome)
                 return Response()
-            case Fate.accepted | Fate.reply_lost:
+            case Outcome.accepted | Outcome.reply_lost:
                 return None
 
 

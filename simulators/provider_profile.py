@@ -1,4 +1,4 @@
-"""Behaviour of a simulated provider: its own (the profile), and what a test can make it do (the levers)."""
+"""Behaviour of a simulated provider: its own (the profile), and what a test can make it do (the controls)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Control(BaseModel):
     webhook_fault: Literal["none", "missing", "duplicate", "bad_signature", "old_timestamp"] | None = None
 
 
-class Levers(BaseModel):
+class Controls(BaseModel):
     """The state the control calls have left the provider in."""
 
     outage: bool = False
@@ -120,7 +120,7 @@ class Levers(BaseModel):
     webhook_fault: Literal["none", "missing", "duplicate", "bad_signature", "old_timestamp"] = "none"
 
     @classmethod
-    def at_start(cls, profile: ProviderProfile) -> Levers:
+    def at_start(cls, profile: ProviderProfile) -> Controls:
         """Take the positions the profile gives."""
         return cls(
             defect_rate=profile.defect_rate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from simulators.darkroom import SIDE_MAX_PX, SIDE_MIN_PX
+from simulators.renderer import SIDE_MAX_PX, SIDE_MIN_PX
 
 
 class InputProblem(ValueError):  # noqa: N818 - a problem of the client's, not an error of ours

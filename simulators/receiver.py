@@ -12,7 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.types import ASGIApp
 
 from simulators.wire import UnreliableConnections, withhold_reply
-from simulators.world import Fate
+from simulators.world import Outcome
 from winnow.runtime.clock import Clock, SystemClock
 
 _DELIVERIES_MAX: Final = 10_000
@@ -84,10 +84,10 @@ class _Receiver:
 
     def _answer(self, request: Request, problem: str | None) -> Response:
         if self._take("hang_next"):
-            withhold_reply(request, Fate.hang)
+            withhold_reply(request, Outcome.hang)
             return Response()
         if self._take("drop_next"):
-            withhold_reply(request, Fate.reply_lost)
+            withhold_reply(request, Outcome.reply_lost)
             return Response()
         if self._take("redirect_next"):
             return Response(status_code=302, headers={"location": "/redirected"})

@@ -13,12 +13,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from simulators import reading
-from simulators.darkroom import OutputFormat
 from simulators.generation import Generation, Stage, Wanted
 from simulators.hooks import ReplicateHooks
 from simulators.reading import InputProblem
+from simulators.renderer import OutputFormat
 from simulators.wire import json_object, link, reply, retry_after, withhold_reply
-from simulators.world import Fate, World
+from simulators.world import Outcome, World
 from winnow.runtime.clock import random_bytes
 
 _PAGE_LENGTH: Final = 100
@@ -122,8 +122,8 @@ class _Replicate:
     async def _create(self, request: Request, body: dict[str, Any], model: str, version: str) -> Response:
         if (unauthorized := self._unauthorized(request)) is not None:
             return unauthorized
-        fate = self._world.knock()
-        if (refusal := self._refusal(fate, request)) is not None:
+        outcome = self._world.knock()
+        if (refusal := self._refusal(outcome, request)) is not None:
             return refusal
         try:
             wanted = _wanted(body.get("input"))
@@ -132,9 +132,9 @@ class _Replicate:
         prediction_id = base64.b32encode(random_bytes(16)).decode().lower().rstrip("=")
         generation = self._world.accept(wanted, prediction_id)
         self._models[prediction_id] = (model, version)
-        if fate is Fate.reply_lost:
+        if outcome is Outcome.reply_lost:
             self._world.replies_lost.add(prediction_id)
-            withhold_reply(request, fate)
+            withhold_reply(request, outcome)
         if (limit_s := _duration_s(request.headers.get("cancel-after", ""))) is not None:
             self._world.spawn(_stop_after(self._world, generation, limit_s))
         if isinstance(url := body.get("webhook"), str):
@@ -151,23 +151,23 @@ class _Replicate:
             await generation.ends_within(wait_s)
         return reply(201, self._prediction(request, generation))
 
-    def _refusal(self, fate: Fate, request: Request) -> Response | None:
-        match fate:
-            case Fate.outage:
+    def _refusal(self, outcome: Outcome, request: Request) -> Response | None:
+        match outcome:
+            case Outcome.outage:
                 return self._outage() or _server_error(503)
-            case Fate.error:
-                return _server_error(self._world.levers.error_status)
-            case Fate.too_many:
-                wait_s = max(1, round(self._world.levers.retry_after_s))
+            case Outcome.error:
+                return _server_error(self._world.controls.error_status)
+            case Outcome.too_many:
+                wait_s = max(1, round(self._world.controls.retry_after_s))
                 detail = f"Request was throttled. Your rate limit resets in ~{wait_s}s."
                 return reply(429, {"detail": detail, "status": 429}, retry_after(self._world))
-            case Fate.filtered:
+            case Outcome.filtered:
                 detail = "- input: NSFW content detected. Try a different prompt."
                 return _invalid("input", detail)
-            case Fate.hang:
-                withhold_reply(request, fate)
+            case Outcome.hang:
+                withhold_reply(request, outcome)
                 return Response()
-            case Fate.accepted | Fate.reply_lost:
+            case Outcome.accepted | Outcome.reply_lost:
                 return None
 
     def _outage(self) -> Response | None:
@@ -186,8 +186,8 @@ class _Replicate:
         succeeded = generation.stage is Stage.succeeded
         address = f"/v1/predictions/{generation.request_id}"
         status = _STATUSES[generation.stage]
-        if self._world.levers.status_word and not generation.stage.is_final:
-            status = self._world.levers.status_word
+        if self._world.controls.status_word and not generation.stage.is_final:
+            status = self._world.controls.status_word
         given = {"prompt": wanted.prompt, "num_outputs": wanted.image_count}
         return {
             "id": generation.request_id,

@@ -13,8 +13,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from simulators.provider_profile import Control, Levers
-from simulators.world import Fate, World
+from simulators.provider_profile import Control, Controls
+from simulators.world import Outcome, World
 
 #: How long a hanging call holds the connection if the client does not give up first.
 HANG_LIMIT_S: Final = 600.0
@@ -40,15 +40,15 @@ def build_app(world: World, vendor: APIRouter) -> ASGIApp:
     return UnreliableConnections(app)
 
 
-def withhold_reply(request: Request, fate: Fate) -> None:
+def withhold_reply(request: Request, outcome: Outcome) -> None:
     """Make the connection drop (or hang) instead of carrying the reply to this request."""
-    request.state.withheld = fate
+    request.state.withheld = outcome
 
 
 def retry_after(world: World) -> dict[str, str]:
-    """Return the Retry-After header a refusal carries, in the form the levers ask for."""
-    seconds = world.levers.retry_after_s
-    match world.levers.retry_after_form:
+    """Return the Retry-After header a refusal carries, in the form the controls ask for."""
+    seconds = world.controls.retry_after_s
+    match world.controls.retry_after_form:
         case "none":
             return {}
         case "date":
@@ -94,12 +94,12 @@ def _common(world: World) -> APIRouter:
         return Response(made.content, media_type=made.content_type)
 
     @router.post("/_control")
-    async def control(wanted: Control) -> Levers:
+    async def control(wanted: Control) -> Controls:
         return world.control(wanted)
 
     @router.get("/_control")
-    async def levers() -> Levers:
-        return world.levers
+    async def controls() -> Controls:
+        return world.controls
 
     @router.get("/_truth")
     async def truth() -> JSONResponse:
@@ -132,7 +132,7 @@ class UnreliableConnections:
 
         await self._app(scope, receive, guarded)
         if "withheld" in state:
-            if state["withheld"] is Fate.hang:
+            if state["withheld"] is Outcome.hang:
                 await _until_gone(receive, HANG_LIMIT_S)
             _hang_up(send)
             await _until_gone(receive, 5.0)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from simulators.darkroom import Darkroom, prompt_fingerprint
 from simulators.gallery import Gallery, forget_oldest
 from simulators.generation import Generation, Stage, Wanted
-from simulators.provider_profile import Control, Levers, ProviderProfile
+from simulators.provider_profile import Control, Controls, ProviderProfile
+from simulators.renderer import Renderer, prompt_fingerprint
 from winnow.runtime.clock import Clock, SystemClock
 
 _logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 _FATE, _SEED, _LATENCY = 11, 12, 13
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """Fate of a generation request at the door."""
 
     accepted = "accepted"
@@ -45,12 +45,12 @@ class World:
         *,
         seed: int,
         time_scale: float = 1.0,
-        darkroom: Darkroom | None = None,
+        renderer: Renderer | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Make a world; ``time_scale`` stretches (or with less than 1 shortens) every latency."""
         self.profile = profile
-        self.levers = Levers.at_start(profile)
+        self.controls = Controls.at_start(profile)
         self.generations: OrderedDict[str, Generation] = OrderedDict()
         self.replies_lost: set[str] = set()
         self._seed = (seed, prompt_fingerprint(profile.provider))
@@ -61,7 +61,7 @@ class World:
         self._accepted = 0
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._slots = asyncio.Semaphore(profile.concurrency)
-        self.gallery = Gallery(profile, self.levers, seed=self._seed, clock=self.clock, darkroom=darkroom)
+        self.gallery = Gallery(profile, self.controls, seed=self._seed, clock=self.clock, renderer=renderer)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def prepare(self) -> None:
@@ -75,44 +75,44 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.gallery.close()
 
-    def control(self, control: Control) -> Levers:
-        """Apply a control call and return the positions of all levers."""
-        self.levers.pull(control)
-        return self.levers
+    def control(self, control: Control) -> Controls:
+        """Apply a control call and return the positions of all controls."""
+        self.controls.pull(control)
+        return self.controls
 
     def is_out(self, *, submitting: bool) -> bool:
         """Return whether the provider is in an outage for this kind of call."""
         alive_s = self.clock.monotonic_s() - self._born_s
         if any(start <= alive_s < end for start, end in self.profile.outage_windows_s):
             return True
-        return self.levers.outage and (submitting or self.levers.outage_scope == "all")
+        return self.controls.outage and (submitting or self.controls.outage_scope == "all")
 
-    def knock(self) -> Fate:
+    def knock(self) -> Outcome:
         """Decide what becomes of the next generation request; forced faults come before drawn ones."""
         self._knocks += 1
         if self.is_out(submitting=True):
-            return Fate.outage
-        for fate, lever in (
-            (Fate.hang, "hang_next"),
-            (Fate.too_many, "too_many_next"),
-            (Fate.error, "error_next"),
-            (Fate.filtered, "filtered_next"),
-            (Fate.reply_lost, "lost_reply_next"),
+            return Outcome.outage
+        for outcome, control_name in (
+            (Outcome.hang, "hang_next"),
+            (Outcome.too_many, "too_many_next"),
+            (Outcome.error, "error_next"),
+            (Outcome.filtered, "filtered_next"),
+            (Outcome.reply_lost, "lost_reply_next"),
         ):
-            if self.levers.take(lever):
-                return fate
+            if self.controls.take(control_name):
+                return outcome
         draw = float(self._rng(_FATE, self._knocks).random())
-        for fate, rate in (
-            (Fate.hang, self.profile.hang_rate),
-            (Fate.too_many, self.profile.too_many_rate),
-            (Fate.error, self.profile.error_rate),
-            (Fate.filtered, self.profile.filtered_rate),
-            (Fate.reply_lost, self.profile.lost_reply_rate),
+        for outcome, rate in (
+            (Outcome.hang, self.profile.hang_rate),
+            (Outcome.too_many, self.profile.too_many_rate),
+            (Outcome.error, self.profile.error_rate),
+            (Outcome.filtered, self.profile.filtered_rate),
+            (Outcome.reply_lost, self.profile.lost_reply_rate),
         ):
             if draw < rate:
-                return fate
+                return outcome
             draw -= rate
-        return Fate.accepted
+        return Outcome.accepted
 
     def accept(self, wanted: Wanted, request_id: str) -> Generation:
         """Take a generation on; it starts by itself as soon as a slot is free."""
@@ -125,11 +125,11 @@ class World:
             number=self._accepted,
             wanted=wanted,
             seed=seed,
-            price_usd_micro=self.levers.price_usd_micro,
+            price_usd_micro=self.controls.price_usd_micro,
             accepted_at=self.clock.now(),
-            will_fail=self.levers.take("failed_next"),
-            will_stick=self.levers.take("stuck_next"),
-            will_be_empty=self.levers.take("empty_next"),
+            will_fail=self.controls.take("failed_next"),
+            will_stick=self.controls.take("stuck_next"),
+            will_be_empty=self.controls.take("empty_next"),
         )
         self.generations[request_id] = generation
         forget_oldest(self.generations, self.profile.truth_kept)
@@ -192,8 +192,8 @@ class World:
         generation.end(Stage.failed if generation.will_fail else Stage.succeeded, self.clock.now())
 
     def _latency_s(self, generation: Generation) -> float:
-        if self.levers.latency_s is not None:
-            return self.levers.latency_s
+        if self.controls.latency_s is not None:
+            return self.controls.latency_s
         if self.profile.latency_median_s == 0:
             return 0.0
         rng = self._rng(_LATENCY, generation.number)

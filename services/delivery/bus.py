@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.delivery.domain.messages import END_TYPES, EndReceived, SelectionReceived
-from winnow.contracts.envelope import Recorded
+from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import TaskSelected
 from winnow.contracts.topics import TASKS, group_of
 from winnow.runtime.bus import Bus
-from winnow.runtime.journal import Cause, Journal
-from winnow.runtime.lanes import JournalLanes, Table
+from winnow.runtime.journal import Input, Journal
+from winnow.runtime.journal_consumer import JournalConsumer, Table
 
 
-def selection(recorded: Recorded[Any], mark: str) -> Cause:
-    """Make the cause of finishing a task."""
+def selection(recorded: RecordedMessage[Any], fingerprint: str) -> Input:
+    """Make the input of finishing a task."""
     envelope = recorded.envelope
     message = SelectionReceived(recorded.message, envelope.correlation_id, envelope.traceparent)
-    return _cause(recorded, message, mark)
+    return _input(recorded, message, fingerprint)
 
 
-def end(recorded: Recorded[Any], mark: str) -> Cause:
-    """Make the cause of telling endpoints; our own ends come back this way too."""
+def end(recorded: RecordedMessage[Any], fingerprint: str) -> Input:
+    """Make the input of telling endpoints; our own ends come back this way too."""
     envelope = recorded.envelope
     message = EndReceived(
         recorded.message,
@@ -30,7 +30,7 @@ def end(recorded: Recorded[Any], mark: str) -> Cause:
         envelope.correlation_id,
         envelope.traceparent,
     )
-    return _cause(recorded, message, mark)
+    return _input(recorded, message, fingerprint)
 
 
 TABLE: Final[Table] = {TaskSelected.type_name(): selection, **dict.fromkeys(END_TYPES, end)}
@@ -38,16 +38,18 @@ TABLE: Final[Table] = {TaskSelected.type_name(): selection, **dict.fromkeys(END_
 
 def subscribe(bus: Bus, journal: Journal[Any]) -> None:
     """Feed the journal of task deliveries from the record of tasks."""
-    JournalLanes(journal, TABLE).subscribe(bus, TASKS.name, group_of("delivery"))
+    JournalConsumer(journal, TABLE).subscribe(bus, TASKS.name, group_of("delivery"))
 
 
-def _cause(recorded: Recorded[Any], message: SelectionReceived | EndReceived, mark: str) -> Cause:
+def _input(
+    recorded: RecordedMessage[Any], message: SelectionReceived | EndReceived, fingerprint: str
+) -> Input:
     envelope = recorded.envelope
-    return Cause(
+    return Input(
         recorded.message.task_id,
         envelope.event_id,
         message,
         envelope.correlation_id,
-        mark,
+        fingerprint,
         envelope.traceparent,
     )

@@ -9,14 +9,14 @@ from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.outputs import Outputs
 from winnow.contracts.errors import Unavailable, WinnowError
 from winnow.runtime.log import get_logger
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 
 _log = get_logger(__name__)
 REDELIVERIES_EVERY_S: Final = 2.0
 _DAY_S: Final = 24 * 3600
 
 
-async def set_lifecycle(objects: Objects, bucket: str, retention_s: int) -> None:
+async def set_lifecycle(objects: ObjectStore, bucket: str, retention_s: int) -> None:
     """Let the store itself delete what the sweep may have missed, one day after its time.
 
     One rule for the whole bucket, because a rule set replaces the one before. A store without

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from services.delivery import bus, jobs, rpc
+from services.delivery.app.decider import DeliveryDecider
 from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.endpoint_register import EndpointRegister
 from services.delivery.app.finishing import Finishing, FinishingLimits
-from services.delivery.app.machine import DeliveryMachine
 from services.delivery.app.outputs import Outputs
+from services.delivery.app.reconciler import Reconciler
 from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
-from services.delivery.app.workbench import Workbench
 from services.delivery.clients.images import ImageFinisher
 from services.delivery.clients.webhook import WebhookSender
 from services.delivery.domain.decide import Policy
@@ -21,23 +21,23 @@ from services.delivery.store import EndpointStore, IndexStore
 from winnow.contracts.topics import TASKS
 from winnow.egress.client import EgressRules
 from winnow.runtime.journal import Journal
-from winnow.runtime.objects import Objects
-from winnow.runtime.parts import Parts, connect, journal_of, run_bus
+from winnow.runtime.object_store import ObjectStore
+from winnow.runtime.resources import Resources, connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 
 def build(settings: DeliverySettings) -> Service:
     """Wire the service; nothing connects before it runs."""
     service = Service("delivery", settings)
-    parts = connect(service, settings)
-    endpoints = EndpointStore(parts.mongo.database)
-    index = IndexStore(parts.mongo.database)
+    resources = connect(service, settings)
+    endpoints = EndpointStore(resources.mongo.database)
+    index = IndexStore(resources.mongo.database)
     service.add_start(endpoints.prepare)
     service.add_start(index.prepare)
     sender = _sender(service, settings)
     policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
-    journal = journal_of(service, parts, DeliveryMachine(policy))
-    finishing = _finishing(service, settings, parts, journal, index)
+    journal = journal_of(service, resources, DeliveryDecider(policy))
+    finishing = _finishing(service, settings, resources, journal, index)
     webhooks = Webhooks(
         journal,
         endpoints,
@@ -48,13 +48,13 @@ def build(settings: DeliverySettings) -> Service:
         at_once_max=settings.webhooks_at_once_max,
         per_endpoint_max=settings.webhooks_per_endpoint_max,
     )
-    workbench = Workbench(performed_by(finishing, webhooks), shards=settings.shards)
-    journal.listen(workbench)
+    reconciler = Reconciler(performed_by(finishing, webhooks), shards=settings.shards)
+    journal.listen(reconciler)
     outputs = Outputs(
         journal,
         index,
-        parts.objects,
-        _links(service, settings, parts),
+        resources.objects,
+        _links(service, settings, resources),
         service.clock,
         retention_s=settings.retention_s,
         outputs_bucket=settings.outputs_bucket,
@@ -69,21 +69,21 @@ def build(settings: DeliverySettings) -> Service:
     )
     log = DeliveryLog(journal, index, service.clock)
     service.add_start(
-        lambda: jobs.set_lifecycle(parts.objects, settings.outputs_bucket, settings.retention_s)
+        lambda: jobs.set_lifecycle(resources.objects, settings.outputs_bucket, settings.retention_s)
     )
     service.add_task("sweep", lambda: jobs.sweep_for_ever(outputs, settings.sweep_every_s))
     service.add_task("redeliveries", lambda: jobs.take_redeliveries_for_ever(log))
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(rpc.DeliveryServicer(outputs, register, log)))
-    bus.subscribe(parts.bus, journal)
-    service.add_drain(lambda: workbench.stop(settings.drain_timeout_s / 2))
-    run_bus(service, parts, [TASKS.name], [journal])
+    bus.subscribe(resources.bus, journal)
+    service.add_drain(lambda: reconciler.stop(settings.drain_timeout_s / 2))
+    run_bus(service, resources, [TASKS.name], [journal])
     return service
 
 
 def _finishing(
     service: Service,
     settings: DeliverySettings,
-    parts: Parts,
+    resources: Resources,
     journal: Journal[TaskDelivery],
     index: IndexStore,
 ) -> Finishing:
@@ -99,7 +99,7 @@ def _finishing(
     service.add_close(close)
     return Finishing(
         journal,
-        parts.objects,
+        resources.objects,
         images,
         index,
         service.clock,
@@ -122,11 +122,11 @@ def _sender(service: Service, settings: DeliverySettings) -> WebhookSender:
     return sender
 
 
-def _links(service: Service, settings: DeliverySettings, parts: Parts) -> Objects:
+def _links(service: Service, settings: DeliverySettings, resources: Resources) -> ObjectStore:
     """Sign links for the address that clients reach the store by."""
     if not settings.links_endpoint:
-        return parts.objects
-    links = Objects(
+        return resources.objects
+    links = ObjectStore(
         settings.links_endpoint,
         settings.s3_region,
         settings.s3_access_key.get_secret_value(),

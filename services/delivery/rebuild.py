@@ -6,24 +6,24 @@ written, which nothing records; a rebuilt one notes the end of the task.
 
 from __future__ import annotations
 
-from services.delivery.app.machine import DeliveryMachine
+from services.delivery.app.decider import DeliveryDecider
 from services.delivery.domain.decide import Policy
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.settings import DeliverySettings
 from services.delivery.store import IndexStore
-from winnow.audit.rebuild import STATES, Given, run, workshop
+from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
 
 INDEX = ("outputs", "webhooks")
 
 
-async def rebuild(settings: DeliverySettings, given: Given) -> dict[str, int]:
-    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
-    async with workshop("delivery", settings, (*STATES, *INDEX), given) as shop:
+async def rebuild(settings: DeliverySettings, options: RebuildOptions) -> dict[str, int]:
+    """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
+    async with open_session("delivery", settings, (*STATES, *INDEX), options) as session:
         policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
-        index = IndexStore(shop.database)
+        index = IndexStore(session.database)
         await index.prepare()
         count = 0
-        async for states in shop.folded(DeliveryMachine(policy)):
+        async for states in session.folded(DeliveryDecider(policy)):
             count += len(states)
             for state in states:
                 await _note(index, state)

@@ -16,8 +16,8 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from services.delivery.domain.endpoints import Endpoint
 from services.delivery.domain.records import KeptOutputs, Redelivery
 from winnow.contracts.errors import ErrorCode, Refused, Unavailable
+from winnow.runtime.coalescer import Coalescer
 from winnow.runtime.mongo import UNSYNCED, insert_new
-from winnow.runtime.together import Together
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -42,7 +42,7 @@ class EndpointStore:
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use a database handle whose write concern is majority with journal."""
         self._endpoints = database["webhook_endpoints"]
-        self._subscribed = Together(self._find_subscribed)
+        self._subscribed = Coalescer(self._find_subscribed)
 
     async def prepare(self) -> None:
         """Create the indexes; may be repeated."""
@@ -134,7 +134,7 @@ class IndexStore:
         self._outputs = database["outputs"].with_options(write_concern=UNSYNCED)
         self._webhooks = database["webhooks"].with_options(write_concern=UNSYNCED)
         self._redeliveries = database["redeliveries"]
-        self._noted = Together(self._note_rows)
+        self._noted = Coalescer(self._note_rows)
 
     async def prepare(self) -> None:
         """Create the indexes; may be repeated."""

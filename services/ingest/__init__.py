@@ -2,7 +2,7 @@
 
 Decides: who may ask (API keys, scopes, rate), whether an order is taken (template, mode, profile, bounds,
 prompt rule, cost cap, credits), and the end of a task that was never funded (rejected, cancelled).
-Reads: ``winnow.tasks.v1`` (stages of tasks before funding; the read model), ``winnow.accounts.v1`` (entries).
+Reads: ``winnow.tasks.v1`` (tasks up to their funding; the read model), ``winnow.accounts.v1`` (entries).
 Writes: ``task.accepted``, ``task.cancel_requested``, ``task.rejected``, ``task.cancelled``; the commands
 ``ReserveCredits``, ``ReleaseCredits``, ``GrantCredits``, ``RefundCredits`` to the ledger.
 Owns: its journal, API keys, screened inputs, and the collections of the read model (tasks, candidates,

@@ -1,4 +1,4 @@
-"""Records that ingest reads from the bus: the record of tasks, for its stages and its read model, and the books."""
+"""Records that ingest reads from the bus: the record of tasks, for its funding workflow and its read model, and the books."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.ingest.app.projection import Projection
-from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, REGISTRY, TASKS, group_of
 from winnow.runtime.bus import Bus, Received
-from winnow.runtime.journal import Cause, Consumed, Journal, Source
-from winnow.runtime.lanes import JournalLanes, Table, cause_about
+from winnow.runtime.journal import Consumed, Input, Journal, Source
+from winnow.runtime.journal_consumer import JournalConsumer, Table, input_about
 
 
-def about_task(recorded: Recorded[Any], mark: str) -> Cause:
-    """Return the cause that an event is for its task."""
-    return cause_about(recorded.message.task_id, recorded, mark)
+def about_task(recorded: RecordedMessage[Any], fingerprint: str) -> Input:
+    """Return the input that an event is for its task."""
+    return input_about(recorded.message.task_id, recorded, fingerprint)
 
 
 TABLE: Final[Table] = {
@@ -26,19 +26,19 @@ TABLE: Final[Table] = {
     "task.unfunded": about_task,
     "task.cancel_requested": about_task,
 }
-"""The events that the stages before funding act on."""
+"""The events that the funding workflow act on."""
 
 OF_ACCOUNTS: Final = (EntryRecorded, RefundRefused)
 READS: Final = tuple(name for name, model in MESSAGES.items() if issubclass(model, (TaskEvent, *OF_ACCOUNTS)))
 """The events that the read model keeps."""
 
 
-class IngestLanes:
-    """Feeds the stage journal, then the read model; an offset is committed when both have it."""
+class IngestConsumer:
+    """Feeds the funding journal, then the read model; an offset is committed when both have it."""
 
     def __init__(self, journal: Journal[Any], projection: Projection) -> None:
         """Feed these two."""
-        self._lanes = JournalLanes(journal, TABLE)
+        self._consumer = JournalConsumer(journal, TABLE)
         self._projection = projection
 
     def subscribe(self, bus: Bus) -> None:
@@ -53,13 +53,13 @@ class IngestLanes:
         """Take over the partitions of the record."""
         tasks = _of_tasks(sources)
         self._forget(tasks)
-        self._lanes.assigned(tasks)
+        self._consumer.assigned(tasks)
 
     def revoked(self, sources: Iterable[Source]) -> None:
         """Release partitions of the record."""
         tasks = _of_tasks(sources)
         self._forget(tasks)
-        self._lanes.revoked(tasks)
+        self._consumer.revoked(tasks)
 
     async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
         """Handle one partition's records in order."""
@@ -67,7 +67,7 @@ class IngestLanes:
             await self._projection.keep_entries(_records(received, EntryRecorded))
             await self._projection.keep_refusals(_records(received, RefundRefused))
             return Consumed(received[-1].offset + 1)
-        consumed = await self._lanes.handle(source, [_for_stages(record) for record in received])
+        consumed = await self._consumer.handle(source, [_for_funding(record) for record in received])
         if consumed.seek or consumed.held_for_s:
             # The journal stands before this batch, or waits for a newer build, so the records between are read first: a view that
             # folded this batch now would take them for repeats.
@@ -85,13 +85,13 @@ def _of_tasks(sources: Iterable[Source]) -> list[Source]:
     return [source for source in sources if source.topic == TASKS.name]
 
 
-def _for_stages(received: Received) -> Received:
+def _for_funding(received: Received) -> Received:
     recorded = received.recorded
     acted_on = recorded is not None and recorded.message.type in TABLE
     return received if acted_on else replace(received, recorded=None)
 
 
-def _records(received: Sequence[Received], model: type[Message]) -> list[tuple[int, Recorded[Any]]]:
+def _records(received: Sequence[Received], model: type[Message]) -> list[tuple[int, RecordedMessage[Any]]]:
     return [
         (record.offset, record.recorded)
         for record in received

@@ -6,19 +6,19 @@ from typing import Any
 
 import grpc.aio
 
-from services.ingest.api.building import UseCases, around, build_app
+from services.ingest.api.app_factory import UseCases, build_app, wrap_app
 from services.ingest.app.access import Access
 from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.accounts import Accounts
+from services.ingest.app.notifier import Notifier
 from services.ingest.app.offers import Offers
 from services.ingest.app.orders import Orders
 from services.ingest.app.prices import Prices
 from services.ingest.app.projection import Projection
-from services.ingest.app.reading import Reading
 from services.ingest.app.screening import INPUT_BYTES_MAX, InputScreening
-from services.ingest.app.watch import Watch
+from services.ingest.app.task_queries import TaskQueries
 from services.ingest.app.webhooks import Webhooks
-from services.ingest.bus import IngestLanes
+from services.ingest.bus import IngestConsumer
 from services.ingest.clients.delivery import DeliveryClient
 from services.ingest.clients.fetching import GuardedFetcher
 from services.ingest.clients.files import PrivateFiles
@@ -28,9 +28,9 @@ from services.ingest.clients.scorer import ScorerClient
 from services.ingest.domain.limits import Rate
 from services.ingest.settings import IngestSettings
 from services.ingest.store.catalogue import load
+from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
 from services.ingest.store.keys import MongoAccountSettings, MongoInputs, MongoKeys
 from services.ingest.store.leases import HttpShards
-from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
 from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
@@ -38,7 +38,7 @@ from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.egress.client import EgressRules
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.parts import Parts, connect, journal_of, run_bus
+from winnow.runtime.resources import Resources, connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 _SAVE_EVERY_S = 5.0
@@ -48,26 +48,26 @@ _CHANNEL_OPTIONS = (("grpc.keepalive_time_ms", 30_000), ("grpc.enable_retries", 
 def build(settings: IngestSettings) -> Service:
     """Build the service; nothing connects before it runs."""
     service = Service("ingest", settings)
-    parts = connect(service, settings)
-    watch = Watch()
-    requests = _requests(service, parts, settings)
-    stages = journal_of(service, parts, StageMachine(), save_every_s=_SAVE_EVERY_S)
-    lanes = IngestLanes(stages, Projection(MongoViewWriter(parts.mongo.database), watch))
-    lanes.subscribe(parts.bus)
-    run_bus(service, parts, [TASKS.name, ACCOUNTS.name], [stages])
-    cases = _use_cases(service, parts, settings, requests, watch)
+    resources = connect(service, settings)
+    notifier = Notifier()
+    requests = _requests(service, resources, settings)
+    funding = journal_of(service, resources, FundingDecider(), save_every_s=_SAVE_EVERY_S)
+    consumer = IngestConsumer(funding, Projection(MongoViewWriter(resources.mongo.database), notifier))
+    consumer.subscribe(resources.bus)
+    run_bus(service, resources, [TASKS.name, ACCOUNTS.name], [funding])
+    cases = _use_cases(service, resources, settings, requests, notifier)
     app = build_app(cases, settings.credit_value_usd_micro)
-    service.add_http(around(app, random_bytes), settings.http_port)
+    service.add_http(wrap_app(app, random_bytes), settings.http_port)
     return service
 
 
-def _requests(service: Service, parts: Parts, settings: IngestSettings) -> RequestJournal:
+def _requests(service: Service, resources: Resources, settings: IngestSettings) -> RequestJournal:
     """Build the journal of HTTP requests on the shard that this instance leases."""
-    database = parts.mongo.database
+    database = resources.mongo.database
     journal = journal_of(
-        service, parts, RequestMachine(), causes_unique_everywhere=True, collections=REQUEST_COLLECTIONS
+        service, resources, RequestDecider(), inputs_unique_everywhere=True, collections=REQUEST_COLLECTIONS
     )
-    store = MongoJournalStore(database, causes_unique_everywhere=True, prefix=REQUEST_COLLECTIONS)
+    store = MongoJournalStore(database, inputs_unique_everywhere=True, prefix=REQUEST_COLLECTIONS)
     holder = f"{settings.instance}-{random_bytes(6).hex()}"
     shards = HttpShards(database, journal, store.unsent, service.clock, holder)
     service.add_start(shards.claim)
@@ -78,15 +78,19 @@ def _requests(service: Service, parts: Parts, settings: IngestSettings) -> Reque
 
 
 def _use_cases(
-    service: Service, parts: Parts, settings: IngestSettings, requests: RequestJournal, watch: Watch
+    service: Service,
+    resources: Resources,
+    settings: IngestSettings,
+    requests: RequestJournal,
+    notifier: Notifier,
 ) -> UseCases:
     """Build what the routes call."""
-    clock, database = service.clock, parts.mongo.database
+    clock, database = service.clock, resources.mongo.database
     loaded = load()
     keys, inputs, views = MongoKeys(database), MongoInputs(database), MongoViews(database)
     service.add_start(keys.prepare)
     service.add_start(views.prepare)
-    files = PrivateFiles(parts.objects, settings.private_bucket)
+    files = PrivateFiles(resources.objects, settings.private_bucket)
     ledger = LedgerClient(_channel(service, settings.ledger_address), settings.grpc_timeout_s)
     router = RouterClient(_channel(service, settings.router_address), settings.grpc_timeout_s)
     scorer = ScorerClient(_channel(service, settings.scorer_address), settings.screen_timeout_s)
@@ -109,8 +113,8 @@ def _use_cases(
         random_bytes=random_bytes,
     )
     prices = Prices(ledger, router, clock, settings.quote_lifetime_s)
-    reading = Reading(
-        views=views, requests=requests, delivery=delivery, files=files, watch=watch, clock=clock
+    queries = TaskQueries(
+        views=views, requests=requests, delivery=delivery, files=files, notifier=notifier, clock=clock
     )
     limits = AccountLimits(MongoAccountSettings(database), clock)
     orders = Orders(
@@ -121,18 +125,18 @@ def _use_cases(
         files=files,
         inputs=inputs,
         limits=limits,
-        reading=reading,
-        watch=watch,
+        queries=queries,
+        notifier=notifier,
         clock=clock,
         deadline_slack_s=settings.deadline_slack_s,
     )
     return UseCases(
         access=access,
         orders=orders,
-        reading=reading,
+        queries=queries,
         offers=Offers(catalogue=loaded.catalogue, prices=prices, router=router),
         accounts=Accounts(
-            ledger=ledger, requests=requests, views=views, prices=prices, watch=watch, clock=clock
+            ledger=ledger, requests=requests, views=views, prices=prices, notifier=notifier, clock=clock
         ),
         screening=InputScreening(files=files, fetcher=fetcher, screener=scorer, inputs=inputs, clock=clock),
         webhooks=Webhooks(delivery),

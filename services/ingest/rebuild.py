@@ -1,4 +1,4 @@
-"""Makes ingest's stores again: requests and stages from its journals, the read model from the topics.
+"""Makes ingest's stores again: requests and funding from its journals, the read model from the topics.
 
 API keys, inputs and leases lie in no journal: they are left as they are.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
-from services.ingest.app.watch import Watch
 from services.ingest.bus import OF_ACCOUNTS, READS
 from services.ingest.settings import IngestSettings
-from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
+from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from winnow.audit.newer import Reader
-from winnow.audit.rebuild import STATES, Given, run, workshop
-from winnow.audit.records import Kept
-from winnow.contracts.envelope import Recorded
+from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
+from winnow.audit.records import TopicRecord
+from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 from winnow.contracts.upcast import announced_version
@@ -29,24 +29,26 @@ _JOURNALS = ("", REQUEST_COLLECTIONS)
 _RECORDS_AT_ONCE = 500
 
 
-async def rebuild(settings: IngestSettings, given: Given) -> dict[str, int]:
-    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
-    async with workshop("ingest", settings, (*STATES, *_REQUESTS, *VIEWS), given, journals=_JOURNALS) as shop:
-        stages = [len(states) async for states in shop.folded(StageMachine())]
+async def rebuild(settings: IngestSettings, options: RebuildOptions) -> dict[str, int]:
+    """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
+    async with open_session(
+        "ingest", settings, (*STATES, *_REQUESTS, *VIEWS), options, journals=_JOURNALS
+    ) as session:
+        funding = [len(states) async for states in session.folded(FundingDecider())]
         requests = [
             len(states)
-            async for states in shop.folded(RequestMachine(), prefix=REQUEST_COLLECTIONS, everywhere=True)
+            async for states in session.folded(RequestDecider(), prefix=REQUEST_COLLECTIONS, everywhere=True)
         ]
-        await MongoViews(shop.database).prepare()
-        projection, reader = Projection(MongoViewWriter(shop.database), Watch()), Reader()
-        records = await _project(shop.records([TASKS.name, ACCOUNTS.name]), projection, reader)
-    made = {"stages": sum(stages), "requests": sum(requests), "records in the read model": records}
+        await MongoViews(session.database).prepare()
+        projection, reader = Projection(MongoViewWriter(session.database), Notifier()), Reader()
+        records = await _project(session.records([TASKS.name, ACCOUNTS.name]), projection, reader)
+    made = {"stages": sum(funding), "requests": sum(requests), "records in the read model": records}
     return made | ({"records of a newer build skipped": reader.skipped_count} if reader.skipped_count else {})
 
 
-async def _project(records: AsyncIterator[Kept], projection: Projection, reader: Reader) -> int:
+async def _project(records: AsyncIterator[TopicRecord], projection: Projection, reader: Reader) -> int:
     """Fold the topics; a record that cannot be folded is passed over, as the service dead-letters it."""
-    waiting: dict[tuple[str, int], list[Kept]] = {}
+    waiting: dict[tuple[str, int], list[TopicRecord]] = {}
     count = 0
     async for kept in records:
         place = (kept.topic, kept.partition)
@@ -58,7 +60,7 @@ async def _project(records: AsyncIterator[Kept], projection: Projection, reader:
     return count
 
 
-async def _fold(projection: Projection, kept: Sequence[Kept], reader: Reader) -> int:
+async def _fold(projection: Projection, kept: Sequence[TopicRecord], reader: Reader) -> int:
     records = [
         (record.offset, recorded) for record in kept if (recorded := _recorded(record, reader)) is not None
     ]
@@ -76,7 +78,7 @@ async def _fold(projection: Projection, kept: Sequence[Kept], reader: Reader) ->
     return len(records)
 
 
-def _recorded(kept: Kept, reader: Reader) -> Recorded[Any] | None:
+def _recorded(kept: TopicRecord, reader: Reader) -> RecordedMessage[Any] | None:
     """Read an event that the read model keeps; None for any other."""
     name = kept.header("type")
     if name not in READS or issubclass(MESSAGES[name], OF_ACCOUNTS) != (kept.topic == ACCOUNTS.name):

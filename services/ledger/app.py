@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,21 +14,14 @@ from services.ledger.domain.burn import burn_order
 from services.ledger.domain.prices import PriceList, Quote, quote
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.ids import AccountId
+from winnow.runtime.clock import Clock
 
 STATEMENT_MAX: Final = 200
 STATEMENT_DEFAULT: Final = 50
 _ACCOUNT_ID: Final = TypeAdapter(AccountId)
 
 
-class Clock(Protocol):
-    """Time as an argument."""
-
-    def now(self) -> datetime:
-        """Return the time, aware and in UTC."""
-        ...
-
-
-class Accounts(Protocol):
+class AccountAggregates(Protocol):
     """The folded accounts."""
 
     async def read_state(self, aggregate_id: str) -> Account | None:
@@ -68,7 +60,7 @@ class Ledger:
     """The use cases."""
 
     def __init__(
-        self, accounts: Accounts, entries: Entries, prices: Sequence[PriceList], clock: Clock
+        self, accounts: AccountAggregates, entries: Entries, prices: Sequence[PriceList], clock: Clock
     ) -> None:
         """Wire the ports."""
         self._accounts = accounts

@@ -8,9 +8,9 @@ from services.ledger import bus, rpc
 from services.ledger.app import Ledger
 from services.ledger.projections import EntryFeed
 from services.ledger.settings import LedgerSettings
-from services.ledger.store import PRICES_FOLDER, EntryView, LedgerMachine, read_prices
+from services.ledger.store import PRICES_FOLDER, EntryView, LedgerDecider, read_prices
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC
-from winnow.runtime.parts import connect, journal_of, run_bus
+from winnow.runtime.resources import connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 
@@ -18,15 +18,15 @@ def build(settings: LedgerSettings) -> Service:
     """Wire the rooms; nothing connects before the service runs. Raises ValueError for a wrong price list."""
     service = Service("ledger", settings)
     prices = read_prices(Path(settings.prices_folder or PRICES_FOLDER))
-    parts = connect(service, settings)
-    view = EntryView(parts.mongo.database, shards=settings.shards)
+    resources = connect(service, settings)
+    view = EntryView(resources.mongo.database, shards=settings.shards)
     service.add_start(view.prepare)
     feed = EntryFeed(view, shards=settings.shards)
-    journal = journal_of(service, parts, LedgerMachine(), listener=feed)
+    journal = journal_of(service, resources, LedgerDecider(), listener=feed)
     service.add_task("entries", feed.run)
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(Ledger(journal, view, prices, service.clock)))
-    bus.subscribe(parts.bus, journal)
-    run_bus(service, parts, [LEDGER_COMMAND_TOPIC.name], [journal])
+    bus.subscribe(resources.bus, journal)
+    run_bus(service, resources, [LEDGER_COMMAND_TOPIC.name], [journal])
     return service
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from prometheus_client import Counter
 
-from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskUnfunded
 from winnow.contracts.ids import shard_of
 from winnow.runtime.log import get_logger
@@ -41,7 +41,7 @@ class EntryFeed:
         self._behind: set[str] = set()
         self._wake = asyncio.Event()
 
-    def changed(self, aggregate_id: str, state: object, recorded: Sequence[Recorded[Message]]) -> None:
+    def changed(self, aggregate_id: str, state: object, recorded: Sequence[RecordedMessage[Message]]) -> None:
         """Count a commit and note its shard."""
         del state
         for event in recorded:

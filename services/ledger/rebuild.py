@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from services.ledger.settings import LedgerSettings
-from services.ledger.store import EntryView, LedgerMachine
-from winnow.audit.rebuild import Given, run, workshop
+from services.ledger.store import EntryView, LedgerDecider
+from winnow.audit.rebuild import RebuildOptions, open_session, run
 
 STATES = ("state_2", "entities_2", "folds")
 """The collections of accounts and their entities, named by the format of an account's state."""
 VIEW = ("entries", "entries_read_to")
 
 
-async def rebuild(settings: LedgerSettings, given: Given) -> dict[str, int]:
-    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
-    async with workshop("ledger", settings, (*STATES, *VIEW), given) as shop:
-        accounts = [len(states) async for states in shop.folded(LedgerMachine())]
-        view = EntryView(shop.database, shards=settings.shards)
+async def rebuild(settings: LedgerSettings, options: RebuildOptions) -> dict[str, int]:
+    """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
+    async with open_session("ledger", settings, (*STATES, *VIEW), options) as session:
+        accounts = [len(states) async for states in session.folded(LedgerDecider())]
+        view = EntryView(session.database, shards=settings.shards)
         await view.prepare()
-        entries = [await view.catch_up(shard) for shard in shop.shards()]
+        entries = [await view.catch_up(shard) for shard in session.shards()]
     return {"accounts": sum(accounts), "entries": sum(entries)}
 
 

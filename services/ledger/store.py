@@ -1,4 +1,4 @@
-"""Storage of the ledger: its machine for the journal, the view of entries for statements, the price lists."""
+"""Storage of the ledger: its decider for the journal, the view of entries for statements, the price lists."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 PRICES_FOLDER: Final = Path(__file__).parent / "prices"
 _BLOCKS_AT_ONCE: Final = 100
 _ENTRIES_IN_BLOCK_MAX: Final = 1_000_000
-"""A block holds at most 1,000 causes, so its entries number far fewer; a place is block number and ordinal."""
+"""A block holds at most 1,000 inputs, so its entries number far fewer; a place is block number and ordinal."""
 
 
 class RetiredRules:
@@ -64,7 +64,7 @@ class RetiredRules:
         return retired.changed(state, event, at, find)
 
 
-class LedgerMachine:
+class LedgerDecider:
     """Joins the pure rules to the journal."""
 
     producer = "ledger"
@@ -73,7 +73,7 @@ class LedgerMachine:
     """Version 1 held what has become entities."""
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
     upcasters = UPCASTERS
-    keeps_states = True
+    stores_states = True
 
     def __init__(self) -> None:
         """Join the rules."""

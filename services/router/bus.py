@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.router.app.router import Router
-from winnow.contracts.envelope import Recorded
+from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.topics import TASKS, group_of
 from winnow.runtime.bus import Bus
-from winnow.runtime.journal import Cause, Journal
-from winnow.runtime.journal.shard import fingerprint
-from winnow.runtime.lanes import JournalLanes, Table, ToCause, cause_about
+from winnow.runtime.journal import Input, Journal
+from winnow.runtime.journal.shard import content_fingerprint
+from winnow.runtime.journal_consumer import JournalConsumer, Table, ToInput, input_about
 
 READS: Final = (
     "task.accepted",
@@ -31,19 +31,19 @@ def table(router: Router) -> Table:
     return dict.fromkeys(READS, _observed(router))
 
 
-def _observed(router: Router) -> ToCause:
-    def to_cause(recorded: Recorded[Any], mark: str) -> Cause | None:
+def _observed(router: Router) -> ToInput:
+    def to_input(recorded: RecordedMessage[Any], fingerprint: str) -> Input | None:
         if recorded.envelope.producer == "router":
             return None
         if isinstance(recorded.message, CandidatesScored):
             # The scorer keeps no state: a chunk that it scores again gives the same event at another time.
-            mark = fingerprint(recorded.message.model_dump_json().encode())
-        cause = cause_about(recorded.message.task_id, recorded, mark)
-        return replace(cause, message=router.observed(recorded))
+            fingerprint = content_fingerprint(recorded.message.model_dump_json().encode())
+        input_ = input_about(recorded.message.task_id, recorded, fingerprint)
+        return replace(input_, message=router.observed(recorded))
 
-    return to_cause
+    return to_input
 
 
 def subscribe(bus: Bus, journal: Journal[Any], router: Router) -> None:
     """Attach the journal to the task topic; partition n is shard n."""
-    JournalLanes(journal, table(router)).subscribe(bus, TASKS.name, group_of("router"))
+    JournalConsumer(journal, table(router)).subscribe(bus, TASKS.name, group_of("router"))

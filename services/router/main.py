@@ -22,12 +22,12 @@ from services.router.store import (
     CATALOGUE_FOLDER,
     OFFERINGS,
     SIMULATED_OFFERINGS,
-    RunMachine,
-    RunRecord,
+    RunDecider,
+    RunJournal,
     read_catalogue,
 )
 from winnow.contracts.topics import TASKS
-from winnow.runtime.parts import connect, journal_of, run_bus
+from winnow.runtime.resources import connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 _DRAIN_SHARE: Final = 0.7
@@ -38,7 +38,7 @@ _SAVE_EVERY_S: Final = 5.0
 def build(settings: RouterSettings) -> Service:
     """Wire the rooms; nothing connects before the service runs."""
     service = Service("router", settings)
-    parts = connect(service, settings)
+    resources = connect(service, settings)
     wire = Wire(service.clock)
     providers = _providers(settings, wire)
     catalogue = _catalogue(settings)
@@ -46,11 +46,11 @@ def build(settings: RouterSettings) -> Service:
         name: offering for name, offering in catalogue.offerings.items() if offering.provider in providers
     }
     metrics.warn_of_retired(usable.values(), service.clock.now().date())
-    record = RunRecord()
+    record = RunJournal()
     router = Router(
         replace(catalogue, offerings=usable),
         providers,
-        TaskMedia(parts.objects, settings.private_bucket),
+        TaskMedia(resources.objects, settings.private_bucket),
         record,
         service.clock,
         metrics.PrometheusMeter(),
@@ -60,14 +60,14 @@ def build(settings: RouterSettings) -> Service:
             epoch=f"{settings.instance}-{int(service.clock.now().timestamp() * 1000)}",
         ),
     )
-    journal = journal_of(service, parts, RunMachine(), listener=router, save_every_s=_SAVE_EVERY_S)
+    journal = journal_of(service, resources, RunDecider(), listener=router, save_every_s=_SAVE_EVERY_S)
     record.bind(journal)
-    bus.subscribe(parts.bus, journal, router)
+    bus.subscribe(resources.bus, journal, router)
     service.add_task("router", router.run)
     service.add_task("figures", lambda: metrics.sample(router))
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(router))
     service.add_drain(lambda: router.drain(settings.drain_timeout_s * _DRAIN_SHARE))
-    run_bus(service, parts, [TASKS.name], [journal])
+    run_bus(service, resources, [TASKS.name], [journal])
     service.add_close(wire.close)
     return service
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from services.router.settings import RouterSettings
-from services.router.store import RunMachine
-from winnow.audit.rebuild import STATES, Given, run, workshop
+from services.router.store import RunDecider
+from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
 
 
-async def rebuild(settings: RouterSettings, given: Given) -> dict[str, int]:
-    """Rebuild; return what was made. Raises what ``workshop`` raises, and BrokenChain."""
-    async with workshop("router", settings, STATES, given) as shop:
-        runs = [len(states) async for states in shop.folded(RunMachine())]
+async def rebuild(settings: RouterSettings, options: RebuildOptions) -> dict[str, int]:
+    """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
+    async with open_session("router", settings, STATES, options) as session:
+        runs = [len(states) async for states in session.folded(RunDecider())]
     return {"runs": sum(runs)}
 
 

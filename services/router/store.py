@@ -26,10 +26,10 @@ from services.router.domain.catalogue import (
 from services.router.domain.decide import decide, due_at, is_final
 from services.router.domain.evolve import evolve
 from services.router.domain.run import PRIVATE_EVENTS, UPCASTERS, Run, RunMessage, TimePassed
-from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
-from winnow.runtime.journal import Cause, CauseConflict, Journal, NotOwner, Tick
+from winnow.runtime.journal import Input, InputReused, Journal, NotOwner, Tick
 from winnow.runtime.log import get_logger
 
 T = TypeVar("T", bound=BaseModel)
@@ -42,7 +42,7 @@ SIMULATED_OFFERINGS: Final = "simulated.yaml"
 """Beside ``OFFERINGS`` in the bundled folder: what the simulated providers make."""
 
 
-class RunMachine:
+class RunDecider:
     """The rules of a task run, in the form that the journal drives."""
 
     producer = "router"
@@ -50,7 +50,7 @@ class RunMachine:
     state_version = 2
     private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
     upcasters = UPCASTERS
-    keeps_states = True
+    stores_states = True
 
     def initial(self, aggregate_id: str) -> Run:
         """Return a run nothing is known of."""
@@ -75,7 +75,7 @@ class RunMachine:
         return is_final(state)
 
 
-class RunRecord:
+class RunJournal:
     """The journal as the app sees it: tells a run something, whatever it takes."""
 
     def __init__(self) -> None:
@@ -86,9 +86,9 @@ class RunRecord:
         """Set the journal."""
         self._journal = journal
 
-    async def tell(
-        self, run: Run, cause_id: str, message: RunMessage
-    ) -> tuple[Recorded[Message], ...] | None:
+    async def submit(
+        self, run: Run, input_id: str, message: RunMessage
+    ) -> tuple[RecordedMessage[Message], ...] | None:
         """Decide and wait for the commit; None when another replica owns the run.
 
         A store that does not answer is asked again; after the last try its error is raised, and the
@@ -98,20 +98,20 @@ class RunRecord:
             msg = "the record is not bound to a journal"
             raise RuntimeError(msg)
         correlation_id = run.correlation_id or run.task_id
-        cause = Cause(run.task_id, cause_id, message, correlation_id, traceparent=run.traceparent)
+        input_ = Input(run.task_id, input_id, message, correlation_id, traceparent=run.traceparent)
         backoff_s = _TELL_BACKOFF_S
         for _ in range(_TELL_TRIES - 1):
             try:
-                return (await self._journal.submit(cause)).recorded
+                return (await self._journal.submit(input_)).recorded
             except NotOwner:
                 return None
-            except CauseConflict:
+            except InputReused:
                 raise
             except Exception as error:  # noqa: BLE001 (told again, then raised below)
                 _log.warning("router.tell.retried", error=type(error).__name__)
             await asyncio.sleep(backoff_s)
             backoff_s *= 2
-        return (await self._journal.submit(cause)).recorded
+        return (await self._journal.submit(input_)).recorded
 
 
 # The catalogue's files. Unknown fields are refused: a misspelt limit must not be ignored.

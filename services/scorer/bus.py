@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from services.scorer.app import Scorer
 from winnow.contracts.commands import ScoreCandidates
-from winnow.contracts.envelope import Envelope, Recorded
+from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -54,7 +54,7 @@ class Publisher(Protocol):
         ...
 
 
-class ScorerLane:
+class ScoreConsumer:
     """Handles the records of a partition. Chunks of a batch are scored side by side, bounded by the pool."""
 
     def __init__(
@@ -65,7 +65,7 @@ class ScorerLane:
         self._publisher = publisher
         self._now = now
         self._shards = shards
-        self._table: Mapping[str, Callable[[Recorded[Any]], Any]] = {
+        self._table: Mapping[str, Callable[[RecordedMessage[Any]], Any]] = {
             ScoreCandidates.type_name(): self._score_candidates
         }
 
@@ -78,21 +78,21 @@ class ScorerLane:
         """Score a batch in any order; return the offset before the first record that failed."""
         results = await asyncio.gather(*(self._one(record) for record in received), return_exceptions=True)
         for record, result in zip(received, results, strict=True):
-            if isinstance(result, BaseException) and isinstance(_cause(result), Unavailable):
+            if isinstance(result, BaseException) and isinstance(_first_error(result), Unavailable):
                 # Something outside is missing: wait and read again, without counting it against the record.
                 _log.warning("scorer.chunk.postponed", error=type(result).__name__)
                 return Consumed(record.offset, seek=True)
             if isinstance(result, asyncio.CancelledError):
                 raise result
             if isinstance(result, BaseException):
-                return Consumed(record.offset, failed=_cause(result))
+                return Consumed(record.offset, failed=_first_error(result))
         return Consumed(received[-1].offset + 1)
 
     async def _one(self, received: Received) -> None:
         if received.recorded is not None:
             await self._table[received.recorded.message.type](received.recorded)
 
-    async def _score_candidates(self, recorded: Recorded[ScoreCandidates]) -> None:
+    async def _score_candidates(self, recorded: RecordedMessage[ScoreCandidates]) -> None:
         with CHUNK_SECONDS.time():
             try:
                 event = await self._scorer.score_chunk(recorded.message)
@@ -101,7 +101,7 @@ class ScorerLane:
             await self._publish(recorded, event)
         _count(event)
 
-    async def _publish(self, command: Recorded[ScoreCandidates], event: CandidatesScored) -> None:
+    async def _publish(self, command: RecordedMessage[ScoreCandidates], event: CandidatesScored) -> None:
         event_id = derive_id(
             Prefix.event,
             PRODUCER,
@@ -121,13 +121,13 @@ class ScorerLane:
             causation_id=command.message.command_id,
             traceparent=child_of(command.envelope.traceparent, event_id),
         )
-        text = Recorded(envelope, event).text()
+        text = RecordedMessage(envelope, event).text()
         partition = shard_of(event.task_id, self._shards)
         headers = headers_of(event.type, text)
         await (await self._publisher.send(TASKS.name, partition, event.task_id, text.encode(), headers))
 
 
-def _cause(error: BaseException) -> BaseException:
+def _first_error(error: BaseException) -> BaseException:
     """Return the first cause inside groups, so that the log names the fault."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.scorer.inference.device_order import Device, DeviceOrder
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration
 from winnow.runtime.settings import ServiceSettings
 
 
@@ -59,10 +59,10 @@ class ScorerSettings(ServiceSettings):
         "", description="Directory that keeps TensorRT's engines between starts; empty to build them at each."
     )
 
-    def device_order(self) -> DeviceOrder:
+    def device_order(self) -> DeviceConfiguration:
         """Return what the device's process is told."""
         sizes = [size.split("x") for size in self.device_warm_up_sizes.split(",") if size]
-        return DeviceOrder(
+        return DeviceConfiguration(
             device=self.device,
             models_dir=self.models_dir,
             mounted_models_dir=self.mounted_models_dir,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.scorer.app import PICTURE_BYTES_MAX, Scorer
 from services.scorer.app.ports import Profiles
-from services.scorer.bus import ScorerLane
+from services.scorer.bus import ScoreConsumer
 from services.scorer.clients.objects import StoredPictures
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
@@ -24,7 +24,7 @@ from winnow.contracts.errors import Unavailable
 from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS
 from winnow.runtime.bus import Bus
 from winnow.runtime.log import get_logger
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.service import Service
 from winnow.runtime.topics import check_topics
 
@@ -41,7 +41,7 @@ def build(settings: ScorerSettings) -> Service:
     pool = _pool(settings, processes)
     models_dir = Path(settings.models_dir) if settings.models_dir else BUILT
     mounted = manifest_versions(Path(settings.mounted_models_dir)) if settings.mounted_models_dir else {}
-    objects = Objects(
+    objects = ObjectStore(
         settings.s3_endpoint,
         settings.s3_region,
         settings.s3_access_key.get_secret_value(),
@@ -56,7 +56,7 @@ def build(settings: ScorerSettings) -> Service:
         models=model_versions() | manifest_versions(models_dir) | mounted,
         reads_max=4 * processes,
     )
-    ScorerLane(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)
+    ScoreConsumer(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)
 
     async def objects_ready() -> None:
         async with asyncio.timeout(_OBJECTS_WITHIN_S):

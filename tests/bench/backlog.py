@@ -33,7 +33,7 @@ from tests.bench.report import Report
 from tests.support import buses
 from tests.support.stack import running_stack
 from tests.unit.router.builders import accepted
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.events import TaskFunded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import TASKS
@@ -41,7 +41,7 @@ from winnow.contracts.values import Mode, StoredObject, TemplateRef
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses, EmbeddedStack
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
@@ -151,7 +151,7 @@ async def queue_tasks(at: Addresses, count: int) -> None:
 async def _request(at: Addresses) -> StoredObject:
     """Store the one request that all tasks refer to."""
     body = json.dumps({"prompt": "product", "inputs": [], "parameters": {}}).encode()
-    objects = Objects(at.s3_endpoint, "us-east-1", at.s3_access_key, at.s3_secret_key)
+    objects = ObjectStore(at.s3_endpoint, "us-east-1", at.s3_access_key, at.s3_secret_key)
     try:
         await objects.put(BUCKET, "requests/bench.json", body, "application/json")
     finally:
@@ -178,7 +178,7 @@ async def _send(producer: AIOKafkaProducer, by: str, message: Any) -> asyncio.Fu
     )
     future: asyncio.Future[Any] = await producer.send(
         TASKS.name,
-        Recorded(envelope, message).encode(),
+        RecordedMessage(envelope, message).encode(),
         key=message.task_id.encode(),
         partition=shard_of(message.task_id, SHARDS),
         headers=[("content-type", CONTENT_TYPE.encode()), ("type", message.type.encode())],

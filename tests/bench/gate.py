@@ -26,9 +26,9 @@ from services.scorer.clients.rules import CelRules
 from services.scorer.domain.quality_profile import Profile
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.inference.models import model_versions
-from simulators.darkroom import Darkroom, Print, PrintOrder
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
+from simulators.renderer import RenderedPicture, Renderer, RenderRequest
 from tests.bench.report import Report
 
 # Judged over a task's candidates at selection, not for one picture.
@@ -60,7 +60,7 @@ SUBJECTS = (Subject.headshot, Subject.product)
 """Advertisements and cut-outs are judged by what their orders name: `tests/quality` and `make bench-quality` do."""
 
 
-def orders(seed: int, defective: int, good: int) -> list[PrintOrder]:
+def orders(seed: int, defective: int, good: int) -> list[RenderRequest]:
     """List the pictures: every defect that fits a subject, and good ones."""
     found = []
     for subject in SUBJECTS:
@@ -68,13 +68,13 @@ def orders(seed: int, defective: int, good: int) -> list[PrintOrder]:
             if defect in NOT_OF_ONE_PICTURE or (defect and not CARDS[defect].applies_to(subject)):
                 continue
             found += [
-                PrintOrder((seed, index), subject, SIZES[index % 2], "jpeg", defect)
+                RenderRequest((seed, index), subject, SIZES[index % 2], "jpeg", defect)
                 for index in range(good if defect is None else defective)
             ]
     return found
 
 
-async def judge_all(wanted: list[PrintOrder]) -> tuple[list[Judged], float]:
+async def judge_all(wanted: list[RenderRequest]) -> tuple[list[Judged], float]:
     """Make and judge the pictures; return the verdicts and the median milliseconds a picture on one core."""
     rules = CelRules()
     profiles = load_profiles(BUILT_IN, rules)
@@ -83,10 +83,10 @@ async def judge_all(wanted: list[PrintOrder]) -> tuple[list[Judged], float]:
         objects=NoObjects(), measurer=pool, profiles=profiles, rules=rules, models=model_versions()
     )
     await pool.start(frozenset[str]().union(*(profile.wanted() for profile in profiles.all())))
-    darkroom = Darkroom()
+    renderer = Renderer()
     judged: list[Judged] = []
 
-    async def judge(picture: Print) -> None:
+    async def judge(picture: RenderedPicture) -> None:
         verdict = await scorer.score(picture.content, profiles.get(picture.subject.value, None))
         failed = {dimension.name for dimension in verdict.dimensions if not dimension.passed}
         intended = bool(failed & set(picture.dimensions))
@@ -95,18 +95,18 @@ async def judge_all(wanted: list[PrintOrder]) -> tuple[list[Judged], float]:
     try:
         for start in track(range(0, len(wanted), 8), description="judging"):
             pictures = [
-                await asyncio.to_thread(darkroom.develop, order) for order in wanted[start : start + 8]
+                await asyncio.to_thread(renderer.render, order) for order in wanted[start : start + 8]
             ]
             await asyncio.gather(*(judge(picture) for picture in pictures))
-        return judged, await _one_at_a_time_ms(scorer, profiles.get("headshot", None), darkroom)
+        return judged, await _one_at_a_time_ms(scorer, profiles.get("headshot", None), renderer)
     finally:
         pool.stop()
 
 
-async def _one_at_a_time_ms(scorer: Scorer, profile: Profile, darkroom: Darkroom) -> float:
+async def _one_at_a_time_ms(scorer: Scorer, profile: Profile, renderer: Renderer) -> float:
     spent_ms = []
     for index in range(_TIMED):
-        picture = darkroom.develop(PrintOrder((1, index), Subject.headshot, SIZES[0], "jpeg"))
+        picture = renderer.render(RenderRequest((1, index), Subject.headshot, SIZES[0], "jpeg"))
         started = time.perf_counter()
         await scorer.score(picture.content, profile)
         spent_ms.append((time.perf_counter() - started) * 1000)

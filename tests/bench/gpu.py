@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.engine.worker import keep_freed_memory
 from services.scorer.inference.device_networks import Loaded, load_networks
-from services.scorer.inference.device_order import Device, DeviceOrder
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration
 from services.scorer.inference.framing import receive, send
 from services.scorer.inference.manifest import BUILT
 from services.scorer.inference.providers import ProviderUnusable, candidates
@@ -101,7 +101,7 @@ def over_the_line(arrays: Arrays) -> float:
 async def through_the_pool(contents: list[bytes], device: Device, processes: int) -> float:
     """Return pictures a second of the headshot profile, after one round that does not count."""
     wanted = BUILT_IN_PROFILES.get("headshot").wanted()
-    order = DeviceOrder(device, batch_rows_max=2 * processes)
+    order = DeviceConfiguration(device, batch_rows_max=2 * processes)
     pool = ScoringPool(processes, device=order)
     await pool.start(wanted)
     try:

@@ -1,6 +1,6 @@
 """Decisions per second: the journal, a guarded update plus entry, and a multi-document transaction, on one server.
 
-Each keeps the same promise: a balance never goes below zero, a cause counts once, and what happened can be read later.
+Each keeps the same promise: a balance never goes below zero, an input counts once, and what happened can be read later.
 The bus is in memory for all three, so that only the ways to write differ. They take turns in one run.
 The others update by ``update_one``: the embedded database reads its whole collection for ``find_one_and_update``.
 """
@@ -29,7 +29,7 @@ from tests.support.stack import running_stack
 from winnow.contracts.envelope import Event, Message
 from winnow.local.stack import EmbeddedStack
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Cause, Journal, MongoJournalStore, Tick
+from winnow.runtime.journal import Input, Journal, MongoJournalStore, Tick
 from winnow.runtime.mongo import Mongo
 
 SHARDS = 4
@@ -37,7 +37,7 @@ BALANCE = 10**12
 AT_ONCE = 500
 _NUMBERS = count()
 Write: TypeAlias = Callable[[str, str], Awaitable[None]]
-"""Decides one cause of an aggregate and returns when it is committed."""
+"""Decides one input of an aggregate and returns when it is committed."""
 
 Way: TypeAlias = Callable[[Mongo, Sequence[str]], AbstractAsyncContextManager[Write]]
 """Prepares for these aggregates, outside what is timed."""
@@ -66,7 +66,7 @@ class Spender:
     private_events: tuple[type[Event], ...] = (Spent,)
     upcasters = ()
     state_version = 1
-    keeps_states = True
+    stores_states = True
 
     def initial(self, aggregate_id: str) -> Account:
         """Return an account with its opening balance."""
@@ -100,8 +100,8 @@ async def journal(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[Writ
     ours.assign(str(shard) for shard in range(SHARDS))
     running = asyncio.create_task(ours.run())
 
-    async def write(aggregate: str, cause_id: str) -> None:
-        await ours.submit(Cause(aggregate, cause_id, "spend", cause_id))
+    async def write(aggregate: str, input_id: str) -> None:
+        await ours.submit(Input(aggregate, input_id, "spend", input_id))
 
     try:
         yield write
@@ -113,11 +113,11 @@ async def journal(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[Writ
 
 @contextlib.asynccontextmanager
 async def guarded_update(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[Write]:
-    """Insert the entry under the cause's id, then take from the balance if it suffices."""
+    """Insert the entry under the input's id, then take from the balance if it suffices."""
     balances, entries = await _collections(mongo, aggregates)
 
-    async def write(aggregate: str, cause_id: str) -> None:
-        await entries.insert_one(_entry(aggregate, cause_id))
+    async def write(aggregate: str, input_id: str) -> None:
+        await entries.insert_one(_entry(aggregate, input_id))
         done = await balances.update_one(
             {"_id": aggregate, "balance": {"$gte": 1}}, {"$inc": {"balance": -1}}
         )
@@ -131,11 +131,11 @@ async def transaction(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[
     """Do both in one transaction, and again when the server says that it lost a race."""
     balances, entries = await _collections(mongo, aggregates)
 
-    async def attempt(aggregate: str, cause_id: str) -> bool:
+    async def attempt(aggregate: str, input_id: str) -> bool:
         async with await mongo.database.client.start_session() as session:
             try:
                 async with session.start_transaction():
-                    await entries.insert_one(_entry(aggregate, cause_id), session=session)
+                    await entries.insert_one(_entry(aggregate, input_id), session=session)
                     done = await balances.update_one(
                         {"_id": aggregate, "balance": {"$gte": 1}}, {"$inc": {"balance": -1}}, session=session
                     )
@@ -146,8 +146,8 @@ async def transaction(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[
                 return False
         return True
 
-    async def write(aggregate: str, cause_id: str) -> None:
-        while not await attempt(aggregate, cause_id):
+    async def write(aggregate: str, input_id: str) -> None:
+        while not await attempt(aggregate, input_id):
             await asyncio.sleep(0)
 
     yield write
@@ -162,8 +162,8 @@ async def _collections(mongo: Mongo, aggregates: Sequence[str]) -> tuple[Any, An
     return balances, entries
 
 
-def _entry(aggregate: str, cause_id: str) -> dict[str, Any]:
-    return {"_id": cause_id, "account": aggregate, "amount": 1, "at": datetime.now(UTC)}
+def _entry(aggregate: str, input_id: str) -> dict[str, Any]:
+    return {"_id": input_id, "account": aggregate, "amount": 1, "at": datetime.now(UTC)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 async def timed(
-    stack: EmbeddedStack, contender: Contender, causes: Sequence[tuple[str, str]], aggregates: Sequence[str]
+    stack: EmbeddedStack, contender: Contender, inputs: Sequence[tuple[str, str]], aggregates: Sequence[str]
 ) -> tuple[float, float]:
     """Run one way; return decisions a second and the CPU of both ends in microseconds a decision."""
     server = {"server": next(each.pid for each in stack.processes if each.name == "SecantusDB")}
@@ -193,17 +193,17 @@ async def timed(
     try:
         async with contender.way(mongo, aggregates) as write:
 
-            async def gated(aggregate: str, cause_id: str) -> None:
+            async def gated(aggregate: str, input_id: str) -> None:
                 async with gate:
-                    await write(aggregate, cause_id)
+                    await write(aggregate, input_id)
 
             before_s, started_s = cpu_s(server)["server"] + time.process_time(), time.perf_counter()
-            await asyncio.gather(*(gated(*cause) for cause in causes))
+            await asyncio.gather(*(gated(*input_) for input_ in inputs))
             took_s = time.perf_counter() - started_s
             spent_s = cpu_s(server)["server"] + time.process_time() - before_s
     finally:
         mongo.close()
-    return len(causes) / took_s, spent_s / len(causes) * 1e6
+    return len(inputs) / took_s, spent_s / len(inputs) * 1e6
 
 
 def main() -> None:
@@ -221,8 +221,8 @@ def main() -> None:
             for _ in track(range(given.rounds), description=label):
                 for name, contender in CONTENDERS.items():
                     decisions = max(20, given.decisions // contender.share)
-                    causes = [(aggregates[number % wanted], f"c{number}") for number in range(decisions)]
-                    rate, cpu_us = asyncio.run(timed(stack, contender, causes, aggregates))
+                    inputs = [(aggregates[number % wanted], f"c{number}") for number in range(decisions)]
+                    rate, cpu_us = asyncio.run(timed(stack, contender, inputs, aggregates))
                     rates[name].append(rate)
                     spent[name].append(cpu_us)
             for name in CONTENDERS:

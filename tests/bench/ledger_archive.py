@@ -11,18 +11,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from winnow.audit.archiving import ArchiveWriter
+from winnow.audit.blob_store import LocalBlobs
 from winnow.audit.lanes import journal_lane
-from winnow.audit.shelves import Folder
 from winnow.contracts.commands import GrantCredits, LedgerCommand, ReserveCredits, SettleCredits
 from winnow.contracts.envelope import Message
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import route
 from winnow.contracts.values import ProviderCost
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Block, Cause
-from winnow.runtime.journal.shard import Codec, Draft, ShardMemory
+from winnow.runtime.journal import Block, Input
+from winnow.runtime.journal.shard import Codec, ShardMemory, UnitOfWork
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = 100_000
@@ -93,9 +93,9 @@ def make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
 
 
 async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
-    codec = Codec(LedgerMachine(), route)
+    codec = Codec(LedgerDecider(), route)
     memory = ShardMemory(shard, None)
-    writer = await ArchiveWriter.on(Folder(folder), SystemClock())
+    writer = await ArchiveWriter.on(LocalBlobs(folder), SystemClock())
     entries = events = 0
     waiting: list[LedgerCommand] = []
 
@@ -116,7 +116,7 @@ async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
         await write()
     await writer.finish()
     assert codec.entities is not None
-    live: list[Any] = [codec.keep(key, shard, held) for key, held in memory.held.items()]
+    live: list[Any] = [codec.dump(key, shard, held) for key, held in memory.cached.items()]
     live += [codec.entities.stored(key, shard, known) for key, known in memory.entities.items()]
     return Made(shard, entries, events, memory.head_no, states_sha256(live))
 
@@ -133,12 +133,12 @@ class _Absent(dict[str, None]):
 
 def _decided(codec: Codec, memory: ShardMemory, waiting: list[LedgerCommand]) -> Block:
     now = START + timedelta(milliseconds=100 * memory.head_no)
-    draft = Draft(codec, memory, {}, _Absent(), now)
+    unit = UnitOfWork(codec, memory, {}, _Absent(), now)
     for command in waiting:
         message: Message = command
-        draft.decide(Cause(command.account_id, command.command_id, message, command.command_id))
-    block = draft.block(memory.head_no)
-    draft.apply(block)
+        unit.decide(Input(command.account_id, command.command_id, message, command.command_id))
+    block = unit.block(memory.head_no)
+    unit.apply(block)
     return block
 
 

@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.bench.ledger_archive import ACCOUNTS_PER_SHARD, Made, make_shard, states_sha256
 from tests.bench.report import Report
 from tests.support.forged_archive import merge
 from winnow.audit.archive_verify import verify_archive
+from winnow.audit.blob_store import LocalBlobs, Location
 from winnow.audit.lanes import journal_lane
 from winnow.audit.manifests import read_catalogue
 from winnow.audit.replay import ShardFold
 from winnow.audit.segments import unpack
-from winnow.audit.shelves import Folder, Place
-from winnow.runtime.collector import seldom_collected
+from winnow.runtime.gc_tuning import rare_collections
 
 SHARDS = 4
 ENTRIES_PER_TASK = 2
@@ -46,12 +46,12 @@ def make_archive(folder: Path, entries_count: int, processes: int) -> dict[str, 
 def fold_shard(folder: Path, shard: str) -> tuple[int, float, str]:
     """Verify and fold a shard; return its events, the CPU seconds it took and the hash of the states."""
     started_s = time.process_time()
-    shelf = Folder(folder)
+    store = LocalBlobs(folder)
     lane = journal_lane("ledger", shard)
-    fold = ShardFold(LedgerMachine(), lane)
-    with seldom_collected():
-        for segment in asyncio.run(read_catalogue(shelf)).segments()[lane]:
-            for document in unpack(asyncio.run(shelf.get(segment.name))):
+    fold = ShardFold(LedgerDecider(), lane)
+    with rare_collections():
+        for segment in asyncio.run(read_catalogue(store)).segments()[lane]:
+            for document in unpack(asyncio.run(store.get(segment.name))):
                 fold.take(document)
     states = [*fold.folded(), *fold.entities()]
     took_s = time.process_time() - started_s
@@ -67,7 +67,7 @@ def measure(folder: Path, made: dict[str, Made], rounds: int, processes: int, re
     for _ in range(rounds):
         started_s, before_s = time.perf_counter(), _children_s()
         result = asyncio.run(
-            verify_archive(Place(str(folder)), {}, datetime.now(UTC), profiles={}, processes=processes)
+            verify_archive(Location(str(folder)), {}, datetime.now(UTC), profiles={}, processes=processes)
         )
         verified_s.append(time.perf_counter() - started_s)
         core_s.append(_children_s() - before_s)

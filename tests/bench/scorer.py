@@ -28,8 +28,8 @@ from services.scorer.engine.measure import measure_bytes
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.engine.worker import keep_freed_memory
 from services.scorer.vision.model_set import Models
-from simulators.darkroom import Darkroom, PrintOrder
 from simulators.photos.studio import Subject
+from simulators.renderer import Renderer, RenderRequest
 from tests.bench.report import Report
 from tests.bench.straightforward import tier_one
 from tests.unit.scorer.photographs import jpeg, photograph
@@ -143,9 +143,9 @@ def add_rates(report: Report, spent: dict[str, list[float]], images: int, aims: 
 
 def headshots(count: int) -> list[bytes]:
     """Make simulated headshots of one megapixel."""
-    darkroom = Darkroom()
-    orders = [PrintOrder((1, index), Subject.headshot, (SIDE, SIDE), "jpeg") for index in range(count)]
-    return [darkroom.develop(order).content for order in orders]
+    renderer = Renderer()
+    orders = [RenderRequest((1, index), Subject.headshot, (SIDE, SIDE), "jpeg") for index in range(count)]
+    return [renderer.render(order).content for order in orders]
 
 
 async def pool_rates(contents: list[bytes], wanted: frozenset[str], processes: int) -> tuple[float, float]:

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.row import Row
-from tests.chaos.rows import ROWS
 from tests.chaos.run import Outcome, play, unplayed
+from tests.chaos.scenario import Scenario
+from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.table import table, to_json
 from tests.chaos.world import running_world
 from tests.support import buses
@@ -22,8 +22,8 @@ from tests.support import buses
 _OUT = Path("build/chaos")
 
 
-def worlds_of(rows: list[Row], bus: str) -> Iterator[tuple[bool, list[Row]]]:
-    """Sort rows by the bus that they need: on Tansu first those for which topics in memory do; Kafka keeps them."""
+def worlds_of(rows: list[Scenario], bus: str) -> Iterator[tuple[bool, list[Scenario]]]:
+    """Sort scenarios by the bus that they need: on Tansu first those for which topics in memory do; Kafka keeps them."""
     if bus == buses.KAFKA:
         yield True, list(rows)
         return
@@ -32,8 +32,8 @@ def worlds_of(rows: list[Row], bus: str) -> Iterator[tuple[bool, list[Row]]]:
             yield keeps_topics, wanted
 
 
-async def play_all(rows: list[Row], bus: str) -> list[Outcome]:
-    """Play rows one after another on one line; after a row that broke something the next begins on a new line."""
+async def play_all(rows: list[Scenario], bus: str) -> list[Outcome]:
+    """Play scenarios one after another on one line; after a scenario that broke something the next begins on a new line."""
     outcomes: list[Outcome] = []
     for keeps_topics, left in worlds_of(rows, bus):
         while left:
@@ -69,7 +69,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name matches this regular expression")
     parser.add_argument("--list", action="store_true", help="name the rows")
     options = parser.parse_args()
-    rows = [row for row in ROWS if re.search(options.only, row.name) and row.only_on in {"", options.bus}]
+    rows = [
+        row for row in SCENARIOS if re.search(options.only, row.name) and row.only_on in {"", options.bus}
+    ]
     if options.list:
         print("\n".join(row.name for row in rows))
         return 0

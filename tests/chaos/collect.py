@@ -1,4 +1,4 @@
-"""Gathers the evidence of a row from outside, once the line has come to rest."""
+"""Gathers the evidence of a scenario from outside, once the line has come to rest."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.chaos.evidence import (
     read_logs,
     read_topics,
 )
-from tests.chaos.world import SERVICES, World
+from tests.chaos.world import SERVICES, ChaosWorld
 from tests.support.line import Client
 
 
-async def collect(world: World, client: Client, seen: Evidence, canaries: Sequence[str]) -> None:
+async def collect(world: ChaosWorld, client: Client, seen: Evidence, canaries: Sequence[str]) -> None:
     for task_id in seen.promised:
         bill = await _answer(client, f"/v1/tasks/{task_id}/bill")
         if bill.status_code == 200:
@@ -48,7 +48,7 @@ async def collect(world: World, client: Client, seen: Evidence, canaries: Sequen
     seen.leaks = find_leaks(canaries, texts)
 
 
-async def _records(world: World, seen: Evidence, within_s: float = 60) -> None:
+async def _records(world: ChaosWorld, seen: Evidence, within_s: float = 60) -> None:
     """Read journals and topics until they agree: a mark may be on its way, and a broker may show an older end first."""
     direct = f"mongodb://127.0.0.1:{world.stack.ports['mongo']}/?directConnection=true"
     until_s = time.monotonic() + within_s
@@ -73,7 +73,7 @@ async def _records(world: World, seen: Evidence, within_s: float = 60) -> None:
     known.update(places)
 
 
-async def _metrics(world: World) -> dict[str, str]:
+async def _metrics(world: ChaosWorld) -> dict[str, str]:
     pages = {}
     async with httpx.AsyncClient(timeout=30) as http:
         for service in SERVICES:
@@ -104,7 +104,7 @@ async def _links(client: Client, task_id: str, seen: Evidence) -> None:
             seen.links.append((task_id, output["candidate_id"], got.status_code, digest))
 
 
-async def _hooks(world: World, client: Client, seen: Evidence) -> None:
+async def _hooks(world: ChaosWorld, client: Client, seen: Evidence) -> None:
     async def settled() -> bool:
         seen.hook_log = [
             delivery
@@ -123,7 +123,7 @@ async def _hooks(world: World, client: Client, seen: Evidence) -> None:
     seen.hooks = [hook for hook in hooks if hook["path"].endswith(f"/{client.account_id}")]
 
 
-async def _not_ready(world: World) -> list[str]:
+async def _not_ready(world: ChaosWorld) -> list[str]:
     found = []
     async with httpx.AsyncClient(timeout=30) as http:
         for service in SERVICES:

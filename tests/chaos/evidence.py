@@ -28,7 +28,7 @@ class Evidence:
     account_id: str
     promised: list[str] = field(default_factory=list)
     robbed: list[str] = field(default_factory=list)
-    """Tasks of which the row deleted every selected picture before it was delivered."""
+    """Tasks of which the scenario deleted every selected picture before it was delivered."""
     tasks: dict[str, Any] = field(default_factory=dict)
     bills: dict[str, Any] = field(default_factory=dict)
     balance: dict[str, Any] = field(default_factory=dict)

@@ -9,10 +9,10 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from tests.chaos.evidence import TOPICS, read_topics
-from tests.chaos.world import World
+from tests.chaos.world import ChaosWorld
 
 
-async def repeat_all(chance: random.Random, world: World) -> None:
+async def repeat_all(chance: random.Random, world: ChaosWorld) -> None:
     """Write every record of every topic three times more, in any order within its partition."""
     records = [topic for topic in await read_topics(world.kafka_bootstrap, TOPICS) if topic["body"]] * 3
     chance.shuffle(records)
@@ -28,7 +28,7 @@ async def repeat_all(chance: random.Random, world: World) -> None:
     world.notes["repeated"] = len(records)
 
 
-async def poison_all(world: World) -> None:
+async def poison_all(world: ChaosWorld) -> None:
     """Write bytes that are no JSON, JSON of no schema, headers that are no text, unknown types, and a huge body."""
     async with AIOKafkaProducer(bootstrap_servers=world.kafka_bootstrap) as producer:
         for topic in TOPICS:

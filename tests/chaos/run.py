@@ -1,4 +1,4 @@
-"""Plays rows on one running line: load, fault, recovery, evidence, judgement."""
+"""Plays scenarios on one running line: load, fault, recovery, evidence, judgement."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import httpx
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.collect import collect
 from tests.chaos.evidence import TOPICS, Evidence, read_lag
-from tests.chaos.row import Row
-from tests.chaos.world import World
+from tests.chaos.scenario import Scenario
+from tests.chaos.world import ChaosWorld
 from tests.support.eventually import eventually
 from tests.support.line import PROVIDERS, Client
 
@@ -44,7 +44,7 @@ _UNANSWERED = (httpx.HTTPError,)
 
 @dataclass
 class Outcome:
-    """Outcome of a row."""
+    """Outcome of a scenario."""
 
     row: str
     matrix: str
@@ -116,8 +116,8 @@ class Load:
                 await asyncio.sleep(0.3)
 
 
-async def play(world: World, row: Row) -> Outcome:
-    """Play one row with an account of its own."""
+async def play(world: ChaosWorld, row: Scenario) -> Outcome:
+    """Play one scenario with an account of its own."""
     started_s = time.monotonic()
     canary = f"canary{secrets.token_hex(6)}"
     await world.clear()
@@ -186,7 +186,7 @@ def _verdict(candidate: dict[str, Any]) -> str:
     return "passed" if candidate["passed"] else "rejected"
 
 
-def _stuck(world: World) -> bool:
+def _stuck(world: ChaosWorld) -> bool:
     """Return whether an armed service has already died, so that the load can go no further without it."""
     return bool(world.not_running())
 
@@ -211,7 +211,7 @@ async def _wait_for_ends(client: Client, seen: Evidence, quiet_s: float) -> None
         await asyncio.sleep(0.3)
 
 
-async def _lag(world: World, quiet_s: float) -> int:
+async def _lag(world: ChaosWorld, quiet_s: float) -> int:
     """Wait until every record is consumed; give up only when none has been for ``quiet_s``."""
     least, changed_s = sys.maxsize, time.monotonic()
     while True:
@@ -223,12 +223,12 @@ async def _lag(world: World, quiet_s: float) -> int:
         await asyncio.sleep(0.5)
 
 
-async def _paid_twice(world: World) -> int:
+async def _paid_twice(world: ChaosWorld) -> int:
     ledgers = [await world.ask(provider, "/_ledger") for provider in PROVIDERS]
     return sum(len(ledger["billed_twice"]) for ledger in ledgers)
 
 
-def unplayed(row: Row, error: Exception) -> Outcome:
-    """Return the outcome of a row that could not be played to its end: nothing is known, so nothing held."""
+def unplayed(row: Scenario, error: Exception) -> Outcome:
+    """Return the outcome of a scenario that could not be played to its end: nothing is known, so nothing held."""
     verdict = Verdict(broken=[f"not played to its end: {type(error).__name__}: {error}"])
     return Outcome(row.name, row.matrix, verdict, refused=0, recover_s=0.0, seconds=0.0)

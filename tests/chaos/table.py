@@ -1,4 +1,4 @@
-"""The printed table and the kept document of what rows showed."""
+"""The printed table and the kept document of what scenarios showed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few rows of the fault matrix in every test run, on one running line; `make chaos` plays them all."""
+"""A few scenarios of the fault matrix in every test run, on one running line; `make chaos` plays them all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.chaos.rows import ROWS
 from tests.chaos.run import play
-from tests.chaos.world import World, running_world
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.world import ChaosWorld, running_world
 
 pytestmark = [pytest.mark.one_bus, pytest.mark.asyncio(loop_scope="module")]
 # Everything again comes first, while the topics hold little.
@@ -21,20 +21,20 @@ SELECTED = (
     "database: connections cut and refused for 5 s",
     "all five: SIGTERM one by one, under load",
 )
-_ROWS = {row.name: row for row in ROWS}
+_SCENARIOS = {row.name: row for row in SCENARIOS}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(bus: str) -> AsyncIterator[World]:
+async def world(bus: str) -> AsyncIterator[ChaosWorld]:
     async with running_world(bus, keeps_topics=False) as chaos_world:
         yield chaos_world
 
 
 @pytest.mark.parametrize("name", SELECTED)
-async def test_the_promises_hold_over_a_fault(world: World, name: str) -> None:
-    outcome = await play(world, _ROWS[name])
+async def test_the_promises_hold_over_a_fault(world: ChaosWorld, name: str) -> None:
+    outcome = await play(world, _SCENARIOS[name])
     assert outcome.verdict.broken == []
 
 
 async def test_rows_have_names_of_their_own() -> None:
-    assert len(_ROWS) == len(ROWS)
+    assert len(_SCENARIOS) == len(SCENARIOS)

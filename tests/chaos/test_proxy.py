@@ -1,4 +1,4 @@
-"""The proxies do what a row says they do: else a row would prove nothing."""
+"""The proxies do what a scenario says they do: else a scenario would prove nothing."""
 
 from __future__ import annotations
 

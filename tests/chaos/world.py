@@ -46,7 +46,7 @@ class ProxiedStack(EmbeddedStack):
         return dataclasses.replace(super().addresses, **self.proxied)
 
 
-class World(RunningLine):
+class ChaosWorld(RunningLine):
     """World that faults act on."""
 
     def __init__(
@@ -68,7 +68,7 @@ class World(RunningLine):
         self.breaches: list[str] = []
         """What a step saw that should not be, beside what the checker finds."""
         self.promised: list[str] = []
-        """The tasks that the row's client was promised so far; a step that orders more adds its own."""
+        """The tasks that the scenario's client was promised so far; a step that orders more adds its own."""
         self.robbed: list[str] = []
         """The tasks whose selected pictures a step deleted before they were delivered."""
         self._customer: Client | None = None
@@ -76,7 +76,7 @@ class World(RunningLine):
 
     @property
     def customer(self) -> Client:
-        """The client of the row that is played."""
+        """The client of the scenario that is played."""
         assert self._customer is not None, "no row is played"
         return self._customer
 
@@ -98,7 +98,7 @@ class World(RunningLine):
             await asyncio.to_thread(self.process(name).kill)
 
     async def start_service(self, name: str, crash_at: str = "") -> None:
-        """End a service as an orchestrator does, if it runs, and start it anew; ``crash_at`` arms a crash point."""
+        """End a service as an orchestrator does, if it runs, and start it anew; ``crash_at`` arms a failpoint."""
         old = self.process(name)
         await asyncio.to_thread(old.stop)
         self.supervisor.forget(old)
@@ -211,7 +211,7 @@ def short_limits(folder: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]:
+async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[ChaosWorld]:
     """Run the line; Apache Kafka keeps its topics over a restart, Tansu where it is asked to (on the object store)."""
     async with contextlib.AsyncExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="winnow-chaos-")))
@@ -255,13 +255,13 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
             fronts[provider] = front
         fronts["receiver"] = await Front("127.0.0.1", urlsplit(line.receiver_url).port or 0).start()
         settings["delivery"]["WEBHOOK_ALLOWED_HOSTS"] = json.dumps([f"127.0.0.1:{fronts['receiver'].port}"])
-        # What a row measures begins later.
+        # What a scenario measures begins later.
         supervisor = Supervisor(logs, care=Care(no_progress_s=300.0))
         running.callback(supervisor.stop)
         await asyncio.to_thread(supervisor.start, line.layers())
         supervisor.check()
         try:
-            yield World(line, supervisor, stack, kafka, proxies, fronts, logs)
+            yield ChaosWorld(line, supervisor, stack, kafka, proxies, fronts, logs)
         finally:
             await asyncio.to_thread(supervisor.stop)
             for proxy in proxies.values():
@@ -270,4 +270,4 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[World]
                 await front.stop()
 
 
-__all__ = ["BUS", "DOCUMENTS", "OBJECTS", "SERVICES", "World", "running_world"]
+__all__ = ["BUS", "DOCUMENTS", "OBJECTS", "SERVICES", "ChaosWorld", "running_world"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.scorer.inference.device_order import Device
+from services.scorer.inference.device_protocol import Device
 from services.scorer.settings import ScorerSettings
 from winnow.contracts.topics import CONSUMER_GROUPS, group_of
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scripts.check_breaking import schema_breaks, state_breaks
-from scripts.journals import machines
-from winnow.contracts.envelope import Event, Message, Recorded
+from scripts.journals import deciders
+from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.events import TASK_EVENTS
 from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS, TaskState, next_state
 from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, REGISTRY, TOPICS, route
@@ -28,9 +28,9 @@ DEFINITIONS = {
     for definition in schema["$defs"].values()
     if "const" in definition.get("properties", {}).get("type", {})
 }
-_MACHINES = machines().values()
-_STEPS: list[Upcaster] = [step for machine in _MACHINES for step in machine.upcasters]
-ALL = REGISTRY.extended([event for machine in _MACHINES for event in machine.private_events], _STEPS)
+_MACHINES = deciders().values()
+_STEPS: list[Upcaster] = [step for decider in _MACHINES for step in decider.upcasters]
+ALL = REGISTRY.extended([event for decider in _MACHINES for event in decider.private_events], _STEPS)
 
 
 def is_newest(document: dict[str, Any]) -> bool:
@@ -194,7 +194,7 @@ def test_the_text_of_a_message_is_its_document(path: Path) -> None:
     name = path.parent.name.rpartition(".v")[0]
     recorded = ALL.read(name, path.read_text())
     assert json.loads(recorded.text()) == recorded.to_document()
-    assert Recorded.from_text(recorded.text(), ALL.models[name]) == recorded
+    assert RecordedMessage.from_text(recorded.text(), ALL.models[name]) == recorded
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)
@@ -212,8 +212,8 @@ def test_a_field_that_envelope_and_message_share_is_the_message_s() -> None:
         version: int = 1
         correlation_id: str
 
-    envelope = Recorded.from_document(json.loads(GOLDEN[0].read_text()), Event).envelope
-    recorded = Recorded(envelope, Opened(correlation_id="its own"))
+    envelope = RecordedMessage.from_document(json.loads(GOLDEN[0].read_text()), Event).envelope
+    recorded = RecordedMessage(envelope, Opened(correlation_id="its own"))
     assert recorded.text().count('"correlation_id"') == 1
     assert json.loads(recorded.text()) == recorded.to_document()
 

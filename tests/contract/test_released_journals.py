@@ -12,8 +12,8 @@ import pytest
 
 from scripts.journals import (
     JOURNALS_FOLDER,
+    deciders,
     fold,
-    machines,
     read_blocks,
     state_line,
     states_path,
@@ -22,13 +22,13 @@ from scripts.journals import (
 from tests.support.chain import verify_chain
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.topics import MESSAGES
-from winnow.runtime.journal import Block, Journal, Machine
+from winnow.runtime.journal import Block, Decider, Journal
 
 RELEASES = sorted(path for path in JOURNALS_FOLDER.iterdir() if path.is_dir())
 RECORDED = [
-    pytest.param(release, machine, id=f"{release.name}-{name}")
+    pytest.param(release, decider, id=f"{release.name}-{name}")
     for release in RELEASES
-    for name, machine in machines().items()
+    for name, decider in deciders().items()
 ]
 
 
@@ -42,17 +42,17 @@ class _Clock:
         return 0.0
 
 
-@pytest.mark.parametrize(("release", "machine"), RECORDED)
-def test_a_released_journal_folds_to_the_same_states(release: Path, machine: Machine[Any]) -> None:
-    path = states_path(release, machine)
+@pytest.mark.parametrize(("release", "decider"), RECORDED)
+def test_a_released_journal_folds_to_the_same_states(release: Path, decider: Decider[Any]) -> None:
+    path = states_path(release, decider)
     assert path.exists(), "a new shape of a state: python -m scripts.record_journals --fold writes this file"
-    assert states_text(release, machine) == path.read_text()
+    assert states_text(release, decider) == path.read_text()
 
 
-@pytest.mark.parametrize(("release", "machine"), RECORDED)
-async def test_a_service_takes_a_released_journal_over(release: Path, machine: Machine[Any]) -> None:
+@pytest.mark.parametrize(("release", "decider"), RECORDED)
+async def test_a_service_takes_a_released_journal_over(release: Path, decider: Decider[Any]) -> None:
     """The journal loads the blocks as a service does at its start, by the rules of this build."""
-    documents = read_blocks(release / f"{machine.producer}.ndjson")
+    documents = read_blocks(release / f"{decider.producer}.ndjson")
     blocks = [Block.from_document(document) for document in documents]
     shards = sorted({block.shard for block in blocks})
     store = MemoryJournalStore(blocks={block.block_id: block for block in blocks})
@@ -60,7 +60,7 @@ async def test_a_service_takes_a_released_journal_over(release: Path, machine: M
         assert verify_chain(store.chain(shard)) is None
         # All that was recorded is on the bus.
         store.marks[shard] = store.chain(shard)[-1].block_no
-    journal: Journal[Any] = Journal(machine, store, MemoryBus(), _Clock(), shards=4, save_every_s=3600)
+    journal: Journal[Any] = Journal(decider, store, MemoryBus(), _Clock(), shards=4, save_every_s=3600)
     journal.assign(shards)
     writing = asyncio.create_task(journal.run())
     try:
@@ -70,8 +70,8 @@ async def test_a_service_takes_a_released_journal_over(release: Path, machine: M
         await asyncio.gather(writing, return_exceptions=True)
     assert journal.held() == {}
     assert len(store.blocks) == len(blocks)
-    wanted = [state_line(state) for state in fold(machine, documents)]
-    if machine.keeps_states:
+    wanted = [state_line(state) for state in fold(decider, documents)]
+    if decider.stores_states:
         folded = sorted(store.kept.values(), key=lambda state: (state.aggregate_id, state.shard))
         assert [state_line(state) for state in folded] == wanted
 
@@ -90,7 +90,7 @@ def test_the_released_journals_hold_every_event_that_stays_in_a_journal() -> Non
     }
     assert len(written) == 29
     assert written <= {
-        event.type_name() for machine in machines().values() for event in machine.private_events
+        event.type_name() for decider in deciders().values() for event in decider.private_events
     }
 
 
@@ -107,7 +107,7 @@ def test_a_released_journal_holds_no_text_of_a_client() -> None:
                 return set()
 
     for release in RELEASES:
-        for name in machines():
+        for name in deciders():
             for block in read_blocks(release / f"{name}.ndjson"):
                 for decision in block["decisions"]:
                     for entry in decision["entries"]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.journals import machines
+from scripts.journals import deciders
 from tests.support.weights import STEPS, WEIGHED, Weighed, text, with_scale
-from winnow.contracts.envelope import Recorded
+from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import (
     MessageRegistry,
@@ -19,7 +19,7 @@ from winnow.contracts.upcast import (
 from winnow.runtime.journal.shard import Codec
 
 REGISTRIES = {"messages": REGISTRY} | {
-    name: Codec(machine, lambda _: None).messages for name, machine in machines().items()
+    name: Codec(decider, lambda _: None).messages for name, decider in deciders().items()
 }
 
 
@@ -65,7 +65,7 @@ def test_a_reader_gets_the_newest_version(body: str) -> None:
     assert recorded.message == wanted
     assert recorded.envelope.subject == "a"
     assert WEIGHED.payload("test.weighed", body.encode()) == wanted
-    assert Recorded(recorded.envelope, recorded.message).to_document()["version"] == 3
+    assert RecordedMessage(recorded.envelope, recorded.message).to_document()["version"] == 3
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,9 @@ def test_an_unknown_type_is_named() -> None:
 
 
 def test_headers_state_the_version_that_the_text_states() -> None:
-    nested = Recorded.from_text(text(3, weight_mg=1, scale='"type":"test.weighed","version":9'), Weighed)
+    nested = RecordedMessage.from_text(
+        text(3, weight_mg=1, scale='"type":"test.weighed","version":9'), Weighed
+    )
     assert headers_of("test.weighed", nested.text()) == {
         "content-type": "application/json",
         "type": "test.weighed",

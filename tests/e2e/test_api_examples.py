@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.ingest.api import openapi_document
-from services.ingest.api.guard import SCOPE_FIELD
+from services.ingest.api.auth import SCOPE_FIELD
 from tests.support.eventually import eventually
 from tests.support.line import RunningLine
 from tests.support.photographs import photograph

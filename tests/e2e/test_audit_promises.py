@@ -19,11 +19,11 @@ import pytest
 from tests.support.forged_archive import Lanes, edit_event, holders, read_lanes, write_lanes
 from tests.support.line import RunningLine
 from winnow.audit.archive_verify import verify_archive
+from winnow.audit.blob_store import Location
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, is_journal, journal_lane, topic_lane
 from winnow.audit.profiles import SHIPPED, read_profiles
-from winnow.audit.records import Reading, reading
-from winnow.audit.shelves import Place
+from winnow.audit.records import TopicReader, connected_consumer
 from winnow.audit.verify import Result, Verification
 from winnow.cli.audit_sources import document_of
 
@@ -225,8 +225,8 @@ async def one_delivery(line: RunningLine) -> None:
 
 async def topics_of(line: RunningLine) -> Lanes:
     lanes: Lanes = {}
-    async with reading(line.addresses.kafka_bootstrap) as consumer:
-        topics = Reading(consumer, RECORD_TOPICS)
+    async with connected_consumer(line.addresses.kafka_bootstrap) as consumer:
+        topics = TopicReader(consumer, RECORD_TOPICS)
         await topics.begin()
         async for kept in topics.read_on():
             lanes.setdefault(topic_lane(kept.topic, kept.partition), []).append(document_of(kept))
@@ -300,7 +300,7 @@ async def test_an_archive_that_breaks_a_promise_is_named(line: RunningLine, tmp_
         edited = copy.deepcopy(lanes)
         expected = tamper(edited)
         await asyncio.to_thread(write_lanes, forged, edited)
-        found = said(await verify_archive(Place(str(forged)), {}, now, profiles=PROFILES, processes=1))
+        found = said(await verify_archive(Location(str(forged)), {}, now, profiles=PROFILES, processes=1))
         assert any(finding.startswith(expected) for finding in found), (tamper.__name__, expected, found)
         assert not any(finding.startswith("published") for finding in found), found
 

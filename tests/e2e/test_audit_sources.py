@@ -18,9 +18,9 @@ from tests.support.forged_archive import Lanes, edit_body, read_lanes, rehashed,
 from tests.support.line import RunningLine
 from winnow.audit.anchors import read_anchor
 from winnow.audit.archive_verify import verify_archive
+from winnow.audit.blob_store import Location
 from winnow.audit.chains import digest_of
 from winnow.audit.profiles import SHIPPED, read_profiles
-from winnow.audit.shelves import Place
 from winnow.audit.verify import Result, Verification
 from winnow.cli.audit_sources import read_journals
 
@@ -250,7 +250,9 @@ async def test_an_archive_is_sound_and_tampering_with_it_is_named(line: RunningL
     assert code == 0, said
     heads = read_anchor(anchor.read_bytes()).by_lane()
     lanes = await asyncio.to_thread(read_lanes, folder)
-    sound = await verify_archive(Place(str(folder)), heads, datetime.now(UTC), profiles=PROFILES, processes=2)
+    sound = await verify_archive(
+        Location(str(folder)), heads, datetime.now(UTC), profiles=PROFILES, processes=2
+    )
     assert (sound.exit_code, sound.findings) == (0, ())
     assert all(sound.counts[name] for name in ("tasks", "verdicts", "routing choices", "entries", "bills"))
     tampers: list[Callable[[Lanes], str]] = [
@@ -264,10 +266,10 @@ async def test_an_archive_is_sound_and_tampering_with_it_is_named(line: RunningL
         expected = tamper(edited)
         await asyncio.to_thread(write_lanes, forged, edited)
         alone = await verify_archive(
-            Place(str(forged)), {}, datetime.now(UTC), profiles=PROFILES, processes=1
+            Location(str(forged)), {}, datetime.now(UTC), profiles=PROFILES, processes=1
         )
         against = await verify_archive(
-            Place(str(forged)), heads, datetime.now(UTC), profiles=PROFILES, processes=1
+            Location(str(forged)), heads, datetime.now(UTC), profiles=PROFILES, processes=1
         )
         texts = [finding.text for finding in against.findings]
         assert any(text.startswith(expected) for text in texts), (tamper.__name__, texts)

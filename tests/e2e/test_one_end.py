@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.line import ENDS, RunningLine
-from winnow.audit.records import Reading, reading
+from winnow.audit.records import TopicReader, connected_consumer
 from winnow.contracts.topics import TASKS
 
 SLACK: Final = timedelta(seconds=60)
@@ -21,8 +21,8 @@ SLACK: Final = timedelta(seconds=60)
 async def task_events(line: RunningLine) -> dict[str, list[dict[str, Any]]]:
     """Read the whole record of tasks, by task id, each event once."""
     events: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    async with reading(line.kafka_bootstrap) as consumer:
-        topic = Reading(consumer, [TASKS.name])
+    async with connected_consumer(line.kafka_bootstrap) as consumer:
+        topic = TopicReader(consumer, [TASKS.name])
         await topic.begin()
         async for record in topic.read_on():
             event = json.loads(record.body)

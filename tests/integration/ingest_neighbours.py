@@ -14,7 +14,7 @@ import grpc.aio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.unit.ingest.events import Tale
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Event, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Event, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, TASKS, route
@@ -104,7 +104,7 @@ class Neighbours:
         headers = [("content-type", CONTENT_TYPE.encode()), ("type", event.type.encode())]
         await self._producer.send_and_wait(
             topic,
-            Recorded(envelope, event).encode(),
+            RecordedMessage(envelope, event).encode(),
             key=key.encode(),
             partition=shard_of(key, SHARDS),
             headers=headers,

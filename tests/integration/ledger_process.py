@@ -28,7 +28,7 @@ from winnow.contracts.commands import (
     ReserveCredits,
     SettleCredits,
 )
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC
 from winnow.contracts.values import ProviderCost
@@ -115,7 +115,7 @@ async def send(addresses: Addresses, commands: Sequence[LedgerCommand]) -> None:
             )
             await producer.send_and_wait(
                 LEDGER_COMMAND_TOPIC.name,
-                Recorded(envelope, command).encode(),
+                RecordedMessage(envelope, command).encode(),
                 key=command.account_id.encode(),
                 partition=shard_of(command.account_id, SHARDS),
                 headers=[("type", command.type.encode()), ("content-type", CONTENT_TYPE.encode())],

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.bus import bus_of
 from tests.support.eventually import eventually
-from winnow.contracts.envelope import Envelope, Recorded
+from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import REGISTRY, dead_letter_topic
@@ -135,7 +135,7 @@ def body_of(key: str, number: int) -> bytes:
         correlation_id=task_id,
         causation_id=task_id,
     )
-    return Recorded(envelope, TaskCancelRequested(task_id=task_id, account_id="acct_bus")).encode()
+    return RecordedMessage(envelope, TaskCancelRequested(task_id=task_id, account_id="acct_bus")).encode()
 
 
 async def send(

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from winnow.audit.records import Kept, Reading, reading, write
+from winnow.audit.records import TopicReader, TopicRecord, connected_consumer, write
 from winnow.contracts.errors import NotFound
 from winnow.local.stack import Addresses
 
@@ -21,13 +21,13 @@ async def test_every_partition_is_found_and_read_to_its_end(servers: Addresses) 
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     await admin.close()
     written = [
-        Kept(topic, partition, number, 0, b"key", b"%d" % number, (("type", b"x"),))
+        TopicRecord(topic, partition, number, 0, b"key", b"%d" % number, (("type", b"x"),))
         for partition in range(PARTITIONS)
         for number in range(2)
     ]
     await write(servers.kafka_bootstrap, written)
-    async with reading(servers.kafka_bootstrap) as consumer:
-        those = Reading(consumer, ["records-absent", topic])
+    async with connected_consumer(servers.kafka_bootstrap) as consumer:
+        those = TopicReader(consumer, ["records-absent", topic])
         await those.begin()
         assert those.next_offsets == {(topic, partition): 0 for partition in range(PARTITIONS)}
         found = [record async for record in those.read_on()]
@@ -37,6 +37,6 @@ async def test_every_partition_is_found_and_read_to_its_end(servers: Addresses) 
 
 
 async def test_a_topic_that_is_absent_is_said(servers: Addresses) -> None:
-    async with reading(servers.kafka_bootstrap) as consumer:
+    async with connected_consumer(servers.kafka_bootstrap) as consumer:
         with pytest.raises(NotFound, match="There is no topic records-absent"):
-            await Reading(consumer, ["records-absent"]).begin()
+            await TopicReader(consumer, ["records-absent"]).begin()

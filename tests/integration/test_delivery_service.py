@@ -31,7 +31,7 @@ from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from tests.support.tls import Authority, serving
 from tests.unit.delivery.builders import ACCOUNT, PRICE, candidate_id, image_bytes, selection, task_id
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import TaskFailed, TaskSelected
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -41,7 +41,7 @@ from winnow.local.ports import choose
 from winnow.local.stack import Addresses
 from winnow.rpc.delivery.v1 import delivery_pb2 as pb
 from winnow.rpc.delivery.v1 import delivery_pb2_grpc
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
@@ -55,13 +55,13 @@ class Quiet(uvicorn.Server):
 
 
 @dataclass
-class Line:
+class DeliveryService:
     """The service under test, and the hands to work it with."""
 
     addresses: Addresses
     receiver: str
     folder: Path
-    objects: Objects
+    objects: ObjectStore
     http: httpx.AsyncClient
     ports: dict[str, int] = field(default_factory=lambda: choose(["ops", "grpc"], {}))
     process: subprocess.Popen[bytes] | None = None
@@ -153,7 +153,7 @@ class Line:
                 )
                 await producer.send_and_wait(
                     TASKS.name,
-                    Recorded(envelope, message).encode(),
+                    RecordedMessage(envelope, message).encode(),
                     key=subject.encode(),
                     partition=shard_of(subject, SHARDS),
                     headers=[("type", message.type.encode()), ("content-type", CONTENT_TYPE.encode())],
@@ -182,14 +182,14 @@ class Line:
 
 
 @pytest.fixture
-async def line(servers: Addresses, tmp_path: Path) -> AsyncIterator[Line]:
+async def line(servers: Addresses, tmp_path: Path) -> AsyncIterator[DeliveryService]:
     await apply_topics(servers.kafka_bootstrap, shards=SHARDS, replicas=1)
     listener = socket.create_server(("127.0.0.1", 0))
     server = Quiet(uvicorn.Config(build_receiver(), log_level="error", lifespan="off", access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    objects = Objects(servers.s3_endpoint, "us-east-1", servers.s3_access_key, servers.s3_secret_key)
+    objects = ObjectStore(servers.s3_endpoint, "us-east-1", servers.s3_access_key, servers.s3_secret_key)
     async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
-        made = Line(servers, f"127.0.0.1:{listener.getsockname()[1]}", tmp_path, objects, http)
+        made = DeliveryService(servers, f"127.0.0.1:{listener.getsockname()[1]}", tmp_path, objects, http)
         try:
             await made.start()
             yield made
@@ -212,7 +212,7 @@ def photograph() -> bytes:
     return image_bytes("JPEG", exif=exif, quality=95)
 
 
-async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> None:
+async def test_a_selection_is_delivered_charged_linked_and_told(line: DeliveryService) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
         stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
         registered = await stub.RegisterEndpoint(
@@ -278,7 +278,7 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: Line) -> N
     assert "X-Amz-Signature" not in text
 
 
-async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
+async def test_the_walls_between_accounts_hold_over_grpc(line: DeliveryService) -> None:
     task = name()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
         stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
@@ -327,7 +327,9 @@ async def test_the_walls_between_accounts_hold_over_grpc(line: Line) -> None:
         assert dict(refused.value.trailing_metadata() or ())["winnow-code"] == "url_not_allowed"
 
 
-async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge(line: Line) -> None:
+async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge(
+    line: DeliveryService,
+) -> None:
     names = [name() for _ in range(12)]
     orders = [await line.order(task, image_bytes(), image_bytes("PNG")) for task in names]
     failed = TaskFailed(
@@ -350,7 +352,9 @@ async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge
         assert {charge["amount_credits_micro"] for charge in charges} == {2 * PRICE}
 
 
-async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slack(line: Line) -> None:
+async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slack(
+    line: DeliveryService,
+) -> None:
     """The order was selected at its deadline, and nothing of it can be read any more."""
     store = urlsplit(line.addresses.s3_endpoint)
     proxy = await Proxy(store.hostname or "", store.port or 0).start()
@@ -374,7 +378,7 @@ async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slac
 
 
 async def test_a_webhook_is_delivered_over_tls_and_a_bad_certificate_is_in_the_log(
-    line: Line, tmp_path: Path
+    line: DeliveryService, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
     async with (

@@ -33,7 +33,7 @@ class TestMongoJournalStore(JournalStoreSuite):
 
     @pytest.fixture
     async def store_everywhere(self, mongo: Mongo) -> MongoJournalStore:
-        store = MongoJournalStore(mongo.database, causes_unique_everywhere=True)
+        store = MongoJournalStore(mongo.database, inputs_unique_everywhere=True)
         await store.prepare()
         return store
 

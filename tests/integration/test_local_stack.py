@@ -26,7 +26,7 @@ from winnow.local.ports import HOST, PortTaken, choose
 from winnow.local.process import Managed, ServerDidNotStart, ServerEnded, started_at
 from winnow.local.stack import DataDirectoryInUse, EmbeddedStack
 from winnow.runtime.mongo import Mongo
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.topics import apply_topics
 
 TOPIC = "winnow.tasks.v1"
@@ -41,9 +41,9 @@ time.sleep(120)
 """
 
 
-def objects_of(stack: EmbeddedStack) -> Objects:
+def objects_of(stack: EmbeddedStack) -> ObjectStore:
     addresses = stack.addresses
-    return Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
+    return ObjectStore(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
 
 
 async def write(stack: EmbeddedStack) -> None:

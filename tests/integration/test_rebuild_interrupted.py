@@ -14,7 +14,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import START
@@ -27,7 +27,7 @@ from winnow.runtime.mongo import Mongo
 STORES = ("state_2", "entities_2", "folds", "entries", "entries_read_to")
 KILLED_AFTER_ONE = """
 import os, runpy, signal
-from winnow.audit.aside import Aside
+from winnow.audit.staging_database import Aside
 
 async def replace(self):
     name = self._names[0]
@@ -57,7 +57,7 @@ async def _journal(uri: str, name: str) -> None:
     async with running(decided, MemoryBus(), SetClock(START)) as journal:
         await feed_all(journal, STORY, 3)
     connection = Mongo(uri, name)
-    store = MongoJournalStore(connection.database, state_format=state_format_of(LedgerMachine()))
+    store = MongoJournalStore(connection.database, state_format=state_format_of(LedgerDecider()))
     await store.prepare()
     for block in decided.chain(SHARD):
         await store.insert([block])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.journal_store_suite import AT, decision
-from winnow.audit.records import Kept, Reading, reading
+from winnow.audit.records import TopicReader, TopicRecord, connected_consumer
 from winnow.audit.reemit import ReemissionRefused, reemit
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
@@ -43,17 +43,17 @@ class Journals:
     async def send_again(self, *, force: bool = False) -> int:
         return await reemit(self.addresses.kafka_bootstrap, self.addresses.mongo_uri, force=force)
 
-    async def on_the_bus(self) -> list[Kept]:
-        async with reading(self.addresses.kafka_bootstrap) as consumer:
-            topic = Reading(consumer, [TASKS.name])
+    async def on_the_bus(self) -> list[TopicRecord]:
+        async with connected_consumer(self.addresses.kafka_bootstrap) as consumer:
+            topic = TopicReader(consumer, [TASKS.name])
             await topic.begin()
             return [record async for record in topic.read_on()]
 
 
 def _block(
-    cause: str, number: int, previous: Block | None, second: int, topic: str | None = TASKS.name
+    input_: str, number: int, previous: Block | None, second: int, topic: str | None = TASKS.name
 ) -> Block:
-    made_decision = decision(cause, TASK, topic=topic)
+    made_decision = decision(input_, TASK, topic=topic)
     before = previous.hash if previous else GENESIS
     made = Block("0", number, before, OFFSETS, (made_decision,), AT + timedelta(seconds=second))
     return replace(made, sent_to=number - 1).sealed()
@@ -70,14 +70,14 @@ async def journals(tmp_path: Path) -> AsyncIterator[Journals]:
             Mongo(addresses.mongo_uri, database) for database in ("winnow_router", "winnow_ledger")
         )
         await ledger.fix_shards(SHARDS)
-        for mongo, causes in ((router, {"c1": 0, "c3": 2, "c4": 3}), (ledger, {"c2": 1})):
+        for mongo, inputs in ((router, {"c1": 0, "c3": 2, "c4": 3}), (ledger, {"c2": 1})):
             store = MongoJournalStore(mongo.database)
             await store.prepare()
             previous = None
-            for number, (cause, second) in enumerate(causes.items(), start=1):
-                previous = _block(cause, number, previous, second)
+            for number, (input_, second) in enumerate(inputs.items(), start=1):
+                previous = _block(input_, number, previous, second)
                 await store.insert([previous])
-            await store.save([], {"0": len(causes)}, {"0": len(causes) - 1})
+            await store.save([], {"0": len(inputs)}, {"0": len(inputs) - 1})
         yield Journals(addresses, router, ledger)
         router.close()
         ledger.close()
@@ -90,7 +90,7 @@ async def test_every_message_is_sent_again_in_the_order_of_the_decisions(journal
 
     kept = await journals.on_the_bus()
     assert [record.body for record in kept] == [
-        b'{"cause":"%s"}' % cause for cause in (b"c1", b"c2", b"c3", b"c4")
+        b'{"cause":"%s"}' % input_ for input_ in (b"c1", b"c2", b"c3", b"c4")
     ]
     assert {(record.partition, record.key) for record in kept} == {(shard_of(TASK, SHARDS), TASK.encode())}
     assert dict(kept[0].headers)["type"] == b"test.added"

@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.support.eventually import eventually
 from tests.unit.router.builders import accepted, scored_candidate
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS
@@ -33,7 +33,7 @@ from winnow.local.stack import Addresses
 from winnow.rpc.router.v1 import router_pb2 as pb
 from winnow.rpc.router.v1 import router_pb2_grpc as pb_grpc
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
@@ -142,7 +142,7 @@ def running(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> I
 class Others:
     """Plays the other services over the bus."""
 
-    def __init__(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, objects: Objects) -> None:
+    def __init__(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, objects: ObjectStore) -> None:
         self._producer = producer
         self._consumer = consumer
         self._objects = objects
@@ -194,7 +194,7 @@ class Others:
         )
         await self._producer.send_and_wait(
             TASKS.name,
-            Recorded(envelope, message).encode(),
+            RecordedMessage(envelope, message).encode(),
             key=message.task_id.encode(),
             partition=shard_of(message.task_id, SHARDS),
             headers=[("content-type", CONTENT_TYPE.encode()), ("type", message.type.encode())],
@@ -258,7 +258,9 @@ async def others(addresses: Addresses) -> AsyncIterator[Others]:
         auto_offset_reset="latest",
         fetch_max_wait_ms=5,
     )
-    objects = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
+    objects = ObjectStore(
+        addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key
+    )
     await producer.start()
     await consumer.start()
     await consumer.seek_to_end()
@@ -287,7 +289,9 @@ async def test_a_funded_task_is_selected_and_its_candidates_lie_in_the_private_b
     selected = await others.until(order.task_id, "task.selected", "task.failed")
     assert selected["type"] == "task.selected", selected
     assert len(selected["selected"]) == 2
-    objects = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
+    objects = ObjectStore(
+        addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key
+    )
     for candidate in selected["selected"]:
         body = await objects.get(BUCKET, candidate["stored"]["key"], 50_000_000)
         assert hashlib.sha256(body).hexdigest() == candidate["stored"]["sha256"]

@@ -24,14 +24,14 @@ from services.scorer.inference.manifest import BUILT
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import blurred, exposed, photograph, png, portrait, reshaped
 from winnow.contracts.commands import ScoreCandidates
-from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS, dead_letter_topic, group_of
 from winnow.contracts.values import GeneratedCandidate, ProfileRef, StoredObject
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
@@ -101,13 +101,13 @@ def running(
 
 
 @pytest.fixture
-async def objects(addresses: Addresses) -> AsyncIterator[Objects]:
-    store = Objects(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
+async def objects(addresses: Addresses) -> AsyncIterator[ObjectStore]:
+    store = ObjectStore(addresses.s3_endpoint, "us-east-1", addresses.s3_access_key, addresses.s3_secret_key)
     yield store
     await store.close()
 
 
-async def upload(objects: Objects, index: int, content: bytes) -> GeneratedCandidate:
+async def upload(objects: ObjectStore, index: int, content: bytes) -> GeneratedCandidate:
     digest = hashlib.sha256(content).hexdigest()
     key = f"candidates/test/{digest}"
     await objects.put(BUCKET, key, content, "image/png")
@@ -151,7 +151,7 @@ def recorded(command: ScoreCandidates) -> bytes:
         correlation_id="it",
         causation_id="it",
     )
-    return Recorded(envelope, command).encode()
+    return RecordedMessage(envelope, command).encode()
 
 
 async def read(addresses: Addresses, topic: str, wanted: Callable[[bytes], bool], count: int) -> list[bytes]:
@@ -171,12 +171,14 @@ async def read(addresses: Addresses, topic: str, wanted: Callable[[bytes], bool]
     return found
 
 
-async def scored(addresses: Addresses, commands: list[ScoreCandidates]) -> list[Recorded[CandidatesScored]]:
+async def scored(
+    addresses: Addresses, commands: list[ScoreCandidates]
+) -> list[RecordedMessage[CandidatesScored]]:
     chunks = {command.chunk_id for command in commands}
     bodies = await read(
         addresses, TASKS.name, lambda body: json.loads(body).get("chunk_id") in chunks, len(commands)
     )
-    return [Recorded.from_document(json.loads(body), CandidatesScored) for body in bodies]
+    return [RecordedMessage.from_document(json.loads(body), CandidatesScored) for body in bodies]
 
 
 async def order_all(
@@ -194,7 +196,7 @@ async def order_all(
 
 
 async def test_commands_become_scored_events(
-    addresses: Addresses, running: Running, objects: Objects
+    addresses: Addresses, running: Running, objects: ObjectStore
 ) -> None:
     await running.wait_ready()
     candidates = [
@@ -213,7 +215,7 @@ async def test_commands_become_scored_events(
 
 @pytest.mark.timeout(300)
 async def test_candidates_are_compared_with_the_reference_of_the_order(
-    addresses: Addresses, running: Running, objects: Objects
+    addresses: Addresses, running: Running, objects: ObjectStore
 ) -> None:
     """One person's portrait only is free to use: another's is the same with its face out of proportion."""
     await running.wait_ready()
@@ -254,7 +256,7 @@ async def test_candidates_are_compared_with_the_reference_of_the_order(
 
 
 async def test_poison_is_set_aside_and_the_command_behind_it_is_scored(
-    addresses: Addresses, running: Running, objects: Objects
+    addresses: Addresses, running: Running, objects: ObjectStore
 ) -> None:
     await running.wait_ready()
     commands = [order(100, [await upload(objects, 0, png(portrait()))])]

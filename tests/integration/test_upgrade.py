@@ -27,7 +27,7 @@ from winnow.contracts.topics import dead_letter_topic
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import SystemClock
 from winnow.runtime.journal import Journal, MongoJournalStore
-from winnow.runtime.lanes import JournalLanes, cause_about
+from winnow.runtime.journal_consumer import JournalConsumer, input_about
 from winnow.runtime.mongo import Mongo
 
 __all__ = ["place"]
@@ -114,10 +114,11 @@ async def replica(build: Older, place: Place, store: MongoJournalStore) -> Async
     addresses = place.addresses
     bus = bus_of(addresses.kafka_bootstrap, "replica", addresses.bus_settings, PARTITIONS)
     journal = Journal(build, store, bus, SystemClock(), shards=PARTITIONS, save_every_s=3600)
-    lanes = JournalLanes(
-        journal, {TYPE: lambda recorded, mark: cause_about(recorded.message.task_id, recorded, mark)}
+    consumer = JournalConsumer(
+        journal,
+        {TYPE: lambda recorded, fingerprint: input_about(recorded.message.task_id, recorded, fingerprint)},
     )
-    lanes.subscribe(bus, place.topic, GROUP)
+    consumer.subscribe(bus, place.topic, GROUP)
     writing = asyncio.create_task(journal.run())
     await bus.start()
     try:
@@ -162,7 +163,7 @@ async def test_an_older_process_holds_a_newer_shard_and_hands_it_on_while_its_ot
     async def decided(shard: int) -> list[str]:
         blocks = await store.blocks_after(str(shard), 0)
         assert verify_chain(blocks) is None
-        return [decision.cause_id for block in blocks for decision in block.decisions]
+        return [decision.input_id for block in blocks for decision in block.decisions]
 
     async def has(shard: int, count: int) -> bool:
         return len(await decided(shard)) == count

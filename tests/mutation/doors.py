@@ -37,10 +37,10 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "what is wrong with a request is told before its key is asked for",
         "services/ingest/api/strict.py",
-        "                request.state.visitor = await guard.admit(request, scope)\n"
+        "                request.state.principal = await guard.admit(request, scope)\n"
         "                check_parameters(request, known)",
         "                check_parameters(request, known)\n"
-        "                request.state.visitor = await guard.admit(request, scope)",
+        "                request.state.principal = await guard.admit(request, scope)",
         (f"{_STRICT}::test_nobody_without_a_key_learns_what_else_is_wrong",),
     ),
     Mutation(
@@ -73,7 +73,7 @@ MUTATIONS: Final[list[Mutation]] = [
     ),
     Mutation(
         "the stream shows every key what an attempt cost",
-        "services/ingest/api/showing.py",
+        "services/ingest/api/serializers.py",
         "dict(event.fields) if costs else without_costs(event.type, event.fields)",
         "dict(event.fields)",
         (f"{_COSTS}::test_a_customer_reads_no_cost_and_no_route_anywhere",),
@@ -81,14 +81,14 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "a quote shows every key what providers cost",
         "services/ingest/api/account.py",
-        "        shown = visitor.sees_costs",
+        "        shown = principal.sees_costs",
         "        shown = True",
         (f"{_COSTS}::test_a_customer_reads_no_cost_and_no_route_anywhere",),
     ),
     Mutation(
         "the bill shows every key its costs",
         "services/ingest/api/tasks.py",
-        "        value = credit_value_usd_micro if visitor.sees_costs else None",
+        "        value = credit_value_usd_micro if principal.sees_costs else None",
         "        value = credit_value_usd_micro",
         (f"{_COSTS}::test_a_customer_reads_no_cost_and_no_route_anywhere",),
     ),
@@ -109,13 +109,13 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "any key may ask for any priority",
         "services/ingest/domain/orders.py",
-        "    if asked > priority_max:",
-        "    if asked > PRIORITY.greatest:",
+        "    if requester > priority_max:",
+        "    if requester > PRIORITY.greatest:",
         (f"{_SAME}::test_a_key_asks_for_no_more_priority_than_its_account_has",),
     ),
     Mutation(
         "ingest answers for the task of another account",
-        "services/ingest/app/reading.py",
+        "services/ingest/app/task_queries.py",
         "        if state.accepted.account_id != account_id:\n            return None\n",
         "",
         ("tests/unit/ingest/test_placing.py::test_the_task_can_be_read_before_the_read_model_has_it",),
@@ -123,14 +123,14 @@ MUTATIONS: Final[list[Mutation]] = [
     Mutation(
         "ingest names no account when it deletes an endpoint",
         "services/ingest/api/webhooks.py",
-        "await webhooks.delete(visitor.account_id, endpoint_id)",
+        "await webhooks.delete(principal.account_id, endpoint_id)",
         'await webhooks.delete("acct_one", endpoint_id)',
         (f"{_WALLS}::test_another_accounts_thing_answers_as_one_that_is_not",),
     ),
     Mutation(
         "ingest names no account when it sends a delivery again",
         "services/ingest/api/webhooks.py",
-        "await webhooks.redeliver(visitor.account_id, delivery_id)",
+        "await webhooks.redeliver(principal.account_id, delivery_id)",
         'await webhooks.redeliver("acct_one", delivery_id)',
         (f"{_WALLS}::test_another_accounts_thing_answers_as_one_that_is_not",),
     ),

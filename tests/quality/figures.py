@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Measured:
     """One value of a dimension, better when larger, minus infinity where it was not assessed; ``of`` is the photograph."""
 
     of: str
@@ -48,7 +48,7 @@ def auc(clean: Sequence[float], bad: Sequence[float]) -> float:
     return wins / (len(clean) * len(bad))
 
 
-def at_limit(readings: Sequence[Reading], limit: float) -> Found:
+def at_limit(readings: Sequence[Measured], limit: float) -> Found:
     """Count what a limit rejects: values below it."""
     bad = [reading for reading in readings if reading.bad]
     clean = [reading for reading in readings if not reading.bad]
@@ -60,7 +60,7 @@ def at_limit(readings: Sequence[Reading], limit: float) -> Found:
     )
 
 
-def fitted_limit(readings: Sequence[Reading]) -> float:
+def fitted_limit(readings: Sequence[Measured]) -> float:
     """Return the limit with the best mean of recall and acceptance, in the middle of the widest gap that has it."""
     values = sorted({reading.value for reading in readings if reading.value > float("-inf")})
     if not values:
@@ -76,7 +76,7 @@ def fitted_limit(readings: Sequence[Reading]) -> float:
     return max(choices, key=worth)[0]
 
 
-def leave_one_out(readings: Sequence[Reading]) -> Found:
+def leave_one_out(readings: Sequence[Measured]) -> Found:
     """Judge each photograph's pictures by a limit fitted on all other photographs."""
     total = [0, 0, 0, 0]
     for photograph in sorted({reading.of for reading in readings}):

@@ -9,7 +9,7 @@ from services.scorer.clients.profiles import BUILT_IN, ProfileCatalog, load_prof
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, DimensionVerdict, Profile
 from services.scorer.tools.desk import Desk
-from tests.quality.figures import Reading
+from tests.quality.figures import Measured
 from tests.quality.pictures import HARMLESS, TECHNICAL, scene
 
 
@@ -52,13 +52,13 @@ def clean_scores(name: str) -> tuple[CandidateScore, ...]:
     return tuple(judged(encode(scene(name)), "general") for encode in HARMLESS.values())
 
 
-def technical_readings(dimension: str, defects: list[str], scenes: tuple[str, ...]) -> list[Reading]:
+def technical_readings(dimension: str, defects: list[str], scenes: tuple[str, ...]) -> list[Measured]:
     """Read a dimension on all harmless variants and on the named defects of every scene."""
     profile = profiles().get("general")
 
-    def reading(found: CandidateScore, name: str, *, bad: bool) -> Reading:
+    def reading(found: CandidateScore, name: str, *, bad: bool) -> Measured:
         verdict = next(verdict_of for verdict_of in found.dimensions if verdict_of.name == dimension)
-        return Reading(name, value_of(verdict, profile), bad)
+        return Measured(name, value_of(verdict, profile), bad)
 
     readings = []
     for name in scenes:

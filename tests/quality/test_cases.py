@@ -17,8 +17,8 @@ from services.scorer.domain.measures import TEXT
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.vision import classic
 from services.scorer.vision.decode import decode
-from simulators.darkroom import Darkroom, PrintOrder
 from simulators.photos.studio import Subject
+from simulators.renderer import Renderer, RenderRequest
 from tests.quality.judging import desk, judged, missed, profiles
 from tests.quality.pictures import (
     barred,
@@ -224,7 +224,7 @@ def test_21_portrait_without_colour_fails() -> None:
 
 
 def test_22_product_on_plain_ground_passes_and_on_cluttered_ground_fails() -> None:
-    plain = Darkroom().develop(PrintOrder((20_311, 5), Subject.product, (768, 768), "jpeg"))
+    plain = Renderer().render(RenderRequest((20_311, 5), Subject.product, (768, 768), "jpeg"))
     assert judged(plain.content, "product").passed
     assert "isolation" in missed(judged(png(scene("motorcycle_left.png")), "product"))
 

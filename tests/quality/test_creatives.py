@@ -7,11 +7,11 @@ from functools import cache
 import pytest
 
 from services.scorer.domain import CandidateScore
-from services.scorer.domain.given import Wording
-from simulators.darkroom import Darkroom, OutputFormat, PrintOrder
+from services.scorer.domain.references import Wording
 from simulators.defects import CARDS, Defect
 from simulators.photos.advert import AdWording
 from simulators.photos.studio import Subject
+from simulators.renderer import OutputFormat, Renderer, RenderRequest
 from tests.quality.judging import desk, missed, profiles
 
 WORDINGS = (
@@ -24,20 +24,20 @@ FAULTS = (Defect.garbled_copy, Defect.copy_at_edge, Defect.faint_copy, Defect.wr
 
 
 @cache
-def darkroom() -> Darkroom:
-    return Darkroom()
+def renderer() -> Renderer:
+    return Renderer()
 
 
 def advertisement(number: int, size: tuple[int, int], defect: Defect | None = None) -> CandidateScore:
     wording = WORDINGS[number]
     key = (511, number, size[0])
-    made = darkroom().develop(PrintOrder(key, Subject.ad_creative, size, "jpeg", defect, None, wording))
+    made = renderer().render(RenderRequest(key, Subject.ad_creative, size, "jpeg", defect, None, wording))
     asked = Wording("\n".join(wording.lines), wording.colours)
     return desk().score(made.content, profiles().get("ad_creative"), None, asked)
 
 
 def cut_out(number: int, defect: Defect | None, form: OutputFormat = "png") -> CandidateScore:
-    made = darkroom().develop(PrintOrder((77, number), Subject.cut_out, (512, 512), form, defect))
+    made = renderer().render(RenderRequest((77, number), Subject.cut_out, (512, 512), form, defect))
     return desk().score(made.content, profiles().get("background_removal"))
 
 
@@ -54,8 +54,10 @@ def test_a_fault_of_the_lettering_is_refused_by_its_own_dimension(defect: Defect
 
 
 def test_copy_that_is_missed_by_one_word_is_refused() -> None:
-    made = darkroom().develop(
-        PrintOrder((5, 1), Subject.ad_creative, (512, 512), "jpeg", None, None, AdWording(("MORNING BREW",)))
+    made = renderer().render(
+        RenderRequest(
+            (5, 1), Subject.ad_creative, (512, 512), "jpeg", None, None, AdWording(("MORNING BREW",))
+        )
     )
     found = desk().score(
         made.content, profiles().get("ad_creative"), None, Wording("MORNING BREW\nOPEN DAILY")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.quality.figures import Reading, at_limit, auc, fitted_limit, leave_one_out
+from tests.quality.figures import Measured, at_limit, auc, fitted_limit, leave_one_out
 from tests.quality.judging import clean_scores, technical_readings
 from tests.quality.pictures import FEWER, SCENES, TECHNICAL
 
@@ -28,7 +28,7 @@ def test_no_clean_photograph_is_refused() -> None:
 
 
 def test_figures_on_readings_whose_truth_is_plain() -> None:
-    readings = [Reading(of, value, bad) for of, value, bad in (
+    readings = [Measured(of, value, bad) for of, value, bad in (
         ("a", 5.0, False), ("a", 1.0, True), ("b", 6.0, False), ("b", 2.0, True), ("c", 7.0, False), ("c", float("-inf"), True),
     )]  # fmt: skip
     assert auc([5.0, 6.0], [1.0, 5.0]) == pytest.approx(3.5 / 4)
@@ -37,4 +37,4 @@ def test_figures_on_readings_whose_truth_is_plain() -> None:
     assert (found.precision, found.recall) == (0.75, 1.0)
     assert found.false_rejection_rate == pytest.approx(1 / 3)
     assert leave_one_out(readings) == at_limit(readings, 3.5)
-    assert leave_one_out([Reading("a", 1.0, bad=True)]).recall == 0.0
+    assert leave_one_out([Measured("a", 1.0, bad=True)]).recall == 0.0

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaTimeoutError
 
 from tests.simulation.script import Kind
-from tests.simulation.world import Process, World
+from tests.simulation.world import Process, SimulatedWorld
 
 BATCH_MAX = 8
 
@@ -33,7 +33,7 @@ class Record:
 class Cluster:
     """Cluster that outlives every process: the logs, the committed offsets, the groups."""
 
-    def __init__(self, world: World, appended: Callable[[Record], None]) -> None:
+    def __init__(self, world: SimulatedWorld, appended: Callable[[Record], None]) -> None:
         self.world = world
         self.logs: dict[TopicPartition, list[Record]] = defaultdict(list)
         self.committed: dict[tuple[str, TopicPartition], int] = {}

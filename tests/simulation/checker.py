@@ -70,7 +70,7 @@ class Checker:
     # Blocks.
 
     def block(self, service: str, row: dict[str, Any], *, everywhere: bool) -> None:
-        """Check a block when it is committed: its place, its hash, that each cause is decided once."""
+        """Check a block when it is committed: its place, its hash, that each input is decided once."""
         chain = (service, row["shard"])
         number, head = self._heads.get(chain, (0, "0" * 64))
         check(row["block_no"] == number + 1, "I7", f"{chain} has a gap before block {row['block_no']}")

@@ -25,7 +25,7 @@ from services.ingest.domain.requests import (
 )
 from services.ingest.store.requests import RequestJournal
 from tests.simulation.script import Order
-from tests.simulation.services import PROFILE, TEMPLATE, Line
+from tests.simulation.services import PROFILE, TEMPLATE, SimulatedLine
 from tests.simulation.world import START
 from winnow.contracts.errors import Conflict, Unavailable
 from winnow.contracts.ids import Prefix, derive_id
@@ -61,7 +61,7 @@ _TEMPLATE = PublicTemplate(
 class Clients:
     """Everybody who calls the public interface; ``answered`` holds what they were promised."""
 
-    line: Line
+    line: SimulatedLine
     answered: dict[str, float] = field(default_factory=dict)
     """Task id → virtual time by which it must have ended (its deadline)."""
     granted: dict[str, tuple[str, int]] = field(default_factory=dict)

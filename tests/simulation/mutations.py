@@ -15,15 +15,15 @@ from unittest.mock import patch
 
 from aiokafka import TopicPartition
 
-from services.delivery.app.workbench import Workbench
+from services.delivery.app.reconciler import Reconciler
 from services.delivery.domain import decide as delivery_decide
 from services.ledger.domain import decide as ledger_decide
-from services.ledger.domain import ending as ledger_ending
+from services.ledger.domain import reservation_end as ledger_reservation_end
 from services.ledger.domain.account import Account, Ended, Slice
 from services.ledger.domain.books import REVENUE, Subject, available_of, credit_postings
 from services.router.app.attempts import AttemptRunner
-from services.router.domain import closing as router_closing
-from services.router.domain import returning as router_returning
+from services.router.domain import attempt_results as router_attempt_results
+from services.router.domain import rounds as router_rounds
 from services.router.domain.run import CandidateState
 from services.scorer.app import scoring as scorer_app
 from services.scorer.domain import verdict as scorer_verdict
@@ -38,7 +38,7 @@ from winnow.runtime.journal import outbox as outbox_module
 from winnow.runtime.journal import shard as shard_module
 from winnow.runtime.journal.journal import Journal
 from winnow.runtime.journal.shard import ShardMemory
-from winnow.runtime.journal.store import Insert, MongoJournalStore
+from winnow.runtime.journal.store import CommitResult, MongoJournalStore
 
 SEEDS_MAX = 150
 
@@ -93,8 +93,8 @@ def _publish_before_insert() -> list[Any]:
 
     original_init = Journal.__init__
 
-    def init(self: Any, machine: Any, store: Any, *args: Any, **kwargs: Any) -> None:
-        original_init(self, machine, store, *args, **kwargs)
+    def init(self: Any, decider: Any, store: Any, *args: Any, **kwargs: Any) -> None:
+        original_init(self, decider, store, *args, **kwargs)
         _PUBLISHERS[id(store)] = (self._outbox,)
 
     return [patch.object(MongoJournalStore, "insert", insert), patch.object(Journal, "__init__", init)]
@@ -118,10 +118,10 @@ def _commit_offsets_first() -> list[Any]:
 
 
 def _drop_the_fence() -> list[Any]:
-    async def fates(self: Any, blocks: Any) -> Any:
-        return {block.shard: Insert.committed for block in blocks}
+    async def results(self: Any, blocks: Any) -> Any:
+        return {block.shard: CommitResult.committed for block in blocks}
 
-    return [patch.object(MongoJournalStore, "_fates", fates)]
+    return [patch.object(MongoJournalStore, "_fates", results)]
 
 
 def _dedupe_window_too_small() -> list[Any]:
@@ -133,7 +133,7 @@ def _dedupe_window_too_small() -> list[Any]:
     def remember(self: Any, decisions: Any) -> None:
         for decision in list(decisions)[-1:]:
             self._recent.clear()
-            self._recent[decision.cause_id] = decision.fingerprint
+            self._recent[decision.input_id] = decision.fingerprint
 
     return [patch.object(Storage, "_keys_of", keys_of), patch.object(ShardMemory, "remember", remember)]
 
@@ -167,8 +167,8 @@ def _accept_stale_owners_write() -> list[Any]:
     original = MongoJournalStore.insert
 
     async def insert(self: Any, blocks: Any) -> Any:
-        fates = await original(self, blocks)
-        return dict.fromkeys(fates, Insert.committed)
+        results = await original(self, blocks)
+        return dict.fromkeys(results, CommitResult.committed)
 
     return [patch.object(MongoJournalStore, "insert", insert)]
 
@@ -220,7 +220,7 @@ def _settle_twice() -> list[Any]:
 
     return [
         patch.object(delivery_decide, "_end_with", end_with),
-        patch.object(ledger_ending, "_after_end", after_end),
+        patch.object(ledger_reservation_end, "_after_end", after_end),
     ]
 
 
@@ -257,7 +257,7 @@ def _refund_more_than_charged() -> list[Any]:
 
     unlimited = property(lambda _: 10**12)
     return [
-        patch.object(ledger_ending, "refund_slices", slices),
+        patch.object(ledger_reservation_end, "refund_slices", slices),
         patch.object(Ended, "refundable_credits_micro", unlimited),
     ]
 
@@ -278,7 +278,7 @@ def _pin_anything(account: Any, amount: int, now: Any) -> Any:
 
 
 def _select_unscored() -> list[Any]:
-    original = router_closing.select
+    original = router_rounds.select
 
     def select(run: Any, k: int, policy: Any) -> Any:
         stored = {
@@ -289,7 +289,7 @@ def _select_unscored() -> list[Any]:
         }
         return original(replace(run, candidates=stored), k, policy)
 
-    return [patch.object(router_closing, "select", select)]
+    return [patch.object(router_rounds, "select", select)]
 
 
 def _unmeasured_is_a_pass() -> list[Any]:
@@ -318,11 +318,11 @@ def _timed_out_is_unpaid() -> list[Any]:
 
 
 def _late_cost_is_dropped() -> list[Any]:
-    return [patch.object(router_returning, "correct_cost", lambda draft, before: None)]
+    return [patch.object(router_attempt_results, "correct_cost", lambda draft, before: None)]
 
 
 def _work_not_resumed() -> list[Any]:
-    return [patch.object(Workbench, "loaded", lambda self, shard, states: None)]
+    return [patch.object(Reconciler, "loaded", lambda self, shard, states: None)]
 
 
 _SLOW_PROVIDER = tuple(Fault("router.submit", nth, Kind.slow, 7.5) for nth in range(4))

@@ -14,6 +14,7 @@ from services.delivery.domain.messages import AttemptReason
 from services.router.clients.media import TaskMedia
 from services.router.domain.calls import (
     Accepted,
+    CallRefused,
     CancelReply,
     CollectFailed,
     Finished,
@@ -21,16 +22,15 @@ from services.router.domain.calls import (
     ImageRef,
     NotAnImage,
     PollReply,
-    Refused,
     Running,
     SubmitReply,
     Unknown,
 )
 from services.router.domain.catalogue import Offering
 from services.scorer.domain import Measured, Measurement
-from services.scorer.domain.given import NOTHING_GIVEN, Given
+from services.scorer.domain.references import NO_REFERENCES, References
 from tests.simulation.script import Kind
-from tests.simulation.world import Process, World
+from tests.simulation.world import Process, SimulatedWorld
 from winnow.contracts.errors import NotFound, Unavailable
 from winnow.contracts.values import MeasureStatus, OutcomeClass
 
@@ -56,7 +56,7 @@ class Outside:
     What was really done and billed.
     """
 
-    world: World
+    world: SimulatedWorld
     pass_percent: dict[str, int] = field(default_factory=dict)
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class SimulatedProvider:
         await self._process.pause(0.02, 0)
         self._outside.submits[generation.attempt_id] += 1
         if kind is Kind.fail:
-            return Refused(OutcomeClass.never_delivered, "not_reachable")
+            return CallRefused(OutcomeClass.never_delivered, "not_reachable")
         dice = self._dice(generation.attempt_id)
         if kind is None and dice.random() * 100 < self._process.world.script.refusals_percent:
             return dice.choice(_REFUSALS)
@@ -177,7 +177,7 @@ class SimulatedProvider:
             return Running()
         work = self._outside.works[handle["attempt"]]
         if work.cancelled:
-            return Refused(OutcomeClass.rejected_without_work, "cancelled")
+            return CallRefused(OutcomeClass.rejected_without_work, "cancelled")
         if work.ready_at_s > self._process.world.loop.time():
             return Running()
         return self._finished(work, handle["attempt"])
@@ -216,10 +216,10 @@ class SimulatedProvider:
 
 
 _REFUSALS = (
-    Refused(OutcomeClass.rejected_without_work, "rate_limited", retry_after_s=1.0),
-    Refused(OutcomeClass.rejected_without_work, "server_error"),
-    Refused(OutcomeClass.never_delivered, "not_reachable"),
-    Refused(OutcomeClass.rejected_without_work, "invalid_request", permanent=True),
+    CallRefused(OutcomeClass.rejected_without_work, "rate_limited", retry_after_s=1.0),
+    CallRefused(OutcomeClass.rejected_without_work, "server_error"),
+    CallRefused(OutcomeClass.never_delivered, "not_reachable"),
+    CallRefused(OutcomeClass.rejected_without_work, "invalid_request", permanent=True),
 )
 
 
@@ -229,7 +229,9 @@ class SimulatedMeasurer:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
+    async def measure(
+        self, content: bytes, wanted: frozenset[str], given: References = NO_REFERENCES
+    ) -> Measured:
         del given  # a simulated picture shows nobody
         await self._process.pause(self._process.world.script.measuring_s, 0)
         quality = quality_of(content)

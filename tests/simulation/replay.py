@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from services.delivery.app.machine import DeliveryMachine
+from services.delivery.app.decider import DeliveryDecider
 from services.delivery.domain.decide import Policy
-from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
-from services.ledger.store import LedgerMachine
-from services.router.store import RunMachine
+from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
+from services.ledger.store import LedgerDecider
+from services.router.store import RunDecider
 from tests.simulation.checker import check
 from tests.simulation.database import Storage
-from tests.simulation.services import Line
+from tests.simulation.services import SimulatedLine
 from winnow.contracts.topics import route
 from winnow.runtime.journal import Block
 from winnow.runtime.journal.entities import Known
 from winnow.runtime.journal.model import state_format_of
-from winnow.runtime.journal.shard import Codec, Held, Overlay
+from winnow.runtime.journal.shard import Cached, Codec, Overlay
 
 _MACHINES: dict[tuple[str, str], Any] = {
-    ("ingest", REQUEST_COLLECTIONS): RequestMachine(),
-    ("ingest", ""): StageMachine(),
-    ("ledger", ""): LedgerMachine(),
-    ("router", ""): RunMachine(),
-    ("delivery", ""): DeliveryMachine(Policy()),
+    ("ingest", REQUEST_COLLECTIONS): RequestDecider(),
+    ("ingest", ""): FundingDecider(),
+    ("ledger", ""): LedgerDecider(),
+    ("router", ""): RunDecider(),
+    ("delivery", ""): DeliveryDecider(Policy()),
 }
 
 
-def check_replay(line: Line) -> None:
+def check_replay(line: SimulatedLine) -> None:
     """Fold every journal from its first block; compare with what was kept at that block and what is held now."""
-    for (service, prefix), machine in _MACHINES.items():
-        codec = Codec(machine, route)
+    for (service, prefix), decider in _MACHINES.items():
+        codec = Codec(decider, route)
         rows = line.storages[service][f"{prefix}journal"].rows.values()
         held, at_block, entities = _folded(codec, rows)
         heads = {row["shard"]: row["block_no"] for row in sorted(rows, key=lambda row: row["block_no"])}
-        suffix = "" if state_format_of(machine) == 1 else f"_{state_format_of(machine)}"
+        suffix = "" if state_format_of(decider) == 1 else f"_{state_format_of(decider)}"
         for row in line.storages[service].get(f"{prefix}entities{suffix}", Storage()).rows.values():
             place = (row["_id"], row["block_no"])
             check(
@@ -52,15 +52,15 @@ def check_replay(line: Line) -> None:
             )
         for journals in (line.journals[name] for name in line.journals if name.startswith(service)):
             for journal in journals:
-                if type(journal._machine) is type(machine):
+                if type(journal._decider) is type(decider):
                     _compare(journal, held, heads, service)
 
 
 def _folded(
     codec: Codec[Any], rows: Any
-) -> tuple[dict[str, Held[Any]], dict[tuple[str, int], str], dict[tuple[str, int], str]]:
+) -> tuple[dict[str, Cached[Any]], dict[tuple[str, int], str], dict[tuple[str, int], str]]:
     """Return the newest states, and the text of every state and of every entity at the blocks that changed them."""
-    held: dict[str, Held[Any]] = {}
+    held: dict[str, Cached[Any]] = {}
     at_block: dict[tuple[str, int], str] = {}
     known: dict[str, Known[Any]] = {}
     entities: dict[tuple[str, int], str] = {}
@@ -72,26 +72,26 @@ def _folded(
             overlay = Overlay(block.block_no, known)
             for decision in block.decisions:
                 aggregate_id = decision.aggregate_id
-                before = held.get(aggregate_id) or Held(codec.machine.initial(aggregate_id))
+                before = held.get(aggregate_id) or Cached(codec.decider.initial(aggregate_id))
                 held[aggregate_id] = codec.fold(before, decision, block.block_no, overlay)
             known |= overlay.changed
             for key, changed in overlay.changed.items():
                 assert codec.entities is not None
                 entities[key, block.block_no] = codec.entities.stored(key, block.shard, changed).body
             for aggregate_id in {decision.aggregate_id for decision in block.decisions}:
-                at_block[aggregate_id, block.block_no] = codec.keep(
+                at_block[aggregate_id, block.block_no] = codec.dump(
                     aggregate_id, block.shard, held[aggregate_id]
                 ).state
     return held, at_block, entities
 
 
-def _compare(journal: Any, held: dict[str, Held[Any]], heads: dict[str, int], service: str) -> None:
+def _compare(journal: Any, held: dict[str, Cached[Any]], heads: dict[str, int], service: str) -> None:
     """Compare what is in memory: who was told that it lost a shard holds nothing of it; who was not is behind."""
     for memory in journal._loaded.values():
         check(journal.owns(memory.name), "I7", f"{service} keeps shard {memory.name}, which it has given up")
         if memory.head_no != heads.get(memory.name, 0):
             continue
-        for aggregate_id, live in memory.held.items():
+        for aggregate_id, live in memory.cached.items():
             folded = held.get(aggregate_id)
             check(
                 folded is not None and folded.state == live.state and folded.seq == live.seq,

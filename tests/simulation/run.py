@@ -18,8 +18,8 @@ from tests.simulation.lots import Unbalanced
 from tests.simulation.outside import Outside
 from tests.simulation.replay import check_replay
 from tests.simulation.script import SERVICES, TIMED, Fault, Kind, Script
-from tests.simulation.services import Line, endpoint_row
-from tests.simulation.world import FAULTS_END_S, World
+from tests.simulation.services import SimulatedLine, endpoint_row
+from tests.simulation.world import FAULTS_END_S, SimulatedWorld
 from winnow.contracts.ids import Prefix, derive_id
 
 SLACK_S = 45.0
@@ -52,13 +52,13 @@ class Run:
 
     def __init__(self, script: Script, trace: Callable[[str], None] | None = None) -> None:
         self.script = script
-        self.world = World(script, trace=trace)
+        self.world = SimulatedWorld(script, trace=trace)
         self.checker = Checker()
         self.outside = Outside(self.world)
         self.violation: Broken | None = None
         self._finished = False
         self.cluster = Cluster(self.world, self._appended)
-        self.line = Line(self.world, self.cluster, self.outside)
+        self.line = SimulatedLine(self.world, self.cluster, self.outside)
         self.line.committed = self._committed
         self.clients = Clients(self.line)
         self.world.build = self.line.build

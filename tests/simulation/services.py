@@ -12,22 +12,22 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.delivery import bus as delivery_bus
+from services.delivery.app.decider import DeliveryDecider
 from services.delivery.app.finishing import Finishing, FinishingLimits
-from services.delivery.app.machine import DeliveryMachine
+from services.delivery.app.reconciler import Reconciler
 from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
-from services.delivery.app.workbench import Workbench
 from services.delivery.domain.decide import Policy
 from services.delivery.domain.endpoints import Endpoint
 from services.delivery.store import EndpointStore, IndexStore
+from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
-from services.ingest.app.watch import Watch
-from services.ingest.bus import IngestLanes
-from services.ingest.store.machines import REQUEST_COLLECTIONS, RequestMachine, StageMachine
+from services.ingest.bus import IngestConsumer
+from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
 from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ledger import bus as ledger_bus
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from services.router import bus as router_bus
 from services.router.app.router import Limits, Router
 from services.router.domain.catalogue import (
@@ -41,11 +41,11 @@ from services.router.domain.catalogue import (
     Template,
     Traits,
 )
-from services.router.store import RunMachine, RunRecord
+from services.router.store import RunDecider, RunJournal
 from services.scorer.app import Scorer
-from services.scorer.bus import ScorerLane
+from services.scorer.bus import ScoreConsumer
 from services.scorer.domain import Profile
-from services.scorer.domain.quality_profile import DimensionRule, Mapping, Ranking
+from services.scorer.domain.quality_profile import DimensionRule, Ranking, ScoreMapping
 from services.scorer.domain.verdict import RuleOutcome
 from tests.simulation.broker import Cluster, SimulatedBroker
 from tests.simulation.database import SimulatedDatabase, Storage
@@ -59,7 +59,7 @@ from tests.simulation.outside import (
     SimulatedProvider,
     SimulatedReceiver,
 )
-from tests.simulation.world import Process, World
+from tests.simulation.world import Process, SimulatedWorld
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import AttemptFinished
 from winnow.contracts.values import Mode
@@ -117,8 +117,8 @@ _PROFILE = Profile(
     version=1,
     ranking=Ranking.mean,
     dimensions=(
-        DimensionRule("sharpness", 1, True, 50.0, 1.0, Mapping(x0=50.0, w=10.0)),
-        DimensionRule("near_duplicate", 1, False, 0.0, 0.0, Mapping()),
+        DimensionRule("sharpness", 1, True, 50.0, 1.0, ScoreMapping(x0=50.0, w=10.0)),
+        DimensionRule("near_duplicate", 1, False, 0.0, 0.0, ScoreMapping()),
     ),
     rules=(),
     sha256="5" * 64,
@@ -155,10 +155,10 @@ class NoMeter:
 
 
 @dataclass
-class Line:
+class SimulatedLine:
     """The services of one run and what they stand on."""
 
-    world: World
+    world: SimulatedWorld
     cluster: Cluster
     outside: Outside
     storages: dict[str, dict[str, Storage]] = field(default_factory=lambda: defaultdict(dict))
@@ -184,7 +184,7 @@ class Line:
             runtime_bus.KafkaBroker = original  # type: ignore[misc]
 
     def journal(
-        self, process: Process, bus: Bus, machine: Any, *, prefix: str = "", everywhere: bool = False
+        self, process: Process, bus: Bus, decider: Any, *, prefix: str = "", everywhere: bool = False
     ) -> tuple[Journal[Any], MongoJournalStore]:
         """Make a real journal with its real store on a simulated database."""
         service = f"{prefix}{process.service}"
@@ -195,11 +195,11 @@ class Line:
         _prepare(self.storages[process.service], prefix, inserted, everywhere=everywhere)
         store = MongoJournalStore(
             self.database(process),
-            causes_unique_everywhere=everywhere,
+            inputs_unique_everywhere=everywhere,
             prefix=prefix,
-            state_format=state_format_of(machine),
+            state_format=state_format_of(decider),
         )
-        journal = Journal(machine, store, bus, process.clock, shards=self.world.script.shards)
+        journal = Journal(decider, store, bus, process.clock, shards=self.world.script.shards)
         process.run(journal.run(), vital=True)
         self.journals.setdefault(process.name, []).append(journal)
         process.on_death.append(self.journals[process.name].clear)
@@ -215,35 +215,35 @@ def _prepare(
     blocks.unique["cause_once"] = ("causes",) if everywhere else ("shard", "causes")
 
 
-def _ingest(line: Line, process: Process) -> None:
+def _ingest(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
     requests, store = line.journal(
-        process, bus, RequestMachine(), prefix=REQUEST_COLLECTIONS, everywhere=True
+        process, bus, RequestDecider(), prefix=REQUEST_COLLECTIONS, everywhere=True
     )
     shard = f"http-{process.replica}"
     requests.assign([shard])
     line.fronts[process.name] = RequestJournal(requests, store, lambda: shard)
-    stages, _ = line.journal(process, bus, StageMachine())
-    IngestLanes(stages, Projection(MongoViewWriter(line.database(process)), Watch())).subscribe(bus)
+    funding, _ = line.journal(process, bus, FundingDecider())
+    IngestConsumer(funding, Projection(MongoViewWriter(line.database(process)), Notifier())).subscribe(bus)
     process.run(bus.start(), vital=True)
 
 
-def _ledger(line: Line, process: Process) -> None:
+def _ledger(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
-    journal, _ = line.journal(process, bus, LedgerMachine())
+    journal, _ = line.journal(process, bus, LedgerDecider())
     ledger_bus.subscribe(bus, journal)
     process.run(bus.start(), vital=True)
 
 
-def _router(line: Line, process: Process) -> None:
+def _router(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
-    record = RunRecord()
+    record = RunJournal()
     providers = {name: SimulatedProvider(process, line.outside) for name in CATALOGUE.offerings}
     media = SimulatedMedia(SimulatedObjects(process, line.outside), "private")
     script, epoch = line.world.script, f"{process.name}-{process.start}"
     limits = Limits(script.shards, attempts_max=script.attempts_max, epoch=epoch)
     router = Router(CATALOGUE, providers, media, record, process.clock, line.meter, limits)
-    journal, _ = line.journal(process, bus, RunMachine())
+    journal, _ = line.journal(process, bus, RunDecider())
     journal.listen(router)
     record.bind(journal)
     router_bus.subscribe(bus, journal, router)
@@ -251,7 +251,7 @@ def _router(line: Line, process: Process) -> None:
     process.run(bus.start(), vital=True)
 
 
-def _scorer(line: Line, process: Process) -> None:
+def _scorer(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
     scorer = Scorer(
         objects=SimulatedObjects(process, line.outside),
@@ -260,14 +260,14 @@ def _scorer(line: Line, process: Process) -> None:
         rules=_NoRules(),
         models={"simulated": "1"},
     )
-    ScorerLane(scorer, bus, now=process.clock.now, shards=line.world.script.shards).subscribe(bus)
+    ScoreConsumer(scorer, bus, now=process.clock.now, shards=line.world.script.shards).subscribe(bus)
     process.run(bus.start(), vital=True)
 
 
-def _delivery(line: Line, process: Process) -> None:
+def _delivery(line: SimulatedLine, process: Process) -> None:
     bus, database, clock = line.bus(process), line.database(process), process.clock
     endpoints, index = EndpointStore(database), IndexStore(database)
-    journal, _ = line.journal(process, bus, DeliveryMachine(Policy(schedule_s=(0, 2, 5))))
+    journal, _ = line.journal(process, bus, DeliveryDecider(Policy(schedule_s=(0, 2, 5))))
     finishing = Finishing(
         journal,
         SimulatedObjects(process, line.outside),
@@ -288,8 +288,8 @@ def _delivery(line: Line, process: Process) -> None:
         at_once_max=8,
         per_endpoint_max=2,
     )
-    workbench = Workbench(performed_by(finishing, webhooks), shards=line.world.script.shards)
-    journal.listen(workbench)
+    reconciler = Reconciler(performed_by(finishing, webhooks), shards=line.world.script.shards)
+    journal.listen(reconciler)
     delivery_bus.subscribe(bus, journal)
     process.run(bus.start(), vital=True)
 
@@ -316,7 +316,7 @@ def endpoint_row(account_id: str, endpoint_id: str) -> dict[str, Any]:
     }
 
 
-_BUILDERS: dict[str, Callable[[Line, Process], None]] = {
+_BUILDERS: dict[str, Callable[[SimulatedLine, Process], None]] = {
     "ingest": _ingest,
     "ledger": _ledger,
     "router": _router,

@@ -23,7 +23,7 @@ _PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("proce
 class Process:
     """One start of a service: its tasks die with it, and what it had not written is gone."""
 
-    def __init__(self, world: World, service: str, replica: int, start: int) -> None:
+    def __init__(self, world: SimulatedWorld, service: str, replica: int, start: int) -> None:
         self.world = world
         self.service = service
         self.replica = replica
@@ -112,7 +112,7 @@ class SimulatedClock:
         return self._loop.time()
 
 
-class World:
+class SimulatedWorld:
     """Everything that outlives a process, and the list of faults still to come."""
 
     def __init__(self, script: Script, *, trace: Callable[[str], None] | None = None) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from simulators.darkroom import Darkroom
+from simulators.renderer import Renderer
 
 
 @cache
-def shared_darkroom() -> Darkroom:
+def shared_darkroom() -> Renderer:
     """Return the same darkroom to every test; it keeps nothing of what it develops."""
-    return Darkroom()
+    return Renderer()

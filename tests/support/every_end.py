@@ -16,7 +16,7 @@ from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from tests.support.line import CREDIT, PROVIDERS, RunningLine
 from winnow.contracts.commands import GrantCredits, ReleaseCredits, ReserveCredits, SettleCredits
-from winnow.contracts.envelope import Envelope, Message, Recorded
+from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.events import TaskAccepted, TaskCancelRequested, TaskSelected, TaskUnfunded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
@@ -56,7 +56,7 @@ class Recorder:
                 )
                 await producer.send_and_wait(
                     to[0],
-                    Recorded(envelope, message).encode(),
+                    RecordedMessage(envelope, message).encode(),
                     key=to[1].encode(),
                     partition=shard_of(to[1], SHARDS),
                     headers=[("type", message.type.encode())],

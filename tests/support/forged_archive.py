@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from winnow.audit.blob_store import LocalBlobs
 from winnow.audit.chains import BlockChain, RecordChain, digest_of
 from winnow.audit.lanes import is_journal
 from winnow.audit.manifests import Manifest, Segment, read_catalogue, sha256_of, write_manifest
 from winnow.audit.segments import line_of, pack, unpack
-from winnow.audit.shelves import Folder
 from winnow.runtime.journal.model import GENESIS
 
 Lanes = dict[str, list[dict[str, Any]]]
@@ -22,12 +22,12 @@ Lanes = dict[str, list[dict[str, Any]]]
 
 def read_lanes(folder: Path) -> Lanes:
     """Return the items of every lane."""
-    shelf = Folder(folder)
+    store = LocalBlobs(folder)
 
     async def read() -> Lanes:
-        segments = (await read_catalogue(shelf)).segments()
+        segments = (await read_catalogue(store)).segments()
         return {
-            lane: [document for segment in kept for document in unpack(await shelf.get(segment.name))]
+            lane: [document for segment in kept for document in unpack(await store.get(segment.name))]
             for lane, kept in segments.items()
         }
 
@@ -37,7 +37,7 @@ def read_lanes(folder: Path) -> Lanes:
 def write_lanes(folder: Path, lanes: Lanes) -> None:
     """Write an archive of one manifest whose hashes all fit, whatever the items say."""
     shutil.rmtree(folder, ignore_errors=True)
-    shelf = Folder(folder)
+    store = LocalBlobs(folder)
     segments = []
     for lane, documents in lanes.items():
         chain = BlockChain(lane) if is_journal(lane) else RecordChain(lane)
@@ -45,7 +45,7 @@ def write_lanes(folder: Path, lanes: Lanes) -> None:
             chain.take(document)
         body = pack([line_of(document) for document in documents])
         name = f"segments/{lane}/0.ndjson.zst"
-        asyncio.run(shelf.put(name, body))
+        asyncio.run(store.put(name, body))
         segments.append(
             Segment(
                 lane=lane,
@@ -62,7 +62,7 @@ def write_lanes(folder: Path, lanes: Lanes) -> None:
     manifest = Manifest(
         number=1, previous_sha256=GENESIS, made_at=datetime(2026, 1, 1, tzinfo=UTC), segments=segments
     )
-    asyncio.run(shelf.put(manifest.name, write_manifest(manifest)))
+    asyncio.run(store.put(manifest.name, write_manifest(manifest)))
 
 
 def rehashed(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def merge(parts: list[Path], folder: Path) -> None:
     """Join archives of different lanes into one with a single manifest."""
     segments: list[Segment] = []
     for part in parts:
-        for kept in asyncio.run(read_catalogue(Folder(part))).segments().values():
+        for kept in asyncio.run(read_catalogue(LocalBlobs(part))).segments().values():
             for source in kept:
                 (folder / source.name).parent.mkdir(parents=True, exist_ok=True)
                 (part / source.name).rename(folder / source.name)
@@ -117,4 +117,4 @@ def merge(parts: list[Path], folder: Path) -> None:
     manifest = Manifest(
         number=1, previous_sha256=GENESIS, made_at=datetime(2026, 1, 1, tzinfo=UTC), segments=segments
     )
-    asyncio.run(Folder(folder).put(manifest.name, write_manifest(manifest)))
+    asyncio.run(LocalBlobs(folder).put(manifest.name, write_manifest(manifest)))

@@ -10,27 +10,27 @@ import pytest
 
 from winnow.runtime.journal import Block, Decision, Source
 from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import GENESIS, Entry, Folded
-from winnow.runtime.journal.store import Insert, JournalStore
+from winnow.runtime.journal.model import GENESIS, Entry, Snapshot
+from winnow.runtime.journal.store import CommitResult, JournalStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def decision(cause_id: str, aggregate_id: str = "a", *, topic: str | None = "tasks") -> Decision:
-    entry = Entry(topic, aggregate_id, "test.added", is_command=False, body=f'{{"cause":"{cause_id}"}}')
-    return Decision(aggregate_id, 1, cause_id, f"print-{cause_id}", (entry,))
+def decision(input_id: str, aggregate_id: str = "a", *, topic: str | None = "tasks") -> Decision:
+    entry = Entry(topic, aggregate_id, "test.added", is_command=False, body=f'{{"cause":"{input_id}"}}')
+    return Decision(aggregate_id, 1, input_id, f"print-{input_id}", (entry,))
 
 
 def block(
-    shard: str, number: int, causes: Sequence[str], previous: Block | None = None, topic: str | None = "tasks"
+    shard: str, number: int, inputs: Sequence[str], previous: Block | None = None, topic: str | None = "tasks"
 ) -> Block:
-    decisions = tuple(decision(cause, topic=topic) for cause in causes)
+    decisions = tuple(decision(input_, topic=topic) for input_ in inputs)
     before = previous.hash if previous else GENESIS
     return Block(shard, number, before, {Source("commands", 0): number * 10}, decisions, AT).sealed()
 
 
-def folded(aggregate_id: str, block_no: int, *, shard: str = "0", is_final: bool = False) -> Folded:
-    return Folded(aggregate_id, shard, block_no, block_no, block_no, f'{{"at":{block_no}}}', is_final)
+def folded(aggregate_id: str, block_no: int, *, shard: str = "0", is_final: bool = False) -> Snapshot:
+    return Snapshot(aggregate_id, shard, block_no, block_no, block_no, f'{{"at":{block_no}}}', is_final)
 
 
 def entity(entity_id: str, block_no: int) -> StoredEntity:
@@ -38,12 +38,12 @@ def entity(entity_id: str, block_no: int) -> StoredEntity:
 
 
 class JournalStoreSuite:
-    """A subclass provides ``store``: causes are unique within a shard; and ``store_everywhere``: over all shards."""
+    """A subclass provides ``store``: inputs are unique within a shard; and ``store_everywhere``: over all shards."""
 
     async def test_an_inserted_block_is_read_back_whole(self, store: JournalStore) -> None:
         first = block("0", 1, ["c1", "c2"])
 
-        assert await store.insert([first]) == {"0": Insert.committed}
+        assert await store.insert([first]) == {"0": CommitResult.committed}
 
         assert await store.head("0") == first
         assert await store.head("1") is None
@@ -53,14 +53,14 @@ class JournalStoreSuite:
         first = block("0", 1, ["c1"])
         await store.insert([first])
 
-        assert await store.insert([first]) == {"0": Insert.committed}
+        assert await store.insert([first]) == {"0": CommitResult.committed}
         assert await store.blocks_after("0", 0) == [first]
 
     async def test_another_block_of_the_same_number_is_fenced(self, store: JournalStore) -> None:
         winner = block("0", 1, ["c1"])
         await store.insert([winner])
 
-        assert await store.insert([block("0", 1, ["c2"])]) == {"0": Insert.fenced}
+        assert await store.insert([block("0", 1, ["c2"])]) == {"0": CommitResult.fenced}
         assert await store.blocks_after("0", 0) == [winner]
 
     async def test_a_cause_is_decided_once_in_a_shard(self, store: JournalStore) -> None:
@@ -69,20 +69,20 @@ class JournalStoreSuite:
 
         fate = await store.insert([block("0", 2, ["c3", "c2"], first)])
 
-        assert fate == {"0": Insert.cause_known}
+        assert fate == {"0": CommitResult.input_known}
         assert await store.blocks_after("0", 0) == [first]
-        assert set(await store.known_causes("0", ["c1", "c2", "c3"])) == {"c1", "c2"}
+        assert set(await store.known_inputs("0", ["c1", "c2", "c3"])) == {"c1", "c2"}
 
     async def test_a_cause_may_be_decided_in_two_shards(self, store: JournalStore) -> None:
         fates = await store.insert([block("0", 1, ["c1"])]) | await store.insert([block("1", 1, ["c1"])])
 
-        assert fates == {"0": Insert.committed, "1": Insert.committed}
+        assert fates == {"0": CommitResult.committed, "1": CommitResult.committed}
 
     async def test_unless_causes_are_unique_everywhere(self, store_everywhere: JournalStore) -> None:
         await store_everywhere.insert([block("0", 1, ["c1"])])
 
-        assert await store_everywhere.insert([block("1", 1, ["c1"])]) == {"1": Insert.cause_known}
-        assert set(await store_everywhere.known_causes("1", ["c1"])) == {"c1"}
+        assert await store_everywhere.insert([block("1", 1, ["c1"])]) == {"1": CommitResult.input_known}
+        assert set(await store_everywhere.known_inputs("1", ["c1"])) == {"c1"}
 
     async def test_each_of_several_blocks_has_its_own_fate(self, store: JournalStore) -> None:
         await store.insert([block("1", 1, ["taken"])])
@@ -91,7 +91,7 @@ class JournalStoreSuite:
             [block("0", 1, ["c1"]), block("1", 1, ["c2"]), block("2", 1, ["c3"]), block("3", 1, ["c4"])]
         )
 
-        assert fates == {"1": Insert.fenced} | dict.fromkeys(("0", "2", "3"), Insert.committed)
+        assert fates == {"1": CommitResult.fenced} | dict.fromkeys(("0", "2", "3"), CommitResult.committed)
         assert [await store.head(shard) is not None for shard in "0123"] == [True] * 4
 
     async def test_blocks_come_in_order_after_a_number(self, store: JournalStore) -> None:
@@ -200,10 +200,10 @@ class JournalStoreSuite:
 
     @pytest.mark.parametrize("count", [0, 1, 40])
     async def test_known_causes_give_the_whole_decision(self, store: JournalStore, count: int) -> None:
-        causes = [f"c{number}" for number in range(count)]
-        if causes:
-            await store.insert([block("0", 1, causes)])
+        inputs = [f"c{number}" for number in range(count)]
+        if inputs:
+            await store.insert([block("0", 1, inputs)])
 
-        known = await store.known_causes("0", [*causes, "absent"])
+        known = await store.known_inputs("0", [*inputs, "absent"])
 
-        assert known == {cause: decision(cause) for cause in causes}
+        assert known == {input_: decision(input_) for input_ in inputs}

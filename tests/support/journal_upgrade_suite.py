@@ -19,7 +19,7 @@ from winnow.contracts.envelope import Event, Message
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.upcast import Upcaster
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Cause, Consumed, Journal, ShardHeld, Source
+from winnow.runtime.journal import Consumed, Input, Journal, ShardHeld, Source
 from winnow.runtime.journal.store import JournalStore
 
 SOURCES = {shard: Source("commands", int(shard)) for shard in ("0", "1")}
@@ -66,7 +66,7 @@ class Older:
     state_version = 1
     private_events: tuple[type[Event], ...] = (Added,)
     upcasters: tuple[Upcaster, ...] = ()
-    keeps_states = True
+    stores_states = True
 
     def initial(self, aggregate_id: str) -> Sum:
         del aggregate_id
@@ -140,12 +140,12 @@ async def running(
         await asyncio.gather(writing, return_exceptions=True)
 
 
-def cause(offset: int, amount: int, aggregate: str = "d") -> tuple[int, Cause]:
+def make_input(offset: int, amount: int, aggregate: str = "d") -> tuple[int, Input]:
     name = f"{aggregate}-{offset}"
-    return offset, Cause(aggregate, name, amount, correlation_id=name, fingerprint=str(amount))
+    return offset, Input(aggregate, name, amount, correlation_id=name, fingerprint=str(amount))
 
 
-async def consume(journal: Journal[Sum], shard: str, *items: tuple[int, Cause]) -> Consumed:
+async def consume(journal: Journal[Sum], shard: str, *items: tuple[int, Input]) -> Consumed:
     return await journal.consume(shard, SOURCES[shard], items)
 
 
@@ -166,76 +166,78 @@ class JournalUpgradeSuite:
     ) -> None:
         before = held_shards()
         async with running(Newer(), store) as newer:
-            await consume(newer, "0", cause(0, 30), cause(1, newest))
+            await consume(newer, "0", make_input(0, 30), make_input(1, newest))
         head = await store.head("0")
 
         async with running(Older(), store) as older:
             older.assign(["0", "1"])
             held, other = await asyncio.gather(
-                consume(older, "0", cause(2, 40)), consume(older, "1", cause(0, 70, "b"))
+                consume(older, "0", make_input(2, 40)), consume(older, "1", make_input(0, 70, "b"))
             )
             assert (held.next_offset, held.seek, held.failed) == (2, False, None)
             assert held.held_for_s > 0
             assert other == Consumed(1)
             assert older.state("b") == Sum(70)
-            assert list(older.held()) == ["0"]
-            assert "this build" in older.held()["0"]
+            assert list(older.held_shards()) == ["0"]
+            assert "this build" in older.held_shards()["0"]
             assert held_shards() == before + 1
             with pytest.raises(ShardHeld):
-                await older.submit(cause(9, 50)[1], shard="0")
+                await older.submit(make_input(9, 50)[1], shard="0")
             with pytest.raises(Unavailable):
                 await older.read_state("d")
-            assert await consume(older, "1", cause(1, 20, "b")) == Consumed(2)
+            assert await consume(older, "1", make_input(1, 20, "b")) == Consumed(2)
             await older.save()
             assert await store.head("0") == head
             older.revoke(["0"])
-            assert older.held() == {}
+            assert older.held_shards() == {}
             assert held_shards() == before
 
         async with running(Newer(), store) as newer:
             newer.assign(["0"])
-            assert await consume(newer, "0", cause(1, newest), cause(2, 40), cause(3, 1)) == Consumed(4)
+            assert await consume(
+                newer, "0", make_input(1, newest), make_input(2, 40), make_input(3, 1)
+            ) == Consumed(4)
             assert newer.state("d") == Sum(30 + (30 if newest == 0 else newest) + 41)
         blocks = await store.blocks_after("0", 0)
-        causes = [decision.cause_id for block in blocks for decision in block.decisions]
-        assert causes == ["d-0", "d-1", "d-2", "d-3"]
+        inputs = [decision.input_id for block in blocks for decision in block.decisions]
+        assert inputs == ["d-0", "d-1", "d-2", "d-3"]
         assert verify_chain(blocks) is None
 
     async def test_a_held_shard_is_tried_again_until_this_build_can_read_it(
         self, store: JournalStore
     ) -> None:
         async with running(Newer(), store) as newer, running(Older(), store) as older:
-            await consume(newer, "0", cause(0, 30), cause(1, 0))
+            await consume(newer, "0", make_input(0, 30), make_input(1, 0))
             older.assign(["0"])
-            await eventually(older.held)
+            await eventually(older.held_shards)
             # With the newer build's state stored, no event that the older cannot read is left to be folded.
             await newer.save()
-            await eventually(lambda: not older.held())
-            assert await consume(older, "0", cause(2, 40)) == Consumed(3)
+            await eventually(lambda: not older.held_shards())
+            assert await consume(older, "0", make_input(2, 40)) == Consumed(3)
             assert older.state("d") == Sum(100)
 
     async def test_a_shard_that_is_lost_to_a_newer_build_is_held(self, store: JournalStore) -> None:
         async with running(Older(), store) as older, running(Newer(), store) as newer:
-            assert await consume(older, "0", cause(0, 30)) == Consumed(1)
-            assert await consume(newer, "0", cause(1, 5)) == Consumed(2)
-            fenced = await consume(older, "0", cause(1, 5), cause(2, 40))
+            assert await consume(older, "0", make_input(0, 30)) == Consumed(1)
+            assert await consume(newer, "0", make_input(1, 5)) == Consumed(2)
+            fenced = await consume(older, "0", make_input(1, 5), make_input(2, 40))
             assert (fenced.next_offset, fenced.held_for_s > 0) == (1, True)
-            assert list(older.held()) == ["0"]
+            assert list(older.held_shards()) == ["0"]
 
     async def test_a_newer_build_reads_all_that_an_older_one_wrote(self, store: JournalStore) -> None:
         async with running(Older(), store) as older:
-            await consume(older, "0", cause(0, 30), cause(1, 40))
+            await consume(older, "0", make_input(0, 30), make_input(1, 40))
         async with running(Newer(), store) as newer:
-            await consume(newer, "0", cause(2, 5))
+            await consume(newer, "0", make_input(2, 5))
             assert newer.state("d") == Sum(75)
-            again = await newer.submit(cause(1, 40)[1], shard="0")
+            again = await newer.submit(make_input(1, 40)[1], shard="0")
             assert [recorded.message for recorded in again.recorded] == [AddedUnits(units=40)]
 
     async def test_a_state_of_another_shape_is_folded_from_the_journal_and_stored_anew(
         self, store: JournalStore
     ) -> None:
         async with running(Newer(), store) as newer:
-            await consume(newer, "0", cause(0, 30), cause(1, 0), cause(2, 20_000, "final"))
+            await consume(newer, "0", make_input(0, 30), make_input(1, 0), make_input(2, 20_000, "final"))
             await newer.save()
         await _misshape(store, "d")
         await _misshape(store, "final")
@@ -243,7 +245,7 @@ class JournalUpgradeSuite:
         async with running(Reshaped(), store) as reshaped:
             assert await reshaped.read_state("d") == Sum(60)
             reshaped.assign(["0"])
-            await consume(reshaped, "0", cause(3, 1), cause(4, 1, "final"))
+            await consume(reshaped, "0", make_input(3, 1), make_input(4, 1, "final"))
             assert reshaped.state("d") == Sum(61)
             assert reshaped.state("final") == Sum(20_001)
             await reshaped.save()
@@ -257,7 +259,7 @@ class JournalUpgradeSuite:
         self, store: JournalStore
     ) -> None:
         async with running(Newer(), store) as newer:
-            await consume(newer, "0", cause(0, 30))
+            await consume(newer, "0", make_input(0, 30))
             await newer.save()
         async with running(Reshaped(), store) as reshaped:
             reshaped.assign(["0"])
@@ -270,15 +272,15 @@ class JournalUpgradeSuite:
         self, store: JournalStore
     ) -> None:
         async with running(Older(), store) as older:
-            await consume(older, "0", cause(0, 30))
+            await consume(older, "0", make_input(0, 30))
         async with running(_Stricter(), store) as stricter:
             stricter.assign(["0"])
             held, other = await asyncio.gather(
-                consume(stricter, "0", cause(1, 40)), consume(stricter, "1", cause(0, 40, "b"))
+                consume(stricter, "0", make_input(1, 40)), consume(stricter, "1", make_input(0, 40, "b"))
             )
             assert (held.next_offset, held.held_for_s > 0) == (1, True)
             assert other == Consumed(1)
-            assert "does not fit its version" in stricter.held()["0"]
+            assert "does not fit its version" in stricter.held_shards()["0"]
 
 
 class _AddedStrictly(Event):

@@ -97,7 +97,7 @@ class Client:
 
 
 class RunningLine:
-    """The line, its simulators' levers, and its operator."""
+    """The line, its simulators' controls, and its operator."""
 
     def __init__(self, line: Line, supervisor: Supervisor, stack: EmbeddedStack) -> None:
         self.addresses = stack.addresses
@@ -119,7 +119,7 @@ class RunningLine:
             return (await http.get(path)).json()
 
     async def calm(self) -> None:
-        """Take every lever back."""
+        """Take every control back."""
         for provider in PROVIDERS:
             await self.control(
                 provider,

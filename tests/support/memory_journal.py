@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from winnow.runtime.journal import Block, Decision
 from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import Folded
-from winnow.runtime.journal.store import Insert
+from winnow.runtime.journal.model import Snapshot
+from winnow.runtime.journal.store import CommitResult
 
 
 @dataclass
@@ -19,23 +19,23 @@ class MemoryJournalStore:
     everywhere: bool = False
     blocks: dict[str, Block] = field(default_factory=dict)
     marks: dict[str, int] = field(default_factory=dict)
-    kept: dict[str, Folded] = field(default_factory=dict)
+    kept: dict[str, Snapshot] = field(default_factory=dict)
     folds: dict[str, int] = field(default_factory=dict)
     kept_entities: dict[str, StoredEntity] = field(default_factory=dict)
     entities_read: int = 0
 
-    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         await asyncio.sleep(0)
         return {block.shard: self._insert(block) for block in blocks}
 
-    def _insert(self, block: Block) -> Insert:
+    def _insert(self, block: Block) -> CommitResult:
         stored = self.blocks.get(block.block_id)
         if stored is not None:
-            return Insert.committed if stored.hash == block.hash else Insert.fenced
-        if self._known(block.shard, [decision.cause_id for decision in block.decisions]):
-            return Insert.cause_known
+            return CommitResult.committed if stored.hash == block.hash else CommitResult.fenced
+        if self._known(block.shard, [decision.input_id for decision in block.decisions]):
+            return CommitResult.input_known
         self.blocks[block.block_id] = block
-        return Insert.committed
+        return CommitResult.committed
 
     async def head(self, shard: str) -> Block | None:
         chain = self.chain(shard)
@@ -62,30 +62,30 @@ class MemoryJournalStore:
             block for block in await self.blocks_after(shard, await self.sent_to(shard)) if block.has_messages
         ]
 
-    async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
-        return self._known(shard, cause_ids)
+    async def known_inputs(self, shard: str, input_ids: Sequence[str]) -> dict[str, Decision]:
+        return self._known(shard, input_ids)
 
-    def _known(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
-        wanted = set(cause_ids)
+    def _known(self, shard: str, input_ids: Sequence[str]) -> dict[str, Decision]:
+        wanted = set(input_ids)
         return {
-            decision.cause_id: decision
+            decision.input_id: decision
             for block in self.blocks.values()
             if self.everywhere or block.shard == shard
             for decision in block.decisions
-            if decision.cause_id in wanted
+            if decision.input_id in wanted
         }
 
     async def folded_to(self, shard: str) -> int:
         return self.folds.get(shard, 0)
 
-    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
+    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
         return {
             aggregate_id: self.kept[aggregate_id]
             for aggregate_id in aggregate_ids
             if aggregate_id in self.kept
         }
 
-    async def open_states(self, shard: str) -> list[Folded]:
+    async def open_states(self, shard: str) -> list[Snapshot]:
         return [state for state in self.kept.values() if state.shard == shard and not state.is_final]
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
@@ -99,7 +99,7 @@ class MemoryJournalStore:
 
     async def save(
         self,
-        states: Sequence[Folded],
+        states: Sequence[Snapshot],
         folded_to: Mapping[str, int],
         sent_to: Mapping[str, int],
         entities: Sequence[StoredEntity] = (),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.eventually import eventually_sync
 from tests.support.line import free_port
-from winnow.cli.place import PLACE_FILE, Place
+from winnow.cli.line_access import ACCESS_FILE, LineAccess
 from winnow.local.process import tail
 from winnow.local.record import LineRecord, ProcessState
 
@@ -30,9 +30,9 @@ class StartedLine:
     output: Path
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LineAccess:
         """Return its addresses and its first user's key."""
-        return Place.read(self.root)
+        return LineAccess.read(self.root)
 
     def record(self) -> LineRecord:
         """Return what it says about its processes."""
@@ -106,4 +106,4 @@ def started_line(root: Path, env: Mapping[str, str] | None = None) -> Iterator[S
 def _answers(line: StartedLine) -> bool:
     if line.process.poll() is not None:
         raise RuntimeError(f"winnow up left with {line.process.returncode}: {line.said()}")
-    return (line.root / PLACE_FILE).exists()
+    return (line.root / ACCESS_FILE).exists()

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from winnow.audit.blob_store import BlobStore, Location
 from winnow.audit.books import Books, NumberedBill, NumberedEntry
 from winnow.audit.chains import UNREADABLE, BlockChain, Chain, Head, RecordChain
 from winnow.audit.costs import TaskCost
@@ -22,13 +23,12 @@ from winnow.audit.manifests import Segment, order_faults, sha256_of
 from winnow.audit.newer import Reader, announced_in
 from winnow.audit.profiles import Profiles
 from winnow.audit.segments import BrokenSegment, unpack
-from winnow.audit.shelves import Place, Shelf
 from winnow.audit.verify import LaneReport
 from winnow.contracts.envelope import Envelope
 from winnow.contracts.errors import NotFound
 from winnow.contracts.events import EntryRecorded, TaskSettled
 from winnow.contracts.topics import ACCOUNTS
-from winnow.runtime.collector import seldom_collected
+from winnow.runtime.gc_tuning import rare_collections
 
 _LEDGER: Final = "ledger"
 _ENTRY: Final = EntryRecorded.type_name()
@@ -40,7 +40,7 @@ _MARK_BYTES: Final = 8
 class LaneTask:
     """A lane to verify: where the archive is, its segments, its anchored head, the profiles to judge by."""
 
-    place: Place
+    place: Location
     lane: str
     segments: tuple[Segment, ...]
     anchored: Head | None
@@ -70,17 +70,17 @@ def mark_of(body: str) -> int:
 
 def verify_lane(task: LaneTask) -> LaneOutcome:
     """Verify a lane in a process of its own."""
-    with seldom_collected():
+    with rare_collections():
         return asyncio.run(lane_outcome(task))
 
 
 async def lane_outcome(task: LaneTask) -> LaneOutcome:
-    """Verify a lane; raises Unavailable when the shelf does not answer."""
+    """Verify a lane; raises Unavailable when the blob store does not answer."""
     check = JournalCheck(task) if is_journal(task.lane) else TopicCheck(task)
     faults = [Finding("archive", task.lane, text) for text in order_faults(task.segments)]
-    async with task.place.open() as shelf:
+    async with task.place.open() as store:
         for segment in task.segments:
-            for document in await _documents(shelf, segment, faults):
+            for document in await _documents(store, segment, faults):
                 check.take(document)
             check.end_of(segment)
     outcome = check.outcome()
@@ -88,9 +88,9 @@ async def lane_outcome(task: LaneTask) -> LaneOutcome:
     return outcome
 
 
-async def _documents(shelf: Shelf, segment: Segment, faults: list[Finding]) -> Iterator[dict[str, Any]]:
+async def _documents(store: BlobStore, segment: Segment, faults: list[Finding]) -> Iterator[dict[str, Any]]:
     try:
-        body = await shelf.get(segment.name)
+        body = await store.get(segment.name)
     except NotFound:
         faults.append(Finding("archive", segment.lane, f"{segment.name} is in the manifest and not there"))
         return iter(())

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 
 from winnow.audit.archive_lane import LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
+from winnow.audit.blob_store import Location
 from winnow.audit.chains import Head
 from winnow.audit.costs import OLDER, CostReport, compare_costs
 from winnow.audit.finding import Finding
@@ -20,7 +21,6 @@ from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
 from winnow.audit.manifests import BrokenArchive, Segment, read_catalogue
 from winnow.audit.profiles import Profiles
 from winnow.audit.segments import BrokenSegment, unpack
-from winnow.audit.shelves import Place
 from winnow.audit.verify import LaneReport, Result
 from winnow.contracts.errors import NotFound
 from winnow.contracts.topics import TASKS
@@ -30,17 +30,17 @@ _NAMED_MAX: Final = 20
 
 
 async def verify_archive(
-    place: Place, anchored: Mapping[str, Head], now: datetime, *, profiles: Profiles, processes: int
+    location: Location, anchored: Mapping[str, Head], now: datetime, *, profiles: Profiles, processes: int
 ) -> Result:
-    """Verify an archive with so many processes; raises Unavailable when its shelf does not answer."""
+    """Verify an archive with so many processes; raises Unavailable when its blob store does not answer."""
     try:
-        async with place.open() as shelf:
-            catalogue = await read_catalogue(shelf)
+        async with location.open() as store:
+            catalogue = await read_catalogue(store)
     except BrokenArchive as error:
-        return Result(SOURCE, (), {}, (Finding("archive", place.address, str(error)),), ())
+        return Result(SOURCE, (), {}, (Finding("archive", location.address, str(error)),), ())
     lanes = catalogue.segments()
     tasks = [
-        LaneTask(place, lane, tuple(segments), anchored.get(lane), now, profiles)
+        LaneTask(location, lane, tuple(segments), anchored.get(lane), now, profiles)
         for lane, segments in sorted(lanes.items(), key=lambda pair: -_size_bytes(pair[1]))
     ]
     outcomes = await _verified(tasks, processes)
@@ -51,7 +51,7 @@ async def verify_archive(
         if lane not in lanes
     ]
     for topic in RECORD_TOPICS:
-        findings += [finding async for finding in _not_published(place, lanes, outcomes, topic)]
+        findings += [finding async for finding in _not_published(location, lanes, outcomes, topic)]
     report = _cost_report(outcomes)
     findings += report.findings
     counts: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def _cost_report(outcomes: Sequence[LaneOutcome]) -> CostReport:
 
 
 async def _not_published(
-    place: Place, lanes: Mapping[str, Sequence[Segment]], outcomes: Sequence[LaneOutcome], topic: str
+    location: Location, lanes: Mapping[str, Sequence[Segment]], outcomes: Sequence[LaneOutcome], topic: str
 ) -> AsyncIterator[Finding]:
     """Find what a journal committed and its topic does not have, to the byte; only where both are archived."""
     from_journals: dict[str, array[int]] = {}
@@ -109,16 +109,16 @@ async def _not_published(
     for lane, marks in from_journals.items():
         lost = {mark for mark in marks if mark not in published}
         if lost:
-            async for finding in _named(place, lane, lanes[lane], topic, lost):
+            async for finding in _named(location, lane, lanes[lane], topic, lost):
                 yield finding
 
 
-async def _documents(place: Place, segments: Sequence[Segment]) -> AsyncIterator[dict[str, Any]]:
+async def _documents(location: Location, segments: Sequence[Segment]) -> AsyncIterator[dict[str, Any]]:
     """Read what can be read of a lane."""
-    async with place.open() as shelf:
+    async with location.open() as store:
         for segment in segments:
             try:
-                documents = list(unpack(await shelf.get(segment.name)))
+                documents = list(unpack(await store.get(segment.name)))
             except (NotFound, BrokenSegment):
                 continue
             for document in documents:
@@ -126,11 +126,11 @@ async def _documents(place: Place, segments: Sequence[Segment]) -> AsyncIterator
 
 
 async def _named(
-    place: Place, lane: str, segments: Sequence[Segment], topic: str, lost: set[int]
+    location: Location, lane: str, segments: Sequence[Segment], topic: str, lost: set[int]
 ) -> AsyncIterator[Finding]:
     """Name the events of these marks by reading the lane once more; the first twenty of them."""
     named = 0
-    async for document in _documents(place, segments):
+    async for document in _documents(location, segments):
         for decision in document.get("decisions", ()):
             for entry in decision["entries"]:
                 if entry["topic"] == topic and mark_of(entry["body"]) in lost and named < _NAMED_MAX:

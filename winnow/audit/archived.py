@@ -6,33 +6,33 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from winnow.audit.blob_store import BlobStore, Location
 from winnow.audit.chains import Chain
 from winnow.audit.lanes import KINDS
 from winnow.audit.manifests import BrokenArchive, Catalogue, Segment, order_faults, read_catalogue, sha256_of
 from winnow.audit.replay import BrokenChain
 from winnow.audit.segments import BrokenSegment, unpack
-from winnow.audit.shelves import Place, Shelf
 from winnow.contracts.errors import NotFound
 
 
 class ArchivedRecord:
     """The lanes of an archive. Methods that read raise BrokenChain and Unavailable."""
 
-    def __init__(self, shelf: Shelf, catalogue: Catalogue) -> None:
+    def __init__(self, store: BlobStore, catalogue: Catalogue) -> None:
         """Read what the catalogue says."""
-        self._shelf = shelf
+        self._store = store
         self._segments: dict[str, list[Segment]] = catalogue.segments()
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, place: Place) -> AsyncIterator[ArchivedRecord]:
+    async def at(cls, location: Location) -> AsyncIterator[ArchivedRecord]:
         """Open an archive; raises BrokenArchive, and BadAddress for an address that names none."""
-        async with place.open() as shelf:
-            catalogue = await read_catalogue(shelf)
+        async with location.open() as store:
+            catalogue = await read_catalogue(store)
             if not catalogue.manifests:
-                msg = f"there is no archive at {place.address}"
+                msg = f"there is no archive at {location.address}"
                 raise BrokenArchive(msg)
-            yield cls(shelf, catalogue)
+            yield cls(store, catalogue)
 
     def shards(self, producer: str) -> list[str]:
         """Name the archived shards of a journal."""
@@ -61,7 +61,7 @@ class ArchivedRecord:
 
     async def _body(self, segment: Segment) -> bytes:
         try:
-            body = await self._shelf.get(segment.name)
+            body = await self._store.get(segment.name)
         except NotFound:
             raise BrokenChain(f"{segment.lane}: {segment.name} is in the manifest and not there") from None
         if sha256_of(body) != segment.sha256:

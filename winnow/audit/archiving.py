@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from winnow.audit.blob_store import BlobStore
 from winnow.audit.chains import BlockChain, Chain, Head, RecordChain
 from winnow.audit.lanes import is_journal
 from winnow.audit.manifests import Catalogue, Manifest, Segment, read_catalogue, sha256_of, write_manifest
 from winnow.audit.segments import SEGMENT_RAW_BYTES, line_of, pack
-from winnow.audit.shelves import Shelf
 from winnow.contracts.errors import NotFound
 from winnow.runtime.clock import Clock
 
@@ -36,10 +36,15 @@ class ArchiveWriter:
     """Adds items to an archive. Segments lie unused until ``commit`` names them in a manifest."""
 
     def __init__(
-        self, shelf: Shelf, clock: Clock, catalogue: Catalogue, *, segment_raw_bytes: int = SEGMENT_RAW_BYTES
+        self,
+        store: BlobStore,
+        clock: Clock,
+        catalogue: Catalogue,
+        *,
+        segment_raw_bytes: int = SEGMENT_RAW_BYTES,
     ) -> None:
         """Go on after what the catalogue says."""
-        self._shelf = shelf
+        self._store = store
         self._clock = clock
         self._catalogue = catalogue
         self._segment_raw_bytes = segment_raw_bytes
@@ -51,10 +56,10 @@ class ArchiveWriter:
 
     @classmethod
     async def on(
-        cls, shelf: Shelf, clock: Clock, *, segment_raw_bytes: int = SEGMENT_RAW_BYTES
+        cls, store: BlobStore, clock: Clock, *, segment_raw_bytes: int = SEGMENT_RAW_BYTES
     ) -> ArchiveWriter:
         """Open an archive, which may be empty; raises BrokenArchive."""
-        return cls(shelf, clock, await read_catalogue(shelf), segment_raw_bytes=segment_raw_bytes)
+        return cls(store, clock, await read_catalogue(store), segment_raw_bytes=segment_raw_bytes)
 
     @property
     def manifests_count(self) -> int:
@@ -67,28 +72,28 @@ class ArchiveWriter:
 
     async def add(self, lane: str, document: Mapping[str, Any]) -> None:
         """Add the next item of a lane; raises NotArchived for one that does not continue its chain."""
-        kept = self._open.get(lane)
-        if kept is None:
-            kept = self._open[lane] = _Open(self._chain(lane))
-        sound = kept.chain.take(document)
-        if not sound or kept.chain.findings:
-            msg = f"{lane}: {kept.chain.findings[0].text}"
+        opened = self._open.get(lane)
+        if opened is None:
+            opened = self._open[lane] = _Open(self._chain(lane))
+        sound = opened.chain.take(document)
+        if not sound or opened.chain.findings:
+            msg = f"{lane}: {opened.chain.findings[0].text}"
             raise NotArchived(msg)
         line = line_of(document)
-        kept.first = kept.first if kept.lines else kept.chain.last
-        kept.lines.append(line)
-        kept.raw_bytes += len(line)
+        opened.first = opened.first if opened.lines else opened.chain.last
+        opened.lines.append(line)
+        opened.raw_bytes += len(line)
         self.items_count += 1
-        if kept.raw_bytes >= self._segment_raw_bytes:
-            await self._close_segment(lane, kept)
+        if opened.raw_bytes >= self._segment_raw_bytes:
+            await self._close_segment(lane, opened)
             if len(self._waiting) >= SEGMENTS_PER_MANIFEST:
                 await self.commit()
 
     async def finish(self) -> None:
         """Write what is open, and commit."""
-        for lane, kept in self._open.items():
-            if kept.lines:
-                await self._close_segment(lane, kept)
+        for lane, opened in self._open.items():
+            if opened.lines:
+                await self._close_segment(lane, opened)
         await self.commit()
 
     async def commit(self) -> None:
@@ -103,7 +108,7 @@ class ArchiveWriter:
         )
         await self._check_absent(manifest.name)
         body = write_manifest(manifest)
-        await self._shelf.put(manifest.name, body)
+        await self._store.put(manifest.name, body)
         self._catalogue.manifests.append(manifest)
         self._catalogue.head_sha256 = sha256_of(body)
         self._waiting = []
@@ -114,19 +119,19 @@ class ArchiveWriter:
             chain.start_at(head)
         return chain
 
-    async def _close_segment(self, lane: str, kept: _Open) -> None:
-        body = pack(kept.lines)
+    async def _close_segment(self, lane: str, opened: _Open) -> None:
+        body = pack(opened.lines)
         digest = sha256_of(body)
-        name = f"segments/{lane}/{kept.first:012d}-{digest[:16]}.ndjson.zst"
-        await self._shelf.put(name, body)
-        head = kept.chain.head
+        name = f"segments/{lane}/{opened.first:012d}-{digest[:16]}.ndjson.zst"
+        await self._store.put(name, body)
+        head = opened.chain.head
         self._waiting.append(
             Segment(
                 lane=lane,
                 name=name,
-                first=kept.first,
+                first=opened.first,
                 last=head.last,
-                items_count=len(kept.lines),
+                items_count=len(opened.lines),
                 size_bytes=len(body),
                 sha256=digest,
                 chain_first=head.first,
@@ -135,11 +140,11 @@ class ArchiveWriter:
         )
         self._heads[lane] = head
         self.segments_count += 1
-        kept.lines, kept.raw_bytes = [], 0
+        opened.lines, opened.raw_bytes = [], 0
 
     async def _check_absent(self, name: str) -> None:
         try:
-            await self._shelf.get(name)
+            await self._store.get(name)
         except NotFound:
             return
         msg = f"{name} is there already: another run writes this archive"

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from winnow.audit.canonical_json import fast_canonical
 from winnow.audit.finding import Finding
-from winnow.audit.quick import quick_canonical
 from winnow.runtime.journal.model import GENESIS, canonical
 
 _CHECK: Final = "chain"
@@ -33,7 +33,7 @@ class Head:
 
 def digest_of(document: Mapping[str, Any]) -> str:
     """Hash a stored block as its service did; raises KeyError or TypeError for one that is none."""
-    return hashlib.sha256(quick_canonical({name: document[name] for name in _HASHED})).hexdigest()
+    return hashlib.sha256(fast_canonical({name: document[name] for name in _HASHED})).hexdigest()
 
 
 @dataclass(slots=True)

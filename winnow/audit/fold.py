@@ -22,7 +22,7 @@ from winnow.audit.pins import Verdicts, unknown_findings
 from winnow.audit.profiles import Profiles
 from winnow.audit.routes import RouteFold
 from winnow.audit.verdicts import selection_findings
-from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.events import (
     CandidatesScored,
     EntryRecorded,
@@ -118,7 +118,7 @@ class RecordFold:
         """Count the events taken, each once."""
         return len(self._seen)
 
-    def take(self, recorded: Recorded[Message]) -> None:
+    def take(self, recorded: RecordedMessage[Message]) -> None:
         """Fold one record; one whose event id was taken before only has to be the same event."""
         envelope, message = recorded.envelope, recorded.message
         if not isinstance(message, Event):
@@ -181,7 +181,7 @@ class RecordFold:
             found.extend(self._provider_costs(now))
         return found
 
-    def _count(self, recorded: Recorded[Message], message: Event) -> None:
+    def _count(self, recorded: RecordedMessage[Message], message: Event) -> None:
         envelope = recorded.envelope
         if not envelope.sequence:
             return

@@ -14,7 +14,7 @@ RECORD_TOPICS: Final = tuple(topic.name for topic in TOPICS if topic.archived)
 
 
 @dataclass(frozen=True, slots=True)
-class JournalPlace:
+class JournalLocation:
     """Place of a journal: the service's database, and the prefix of its collections."""
 
     database: str
@@ -22,11 +22,11 @@ class JournalPlace:
 
 
 JOURNALS: Final = {
-    "ledger": JournalPlace("winnow_ledger"),
-    "router": JournalPlace("winnow_router"),
-    "delivery": JournalPlace("winnow_delivery"),
-    "ingest": JournalPlace("winnow_ingest"),
-    "ingest-api": JournalPlace("winnow_ingest", "http_"),
+    "ledger": JournalLocation("winnow_ledger"),
+    "router": JournalLocation("winnow_router"),
+    "delivery": JournalLocation("winnow_delivery"),
+    "ingest": JournalLocation("winnow_ingest"),
+    "ingest-api": JournalLocation("winnow_ingest", "http_"),
 }
 """Journal → its place, by the name of its producer; in the order in which a running line can be read.
 

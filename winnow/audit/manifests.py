@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from winnow.audit.blob_store import BlobStore
 from winnow.audit.chains import Head
-from winnow.audit.shelves import Shelf
 from winnow.contracts.envelope import Instant, Value
 from winnow.runtime.journal.model import GENESIS
 
@@ -93,11 +93,11 @@ def sha256_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-async def read_catalogue(shelf: Shelf) -> Catalogue:
+async def read_catalogue(store: BlobStore) -> Catalogue:
     """Read and check the chain of manifests; raises BrokenArchive."""
     catalogue = Catalogue([])
-    for number, name in enumerate(await shelf.names(PREFIX), start=1):
-        body = await shelf.get(name)
+    for number, name in enumerate(await store.names(PREFIX), start=1):
+        body = await store.get(name)
         try:
             manifest = _MANIFEST.validate_json(body)
         except ValidationError:

@@ -10,7 +10,7 @@ from typing import Any
 from winnow.audit.accounts import AUDITED
 from winnow.audit.finding import Finding
 from winnow.audit.lanes import bytes_of
-from winnow.contracts.envelope import Envelope, Message, Recorded
+from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.upcast import MessageRegistry, UnknownVersion, announced_version
 
@@ -30,7 +30,7 @@ class Reader:
 
     def read(
         self, type_name: str, body: str | bytes | Mapping[str, str], announced: int | None = None
-    ) -> Recorded[Message] | None:
+    ) -> RecordedMessage[Message] | None:
         """Read a record; None for a newer one, which is noted. Raises KeyError, TypeError and ValueError."""
         text = body if isinstance(body, str | bytes) else bytes_of(body)
         try:

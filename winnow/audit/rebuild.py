@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from winnow.audit.aside import Aside
+from winnow.audit.blob_store import BadAddress, Location
 from winnow.audit.manifests import BrokenArchive
+from winnow.audit.rebuild_session import RebuildRefused, RebuildSession
 from winnow.audit.replay import BrokenChain
-from winnow.audit.shelves import BadAddress, Place
-from winnow.audit.workshop import RebuildRefused, Workshop
+from winnow.audit.staging_database import StagingDatabase
 from winnow.contracts.errors import WinnowError
 from winnow.runtime.clock import SystemClock, random_bytes
 from winnow.runtime.leases import Purpose, StoreLease
@@ -30,7 +30,7 @@ _HOLDER_BYTES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RebuildOptions:
     """Options of a rebuild: ``force`` replaces what is there, ``archive`` says where one is to be read from first."""
 
     force: bool = False
@@ -38,48 +38,48 @@ class Given:
 
 
 @asynccontextmanager
-async def workshop(
+async def open_session(
     service: str,
     settings: ServiceSettings,
     collections: Sequence[str],
-    given: Given,
+    options: RebuildOptions,
     *,
     journals: Sequence[str] = ("",),
-) -> AsyncIterator[Workshop]:
+) -> AsyncIterator[RebuildSession]:
     """Hold a service's stores, and put what was made of these collections in their place at the end.
 
     From an archive the journals are made again too, ``journals`` being their prefixes. Raises RebuildRefused when
     there is something in the collections and ``force`` is not given, Unavailable while the service runs, BadAddress,
     and what ails an archive. Whatever is raised, the live collections are as they were.
     """
-    place = _place_of(settings, given.archive)
+    location = _location_of(settings, options.archive)
     name = settings.mongo_database or f"winnow_{service}"
     mongo = Mongo(settings.mongo_uri.get_secret_value(), name)
     holder = f"rebuild-{random_bytes(_HOLDER_BYTES).hex()}"
     lease = StoreLease(mongo.database, SystemClock(), holder, Purpose.rebuilding)
-    names = (*collections, *(f"{prefix}journal" for prefix in journals if given.archive))
-    aside = Aside(mongo.database, names)
+    names = (*collections, *(f"{prefix}journal" for prefix in journals if options.archive))
+    staging = StagingDatabase(mongo.database, names)
     try:
         with answering():
-            async with held(lease), _archived(place) as archived:
-                full = await aside.full()
-                if full and not given.force:
-                    raise RebuildRefused(await _not_empty(name, full, aside))
+            async with held(lease), _archived(location) as archived:
+                full = await staging.full()
+                if full and not options.force:
+                    raise RebuildRefused(await _not_empty(name, full, staging))
                 try:
-                    await aside.begin()
-                    shop = Workshop(settings, name, aside, archived)
-                    yield shop
-                    await shop.check(mongo.database)
+                    await staging.begin()
+                    session = RebuildSession(settings, name, staging, archived)
+                    yield session
+                    await session.check(mongo.database)
                     await lease.renew()
-                    await aside.replace()
+                    await staging.replace()
                 finally:
-                    await aside.drop()
+                    await staging.drop()
     finally:
         mongo.close()
 
 
-async def _not_empty(name: str, full: Sequence[str], aside: Aside) -> str:
-    if await aside.is_left_over():
+async def _not_empty(name: str, full: Sequence[str], staging: StagingDatabase) -> str:
+    if await staging.is_left_over():
         return f"a rebuilding of {name} was interrupted; the same command with --force does it again"
     return f"{name} is not empty ({', '.join(full)}); --force replaces what is there"
 
@@ -98,35 +98,35 @@ async def held(lease: StoreLease) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _archived(place: Place | None) -> AsyncIterator[ArchivedRecord | None]:
+async def _archived(location: Location | None) -> AsyncIterator[ArchivedRecord | None]:
     async with AsyncExitStack() as open_things:
-        if place is None:
+        if location is None:
             yield None
             return
         # The services have no decompressor; what needs none of it goes without.
         from winnow.audit.archived import ArchivedRecord
 
-        yield await open_things.enter_async_context(ArchivedRecord.at(place))
+        yield await open_things.enter_async_context(ArchivedRecord.at(location))
 
 
-def _place_of(settings: ServiceSettings, address: str) -> Place | None:
+def _location_of(settings: ServiceSettings, address: str) -> Location | None:
     if not address:
         return None
-    place = Place(
+    location = Location(
         address,
         settings.s3_endpoint,
         settings.s3_region,
         settings.s3_access_key.get_secret_value(),
         settings.s3_secret_key.get_secret_value(),
     )
-    place.check()
-    return place
+    location.check()
+    return location
 
 
 def run(
     service: str,
     load: Callable[[], ServiceSettings],
-    rebuild: Callable[[Any, Given], Awaitable[dict[str, int]]],
+    rebuild: Callable[[Any, RebuildOptions], Awaitable[dict[str, int]]],
 ) -> None:
     """Rebuild from the command line; says what was made, and leaves with 1 and a sentence when nothing was."""
     parser = argparse.ArgumentParser(description=f"Make the stores of {service} again from its record.")
@@ -136,7 +136,7 @@ def run(
     )
     options = parser.parse_args()
     try:
-        made = asyncio.run(_awaited(rebuild(load(), Given(options.force, options.archive))))
+        made = asyncio.run(_awaited(rebuild(load(), RebuildOptions(options.force, options.archive))))
     except (SettingsError, RebuildRefused, BrokenChain, BrokenArchive, BadAddress, OSError) as error:
         sys.exit(f"winnow rebuild {service}: {error}")
     except WinnowError as error:

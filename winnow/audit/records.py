@@ -19,7 +19,7 @@ _QUIET_POLLS_MAX: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class TopicRecord:
     """A record as it lies in a topic."""
 
     topic: str
@@ -36,7 +36,7 @@ class Kept:
 
 
 @asynccontextmanager
-async def reading(bootstrap: str) -> AsyncIterator[Any]:
+async def connected_consumer(bootstrap: str) -> AsyncIterator[Any]:
     """Connect a consumer without a group; raises Unavailable when Kafka does not answer."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -57,7 +57,7 @@ async def reading(bootstrap: str) -> AsyncIterator[Any]:
         await consumer.stop()
 
 
-class Reading:
+class TopicReader:
     """Reads topics from the start, and at each call on to where they end by then."""
 
     def __init__(self, consumer: Any, topics: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ class Reading:
         starts = await self._consumer.beginning_offsets(lanes)
         self.next_offsets = {(lane.topic, lane.partition): starts[lane] for lane in lanes}
 
-    async def read_on(self) -> AsyncIterator[Kept]:
+    async def read_on(self) -> AsyncIterator[TopicRecord]:
         """Yield every record up to the ends, each partition in order.
 
         An end is the high watermark of the first answer: some brokers answer a question for the latest offset
@@ -108,7 +108,7 @@ class Reading:
             for lane, records in batches.items():
                 for record in records:
                     if record.offset < ends.get(lane, record.offset + 1):
-                        yield _kept(record)
+                        yield _topic_record(record)
             open_lanes = [lane for lane in open_lanes if not await self._ended(lane, ends)]
 
     async def _ended(self, lane: Any, ends: Mapping[Any, int]) -> bool:
@@ -119,10 +119,10 @@ class Reading:
         return True
 
 
-async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> Kept:
+async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> TopicRecord:
     """Return a record; raises NotFound when there is none at that place."""
-    async with reading(bootstrap) as consumer:
-        those = Reading(consumer, [topic])
+    async with connected_consumer(bootstrap) as consumer:
+        those = TopicReader(consumer, [topic])
         await those.begin()
         start = those.next_offsets.get((topic, partition))
         if start is None:
@@ -134,7 +134,7 @@ async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> K
     raise NotFound(f"{topic}/{partition} holds no record at offset {offset}.")
 
 
-async def write(bootstrap: str, records: Sequence[Kept]) -> None:
+async def write(bootstrap: str, records: Sequence[TopicRecord]) -> None:
     """Publish records as given, to the partitions they name; raises Unavailable when one is not confirmed."""
     # The idempotent producer is refused by some brokers; a record that is written twice is decided once.
     producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, client_id="winnow-cli", acks="all")
@@ -154,10 +154,10 @@ async def write(bootstrap: str, records: Sequence[Kept]) -> None:
         await producer.stop()
 
 
-def record_of(topic: str, partition: int, document: Mapping[str, Any]) -> Kept:
+def record_of(topic: str, partition: int, document: Mapping[str, Any]) -> TopicRecord:
     """Read a record from the form that it is chained and archived in; raises KeyError, TypeError and ValueError."""
     key = document["key"]
-    return Kept(
+    return TopicRecord(
         topic=topic,
         partition=partition,
         offset=document["offset"],
@@ -168,8 +168,8 @@ def record_of(topic: str, partition: int, document: Mapping[str, Any]) -> Kept:
     )
 
 
-def _kept(record: Any) -> Kept:
-    return Kept(
+def _topic_record(record: Any) -> TopicRecord:
+    return TopicRecord(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS
 from winnow.audit.rebuild import held
-from winnow.audit.records import Reading, reading
+from winnow.audit.records import TopicReader, connected_consumer
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TOPICS
@@ -109,8 +109,8 @@ async def _shards(mongo_uri: str) -> int:
 
 
 async def _require_empty(bootstrap: str) -> None:
-    async with reading(bootstrap) as consumer:
-        topics = Reading(consumer, _NAMES)
+    async with connected_consumer(bootstrap) as consumer:
+        topics = TopicReader(consumer, _NAMES)
         await topics.begin()
         lanes = [TopicPartition(*place) for place in topics.next_offsets]
         ends = await consumer.end_offsets(lanes)

@@ -14,8 +14,8 @@ from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
 from winnow.contracts.upcast import UnknownVersion
 from winnow.runtime.journal.entities import Known, StoredEntity
-from winnow.runtime.journal.model import Folded, Machine, S
-from winnow.runtime.journal.shard import Codec, Held, Overlay
+from winnow.runtime.journal.model import Decider, S, Snapshot
+from winnow.runtime.journal.shard import Cached, Codec, Overlay
 
 _OCCURRED_AT: Final = '"occurred_at":"'
 
@@ -27,11 +27,11 @@ class BrokenChain(ValueError):  # noqa: N818 (what it is)
 class ShardFold(Generic[S]):
     """The states of one shard; takes its stored blocks in order, from the first."""
 
-    def __init__(self, machine: Machine[S], lane: str) -> None:
-        """Fold by the rules of a machine."""
-        self._machine = machine
-        self._codec = Codec(machine, route)
-        self._held: dict[str, Held[S]] = {}
+    def __init__(self, decider: Decider[S], lane: str) -> None:
+        """Fold by the rules of a decider."""
+        self._decider = decider
+        self._codec = Codec(decider, route)
+        self._cached: dict[str, Cached[S]] = {}
         self._entities: dict[str, Known[Any]] = {}
         self._moment = ("nothing yet", datetime.min.replace(tzinfo=UTC))
         self.shard = lane.rpartition("/")[2]
@@ -48,25 +48,25 @@ class ShardFold(Generic[S]):
         overlay = Overlay(block_no, self._entities)
         for decision in document["decisions"]:
             aggregate_id = decision["aggregate_id"]
-            held = self._held.get(aggregate_id)
-            if held is None:
-                held = Held(self._machine.initial(aggregate_id))
-            if decision["seq"] != held.seq + 1:
+            cached = self._cached.get(aggregate_id)
+            if cached is None:
+                cached = Cached(self._decider.initial(aggregate_id))
+            if decision["seq"] != cached.seq + 1:
                 msg = (
                     f"{self.chain.lane}: block {block_no} decides {aggregate_id} as number {decision['seq']}"
                 )
-                msg += f" after number {held.seq}"
+                msg += f" after number {cached.seq}"
                 raise BrokenChain(msg)
-            self._held[aggregate_id] = self._folded(held, decision, block_no, overlay)
+            self._cached[aggregate_id] = self._folded(cached, decision, block_no, overlay)
         self._entities.update(overlay.changed)
 
     def states(self) -> list[S]:
         """Return every state."""
-        return [held.state for held in self._held.values()]
+        return [cached.state for cached in self._cached.values()]
 
-    def folded(self) -> list[Folded]:
+    def folded(self) -> list[Snapshot]:
         """Return every state as the service keeps it."""
-        return [self._codec.keep(key, self.shard, held) for key, held in self._held.items()]
+        return [self._codec.dump(key, self.shard, cached) for key, cached in self._cached.items()]
 
     def entities(self) -> Iterator[StoredEntity]:
         """Yield every entity as the service keeps it."""
@@ -74,8 +74,10 @@ class ShardFold(Generic[S]):
             for entity_id, known in self._entities.items():
                 yield self._codec.entities.stored(entity_id, self.shard, known)
 
-    def _folded(self, held: Held[S], decision: Mapping[str, Any], block_no: int, overlay: Overlay) -> Held[S]:
-        state, published = held.state, held.published
+    def _folded(
+        self, cached: Cached[S], decision: Mapping[str, Any], block_no: int, overlay: Overlay
+    ) -> Cached[S]:
+        state, published = cached.state, cached.published
         for entry in decision["entries"]:
             if entry["is_command"]:
                 continue
@@ -84,10 +86,10 @@ class ShardFold(Generic[S]):
             if isinstance(event, Event):
                 at = self._occurred_at(body)
                 overlay.take(self._codec, decision["aggregate_id"], state, event, at)
-                state = self._machine.evolve(state, event, at)
+                state = self._decider.evolve(state, event, at)
                 published += entry["topic"] is not None
                 self.events_count += 1
-        return Held(state, decision["seq"], published, block_no)
+        return Cached(state, decision["seq"], published, block_no)
 
     def _payload(self, type_name: str, body: str) -> Message:
         try:

@@ -112,31 +112,31 @@ class Verification:
     def take_block(self, lane: str, document: Mapping[str, Any]) -> None:
         """Take the next stored block of a journal's shard."""
         self.open(lane)
-        kept = self._lanes[lane]
-        kept.chain.take(document)
+        audited = self._lanes[lane]
+        audited.chain.take(document)
         try:
             entries = [entry for decision in document["decisions"] for entry in decision["entries"]]
             for entry in entries:
                 if entry["topic"] in RECORD_TOPICS:
-                    self._take_event(kept, f"block {document['block_no']}", entry["type"], entry["body"])
+                    self._take_event(audited, f"block {document['block_no']}", entry["type"], entry["body"])
                 elif entry["type"] == _SCORES_NOTED:
                     self._note_verdicts(json.loads(entry["body"]))
         except UNREADABLE as error:
-            text = f"block {kept.chain.last} holds what is no decision ({type(error).__name__})"
-            kept.findings.append(Finding("readable", lane, text))
+            text = f"block {audited.chain.last} holds what is no decision ({type(error).__name__})"
+            audited.findings.append(Finding("readable", lane, text))
 
     def take_record(self, lane: str, document: Mapping[str, Any]) -> None:
         """Take the next record of a topic's partition."""
         self.open(lane)
-        kept = self._lanes[lane]
-        kept.chain.take(document)
+        audited = self._lanes[lane]
+        audited.chain.take(document)
         try:
             kind = next((value for name, value in document["headers"] if name == "type"), "")
             place = f"offset {document['offset']}"
-            self._take_event(kept, place, kind, document["body"], announced_in(document))
+            self._take_event(audited, place, kind, document["body"], announced_in(document))
         except UNREADABLE as error:
-            text = f"the record after offset {kept.chain.last} is none ({type(error).__name__})"
-            kept.findings.append(Finding("readable", lane, text))
+            text = f"the record after offset {audited.chain.last} is none ({type(error).__name__})"
+            audited.findings.append(Finding("readable", lane, text))
 
     def close(self, now: datetime) -> Result:
         """Derive what is left to derive, and return everything found."""
@@ -144,14 +144,14 @@ class Verification:
             self.open(lane)
         findings: list[Finding] = []
         notes: list[str] = []
-        for kept in self._lanes.values():
-            findings += [*kept.chain.faults(), *kept.findings]
-            notes += kept.chain.notes
+        for audited in self._lanes.values():
+            findings += [*audited.chain.faults(), *audited.findings]
+            notes += audited.chain.notes
         findings += self._reader.judged(self.fold.findings(now))
         notes += self._reader.notes()
         lanes = tuple(
-            LaneReport(lane, kept.chain.items_count, kept.events_count, kept.chain.head)
-            for lane, kept in sorted(self._lanes.items())
+            LaneReport(lane, audited.chain.items_count, audited.events_count, audited.chain.head)
+            for lane, audited in sorted(self._lanes.items())
         )
         return Result(self._source, lanes, self.fold.counts(), tuple(findings), tuple(notes))
 

@@ -14,6 +14,7 @@ import typer
 
 from winnow.cli.errors import CliError, command
 from winnow.cli.lazy import group
+from winnow.cli.line_access import LineAccess, address, secret
 from winnow.cli.options import (
     DATA_DIR,
     AdminToken,
@@ -27,7 +28,6 @@ from winnow.cli.options import (
     S3Endpoint,
     S3SecretKey,
 )
-from winnow.cli.place import Place, address, secret
 
 if TYPE_CHECKING:
     from winnow.audit.chains import Head
@@ -110,7 +110,7 @@ async def verify(  # noqa: PLR0913 (the options of a command)
     """
     from winnow.cli.audit_places import NOT_CHECKED, Where, looking
 
-    kept = Place.read(data_dir)
+    access = LineAccess.read(data_dir)
     profiles = _profiles(profile_dirs)
     if source is Source.live:
         from winnow.cli.audit_live import LiveLine, compare_with_live
@@ -120,11 +120,11 @@ async def verify(  # noqa: PLR0913 (the options of a command)
             raise CliError(
                 "--json and --anchor need --from topics, journals or archive.", exit_status=NOT_CHECKED
             )
-        url = address(api_url, kept.api_url, "the API", "WINNOW_API_URL", data_dir)
-        mine = kept.admin_token if url == kept.api_url else ""
+        url = address(api_url, access.api_url, "the API", "WINNOW_API_URL", data_dir)
+        mine = access.admin_token if url == access.api_url else ""
         api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
-        kafka = address(bootstrap, kept.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
-        ledger = address(ledger_grpc, kept.ledger_grpc, "the ledger", "WINNOW_LEDGER_GRPC", data_dir)
+        kafka = address(bootstrap, access.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+        ledger = address(ledger_grpc, access.ledger_grpc, "the ledger", "WINNOW_LEDGER_GRPC", data_dir)
         await compare_with_live(LiveLine(api, kafka, ledger), profiles)
         return
     where = Where(bootstrap, mongo_uri, s3_endpoint, s3_access_key, s3_secret_key, data_dir)
@@ -136,9 +136,9 @@ async def verify(  # noqa: PLR0913 (the options of a command)
         if source is Source.archive:
             from winnow.audit.archive_verify import verify_archive
 
-            place = where.place(archive)
+            location = where.location(archive)
             result = await verify_archive(
-                place, heads, datetime.now(UTC), profiles=profiles, processes=processes
+                location, heads, datetime.now(UTC), profiles=profiles, processes=processes
             )
         else:
             result = await _verified(source, heads, where, profiles)
@@ -209,8 +209,8 @@ async def archive_record(
 
     where = Where(bootstrap, mongo_uri, s3_endpoint, s3_access_key, s3_secret_key, data_dir)
     with looking():
-        async with where.place(archive).open() as shelf:
-            done = await archive_new(shelf, where.database(), where.kafka())
+        async with where.location(archive).open() as store:
+            done = await archive_new(store, where.database(), where.kafka())
     text = f"{done.items_count} items in {done.segments_count} segments are new in {archive}"
     typer.echo(f"{text} ({done.manifests_count} manifests).")
     for lost in done.lost:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from winnow.audit.archiving import ArchiveWriter
+from winnow.audit.blob_store import BlobStore
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, topic_lane
-from winnow.audit.records import Reading, reading
-from winnow.audit.shelves import Shelf
+from winnow.audit.records import TopicReader, connected_consumer
 from winnow.cli.audit_sources import document_of
 from winnow.runtime.clock import SystemClock
 from winnow.runtime.journal.model import Block
@@ -27,13 +27,13 @@ class Archived:
     lost: tuple[str, ...]
 
 
-async def archive_new(shelf: Shelf, mongo_uri: str, kafka: str) -> Archived:
+async def archive_new(store: BlobStore, mongo_uri: str, kafka: str) -> Archived:
     """Archive what is new; raises BrokenArchive, NotArchived, Unavailable and CliError.
 
     Journals first, each to the newest block whose messages are on the bus, then the topics: so an event in an
     archived block is in the archived topic too. What an interrupted run has committed is not done again.
     """
-    writer = await ArchiveWriter.on(shelf, SystemClock())
+    writer = await ArchiveWriter.on(store, SystemClock())
     before = writer.manifests_count
     await _journals(writer, mongo_uri)
     lost = await _topics(writer, kafka)
@@ -56,8 +56,8 @@ async def _journals(writer: ArchiveWriter, mongo_uri: str) -> None:
 
 async def _topics(writer: ArchiveWriter, kafka: str) -> list[str]:
     lost: list[str] = []
-    async with reading(kafka) as consumer:
-        topics = Reading(consumer, RECORD_TOPICS)
+    async with connected_consumer(kafka) as consumer:
+        topics = TopicReader(consumer, RECORD_TOPICS)
         await topics.begin()
         for (topic, partition), start in list(topics.next_offsets.items()):
             lane = topic_lane(topic, partition)
@@ -66,6 +66,6 @@ async def _topics(writer: ArchiveWriter, kafka: str) -> list[str]:
             if start > wanted:
                 lost.append(_LOST.format(lane=lane, first=wanted, last=start - 1))
             topics.next_offsets[topic, partition] = max(start, wanted)
-        async for kept in topics.read_on():
-            await writer.add(topic_lane(kept.topic, kept.partition), document_of(kept))
+        async for record in topics.read_on():
+            await writer.add(topic_lane(record.topic, record.partition), document_of(record))
     return lost

@@ -18,7 +18,7 @@ from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold, TaskFold
 from winnow.audit.newer import Reader
 from winnow.audit.profiles import Profiles
-from winnow.audit.records import Kept, Reading, reading
+from winnow.audit.records import TopicReader, TopicRecord, connected_consumer
 from winnow.cli.answers import Task
 from winnow.cli.audit_report import print_findings
 from winnow.cli.client import Api
@@ -49,8 +49,11 @@ async def compare_with_live(line: LiveLine, profiles: Profiles) -> None:
     """Fold the topics and compare; raises CliError when there is a fault or a difference."""
     live_tasks = LiveTasks(line.api)
     try:
-        async with reading(line.kafka) as consumer, grpc.aio.insecure_channel(line.ledger) as channel:
-            those = Reading(consumer, _TOPICS)
+        async with (
+            connected_consumer(line.kafka) as consumer,
+            grpc.aio.insecure_channel(line.ledger) as channel,
+        ):
+            those = TopicReader(consumer, _TOPICS)
             await those.begin()
             record = Record(those, profiles)
             await record.read_on()
@@ -70,7 +73,7 @@ async def compare_with_live(line: LiveLine, profiles: Profiles) -> None:
 class Record:
     """The two topics as far as they were read, folded."""
 
-    def __init__(self, topics: Reading, profiles: Profiles) -> None:
+    def __init__(self, topics: TopicReader, profiles: Profiles) -> None:
         """Start with nothing; the topics were begun, and verdicts are judged by ``profiles``."""
         self._topics = topics
         self.fold = RecordFold(profiles)
@@ -80,19 +83,19 @@ class Record:
 
     async def read_on(self) -> None:
         """Fold what lies between the last reading and the ends as they are now."""
-        async for kept in self._topics.read_on():
+        async for record in self._topics.read_on():
             self.records_count += 1
-            self.take(kept)
+            self.take(record)
 
-    def take(self, kept: Kept) -> None:
+    def take(self, record: TopicRecord) -> None:
         """Fold a record; one of a newer build is noted, a broken one is a fault."""
-        if not kept.header("type"):
+        if not record.header("type"):
             return
         try:
-            announced = announced_version(dict(kept.headers))
-            recorded = self.reader.read(kept.header("type"), kept.body, announced)
+            announced = announced_version(dict(record.headers))
+            recorded = self.reader.read(record.header("type"), record.body, announced)
         except ValueError as error:
-            place = f"{kept.topic}/{kept.partition}/{kept.offset}"
+            place = f"{record.topic}/{record.partition}/{record.offset}"
             self.findings.append(Finding("readable", place, f"it cannot be read ({type(error).__name__})"))
             return
         if recorded is not None:

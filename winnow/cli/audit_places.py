@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from winnow.audit.archiving import NotArchived
+from winnow.audit.blob_store import Location
 from winnow.audit.manifests import BrokenArchive
-from winnow.audit.shelves import Place as Shelved
 from winnow.cli.errors import CliError, as_sentence
-from winnow.cli.place import Place, address
+from winnow.cli.line_access import LineAccess, address
 from winnow.contracts.errors import NotFound, WinnowError
 
 NOT_CHECKED: Final = 2
@@ -32,25 +32,25 @@ class Where:
 
     def kafka(self) -> str:
         """Return Kafka's address; raises CliError when there is none."""
-        kept = Place.read(self.data_dir).kafka_bootstrap
-        return address(self.bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", self.data_dir)
+        access = LineAccess.read(self.data_dir).kafka_bootstrap
+        return address(self.bootstrap, access, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", self.data_dir)
 
     def database(self) -> str:
         """Return the database's address; raises CliError when there is none."""
-        kept = Place.read(self.data_dir).mongo_uri
-        return address(self.mongo_uri, kept, "the database", "WINNOW_MONGO_URI", self.data_dir)
+        access = LineAccess.read(self.data_dir).mongo_uri
+        return address(self.mongo_uri, access, "the database", "WINNOW_MONGO_URI", self.data_dir)
 
-    def place(self, shelf: str) -> Shelved:
-        """Return the place of an archive or an anchor; raises CliError when its store has no address."""
-        if not shelf.startswith("s3://"):
-            return Shelved(shelf)
-        kept = Place.read(self.data_dir)
+    def location(self, store: str) -> Location:
+        """Return the location of an archive or an anchor; raises CliError when its store has no address."""
+        if not store.startswith("s3://"):
+            return Location(store)
+        access = LineAccess.read(self.data_dir)
         endpoint = address(
-            self.s3_endpoint, kept.s3_endpoint, "the object store", "WINNOW_S3_ENDPOINT", self.data_dir
+            self.s3_endpoint, access.s3_endpoint, "the object store", "WINNOW_S3_ENDPOINT", self.data_dir
         )
-        mine = kept if endpoint == kept.s3_endpoint else Place()
-        return Shelved(
-            shelf,
+        mine = access if endpoint == access.s3_endpoint else LineAccess()
+        return Location(
+            store,
             endpoint,
             s3_access_key=self.s3_access_key or mine.s3_access_key,
             s3_secret_key=self.s3_secret_key or mine.s3_secret_key,
@@ -59,17 +59,17 @@ class Where:
     async def read(self, target: str) -> bytes:
         """Read one file or object."""
         folder, name = _split(target)
-        async with self.place(folder).open() as shelf:
-            return await shelf.get(name)
+        async with self.location(folder).open() as store:
+            return await store.get(name)
 
     async def write(self, target: str, body: bytes) -> None:
         """Write one file or object; raises CliError when it is there."""
         folder, name = _split(target)
-        async with self.place(folder).open() as shelf:
+        async with self.location(folder).open() as store:
             try:
-                await shelf.get(name)
+                await store.get(name)
             except NotFound:
-                await shelf.put(name, body)
+                await store.put(name, body)
                 return
         raise CliError(f"{target} is there already.")
 

@@ -13,8 +13,8 @@ from typing import Final
 import typer
 
 from winnow.cli.errors import CliError
+from winnow.cli.line_access import ACCESS_FILE, LineAccess
 from winnow.cli.logs import Follower
-from winnow.cli.place import PLACE_FILE, Place
 from winnow.cli.terminal import harmless
 from winnow.local.process import tail
 
@@ -50,7 +50,7 @@ def start_in_background(data_dir: Path, arguments: Sequence[str]) -> None:
         process.wait()
         raise
     _print_new(steps)
-    typer.echo(f"\nAPI:  {Place.read(data_dir).api_url}")
+    typer.echo(f"\nAPI:  {LineAccess.read(data_dir).api_url}")
     typer.echo(
         f"It runs as process {process.pid}; `winnow status` shows it, `winnow logs up` what it writes,"
         " `winnow down` stops it."
@@ -64,6 +64,6 @@ def _print_new(steps: Follower) -> None:
 
 def _written_at_ns(data_dir: Path) -> int:
     try:
-        return (data_dir / PLACE_FILE).stat().st_mtime_ns
+        return (data_dir / ACCESS_FILE).stat().st_mtime_ns
     except FileNotFoundError:
         return 0

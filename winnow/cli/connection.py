@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from winnow.cli.client import Api
-from winnow.cli.place import Place, address, secret
+from winnow.cli.line_access import LineAccess, address, secret
 
 
 @asynccontextmanager
 async def connected(api_url: str, api_key: str, data_dir: Path) -> AsyncIterator[Api]:
     """Connect to the API that was named, or to the embedded one."""
-    place = Place.read(data_dir)
-    url = address(api_url, place.api_url, "the API", "WINNOW_API_URL", data_dir)
+    access = LineAccess.read(data_dir)
+    url = address(api_url, access.api_url, "the API", "WINNOW_API_URL", data_dir)
     # The stored key belongs to the embedded API alone and is not sent anywhere else.
-    mine = place.api_key if url == place.api_url else ""
+    mine = access.api_key if url == access.api_url else ""
     api = Api(url, secret(api_key, mine, "API key", "WINNOW_API_KEY"))
     try:
         yield api
@@ -27,9 +27,9 @@ async def connected(api_url: str, api_key: str, data_dir: Path) -> AsyncIterator
 @asynccontextmanager
 async def administering(api_url: str, admin_token: str, data_dir: Path) -> AsyncIterator[Api]:
     """Connect as an administrator to the API that was named, or to the embedded one."""
-    place = Place.read(data_dir)
-    url = address(api_url, place.api_url, "the API", "WINNOW_API_URL", data_dir)
-    mine = place.admin_token if url == place.api_url else ""
+    access = LineAccess.read(data_dir)
+    url = address(api_url, access.api_url, "the API", "WINNOW_API_URL", data_dir)
+    mine = access.admin_token if url == access.api_url else ""
     api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
     try:
         yield api

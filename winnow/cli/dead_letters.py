@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.table import Table
 
-from winnow.audit.records import Kept, Reading, reading
+from winnow.audit.records import TopicReader, TopicRecord, connected_consumer
 from winnow.cli.console import out
 from winnow.cli.errors import CliError
 from winnow.contracts.topics import TOPICS, dead_letter_topics
@@ -17,7 +17,7 @@ from winnow.contracts.topics import TOPICS, dead_letter_topics
 _PREFIX: Final = "dlq-"
 
 
-def print_letters(letters: Sequence[Kept]) -> None:
+def print_letters(letters: Sequence[TopicRecord]) -> None:
     """Print a table of letters, and how many topics hold any."""
     table = Table(title="Dead letters", title_justify="left")
     for name in ("topic", "place", "type", "came from", "reason", "error", "size"):
@@ -30,14 +30,14 @@ def print_letters(letters: Sequence[Kept]) -> None:
     out.print(f"{len(letters)} dead letters in {len(counts)} of {len(dead_letter_topics())} topics.")
 
 
-def original_of(letter: Kept) -> Kept:
+def original_of(letter: TopicRecord) -> TopicRecord:
     """Return the record that was put aside, as its producer wrote it; raises CliError for one without a source."""
     topic, partition = letter.header("dlq-topic"), letter.header("dlq-partition")
     if topic not in {known.name for known in TOPICS} or not partition.isdecimal():
         raise CliError(
             f"The letter at {letter.topic}/{letter.partition}/{letter.offset} does not say its source."
         )
-    return Kept(
+    return TopicRecord(
         topic=topic,
         partition=int(partition),
         offset=-1,
@@ -48,7 +48,7 @@ def original_of(letter: Kept) -> Kept:
     )
 
 
-def summary(letter: Kept) -> dict[str, str | int]:
+def summary(letter: TopicRecord) -> dict[str, str | int]:
     """Return what a list says of a letter: never its payload."""
     return {
         "topic": letter.topic,
@@ -63,7 +63,7 @@ def summary(letter: Kept) -> dict[str, str | int]:
     }
 
 
-def row(letter: Kept) -> list[str]:
+def row(letter: TopicRecord) -> list[str]:
     """Return a letter's line in the table."""
     known = summary(letter)
     places = (f"{letter.partition}/{letter.offset}", str(known["source"]).partition("/")[2])
@@ -71,10 +71,10 @@ def row(letter: Kept) -> list[str]:
     return [str(known["topic"]), places[0], str(known["type"]), places[1], *reason]
 
 
-async def letters_of(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Kept]:
+async def letters_of(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[TopicRecord]:
     """Yield every record of these topics as they are now."""
-    async with reading(bootstrap) as consumer:
-        those = Reading(consumer, topics)
+    async with connected_consumer(bootstrap) as consumer:
+        those = TopicReader(consumer, topics)
         await those.begin()
         async for record in those.read_on():
             yield record
@@ -87,6 +87,6 @@ def known_topic(topic: str) -> str:
     return topic
 
 
-def at_of(letter: Kept) -> str:
+def at_of(letter: TopicRecord) -> str:
     """Return when a letter was set aside, as text."""
     return datetime.fromtimestamp(letter.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")

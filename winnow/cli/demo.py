@@ -16,9 +16,9 @@ from winnow.cli.console import out
 from winnow.cli.downloads import link_clients
 from winnow.cli.errors import CliError
 from winnow.cli.grants import Grant, grant_credits
+from winnow.cli.line_access import LineAccess
 from winnow.cli.live import credits_
 from winnow.cli.loopback import is_loopback
-from winnow.cli.place import Place
 from winnow.cli.report import report
 from winnow.cli.task_orders import place_order
 from winnow.cli.truth import compare
@@ -62,34 +62,34 @@ ORDERS: Final = (
 )
 
 
-async def ensure_account(place: Place) -> Place:
+async def ensure_account(access: LineAccess) -> LineAccess:
     """Make sure that the demo account has a working key and credits; return the place with the key."""
-    if not await _key_works(place):
-        admin = Api(place.api_url, place.admin_token)
+    if not await _key_works(access):
+        admin = Api(access.api_url, access.admin_token)
         try:
             body = {"account_id": ACCOUNT, "scopes": list(_SCOPES), "label": "demo"}
-            place = replace(place, api_key=(await admin.post("/v1/admin/keys", body))["key"])
+            access = replace(access, api_key=(await admin.post("/v1/admin/keys", body))["key"])
         finally:
             await admin.close()
-    await _top_up(place)
-    return place
+    await _top_up(access)
+    return access
 
 
-async def run_orders(place: Place, sheets: Path) -> None:
+async def run_orders(access: LineAccess, sheets: Path) -> None:
     """Run both orders to their ends; raises CliError with every promise that was not kept."""
     broken: list[str] = []
-    api = Api(place.api_url, place.api_key)
+    api = Api(access.api_url, access.api_key)
     try:
-        await _subscribe(api, place.receiver_url)
+        await _subscribe(api, access.receiver_url)
         for number, order in enumerate(ORDERS, 1):
             out.print(f"\n[bold]Order {number}:[/] {order.k} × {order.template}, {order.mode}")
             task = await place_order(api, order.body())
             watched = await Watch(api, task).to_the_end(_SLACK_S)
             bill = await report(api, watched, sheets, order.prompt)
             found = await _broken_promises(api, watched, bill)
-            found += await _planted_defects(api, place, task.id)
+            found += await _planted_defects(api, access, task.id)
             broken += [f"Order {number}: {promise}" for promise in found]
-        await _print_notices(place.receiver_url)
+        await _print_notices(access.receiver_url)
     finally:
         await api.close()
     if broken:
@@ -97,10 +97,10 @@ async def run_orders(place: Place, sheets: Path) -> None:
     out.print("\n[bold green]Both orders ended as promised.[/]")
 
 
-async def _key_works(place: Place) -> bool:
-    if not place.api_key:
+async def _key_works(access: LineAccess) -> bool:
+    if not access.api_key:
         return False
-    api = Api(place.api_url, place.api_key)
+    api = Api(access.api_url, access.api_key)
     try:
         await api.get("/v1/account")
     except ApiError as trouble:
@@ -112,8 +112,8 @@ async def _key_works(place: Place) -> bool:
     return True
 
 
-async def _top_up(place: Place) -> None:
-    api, admin = Api(place.api_url, place.api_key), Api(place.api_url, place.admin_token)
+async def _top_up(access: LineAccess) -> None:
+    api, admin = Api(access.api_url, access.api_key), Api(access.api_url, access.admin_token)
     try:
         account = Account.model_validate(await api.get("/v1/account"))
         if account.available_credits_micro >= _ENOUGH_CREDITS_MICRO:
@@ -165,13 +165,13 @@ async def _broken_promises(api: Api, watched: Watched, bill: Bill) -> list[str]:
     return broken + await _broken_links(links)
 
 
-async def _planted_defects(api: Api, place: Place, task_id: str) -> list[str]:
+async def _planted_defects(api: Api, access: LineAccess, task_id: str) -> list[str]:
     """Compare the delivered pictures with the simulators' record of their defects; real providers keep none."""
-    if not place.simulator_urls:
+    if not access.simulator_urls:
         return []
     outputs = (await api.get(f"/v1/tasks/{task_id}/outputs"))["outputs"]
     delivered = [output["candidate_id"] for output in outputs]
-    comparison = await compare(api, place.simulator_urls, task_id, delivered)
+    comparison = await compare(api, access.simulator_urls, task_id, delivered)
     out.print(comparison.sentence(), markup=False)
     return comparison.broken()
 

@@ -9,8 +9,8 @@ import typer
 
 from winnow.cli.errors import CliError, command
 from winnow.cli.lazy import group
+from winnow.cli.line_access import LineAccess, address
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir, Json
-from winnow.cli.place import Place, address
 
 app = group("Dead letters: list them, show one, send them back.")
 
@@ -95,5 +95,5 @@ async def replay(
 
 
 def _kafka(bootstrap: str, data_dir: DataDir) -> str:
-    kept = Place.read(data_dir).kafka_bootstrap
-    return address(bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+    access = LineAccess.read(data_dir).kafka_bootstrap
+    return address(bootstrap, access, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)

@@ -17,7 +17,7 @@ from winnow.cli.console import out
 from winnow.cli.demo import ensure_account, run_orders
 from winnow.cli.environment import overrides
 from winnow.cli.errors import CliError, as_sentence
-from winnow.cli.place import Place
+from winnow.cli.line_access import LineAccess
 from winnow.local.line import SERVICES, SHARDS, Line, LineOptions, names_of
 from winnow.local.ports import PortTaken, is_free
 from winnow.local.process import ServerDidNotStart
@@ -41,7 +41,7 @@ class Wanted:
 class Running:
     """A line that answers; ``check`` raises when one of its processes was given up."""
 
-    place: Place
+    access: LineAccess
     check: Callable[[], None]
 
 
@@ -59,7 +59,7 @@ def running(wanted: Wanted, *, interrupted: int = 0) -> Iterator[Running]:
     try:
         with board.shown():
             line = _start(stack, supervisor, wanted)
-        place = Place(
+        access = LineAccess(
             api_url=line.api_url,
             kafka_bootstrap=stack.addresses.kafka_bootstrap,
             ledger_grpc=line.grpc_address("ledger"),
@@ -69,12 +69,12 @@ def running(wanted: Wanted, *, interrupted: int = 0) -> Iterator[Running]:
             s3_endpoint=stack.addresses.s3_endpoint,
             s3_access_key=stack.addresses.s3_access_key,
             s3_secret_key=stack.addresses.s3_secret_key,
-            api_key=Place.read(wanted.data_dir).api_key,
+            api_key=LineAccess.read(wanted.data_dir).api_key,
             admin_token=line.admin_token,
         )
-        place = asyncio.run(ensure_account(place))
-        place.write(wanted.data_dir)
-        yield Running(place, supervisor.check)
+        access = asyncio.run(ensure_account(access))
+        access.write(wanted.data_dir)
+        yield Running(access, supervisor.check)
     except KeyboardInterrupt:
         if names := supervisor.given_up():
             raise CliError(
@@ -87,9 +87,9 @@ def running(wanted: Wanted, *, interrupted: int = 0) -> Iterator[Running]:
         _stop(stack, supervisor)
 
 
-def place_demo_orders(place: Place, data_dir: Path) -> None:
+def place_demo_orders(access: LineAccess, data_dir: Path) -> None:
     """Run the two demo orders to their ends; raises CliError for a promise that is not kept."""
-    asyncio.run(run_orders(place, data_dir / "contact-sheets"))
+    asyncio.run(run_orders(access, data_dir / "contact-sheets"))
 
 
 def _start(stack: EmbeddedStack, supervisor: Supervisor, wanted: Wanted) -> Line:

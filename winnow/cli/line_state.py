@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from winnow.cli.errors import CliError
-from winnow.cli.place import Place
+from winnow.cli.line_access import LineAccess
 from winnow.local.record import LineRecord, ProcessState
 
 STATE_FILE: Final = "stack.json"
@@ -59,10 +59,10 @@ def read_record(data_dir: Path) -> LineRecord:
         ) from error
 
 
-def process_statuses(record: LineRecord, place: Place) -> list[ProcessStatus]:
+def process_statuses(record: LineRecord, access: LineAccess) -> list[ProcessStatus]:
     """Return the status of every process of a running line: servers first, then services, then simulators."""
     order = {"server": 0, "service": 1, "simulator": 2}
-    statuses = [_status(process, place) for process in record.processes]
+    statuses = [_status(process, access) for process in record.processes]
     return sorted(statuses, key=lambda status: order.get(status.kind, len(order)))
 
 
@@ -78,14 +78,14 @@ def is_ready(url: str) -> bool:
         connection.close()
 
 
-def _status(process: ProcessState, place: Place) -> ProcessStatus:
+def _status(process: ProcessState, access: LineAccess) -> ProcessStatus:
     state = process.state
     if state == "ready" and process.kind != "server" and not is_ready(process.address):
         state = "not ready"
     return ProcessStatus(
         name=process.name,
         kind=process.kind,
-        address=place.api_url if process.name == _API and place.api_url else process.address,
+        address=access.api_url if process.name == _API and access.api_url else process.address,
         state=state,
         pid=process.pid,
         restarts=process.restarts,

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from winnow.cli.errors import CliError, as_sentence, command
+from winnow.cli.line_access import LineAccess, address
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir, MongoUri
-from winnow.cli.place import Place, address
 
 
 @command
@@ -28,9 +28,9 @@ async def reemit(
     from winnow.audit.reemit import reemit as send_again
     from winnow.cli.console import err
 
-    place = Place.read(data_dir)
-    kafka = address(bootstrap, place.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
-    database = address(mongo_uri, place.mongo_uri, "the database", "WINNOW_MONGO_URI", data_dir)
+    access = LineAccess.read(data_dir)
+    kafka = address(bootstrap, access.kafka_bootstrap, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+    database = address(mongo_uri, access.mongo_uri, "the database", "WINNOW_MONGO_URI", data_dir)
     try:
         with err.status("Sending the journals to the topics again ..."):
             count = await send_again(kafka, database, force=force)

@@ -33,8 +33,8 @@ def status(
 
     Leaves with 0 when all are ready, 1 when one is not, 3 when no line runs.
     """
+    from winnow.cli.line_access import LineAccess
     from winnow.cli.line_state import process_statuses, read_record
-    from winnow.cli.place import Place
 
     record = read_record(data_dir)
     if not record.is_live:
@@ -43,7 +43,7 @@ def status(
             hint="Start one with `winnow up`, or name its --data-dir.",
             exit_status=NOT_RUNNING,
         )
-    statuses = process_statuses(record, Place.read(data_dir))
+    statuses = process_statuses(record, LineAccess.read(data_dir))
     url = next(
         (
             process_status.address

@@ -8,8 +8,8 @@ import typer
 
 from winnow.cli.errors import command
 from winnow.cli.lazy import group
+from winnow.cli.line_access import LineAccess, address
 from winnow.cli.options import DATA_DIR, Bootstrap, DataDir
-from winnow.cli.place import Place, address
 
 _KAFKA_WITHIN_S: Final = 20.0
 
@@ -37,8 +37,8 @@ async def apply(
     from winnow.cli.console import err
     from winnow.runtime.topics import apply_topics
 
-    kept = Place.read(data_dir).kafka_bootstrap
-    kafka = address(bootstrap, kept, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
+    access = LineAccess.read(data_dir).kafka_bootstrap
+    kafka = address(bootstrap, access, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)
     with err.status(f"Asking Kafka at {kafka} ..."):
         made = await apply_topics(kafka, shards=shards, replicas=replicas, within_s=_KAFKA_WITHIN_S)
     for name in made:

@@ -44,7 +44,7 @@ def up(
     """
     from winnow.cli.environment import places_of
 
-    places = [place for host in webhook_host or () for place in places_of(host)]
+    places = [access for host in webhook_host or () for access in places_of(host)]
     if not foreground:
         from winnow.cli.background import start_in_background
 
@@ -54,14 +54,14 @@ def up(
         return
     from winnow.cli.console import out
     from winnow.cli.demo import ACCOUNT
+    from winnow.cli.line_access import ACCESS_FILE
     from winnow.cli.line_session import Wanted, place_demo_orders, running
-    from winnow.cli.place import PLACE_FILE
 
     with running(Wanted(data_dir, api_port, places)) as line:
         if demo:
-            place_demo_orders(line.place, data_dir)
-        out.print(f"\nAPI:  [bold]{line.place.api_url}[/]\ndocs: [bold]{line.place.api_url}/docs[/]")
-        out.print(f"key:  api_key in {data_dir / PLACE_FILE} (account {ACCOUNT})", soft_wrap=True)
+            place_demo_orders(line.access, data_dir)
+        out.print(f"\nAPI:  [bold]{line.access.api_url}[/]\ndocs: [bold]{line.access.api_url}/docs[/]")
+        out.print(f"key:  api_key in {data_dir / ACCESS_FILE} (account {ACCOUNT})", soft_wrap=True)
         out.print("Ctrl-C stops every process.")
         while True:
             time.sleep(_REST_S)
@@ -76,7 +76,7 @@ def demo(*, data_dir: DataDir = DATA_DIR, api_port: ApiPort = 0) -> None:
     started_s = time.monotonic()
     with running(Wanted(data_dir, api_port), interrupted=INTERRUPTED) as line:
         line.check()
-        place_demo_orders(line.place, data_dir)
+        place_demo_orders(line.access, data_dir)
         line.check()
     out.print(f"Everything took {time.monotonic() - started_s:.0f} s.")
 

@@ -89,7 +89,7 @@ M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded(Generic[M]):
+class RecordedMessage(Generic[M]):
     """A message with its envelope."""
 
     envelope: Envelope

@@ -1,4 +1,4 @@
-"""Prefixed ids. An id that names a consequence is derived, so that a repeated cause repeats it."""
+"""Prefixed ids. An id that names a consequence is derived, so that a repeated input repeats it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from winnow.contracts.envelope import CONTENT_TYPE, Message, Recorded
+from winnow.contracts.envelope import CONTENT_TYPE, Message, RecordedMessage
 
 FIRST_VERSION: Final = 1
 """The version of a record that states none."""
@@ -44,7 +44,7 @@ class Upcaster:
     lift: Callable[[dict[str, Any]], dict[str, Any]]
 
 
-T = TypeVar("T", Recorded[Message], Message)
+T = TypeVar("T", RecordedMessage[Message], Message)
 _Parse = Callable[[bytes | str, type[Message]], T]
 
 UPCASTERS: Final[tuple[Upcaster, ...]] = ()
@@ -83,14 +83,16 @@ class MessageRegistry:
         """Return the newest known version of a type; 0 for an unknown type."""
         return self._newest.get(type_name, 0)
 
-    def read(self, type_name: str, text: bytes | str, announced: int | None = None) -> Recorded[Message]:
+    def read(
+        self, type_name: str, text: bytes | str, announced: int | None = None
+    ) -> RecordedMessage[Message]:
         """Read JSON text as the newest version of its type.
 
         ``announced`` is the version of the record's header, looked at before the text is parsed; where the text
         states a version, the text is right. Raises UnknownVersion for a type or version that is not known, and
         ValueError for a text that does not fit its version.
         """
-        return self._read(type_name, text, announced, Recorded.from_text)
+        return self._read(type_name, text, announced, RecordedMessage.from_text)
 
     def payload(self, type_name: str, text: bytes | str) -> Message:
         """Read the payload alone, as the newest version of its type; raises like ``read``."""
@@ -139,8 +141,8 @@ class MessageRegistry:
         return json.dumps(document)
 
 
-def _message_of(parsed: Recorded[Message] | Message) -> Message:
-    return parsed.message if isinstance(parsed, Recorded) else parsed
+def _message_of(parsed: RecordedMessage[Message] | Message) -> Message:
+    return parsed.message if isinstance(parsed, RecordedMessage) else parsed
 
 
 def newest_version(model: type[Message]) -> int:

@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.topics import dead_letter_topic
 from winnow.contracts.upcast import MessageRegistry, UnknownVersion, announced_version
-from winnow.runtime import crash_points, metrics
+from winnow.runtime import failpoints, metrics
 from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
 from winnow.runtime.sender import Sender
@@ -36,7 +36,7 @@ class Received:
     """A record of a partition; ``recorded`` is None for one that this service has no use for."""
 
     offset: int
-    recorded: Recorded[Message] | None
+    recorded: RecordedMessage[Message] | None
     body: bytes
 
 
@@ -178,39 +178,39 @@ class Bus:
 
     async def _on_batch(self, msg: Any) -> None:
         # FastStream passes over a batch whose handler raised, so nothing may leave this method.
-        lanes: dict[TopicPartition, list[Any]] = defaultdict(list)
+        partitions: dict[TopicPartition, list[Any]] = defaultdict(list)
         raw: Any = msg.raw_message
         for record in raw:
-            lanes[TopicPartition(record.topic, record.partition)].append(record)
+            partitions[TopicPartition(record.topic, record.partition)].append(record)
         consumer: Any = msg.consumer
         try:
-            await self._handle_lanes(consumer, lanes)
+            await self._handle_all(consumer, partitions)
         except Exception as error:  # noqa: BLE001 (an edge room; every record is read again)
             _log.exception("bus.batch.failed", error=type(error).__name__)
-            for lane, records in lanes.items():
-                _seek(consumer, lane, records[0].offset)
+            for partition, records in partitions.items():
+                _seek(consumer, partition, records[0].offset)
             await asyncio.sleep(self._backoff_s)
 
-    async def _handle_lanes(self, consumer: Any, lanes: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        results = await asyncio.gather(*(self._lane(lane, records) for lane, records in lanes.items()))
+    async def _handle_all(self, consumer: Any, partitions: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        results = await asyncio.gather(*(self._handle(*batch) for batch in partitions.items()))
         stuck = False
         commits: dict[TopicPartition, int] = {}
-        for (lane, records), consumed in zip(lanes.items(), results, strict=True):
+        for (partition, records), consumed in zip(partitions.items(), results, strict=True):
             next_offset = consumed.next_offset
-            self._measure_lag(consumer, lane, next_offset)
+            self._measure_lag(consumer, partition, next_offset)
             if next_offset > records[0].offset:
-                commits[lane] = next_offset
+                commits[partition] = next_offset
             if consumed.held_for_s:
-                _hold(consumer, lane, consumed)
+                _hold(consumer, partition, consumed)
             elif consumed.seek:
                 # One that got on, if only by putting a record aside, is read again at once.
                 stuck |= next_offset <= records[0].offset
-                _seek(consumer, lane, next_offset)
+                _seek(consumer, partition, next_offset)
         if commits:
             try:
-                crash_points.reach("before_commit")
+                failpoints.reach("before_commit")
                 await consumer.commit(commits)
-                crash_points.reach("after_commit")
+                failpoints.reach("after_commit")
             except KafkaError as error:
                 _log.warning("bus.commit.failed", error=type(error).__name__)
         if stuck:
@@ -219,10 +219,10 @@ class Bus:
         else:
             self._backoff_s = 0.1
 
-    async def _lane(self, lane: TopicPartition, records: Sequence[Any]) -> Consumed:
+    async def _handle(self, partition: TopicPartition, records: Sequence[Any]) -> Consumed:
         """Handle one partition; return the offset to commit, whether to seek there, and for how long to pause."""
-        source = Source(lane.topic, lane.partition)
-        metrics.BUS_RECEIVED.labels(lane.topic).inc(len(records))
+        source = Source(partition.topic, partition.partition)
+        metrics.BUS_RECEIVED.labels(partition.topic).inc(len(records))
         handler = self._handler
         if handler is None:
             msg = "a batch came without a subscription"
@@ -235,7 +235,7 @@ class Bus:
         except Exception as error:  # noqa: BLE001 (an edge room; the partition is read again)
             metrics.BUS_HANDLER_FAILURES.inc()
             _log.exception(
-                "bus.lane.failed", topic=lane.topic, partition=lane.partition, error=type(error).__name__
+                "bus.lane.failed", topic=source.topic, partition=source.partition, error=type(error).__name__
             )
             return Consumed(records[0].offset, seek=True)
         return consumed
@@ -322,29 +322,29 @@ class Bus:
             error=error,
         )
 
-    def _measure_lag(self, consumer: Any, lane: TopicPartition, next_offset: int) -> None:
-        if lane not in consumer.assignment():
+    def _measure_lag(self, consumer: Any, partition: TopicPartition, next_offset: int) -> None:
+        if partition not in consumer.assignment():
             return
-        highwater = consumer.highwater(lane)
-        if highwater is not None:
-            metrics.BUS_LAG.labels(lane.topic, str(lane.partition)).set(max(0, highwater - next_offset))
+        end = consumer.highwater(partition)
+        if end is not None:
+            metrics.BUS_LAG.labels(partition.topic, str(partition.partition)).set(max(0, end - next_offset))
 
 
-def _seek(consumer: Any, lane: TopicPartition, offset: int) -> None:
-    if lane in consumer.assignment():
-        consumer.seek(lane, offset)
+def _seek(consumer: Any, partition: TopicPartition, offset: int) -> None:
+    if partition in consumer.assignment():
+        consumer.seek(partition, offset)
 
 
-def _hold(consumer: Any, lane: TopicPartition, consumed: Consumed) -> None:
+def _hold(consumer: Any, partition: TopicPartition, consumed: Consumed) -> None:
     """Read no more of one partition for a while; the others go on."""
 
     def resume() -> None:
-        if lane in consumer.assignment():
-            consumer.resume(lane)
+        if partition in consumer.assignment():
+            consumer.resume(partition)
 
-    if lane in consumer.assignment():
-        consumer.pause(lane)
-        consumer.seek(lane, consumed.next_offset)
+    if partition in consumer.assignment():
+        consumer.pause(partition)
+        consumer.seek(partition, consumed.next_offset)
         asyncio.get_running_loop().call_later(consumed.held_for_s, resume)
 
 

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 JOURNAL_BLOCKS = Counter("winnow_journal_blocks_total", "Blocks committed.")
 JOURNAL_DECISIONS = Counter("winnow_journal_decisions_total", "Decisions committed.")
 JOURNAL_CONFLICTS = Counter("winnow_journal_conflicts_total", "Blocks not committed, by reason.", ["reason"])
-JOURNAL_DUPLICATES = Counter("winnow_journal_duplicates_total", "Causes that were decided before.")
+JOURNAL_DUPLICATES = Counter("winnow_journal_duplicates_total", "Inputs that were decided before.")
 JOURNAL_COMMIT = Histogram(
     "winnow_journal_commit_seconds",
     "Time to insert a batch of blocks.",

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from winnow.runtime.clock import Clock, SystemClock
-from winnow.runtime.collector import set_start_aside
+from winnow.runtime.gc_tuning import freeze_after_startup
 from winnow.runtime.listener import http_server
 from winnow.runtime.log import configure, get_logger
 from winnow.runtime.settings import ServiceSettings, SettingsError
@@ -117,7 +117,7 @@ class Service:
         grpc_server = await self._start_grpc()
         servers = [http_server(app, port, self.settings) for app, port in self._apps]
         serving = [asyncio.create_task(server.serve(), name="http") for server in servers]
-        set_start_aside()
+        freeze_after_startup()
         self._ready = True
         _log.info("service.ready")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")

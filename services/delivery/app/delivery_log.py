@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from services.delivery.app.ports import Index, States
+from services.delivery.app.ports import DeliveryAggregates, Index
 from services.delivery.domain.messages import RedeliveryAsked
 from services.delivery.domain.records import Redelivery
 from services.delivery.domain.task import TaskDelivery, Webhook
 from winnow.contracts.errors import NotFound
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Cause, NotOwner, UnreadableEvent
+from winnow.runtime.journal import Input, NotOwner, UnreadableEvent
 
 LOG_DEFAULT: Final = 50
 LOG_MAX: Final = 200
@@ -31,7 +31,7 @@ class LoggedWebhook:
 class DeliveryLog:
     """Webhook deliveries, as the account that owns them sees them."""
 
-    def __init__(self, states: States, index: Index, clock: Clock) -> None:
+    def __init__(self, states: DeliveryAggregates, index: Index, clock: Clock) -> None:
         """Read states of any owner; write through the owner."""
         self._states = states
         self._index = index
@@ -87,7 +87,7 @@ class DeliveryLog:
         webhook = state.webhook(wanted.delivery_id)
         number = 1 + (webhook.attempts_count if webhook is not None else 0)
         decided = await self._states.submit(
-            Cause(
+            Input(
                 state.task_id,
                 f"redeliver:{wanted.delivery_id}:{number}",
                 RedeliveryAsked(wanted.delivery_id),

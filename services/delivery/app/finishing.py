@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.delivery.app import metrics
-from services.delivery.app.ports import Files, Images, Index, States
+from services.delivery.app.ports import DeliveryAggregates, Files, Images, Index
 from services.delivery.domain.decide import output_id_of
 from services.delivery.domain.images import FinishedImage, Picture, is_intact
-from services.delivery.domain.messages import FailedFinish, Finished
+from services.delivery.domain.messages import FinishAttemptFailed, Finished
 from services.delivery.domain.outputs import object_key, unguessable
 from services.delivery.domain.task import TaskDelivery
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.values import Output, SelectedCandidate, StoredObject
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Cause
+from winnow.runtime.journal import Input
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
@@ -40,7 +40,7 @@ class Finishing:
 
     def __init__(
         self,
-        states: States,
+        states: DeliveryAggregates,
         files: Files,
         images: Images,
         index: Index,
@@ -75,14 +75,14 @@ class Finishing:
         selected = state.selection.selected
         results = await asyncio.gather(*(self._within_time(candidate, over_at) for candidate in selected))
         outputs = tuple(result for result in results if isinstance(result, Output))
-        failed = tuple(result for result in results if isinstance(result, FailedFinish))
+        failed = tuple(result for result in results if isinstance(result, FinishAttemptFailed))
         for failure in failed:
             metrics.FINISH_FAILURES.labels(failure.reason).inc()
         if outputs:
             keys = [key for output in outputs for key in (output.stored.key, output.thumbnail.key)]
             await self._index.note_outputs(state.task_id, state.account_id, keys, self._clock.now())
         await self._states.submit(
-            Cause(
+            Input(
                 state.task_id,
                 f"finished:{state.task_id}",
                 Finished(outputs, failed),
@@ -98,15 +98,17 @@ class Finishing:
             failed_count=len(failed),
         )
 
-    async def _within_time(self, candidate: SelectedCandidate, over_at: float) -> Output | FailedFinish:
+    async def _within_time(
+        self, candidate: SelectedCandidate, over_at: float
+    ) -> Output | FinishAttemptFailed:
         """Wait for a turn, then finish a candidate: the task's time bounds both, the candidate's own the work."""
         try:
             async with asyncio.timeout_at(over_at), self._turns, asyncio.timeout(self._limits.within_s):
                 return await self._one(candidate)
         except TimeoutError:
-            return FailedFinish(candidate.candidate_id, "finishing_timed_out")
+            return FinishAttemptFailed(candidate.candidate_id, "finishing_timed_out")
 
-    async def _one(self, candidate: SelectedCandidate) -> Output | FailedFinish:
+    async def _one(self, candidate: SelectedCandidate) -> Output | FinishAttemptFailed:
         """Finish one candidate, waiting for a store that does not answer."""
         wait_s = _BACKOFF_FIRST_S
         while True:
@@ -116,20 +118,20 @@ class Finishing:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
             except NotFound:
-                return FailedFinish(candidate.candidate_id, "object_missing")
+                return FinishAttemptFailed(candidate.candidate_id, "object_missing")
             except Refused as refused:
-                return FailedFinish(candidate.candidate_id, refused.code.value)
+                return FinishAttemptFailed(candidate.candidate_id, refused.code.value)
 
-    async def _finish_one(self, candidate: SelectedCandidate) -> Output | FailedFinish:
+    async def _finish_one(self, candidate: SelectedCandidate) -> Output | FinishAttemptFailed:
         stored = candidate.stored
         if stored.size_bytes > self._limits.candidate_max_bytes:
-            return FailedFinish(candidate.candidate_id, ErrorCode.image_too_large.value)
+            return FinishAttemptFailed(candidate.candidate_id, ErrorCode.image_too_large.value)
         try:
             content = await self._files.get(stored.bucket, stored.key, stored.size_bytes)
         except ValueError:
-            return FailedFinish(candidate.candidate_id, "content_differs")
+            return FinishAttemptFailed(candidate.candidate_id, "content_differs")
         if not await asyncio.to_thread(is_intact, content, stored):
-            return FailedFinish(candidate.candidate_id, "content_differs")
+            return FinishAttemptFailed(candidate.candidate_id, "content_differs")
         image = await self._images.finish(content)
         return await self._store(candidate, image)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.delivery.app import metrics
-from services.delivery.app.ports import Files, Index, Links, States
+from services.delivery.app.ports import DeliveryAggregates, Files, Index, Links
 from services.delivery.domain.outputs import file_name, is_kept, link_life_s, unguessable
 from winnow.contracts.errors import NotFound
 from winnow.contracts.values import Output
@@ -32,7 +32,7 @@ class Outputs:
 
     def __init__(
         self,
-        states: States,
+        states: DeliveryAggregates,
         index: Index,
         files: Files,
         links: Links,

@@ -10,14 +10,14 @@ from services.delivery.domain.endpoints import Endpoint, WebhookAnswer, WebhookR
 from services.delivery.domain.images import FinishedImage
 from services.delivery.domain.records import KeptOutputs, Redelivery
 from services.delivery.domain.task import TaskDelivery
-from winnow.runtime.journal import Cause, Decided
+from winnow.runtime.journal import Decided, Input
 
 
-class States(Protocol):
+class DeliveryAggregates(Protocol):
     """The journal, as the use cases see it."""
 
-    async def submit(self, cause: Cause) -> Decided[TaskDelivery]:
-        """Decide a local cause. Raises NotOwner when another process owns the task."""
+    async def submit(self, input_: Input) -> Decided[TaskDelivery]:
+        """Decide a local input. Raises NotOwner when another process owns the task."""
         ...
 
     async def read_state(self, aggregate_id: str) -> TaskDelivery | None:

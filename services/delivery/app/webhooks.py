@@ -6,23 +6,23 @@ import asyncio
 from weakref import WeakValueDictionary
 
 from services.delivery.app import metrics
-from services.delivery.app.ports import Endpoints, Index, Sender, States
+from services.delivery.app.ports import DeliveryAggregates, Endpoints, Index, Sender
 from services.delivery.domain.decide import delivery_id_of
 from services.delivery.domain.endpoints import (
     Endpoint,
     WebhookAnswer,
     WebhookRequest,
-    is_worn_out,
+    is_disabled_after_failures,
     secret_of,
 )
-from services.delivery.domain.messages import AttemptReason, AttemptReturned, EndpointsRead
-from services.delivery.domain.notice import webhook_body
+from services.delivery.domain.messages import AttemptReason, EndpointsRead, WebhookAnswered
+from services.delivery.domain.payload import webhook_payload
 from services.delivery.domain.schedule import disables_endpoint
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.domain.work import SendWebhook
-from winnow.runtime import crash_points
+from winnow.runtime import failpoints
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Cause
+from winnow.runtime.journal import Input
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
@@ -33,7 +33,7 @@ class Webhooks:
 
     def __init__(
         self,
-        states: States,
+        states: DeliveryAggregates,
         endpoints: Endpoints,
         index: Index,
         sender: Sender,
@@ -78,27 +78,27 @@ class Webhooks:
         metrics.WEBHOOK_ATTEMPTS.labels(returned.reason.value).inc()
         await self._submit(state, f"attempt:{work.delivery_id}:{work.number}", returned)
 
-    async def _attempt(self, work: SendWebhook, state: TaskDelivery) -> AttemptReturned:
+    async def _attempt(self, work: SendWebhook, state: TaskDelivery) -> WebhookAnswered:
         endpoint = await self._endpoints.find(work.endpoint_id)
         started_at, started_s = self._clock.now(), self._clock.monotonic_s()
         if endpoint is None or not endpoint.enabled or endpoint.account_id != state.account_id:
             answer = WebhookAnswer(0, AttemptReason.endpoint_disabled)
         else:
-            crash_points.reach("before_webhook")
+            failpoints.reach("before_webhook")
             answer = await self._sender.send(
                 WebhookRequest(
                     url=endpoint.url,
                     delivery_id=work.delivery_id,
                     at=started_at,
                     secret=secret_of(self._signing_key, endpoint.endpoint_id),
-                    body=webhook_body(state),
+                    body=webhook_payload(state),
                 )
             )
-            crash_points.reach("after_webhook")
+            failpoints.reach("after_webhook")
             await self._note(endpoint, answer)
         seconds = self._clock.monotonic_s() - started_s
         metrics.WEBHOOK_SECONDS.observe(seconds)
-        return AttemptReturned(
+        return WebhookAnswered(
             delivery_id=work.delivery_id,
             number=work.number,
             started_at=started_at,
@@ -115,7 +115,7 @@ class Webhooks:
                 await self._endpoints.note_success(endpoint.endpoint_id)
             return
         now = self._clock.now()
-        disable = disables_endpoint(answer.reason) or is_worn_out(endpoint, now)
+        disable = disables_endpoint(answer.reason) or is_disabled_after_failures(endpoint, now)
         await self._endpoints.note_failure(endpoint.endpoint_id, now, disable=disable)
         if disable:
             _log.warning(
@@ -126,8 +126,8 @@ class Webhooks:
             )
 
     async def _submit(
-        self, state: TaskDelivery, cause_id: str, message: EndpointsRead | AttemptReturned
+        self, state: TaskDelivery, input_id: str, message: EndpointsRead | WebhookAnswered
     ) -> None:
         await self._states.submit(
-            Cause(state.task_id, cause_id, message, state.correlation_id, traceparent=state.traceparent)
+            Input(state.task_id, input_id, message, state.correlation_id, traceparent=state.traceparent)
         )

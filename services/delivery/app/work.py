@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import assert_never
 
 from services.delivery.app.finishing import Finishing
+from services.delivery.app.reconciler import Perform
 from services.delivery.app.webhooks import Webhooks
-from services.delivery.app.workbench import Perform
 from services.delivery.domain.task import TaskDelivery
-from services.delivery.domain.work import Finish, ReadEndpoints, SendWebhook, Work
+from services.delivery.domain.work import Finish, ReadEndpoints, SendWebhook, WorkItem
 
 
 def performed_by(finishing: Finishing, webhooks: Webhooks) -> Perform:
     """Return the function that does a piece of work."""
 
-    async def perform(work: Work, state: TaskDelivery) -> None:
+    async def perform(work: WorkItem, state: TaskDelivery) -> None:
         match work:
             case Finish():
                 await finishing.finish(state)

@@ -9,7 +9,6 @@ from typing import Final, assert_never
 
 from services.delivery.domain.messages import (
     AttemptReason,
-    AttemptReturned,
     EndNoted,
     EndpointsRead,
     EndReceived,
@@ -22,6 +21,7 @@ from services.delivery.domain.messages import (
     SelectionNoted,
     SelectionReceived,
     TimePassed,
+    WebhookAnswered,
     WebhookAttemptReturned,
     WebhookAttemptStarted,
     WebhookRedeliveryRequested,
@@ -71,7 +71,7 @@ def decide(  # noqa: PLR0911 (one return a message)
             return _note_end(state, message)
         case EndpointsRead():
             return _plan_webhooks(state, message)
-        case AttemptReturned():
+        case WebhookAnswered():
             return _note_attempt(state, message, now, policy)
         case RedeliveryAsked():
             return _redeliver(state, message)
@@ -246,7 +246,7 @@ def _plan_webhooks(state: TaskDelivery, message: EndpointsRead) -> list[Message]
 
 
 def _note_attempt(
-    state: TaskDelivery, message: AttemptReturned, now: datetime, policy: Policy
+    state: TaskDelivery, message: WebhookAnswered, now: datetime, policy: Policy
 ) -> list[Message]:
     webhook = state.webhook(message.delivery_id)
     if webhook is None or not webhook.sending or message.number != webhook.attempts_count + 1:
@@ -267,7 +267,7 @@ def _note_attempt(
 
 
 def _outcome(
-    webhook: Webhook, message: AttemptReturned, now: datetime, policy: Policy
+    webhook: Webhook, message: WebhookAnswered, now: datetime, policy: Policy
 ) -> tuple[WebhookState, datetime | None]:
     if message.reason is AttemptReason.accepted:
         return WebhookState.delivered, None

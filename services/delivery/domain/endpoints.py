@@ -73,6 +73,6 @@ def checked_event_types(event_types: Sequence[str]) -> tuple[str, ...]:
     return tuple(event_type for event_type in END_TYPES if event_type in event_types)
 
 
-def is_worn_out(endpoint: Endpoint, now: datetime) -> bool:
+def is_disabled_after_failures(endpoint: Endpoint, now: datetime) -> bool:
     """Return whether an endpoint has failed for so long that it is switched off."""
     return endpoint.failing_since is not None and now - endpoint.failing_since >= FAILING_MAX

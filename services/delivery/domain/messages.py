@@ -89,7 +89,7 @@ class EndReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedFinish:
+class FinishAttemptFailed:
     """A selected candidate that could not be finished, and why."""
 
     candidate_id: str
@@ -101,7 +101,7 @@ class Finished:
     """The finishing work of a task returned; a candidate in neither list counts as failed."""
 
     outputs: tuple[Output, ...]
-    failed: tuple[FailedFinish, ...]
+    failed: tuple[FinishAttemptFailed, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class EndpointsRead:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptReturned:
+class WebhookAnswered:
     """A webhook request returned. ``status`` is 0 when no answer came; times in seconds and milliseconds."""
 
     delivery_id: str
@@ -142,7 +142,7 @@ Incoming = (
     | EndReceived
     | Finished
     | EndpointsRead
-    | AttemptReturned
+    | WebhookAnswered
     | RedeliveryAsked
     | TimePassed
 )

@@ -31,12 +31,12 @@ class SendWebhook:
     number: int
 
 
-Work = Finish | ReadEndpoints | SendWebhook
+WorkItem = Finish | ReadEndpoints | SendWebhook
 
 
-def wanted(state: TaskDelivery) -> tuple[Work, ...]:
+def wanted(state: TaskDelivery) -> tuple[WorkItem, ...]:
     """Return the work that should be running for a task now."""
-    work: list[Work] = []
+    work: list[WorkItem] = []
     if state.is_finishing:
         work.append(Finish(state.task_id))
     if state.awaits_endpoints:

@@ -1,5 +1,5 @@
 """The public HTTP API: routes, models, problems, limits."""
 
-from services.ingest.api.building import export_openapi, openapi_document
+from services.ingest.api.app_factory import export_openapi, openapi_document
 
 __all__ = ["export_openapi", "openapi_document"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
-from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.auth import Guard, Principal, admitted, scoped
 from services.ingest.api.other_answers import (
     AccountSettingsAnswer,
     GrantAnswer,
@@ -20,7 +20,7 @@ from services.ingest.api.requests import (
     KeyRequest,
     RefundRequest,
 )
-from services.ingest.api.showing import key_fields, show_key
+from services.ingest.api.serializers import key_fields, show_key
 from services.ingest.api.strict import strict_route
 from services.ingest.api.tasks import IDEMPOTENCY_HEADER, TaskPath, idempotency_key_of
 from services.ingest.app.access import Access
@@ -48,25 +48,25 @@ def _add_keys(router: APIRouter, access: Access) -> None:
     admin, extra = admitted(Scope.admin), scoped(Scope.admin)
 
     @router.post("/keys", status_code=201, openapi_extra=extra)
-    async def create_key(body: KeyRequest, visitor: Visitor = admin) -> NewKeyAnswer:
+    async def create_key(body: KeyRequest, principal: Principal = admin) -> NewKeyAnswer:
         """Create a key; its text is shown this once."""
-        del visitor
+        del principal
         record, text = await access.create_key(body.account_id, body.scopes, body.label, body.expires_at)
         return NewKeyAnswer(**key_fields(record), key=text)
 
     @router.get("/keys", openapi_extra=extra)
     async def list_keys(
-        visitor: Visitor = admin,
+        principal: Principal = admin,
         account_id: Annotated[str | None, Query(max_length=70, description="Only of this account.")] = None,
     ) -> KeyList:
         """List keys without their secrets, newest first."""
-        del visitor
+        del principal
         return KeyList(keys=[show_key(record) for record in await access.keys(account_id)])
 
     @router.delete("/keys/{key_id}", status_code=204, openapi_extra=extra)
-    async def revoke_key(key_id: Annotated[str, Path(max_length=64)], visitor: Visitor = admin) -> None:
+    async def revoke_key(key_id: Annotated[str, Path(max_length=64)], principal: Principal = admin) -> None:
         """Revoke a key; effective everywhere within two seconds."""
-        del visitor
+        del principal
         await access.revoke_key(key_id)
 
 
@@ -75,19 +75,21 @@ def _add_limits(router: APIRouter, limits: AccountLimits) -> None:
     admin, extra = admitted(Scope.admin), scoped(Scope.admin)
 
     @router.get("/accounts/{account_id}", openapi_extra=extra)
-    async def get_account_settings(account_id: AccountId, visitor: Visitor = admin) -> AccountSettingsAnswer:
+    async def get_account_settings(
+        account_id: AccountId, principal: Principal = admin
+    ) -> AccountSettingsAnswer:
         """Read what an account may ask for."""
-        del visitor
+        del principal
         return AccountSettingsAnswer(
             account_id=account_id, priority_max=await limits.priority_max(account_id)
         )
 
     @router.put("/accounts/{account_id}", openapi_extra=extra)
     async def set_account_settings(
-        account_id: AccountId, body: AccountSettingsRequest, visitor: Visitor = admin
+        account_id: AccountId, body: AccountSettingsRequest, principal: Principal = admin
     ) -> AccountSettingsAnswer:
         """Set what an account may ask for; effective everywhere within two seconds."""
-        del visitor
+        del principal
         await limits.set_priority_max(account_id, body.priority_max)
         return AccountSettingsAnswer(account_id=account_id, priority_max=body.priority_max)
 
@@ -98,7 +100,7 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
 
     @router.post("/accounts/{account_id}/grants", status_code=202, openapi_extra=_WITH_KEY)
     async def grant_credits(
-        account_id: AccountId, body: GrantRequest, request: Request, visitor: Visitor = admin
+        account_id: AccountId, body: GrantRequest, request: Request, principal: Principal = admin
     ) -> GrantAnswer:
         """Grant credits to an account; ``applied`` says whether the books hold them already."""
         outcome, applied = await accounts.grant(
@@ -107,7 +109,7 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
             source=body.source,
             expires_at=body.expires_at,
             idempotency_key=idempotency_key_of(request),
-            correlation_id=visitor.request_id,
+            correlation_id=principal.request_id,
         )
         grant = outcome.state.grant
         if grant is None:
@@ -123,7 +125,7 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
 
     @router.post("/tasks/{task_id}/refund", status_code=202, openapi_extra=_WITH_KEY)
     async def refund_task(
-        task_id: TaskPath, body: RefundRequest, request: Request, visitor: Visitor = admin
+        task_id: TaskPath, body: RefundRequest, request: Request, principal: Principal = admin
     ) -> RefundAnswer:
         """Refund part of what a task was charged; ``status`` says what the ledger has decided so far."""
         refund = await accounts.refund(
@@ -131,7 +133,7 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
             amount_credits_micro=body.amount_credits_micro,
             reason=body.reason,
             idempotency_key=idempotency_key_of(request),
-            correlation_id=visitor.request_id,
+            correlation_id=principal.request_id,
         )
         return _show_refund(refund)
 
@@ -139,10 +141,10 @@ def _add_credits(router: APIRouter, accounts: Accounts) -> None:
     async def read_refund(
         task_id: TaskPath,
         refund_id: Annotated[str, Path(max_length=64, description="The refund's id.")],
-        visitor: Visitor = admin,
+        principal: Principal = admin,
     ) -> RefundAnswer:
         """Show a refund and what became of it: pending, refunded, or refused with a reason."""
-        del visitor
+        del principal
         return _show_refund(await accounts.refund_of(task_id, refund_id))
 
 

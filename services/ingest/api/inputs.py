@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from services.ingest.api.guard import Guard, Visitor, scoped
+from services.ingest.api.auth import Guard, Principal, scoped
 from services.ingest.api.json_body import (
     JSON,
     media_type_of,
@@ -24,7 +24,7 @@ from services.ingest.api.other_answers import (
 )
 from services.ingest.api.problems import validation_problem
 from services.ingest.api.requests import InputUrlRequest
-from services.ingest.api.showing import show_input
+from services.ingest.api.serializers import show_input
 from services.ingest.api.strict import strict_route
 from services.ingest.app.screening import InputScreening
 from services.ingest.domain.keys import Scope
@@ -77,7 +77,7 @@ def input_routes(guard: Guard, screening: InputScreening) -> APIRouter:
     )
     async def add_input(request: Request) -> Response:
         """Upload an image of at most 20 MiB; it is screened before it is accepted."""
-        visitor: Visitor = request.state.visitor
+        principal: Principal = request.state.principal
         kind = media_type_of(request)
         if kind == JSON:
             require_json(request)
@@ -89,12 +89,12 @@ def input_routes(guard: Guard, screening: InputScreening) -> APIRouter:
                 body = InputUrlRequest.model_validate_json(text)
             except ValidationError as error:
                 return validation_problem(request, error)
-            screened = await screening.from_url(visitor.account_id, body.url, body.profile or "")
+            screened = await screening.from_url(principal.account_id, body.url, body.profile or "")
         else:
             content, profile = await _content(request, kind)
             if len(content) > UPLOAD_BYTES_MAX:
                 raise _too_large(UPLOAD_BYTES_MAX)
-            screened = await screening.from_bytes(visitor.account_id, content, profile)
+            screened = await screening.from_bytes(principal.account_id, content, profile)
         return Response(show_input(screened).model_dump_json(), 201, media_type="application/json")
 
     return router

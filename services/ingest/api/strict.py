@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.api.guard import SCOPE_FIELD, Guard
+from services.ingest.api.auth import SCOPE_FIELD, Guard
 from services.ingest.api.json_body import parse, require_json
 from services.ingest.domain.keys import Scope
 from winnow.contracts.errors import ErrorCode, Refused
@@ -42,7 +42,7 @@ def strict_route(guard: Guard) -> type[APIRoute]:
             takes_json = self.body_field is not None
 
             async def handler(request: Request) -> Response:
-                request.state.visitor = await guard.admit(request, scope)
+                request.state.principal = await guard.admit(request, scope)
                 check_parameters(request, known)
                 if takes_json:
                     require_json(request)

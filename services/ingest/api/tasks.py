@@ -20,11 +20,11 @@ from services.ingest.api.answers import (
     TaskAnswer,
     TaskList,
 )
-from services.ingest.api.guard import Guard, Visitor, admitted, scoped
+from services.ingest.api.auth import Guard, Principal, admitted, scoped
 from services.ingest.api.json_body import JSON, parse, require_json
 from services.ingest.api.problems import validation_problem
 from services.ingest.api.requests import TaskRequest
-from services.ingest.api.showing import (
+from services.ingest.api.serializers import (
     show_bill,
     show_cancel,
     show_candidate,
@@ -33,12 +33,12 @@ from services.ingest.api.showing import (
     show_task,
 )
 from services.ingest.api.strict import strict_route
-from services.ingest.app.orders import Asked, Orders
-from services.ingest.app.reading import Reading
+from services.ingest.app.orders import Orders, Requester
+from services.ingest.app.task_queries import TaskQueries
 from services.ingest.domain.cursors import decode_cursor, encode_cursor
-from services.ingest.domain.folding import Page, PublicEvent
 from services.ingest.domain.keys import Scope
 from services.ingest.domain.public import EVENT_TYPES
+from services.ingest.domain.task_projection import Page, PublicEvent
 from services.ingest.domain.views import CandidateState
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.states import TaskState
@@ -66,9 +66,9 @@ def idempotency_key_of(request: Request) -> str:
     return key
 
 
-def asked_by(visitor: Visitor) -> Asked:
+def requester_of(principal: Principal) -> Requester:
     """Return who asks, for the use cases."""
-    return Asked(visitor.account_id, visitor.request_id, visitor.traceparent, visitor.sees_costs)
+    return Requester(principal.account_id, principal.request_id, principal.traceparent, principal.sees_costs)
 
 
 IDEMPOTENCY_HEADER: Final = {
@@ -116,42 +116,42 @@ _PICTURE: Final = {"type": "string", "format": "binary"}
 _PICTURES: Final = ("image/jpeg", "image/png", "image/webp")
 
 
-def task_routes(guard: Guard, orders: Orders, reading: Reading, credit_value_usd_micro: int) -> APIRouter:
+def task_routes(guard: Guard, orders: Orders, queries: TaskQueries, credit_value_usd_micro: int) -> APIRouter:
     """Build the routes."""
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=strict_route(guard))
     _add_changes(router, orders)
-    _add_questions(router, reading)
-    _add_candidates(router, reading)
-    _add_results(router, reading, credit_value_usd_micro)
+    _add_questions(router, queries)
+    _add_candidates(router, queries)
+    _add_results(router, queries, credit_value_usd_micro)
     return router
 
 
-def _add_questions(router: APIRouter, reading: Reading) -> None:
+def _add_questions(router: APIRouter, queries: TaskQueries) -> None:
     """Add the list of tasks, a task, and its stream of events."""
     reader = admitted(Scope.tasks_read)
 
     @router.get("", openapi_extra=scoped(Scope.tasks_read))
     async def list_tasks(
-        visitor: Visitor = reader,
+        principal: Principal = reader,
         state: Annotated[TaskState | None, Query(description="Only tasks in this state.")] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> TaskList:
         """List the account's tasks, newest first."""
         after = decode_cursor(cursor) if cursor else None
-        views = await reading.tasks(
-            visitor.account_id, Page(after, limit + 1, state.value if state else None)
+        views = await queries.tasks(
+            principal.account_id, Page(after, limit + 1, state.value if state else None)
         )
         more = len(views) > limit
-        tasks = [show_task(view, costs=visitor.sees_costs) for view in views[:limit]]
+        tasks = [show_task(view, costs=principal.sees_costs) for view in views[:limit]]
         last = tasks[-1] if more else None
         place = encode_cursor(int(last.created_at.timestamp() * 1_000_000), last.id) if last else None
         return TaskList(tasks=tasks, next_cursor=place)
 
     @router.get("/{task_id}", openapi_extra=scoped(Scope.tasks_read))
-    async def get_task(task_id: TaskPath, visitor: Visitor = reader) -> TaskAnswer:
+    async def get_task(task_id: TaskPath, principal: Principal = reader) -> TaskAnswer:
         """Read a task: its funnel, rounds and end, and for operators its routes and spend."""
-        return show_task(await reading.task(visitor.account_id, task_id), costs=visitor.sees_costs)
+        return show_task(await queries.task(principal.account_id, task_id), costs=principal.sees_costs)
 
     @router.get(
         "/{task_id}/events",
@@ -161,44 +161,44 @@ def _add_questions(router: APIRouter, reading: Reading) -> None:
     )
     async def stream_events(
         task_id: TaskPath,
-        visitor: Visitor = reader,
+        principal: Principal = reader,
         last_event_id: Annotated[
             int | None, Header(ge=0, le=2**31, description="The last number seen.")
         ] = None,
         after: Annotated[int, Query(ge=0, le=2**31, description="As Last-Event-ID, for browsers.")] = 0,
     ) -> StreamingResponse:
         """Follow a task as server-sent events; ends when the task has its end and its bill."""
-        await reading.task(visitor.account_id, task_id)
-        events = reading.events(
-            visitor.account_id, task_id, after if last_event_id is None else last_event_id
+        await queries.task(principal.account_id, task_id)
+        events = queries.events(
+            principal.account_id, task_id, after if last_event_id is None else last_event_id
         )
         return StreamingResponse(
-            _as_stream(events, costs=visitor.sees_costs),
+            _as_stream(events, costs=principal.sees_costs),
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},
         )
 
 
-def _add_candidates(router: APIRouter, reading: Reading) -> None:
+def _add_candidates(router: APIRouter, queries: TaskQueries) -> None:
     """Add the list of a task's candidates and their pictures."""
     reader, operator = admitted(Scope.tasks_read), admitted(Scope.operator)
 
     @router.get("/{task_id}/candidates", openapi_extra=scoped(Scope.tasks_read))
     async def list_candidates(
         task_id: TaskPath,
-        visitor: Visitor = reader,
+        principal: Principal = reader,
         state: Annotated[CandidateState | None, Query(description="Only candidates in this state.")] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> CandidateList:
         """List a task's candidates with scores, verdicts and reasons."""
         after = decode_cursor(cursor) if cursor else None
-        rows = await reading.candidates(
-            visitor.account_id, task_id, Page(after, limit + 1, state.value if state else None)
+        rows = await queries.candidates(
+            principal.account_id, task_id, Page(after, limit + 1, state.value if state else None)
         )
         shown = rows[:limit]
         place = encode_cursor(shown[-1].get("place", 0), "") if len(rows) > limit else None
-        candidates = [show_candidate(row, costs=visitor.sees_costs) for row in shown]
+        candidates = [show_candidate(row, costs=principal.sees_costs) for row in shown]
         return CandidateList(candidates=candidates, next_cursor=place)
 
     @router.get(
@@ -210,34 +210,34 @@ def _add_candidates(router: APIRouter, reading: Reading) -> None:
     async def preview_candidate(
         task_id: TaskPath,
         candidate_id: Annotated[str, Path(max_length=64)],
-        visitor: Visitor = operator,
+        principal: Principal = operator,
     ) -> Response:
         """Read a candidate's picture, chosen or not. For operators of the account only."""
-        body, media_type = await reading.preview(visitor.account_id, task_id, candidate_id)
+        body, media_type = await queries.preview(principal.account_id, task_id, candidate_id)
         return Response(body, media_type=media_type)
 
 
-def _add_results(router: APIRouter, reading: Reading, credit_value_usd_micro: int) -> None:
+def _add_results(router: APIRouter, queries: TaskQueries, credit_value_usd_micro: int) -> None:
     """Add the outputs and the bill."""
     reader = admitted(Scope.tasks_read)
 
     @router.get("/{task_id}/outputs", openapi_extra=scoped(Scope.tasks_read))
     async def list_outputs(
         task_id: TaskPath,
-        visitor: Visitor = reader,
+        principal: Principal = reader,
         expires_in_s: Annotated[
             int, Query(ge=0, le=LINK_MAX_S, description="Lifetime of the links; 0 for the default.")
         ] = 0,
     ) -> OutputList:
         """Read the outputs with fresh links."""
-        view, links = await reading.outputs(visitor.account_id, task_id, expires_in_s)
+        view, links = await queries.outputs(principal.account_id, task_id, expires_in_s)
         return show_outputs(view, links)
 
     @router.get("/{task_id}/bill", openapi_extra=scoped(Scope.tasks_read))
-    async def get_bill(task_id: TaskPath, visitor: Visitor = reader) -> BillAnswer:
+    async def get_bill(task_id: TaskPath, principal: Principal = reader) -> BillAnswer:
         """Read the explained bill: promised, delivered, charged, and for operators what each provider cost."""
-        view, bill, entries = await reading.bill(visitor.account_id, task_id)
-        value = credit_value_usd_micro if visitor.sees_costs else None
+        view, bill, entries = await queries.bill(principal.account_id, task_id)
+        value = credit_value_usd_micro if principal.sees_costs else None
         return show_bill(view, bill, entries, value)
 
 
@@ -263,7 +263,7 @@ def _add_changes(router: APIRouter, orders: Orders) -> None:
     )
     async def place_task(request: Request) -> Response:
         """Order K outputs. The answer to a repeated Idempotency-Key is the first one's."""
-        visitor: Visitor = request.state.visitor
+        principal: Principal = request.state.principal
         require_json(request)
         key = idempotency_key_of(request)
         text = await request.body()
@@ -272,17 +272,17 @@ def _add_changes(router: APIRouter, orders: Orders) -> None:
             form = TaskRequest.model_validate_json(text).form()
         except ValidationError as error:
             return validation_problem(request, error)
-        accepted, duplicate = await orders.place(asked_by(visitor), key, form)
-        answer = show_task(accepted, costs=visitor.sees_costs)
+        accepted, duplicate = await orders.place(requester_of(principal), key, form)
+        answer = show_task(accepted, costs=principal.sees_costs)
         headers = {"Location": f"/v1/tasks/{answer.id}"}
         if duplicate:
             headers["Idempotent-Replayed"] = "true"
         return Response(answer.model_dump_json(), 202, headers, JSON)
 
     @router.post("/{task_id}/cancel", openapi_extra=scoped(Scope.tasks_write))
-    async def cancel_task(task_id: TaskPath, visitor: Visitor = writer) -> CancelAnswer:
+    async def cancel_task(task_id: TaskPath, principal: Principal = writer) -> CancelAnswer:
         """Ask a task to stop; waits up to three seconds and says what was released."""
-        return show_cancel(await orders.cancel(asked_by(visitor), task_id))
+        return show_cancel(await orders.cancel(requester_of(principal), task_id))
 
 
 async def _as_stream(events: AsyncIterator[PublicEvent | None], *, costs: bool) -> AsyncIterator[str]:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
-from services.ingest.app.ports import Clock, Keys
-from services.ingest.app.remembered import Remembered
+from services.ingest.app.ports import Keys
+from services.ingest.app.ttl_cache import TtlCache
 from services.ingest.domain.keys import (
     Caller,
     KeyRecord,
@@ -23,6 +23,7 @@ from services.ingest.domain.keys import (
 )
 from services.ingest.domain.limits import Allowance, Bucket, Rate, origin_of, take
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
+from winnow.runtime.clock import Clock
 
 KEY_LIFETIME_S: Final = 2.0
 """Seconds for which a key is believed without a look-up: a revocation is effective everywhere after it."""
@@ -52,7 +53,7 @@ class Access:
         self._rate = rate
         self._anonymous_rate = anonymous_rate
         self._random_bytes = random_bytes
-        self._known: Remembered[str, KeyRecord | None] = Remembered(clock, KEY_LIFETIME_S)
+        self._known: TtlCache[str, KeyRecord | None] = TtlCache(clock, KEY_LIFETIME_S)
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     async def prove(self, token: str | None) -> Caller:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.ingest.app.ports import AccountSettings, Clock
-from services.ingest.app.remembered import Remembered
+from services.ingest.app.ports import AccountSettings
+from services.ingest.app.ttl_cache import TtlCache
 from services.ingest.domain.orders import DEFAULT_PRIORITY
+from winnow.runtime.clock import Clock
 
 LIMITS_LIFETIME_S: Final = 2.0
 """Seconds for which a limit is believed without a look-up: a change is effective everywhere after it, as for keys."""
@@ -18,7 +19,7 @@ class AccountLimits:
     def __init__(self, settings: AccountSettings, clock: Clock) -> None:
         """Remember each answer for two seconds."""
         self._settings = settings
-        self._known: Remembered[str, int] = Remembered(clock, LIMITS_LIFETIME_S)
+        self._known: TtlCache[str, int] = TtlCache(clock, LIMITS_LIFETIME_S)
 
     async def priority_max(self, account_id: str) -> int:
         """Return the highest priority that the account may ask for, 5 unless an operator has set another."""

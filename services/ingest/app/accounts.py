@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from services.ingest.app.ports import Clock, Ledger, Requests, Views
+from services.ingest.app.notifier import Notifier
+from services.ingest.app.ports import Ledger, RequestAggregates, Views
 from services.ingest.app.prices import Prices
-from services.ingest.app.watch import Watch
 from services.ingest.domain.answers import Balance, RefundStatus, RefundView
 from services.ingest.domain.keys import check_future
 from services.ingest.domain.requests import (
@@ -25,6 +25,7 @@ from services.ingest.domain.requests import (
 from winnow.contracts.errors import Conflict, ErrorCode, NotFound, Refused
 from winnow.contracts.ids import refund_entry_id
 from winnow.contracts.money import format_micro
+from winnow.runtime.clock import Clock
 
 APPLIED_WAIT_S: Final = 3.0
 _POLL_S: Final = 0.25
@@ -34,14 +35,21 @@ class Accounts:
     """The use cases about credits."""
 
     def __init__(
-        self, *, ledger: Ledger, requests: Requests, views: Views, prices: Prices, watch: Watch, clock: Clock
+        self,
+        *,
+        ledger: Ledger,
+        requests: RequestAggregates,
+        views: Views,
+        prices: Prices,
+        notifier: Notifier,
+        clock: Clock,
     ) -> None:
         """Wire the use cases."""
         self._ledger = ledger
         self._requests = requests
         self._views = views
         self._prices = prices
-        self._watch = watch
+        self._notifier = notifier
         self._clock = clock
 
     async def balance(self, account_id: str) -> Balance:
@@ -67,9 +75,9 @@ class Accounts:
         content = _hash(account_id, amount_credits_micro, source, expires_at)
         order = OrderGrant(grant_id, account_id, amount_credits_micro, source, expires_at)
         origin = Origin(grant_id, f"grant:{grant_id}", content, correlation_id)
-        if await self._requests.find(origin.cause_id, grant_id) is None:
+        if await self._requests.find(origin.input_id, grant_id) is None:
             check_future("expires_at", expires_at, self._clock.now())
-        with self._watch.on(account_id) as waiter:
+        with self._notifier.on(account_id) as waiter:
             outcome = await self._requests.submit(order, origin)
             until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
             while await self._views.grant_entry(account_id, grant_id) is None:
@@ -110,7 +118,7 @@ class Accounts:
             reason=reason,
         )
         origin = Origin(command_id, f"refund:{command_id}", content, correlation_id)
-        with self._watch.on(view.account_id) as waiter:
+        with self._notifier.on(view.account_id) as waiter:
             ordered = (await self._requests.submit(order, origin)).state.refund
             if ordered is None:
                 raise Conflict(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.ingest.app.account_limits import AccountLimits
-from services.ingest.app.ports import Clock, Files, Inputs, Requests
+from services.ingest.app.notifier import Notifier
+from services.ingest.app.ports import Files, Inputs, RequestAggregates
 from services.ingest.app.prices import Prices
-from services.ingest.app.reading import Reading, accepted_view
-from services.ingest.app.watch import Watch
+from services.ingest.app.task_queries import TaskQueries, accepted_view
 from services.ingest.domain.catalogue import Catalogue, WordRule
 from services.ingest.domain.orders import (
     OrderForm,
@@ -25,13 +25,14 @@ from services.ingest.domain.sameness import is_same_order, without_defaults
 from services.ingest.domain.views import TaskView
 from winnow.contracts.errors import Conflict, ErrorCode, Refused, WinnowError
 from winnow.contracts.values import StoredObject
+from winnow.runtime.clock import Clock
 
 CANCEL_WAIT_S: Final = 3.0
 _POLL_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Requester:
     """Caller, trace of the request, and whether provider costs may be shown."""
 
     account_id: str
@@ -48,13 +49,13 @@ class Orders:
         *,
         catalogue: Catalogue,
         rule: WordRule,
-        requests: Requests,
+        requests: RequestAggregates,
         prices: Prices,
         files: Files,
         inputs: Inputs,
         limits: AccountLimits,
-        reading: Reading,
-        watch: Watch,
+        queries: TaskQueries,
+        notifier: Notifier,
         clock: Clock,
         deadline_slack_s: int,
     ) -> None:
@@ -66,60 +67,66 @@ class Orders:
         self._files = files
         self._inputs = inputs
         self._limits = limits
-        self._reading = reading
-        self._watch = watch
+        self._queries = queries
+        self._notifier = notifier
         self._clock = clock
         self._deadline_slack_s = deadline_slack_s
 
-    async def place(self, asked: Asked, idempotency_key: str, form: OrderForm) -> tuple[TaskView, bool]:
+    async def place(
+        self, requester: Requester, idempotency_key: str, form: OrderForm
+    ) -> tuple[TaskView, bool]:
         """Take an order once per idempotency key; return the task as accepted, and whether this is a repeat.
 
         Raises Refused with the first check that fails, Conflict when the key came with another order before.
         A repeat of an accepted order is answered from its record, whatever the checks would say now.
         """
-        task_id = task_id_of(asked.account_id, idempotency_key)
-        cause_id = f"task:{task_id}"
+        task_id = task_id_of(requester.account_id, idempotency_key)
+        input_id = f"task:{task_id}"
         try:
-            order, body = await self._checked(asked, task_id, form)
+            order, body = await self._checked(requester, task_id, form)
             await self._files.put(order.request.key, body, order.request.content_type)
-            origin = Origin(task_id, cause_id, order.request.sha256, asked.correlation_id, asked.traceparent)
+            origin = Origin(
+                task_id, input_id, order.request.sha256, requester.correlation_id, requester.traceparent
+            )
             outcome = await self._requests.submit(order, origin)
         except WinnowError:
-            recorded = await self._requests.find(cause_id, task_id)
+            recorded = await self._requests.find(input_id, task_id)
             if recorded is None:
                 raise
             outcome = self._repeated(recorded, form)
         return _accepted(outcome)
 
-    async def cancel(self, asked: Asked, task_id: str) -> TaskView:
+    async def cancel(self, requester: Requester, task_id: str) -> TaskView:
         """Ask for a task to stop and wait up to three seconds for its end; return the task as it then stands.
 
         Raises NotFound; Conflict: ``already_ended``, ``cancel_already_requested``.
         """
-        view = await self._reading.task(asked.account_id, task_id)
+        view = await self._queries.task(requester.account_id, task_id)
         if view.ended:
             raise Conflict(
                 ErrorCode.already_ended, f"The task has ended: {view.state}.", state=str(view.state)
             )
-        origin = Origin(f"{task_id}:cancel", f"cancel:{task_id}", "", asked.correlation_id, asked.traceparent)
-        with self._watch.on(task_id) as waiter:
-            outcome = await self._requests.submit(RequestCancel(task_id, asked.account_id), origin)
+        origin = Origin(
+            f"{task_id}:cancel", f"cancel:{task_id}", "", requester.correlation_id, requester.traceparent
+        )
+        with self._notifier.on(task_id) as waiter:
+            outcome = await self._requests.submit(RequestCancel(task_id, requester.account_id), origin)
             if outcome.duplicate or view.cancel_requested_at is not None:
                 raise Conflict(ErrorCode.cancel_already_requested, "This task was asked to stop before.")
             until_s = self._clock.monotonic_s() + CANCEL_WAIT_S
             while not view.complete and self._clock.monotonic_s() < until_s:
                 await waiter.wait(_POLL_S)
-                view = await self._reading.task(asked.account_id, task_id)
-        self._prices.forget_balance(asked.account_id)
+                view = await self._queries.task(requester.account_id, task_id)
+        self._prices.forget_balance(requester.account_id)
         return view
 
-    async def _checked(self, asked: Asked, task_id: str, form: OrderForm) -> tuple[PlaceOrder, bytes]:
-        account_id = asked.account_id
+    async def _checked(self, requester: Requester, task_id: str, form: OrderForm) -> tuple[PlaceOrder, bytes]:
+        account_id = requester.account_id
         priority_max = await self._limits.priority_max(account_id)
         order = resolve(form, self._catalogue, self._rule, priority_max)
         inputs = await self._inputs_of(account_id, form.inputs)
         quote = await self._prices.cost(order.template, order.mode, order.k)
-        cost_cap = cap_of(form.cost_cap_usd_micro, quote, costs_shown=asked.sees_costs)
+        cost_cap = cap_of(form.cost_cap_usd_micro, quote, costs_shown=requester.sees_costs)
         price = await self._prices.price(order.template, order.mode, order.k)
         await self._prices.check_credits(account_id, price)
         form = without_defaults(form, self._catalogue, quote.cost_cap_default_usd_micro)

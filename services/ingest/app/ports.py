@@ -17,34 +17,22 @@ from services.ingest.domain.answers import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from services.ingest.domain.folding import Page, Projected, PublicEvent
 from services.ingest.domain.keys import KeyRecord
 from services.ingest.domain.orders import CostQuote, Price
 from services.ingest.domain.requests import Origin, Outcome, Request, RequestState
+from services.ingest.domain.task_projection import BatchProjection, Page, PublicEvent
 from services.ingest.domain.views import TaskView
 from winnow.contracts.values import Mode, TemplateRef
 
 
-class Clock(Protocol):
-    """Time as an argument."""
-
-    def now(self) -> datetime:
-        """Return the time, aware and in UTC."""
-        ...
-
-    def monotonic_s(self) -> float:
-        """Return seconds that only grow."""
-        ...
-
-
-class Requests(Protocol):
+class RequestAggregates(Protocol):
     """The journal of HTTP requests."""
 
     async def submit(self, request: Request, origin: Origin) -> Outcome:
         """Record a request once; raises Conflict (``idempotency_key_reused``) when its content differs."""
         ...
 
-    async def find(self, cause_id: str, aggregate_id: str) -> RequestState | None:
+    async def find(self, input_id: str, aggregate_id: str) -> RequestState | None:
         """Return what a request recorded, from memory or the journal."""
         ...
 
@@ -236,7 +224,7 @@ class ViewStore(Protocol):
         """Return the views as stored."""
         ...
 
-    async def save(self, projected: Projected) -> set[str]:
+    async def save(self, projected: BatchProjection) -> set[str]:
         """Write events and candidates, then views; return the tasks whose stored view was newer."""
         ...
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.ingest.app.ports import Clock, Ledger, Router
-from services.ingest.app.remembered import Remembered
+from services.ingest.app.ports import Ledger, Router
+from services.ingest.app.ttl_cache import TtlCache
 from services.ingest.domain.catalogue import Template
 from services.ingest.domain.orders import CostQuote, Price, check_credits
 from winnow.contracts.values import Mode
+from winnow.runtime.clock import Clock
 
 _BALANCE_LIFETIME_S: Final = 1.0
 
@@ -20,9 +21,9 @@ class Prices:
         """Keep quotes ``lifetime_s`` seconds."""
         self._ledger = ledger
         self._router = router
-        self._prices: Remembered[tuple[str, int, Mode, int], Price] = Remembered(clock, lifetime_s)
-        self._costs: Remembered[tuple[str, int, Mode, int], CostQuote] = Remembered(clock, lifetime_s)
-        self._available: Remembered[str, int] = Remembered(clock, _BALANCE_LIFETIME_S)
+        self._prices: TtlCache[tuple[str, int, Mode, int], Price] = TtlCache(clock, lifetime_s)
+        self._costs: TtlCache[tuple[str, int, Mode, int], CostQuote] = TtlCache(clock, lifetime_s)
+        self._available: TtlCache[str, int] = TtlCache(clock, _BALANCE_LIFETIME_S)
 
     async def price(self, template: Template, mode: Mode, k: int) -> Price:
         """Return the price in credits."""

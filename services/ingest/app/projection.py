@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.ingest.app.notifier import Notifier
 from services.ingest.app.ports import ViewStore
-from services.ingest.app.watch import Watch
 from services.ingest.domain.answers import EntryView, RefundRefusal
-from services.ingest.domain.folding import Projected, PublicEvent, fold
+from services.ingest.domain.task_projection import BatchProjection, PublicEvent, fold
 from services.ingest.domain.views import TaskView
-from winnow.contracts.envelope import Recorded
+from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
 
 _HELD_MAX: Final = 5_000
@@ -28,10 +28,10 @@ class Fault:
 class Projection:
     """Folds records into views. Doing a batch again changes nothing."""
 
-    def __init__(self, store: ViewStore, watch: Watch) -> None:
+    def __init__(self, store: ViewStore, notifier: Notifier) -> None:
         """Hold open views in memory while their partition is ours."""
         self._store = store
-        self._watch = watch
+        self._notifier = notifier
         self._held: dict[int, dict[str, TaskView]] = {}
 
     def forget(self, partition: int) -> None:
@@ -39,7 +39,7 @@ class Projection:
         self._held.pop(partition, None)
 
     async def fold_tasks(
-        self, partition: int, records: Sequence[tuple[int, Recorded[TaskEvent]]]
+        self, partition: int, records: Sequence[tuple[int, RecordedMessage[TaskEvent]]]
     ) -> Fault | None:
         """Fold the task events of one partition, given with their offsets in order.
 
@@ -59,7 +59,7 @@ class Projection:
         return fault
 
     async def _fold(
-        self, held: dict[str, TaskView], records: Sequence[tuple[int, Recorded[TaskEvent]]]
+        self, held: dict[str, TaskView], records: Sequence[tuple[int, RecordedMessage[TaskEvent]]]
     ) -> Fault | None:
         fault = None
         task_ids = dict.fromkeys(recorded.message.task_id for _, recorded in records)
@@ -90,33 +90,33 @@ class Projection:
         patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]] = {
             key: (views_then[key], patch) for key, patch in details.items()
         }
-        newer = await self._store.save(Projected(changed, patches, events, new)) if changed else set()
+        newer = await self._store.save(BatchProjection(changed, patches, events, new)) if changed else set()
         for task_id, view in views.items():
             if view.complete or task_id in newer:
                 held.pop(task_id, None)
             else:
                 held[task_id] = view
-        self._watch.changed(changed)
+        self._notifier.changed(changed)
         return fault
 
-    async def keep_entries(self, records: Sequence[tuple[int, Recorded[EntryRecorded]]]) -> None:
+    async def keep_entries(self, records: Sequence[tuple[int, RecordedMessage[EntryRecorded]]]) -> None:
         """Keep the entries of the books."""
         if not records:
             return
         entries = [_entry(offset, recorded) for offset, recorded in records]
         await self._store.save_entries(entries)
-        self._watch.changed({entry.account_id for entry in entries})
+        self._notifier.changed({entry.account_id for entry in entries})
 
-    async def keep_refusals(self, records: Sequence[tuple[int, Recorded[RefundRefused]]]) -> None:
+    async def keep_refusals(self, records: Sequence[tuple[int, RecordedMessage[RefundRefused]]]) -> None:
         """Keep the refunds that the ledger refused."""
         if not records:
             return
         refusals = [_refusal(recorded) for _, recorded in records]
         await self._store.save_refusals(refusals)
-        self._watch.changed({refusal.account_id for refusal in refusals})
+        self._notifier.changed({refusal.account_id for refusal in refusals})
 
 
-def _refusal(recorded: Recorded[RefundRefused]) -> RefundRefusal:
+def _refusal(recorded: RecordedMessage[RefundRefused]) -> RefundRefusal:
     refused = recorded.message
     return RefundRefusal(
         refund_id=refused.refund_id,
@@ -129,7 +129,7 @@ def _refusal(recorded: Recorded[RefundRefused]) -> RefundRefusal:
     )
 
 
-def _entry(offset: int, recorded: Recorded[EntryRecorded]) -> EntryView:
+def _entry(offset: int, recorded: RecordedMessage[EntryRecorded]) -> EntryView:
     entry = recorded.message
     return EntryView(
         entry_id=entry.entry_id,

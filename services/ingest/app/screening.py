@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from services.ingest.app.ports import Clock, Fetcher, Files, Inputs, Screener
+from services.ingest.app.ports import Fetcher, Files, Inputs, Screener
 from services.ingest.domain.answers import ScreenedInput, Screening, format_of
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import StoredObject
+from winnow.runtime.clock import Clock
 
 INPUT_BYTES_MAX: Final = 20 * 1024 * 1024
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from winnow.contracts.errors import NotFound
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 
 
 class PrivateFiles:
     """Requests and inputs by key; nothing here is ever linked."""
 
-    def __init__(self, objects: Objects, bucket: str) -> None:
+    def __init__(self, objects: ObjectStore, bucket: str) -> None:
         """Use one bucket."""
         self._objects = objects
         self.bucket = bucket

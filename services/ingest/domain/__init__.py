@@ -1,1 +1,1 @@
-"""The rules of ingest: keys, orders, the prompt rule, stages before funding, and the fold of the read model."""
+"""The rules of ingest: keys, orders, the prompt rule, the funding workflow, and the fold of the read model."""

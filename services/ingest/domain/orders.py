@@ -62,7 +62,7 @@ class OrderForm:
         order = {name: getattr(self, name) for name in _ORDER_FIELDS}
         text = {name: getattr(self, name) for name in _TEXT_FIELDS}
         # Left out where nothing is asked, so that orders from before there was wording keep their fingerprint.
-        wording = {name: asked for name in _WORDING_FIELDS if (asked := getattr(self, name))}
+        wording = {name: requester for name in _WORDING_FIELDS if (requester := getattr(self, name))}
         document = {**text, **wording, "parameters": {}, "order": order}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -279,19 +279,19 @@ def _size_of(template: Template, form: OrderForm) -> tuple[int, int]:
     return width, height
 
 
-def _priority_of(asked: int | None, priority_max: int) -> int:
+def _priority_of(requester: int | None, priority_max: int) -> int:
     """Return the priority: the default, or less where the account may not have it; raises Refused."""
-    if asked is None:
+    if requester is None:
         return min(DEFAULT_PRIORITY, priority_max)
-    _check_bounds("priority", asked, PRIORITY)
-    if asked > priority_max:
+    _check_bounds("priority", requester, PRIORITY)
+    if requester > priority_max:
         raise Refused(
             ErrorCode.priority_not_allowed,
             f"This account may ask for a priority of at most {priority_max}.",
             pointer="priority",
             priority_max=priority_max,
         )
-    return asked
+    return requester
 
 
 def _check_prompt(form: OrderForm, rule: WordRule) -> None:
@@ -313,9 +313,9 @@ def _check_prompt(form: OrderForm, rule: WordRule) -> None:
 
 
 def _check_wording(form: OrderForm, template: Template, rule: WordRule) -> None:
-    asked = {"copy_text": not is_blank(form.copy_text), "brand_colours": bool(form.brand_colours)}
+    requester = {"copy_text": not is_blank(form.copy_text), "brand_colours": bool(form.brand_colours)}
     for name in _WORDING_FIELDS:
-        if asked[name] and not template.wording:
+        if requester[name] and not template.wording:
             raise Refused(
                 ErrorCode.invalid_request, f"The template does not judge {name}; leave it out.", pointer=name
             )

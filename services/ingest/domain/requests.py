@@ -94,10 +94,10 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Identity of a request: its cause (unique over all instances), its content, its trace."""
+    """Identity of a request: its input (unique over all instances), its content, its trace."""
 
     aggregate_id: str
-    cause_id: str
+    input_id: str
     fingerprint: str
     correlation_id: str
     traceparent: str | None = None
@@ -112,7 +112,7 @@ class Outcome:
 
 
 def decide_request(request: Request, now: datetime) -> Sequence[Message]:
-    """Return what a request records. That it is recorded once is the journal's part: its cause is unique."""
+    """Return what a request records. That it is recorded once is the journal's part: its input is unique."""
     match request:
         case PlaceOrder():
             return acceptance(request, now)

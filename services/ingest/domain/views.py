@@ -27,7 +27,7 @@ class CandidateState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CandidateStatus:
     """A candidate as the task's view remembers it."""
 
     state: CandidateState
@@ -156,7 +156,7 @@ class TaskView:
     reserved_credits_micro: int = 0
     rounds: tuple[RoundView, ...] = ()
     routes: Mapping[str, RouteView] = field(default_factory=dict)
-    candidates: Mapping[str, Mark] = field(default_factory=dict)
+    candidates: Mapping[str, CandidateStatus] = field(default_factory=dict)
     outputs: tuple[OutputView, ...] = ()
     end: EndView | None = None
     settlement: Settlement | None = None
@@ -198,7 +198,7 @@ class TaskView:
             for reason in mark.reasons
         )
 
-    def _failed(self) -> list[Mark]:
+    def _failed(self) -> list[CandidateStatus]:
         failed = (CandidateState.rejected, CandidateState.generation_failed)
         return [mark for mark in self.candidates.values() if mark.state in failed]
 

@@ -39,7 +39,7 @@ class HttpShards:
     """This instance's shard, and those of dead instances until everything of theirs is sent.
 
     A lease is a matter of order, not of safety: two holders of one shard would fence each other by the
-    block number, and a request's cause is unique over all shards.
+    block number, and a request's input is unique over all shards.
     """
 
     def __init__(

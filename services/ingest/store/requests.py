@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from services.ingest.domain.requests import Origin, Outcome, Request, RequestState
-from services.ingest.store.machines import RequestMachine
-from winnow.contracts.envelope import Event, Message, Recorded
+from services.ingest.store.deciders import RequestDecider
+from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
 from winnow.contracts.topics import route
-from winnow.runtime.journal import Cause, CauseConflict, Decision, Journal, JournalStore, NotOwner
+from winnow.runtime.journal import Decision, Input, InputReused, Journal, JournalStore, NotOwner
 from winnow.runtime.journal.shard import Codec
 
 
@@ -23,7 +23,7 @@ class RequestJournal:
         self._journal = journal
         self._store = store
         self._shard = shard
-        self._machine = RequestMachine()
+        self._machine = RequestDecider()
         self._codec = Codec(self._machine, route)
 
     async def submit(self, request: Request, origin: Origin) -> Outcome:
@@ -31,17 +31,17 @@ class RequestJournal:
         shard = self._shard()
         if shard is None:
             raise Unavailable("This instance is taking over its journal.")
-        cause = Cause(
+        input_ = Input(
             origin.aggregate_id,
-            origin.cause_id,
+            origin.input_id,
             request,
             origin.correlation_id,
             origin.fingerprint,
             origin.traceparent,
         )
         try:
-            decided = await self._journal.submit(cause, shard=shard)
-        except CauseConflict:
+            decided = await self._journal.submit(input_, shard=shard)
+        except InputReused:
             raise Conflict(
                 ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
             ) from None
@@ -50,18 +50,18 @@ class RequestJournal:
         # A repeat may have been recorded by another instance, whose state is not in this one's memory.
         return Outcome(self._fold(origin.aggregate_id, decided.recorded), decided.duplicate)
 
-    async def find(self, cause_id: str, aggregate_id: str) -> RequestState | None:
+    async def find(self, input_id: str, aggregate_id: str) -> RequestState | None:
         """Return what a request recorded, by whatever instance."""
         held = self._journal.state(aggregate_id)
         if held is not None:
             return held
-        decision = (await self._store.known_causes("", [cause_id])).get(cause_id)
+        decision = (await self._store.known_inputs("", [input_id])).get(input_id)
         return self._fold(aggregate_id, self._recorded(decision)) if decision else None
 
-    def _recorded(self, decision: Decision) -> list[Recorded[Message]]:
+    def _recorded(self, decision: Decision) -> list[RecordedMessage[Message]]:
         return [self._codec.recorded(entry) for entry in decision.entries]
 
-    def _fold(self, aggregate_id: str, recorded: Iterable[Recorded[Message]]) -> RequestState:
+    def _fold(self, aggregate_id: str, recorded: Iterable[RecordedMessage[Message]]) -> RequestState:
         state = self._machine.initial(aggregate_id)
         for event in recorded:
             if isinstance(event.message, Event):

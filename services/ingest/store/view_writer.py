@@ -13,7 +13,7 @@ from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from services.ingest.domain.answers import EntryView, RefundRefusal
-from services.ingest.domain.folding import Projected, PublicEvent
+from services.ingest.domain.task_projection import BatchProjection, PublicEvent
 from services.ingest.domain.views import TaskView
 from services.ingest.store.calls import answering
 from services.ingest.store.views import ENTRY, REFUSAL, VIEW, created_us, view_of
@@ -42,7 +42,7 @@ class MongoViewWriter:
         rows = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
         return {row["_id"]: view_of(row) for row in rows}
 
-    async def save(self, projected: Projected) -> set[str]:
+    async def save(self, projected: BatchProjection) -> set[str]:
         """Write events and candidates, then views, so that a view never names what is not there yet."""
         events = [_event_write(event) for event in projected.events]
         views = projected.views

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter
 
 from services.ingest.domain.answers import EntryView, RefundRefusal
-from services.ingest.domain.folding import Page, PublicEvent
+from services.ingest.domain.task_projection import Page, PublicEvent
 from services.ingest.domain.views import TaskView
 from services.ingest.store.calls import answering
 

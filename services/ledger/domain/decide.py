@@ -32,10 +32,10 @@ from services.ledger.domain.books import (
     held_of,
 )
 from services.ledger.domain.burn import pin
-from services.ledger.domain.draft import Draft
-from services.ledger.domain.ending import Ending, book_variance, end, refund, release, settle
+from services.ledger.domain.decision_builder import LedgerDecisionBuilder
 from services.ledger.domain.evolve import lots_of
 from services.ledger.domain.records import Granted, GrantExpired, GrantRetired, ReservationRefused, Reserved
+from services.ledger.domain.reservation_end import ReservationEnd, book_variance, end, refund, release, settle
 from services.ledger.domain.retired import Found
 from winnow.contracts.commands import (
     BookCostVariance,
@@ -69,76 +69,76 @@ def decide(
     ``found`` holds the entities that ``retired.needed`` names. Raises ValueError for a command about another
     account, which is a fault of its sender.
     """
-    draft = Draft(account, now, found)
-    sweep(draft)
+    builder = LedgerDecisionBuilder(account, now, found)
+    sweep(builder)
     match message:
         case TimePassed():
-            _expire_reservations(draft)
+            _expire_reservations(builder)
         case LedgerCommand(account_id=account_id) if account_id != account.account_id:
             msg = "a command reached the books of another account"
             raise ValueError(msg)
         case GrantCredits():
-            _grant(draft, message)
+            _grant(builder, message)
         case ReserveCredits():
-            _reserve(draft, message)
+            _reserve(builder, message)
         case SettleCredits():
-            settle(draft, message)
+            settle(builder, message)
         case ReleaseCredits():
-            release(draft, message)
+            release(builder, message)
         case RefundCredits():
-            refund(draft, message)
+            refund(builder, message)
         case BookCostVariance():
-            book_variance(draft, message)
+            book_variance(builder, message)
         case _:
             msg = "the ledger has no such command"
             raise ValueError(msg)
-    sweep(draft)
-    _retire(draft)
-    return draft.messages
+    sweep(builder)
+    _retire(builder)
+    return builder.messages
 
 
-def sweep(draft: Draft) -> None:
+def sweep(builder: LedgerDecisionBuilder) -> None:
     """Take what is left of expired grants out of the books' available credits, grant by grant."""
-    for grant in list(draft.account.grants.values()):
+    for grant in list(builder.account.grants.values()):
         amount = grant.left_credits_micro
-        if not amount or not grant.is_expired(draft.now):
+        if not amount or not grant.is_expired(builder.now):
             continue
-        draft.add(GrantExpired(grant_id=grant.grant_id, amount_credits_micro=amount))
+        builder.add(GrantExpired(grant_id=grant.grant_id, amount_credits_micro=amount))
         # Credits can come back to an expired grant and expire again, so the count tells the entries apart.
-        key = f"{grant.grant_id}:expire:{draft.account.entries_count}"
-        draft.book(
+        key = f"{grant.grant_id}:expire:{builder.account.entries_count}"
+        builder.book(
             EntryKind.expire_grant,
             amount,
             Subject(key, "grant_expired", grant_id=grant.grant_id),
-            credit_postings([(available_of(draft.account.account_id), -amount), (BREAKAGE, amount)]),
+            credit_postings([(available_of(builder.account.account_id), -amount), (BREAKAGE, amount)]),
         )
 
 
-def _retire(draft: Draft) -> None:
+def _retire(builder: LedgerDecisionBuilder) -> None:
     """Let grants leave the state that hold nothing and pay for no open reservation.
 
     A grace stays as long as the grant whose life it lengthens: what comes back to that one needs it.
     """
     idle = [
         grant.grant_id
-        for grant in draft.account.grants.values()
+        for grant in builder.account.grants.values()
         if not grant.left_credits_micro
         and not grant.held_credits_micro
-        and grant.grace_of not in draft.account.grants
+        and grant.grace_of not in builder.account.grants
     ]
     for grant_id in idle[:_RETIRED_AT_ONCE]:
-        draft.add(GrantRetired(grant_id=grant_id))
+        builder.add(GrantRetired(grant_id=grant_id))
 
 
-def _expire_reservations(draft: Draft) -> None:
-    for reservation in list(draft.account.open.values()):
-        if reservation.expires_at <= draft.now:
-            ending = Ending(EntryKind.expire_reservation, 0, 0, ProviderCost(), "expired")
-            end(draft, reservation, ending)
+def _expire_reservations(builder: LedgerDecisionBuilder) -> None:
+    for reservation in list(builder.account.open.values()):
+        if reservation.expires_at <= builder.now:
+            ending = ReservationEnd(EntryKind.expire_reservation, 0, 0, ProviderCost(), "expired")
+            end(builder, reservation, ending)
 
 
-def _grant(draft: Draft, command: GrantCredits) -> None:
-    known = _known_grant(draft, command.grant_id)
+def _grant(builder: LedgerDecisionBuilder, command: GrantCredits) -> None:
+    known = _known_grant(builder, command.grant_id)
     amount = command.amount_credits_micro
     if known is not None:
         same = (known.source, known.granted_credits_micro, known.expires_at) == (
@@ -147,15 +147,15 @@ def _grant(draft: Draft, command: GrantCredits) -> None:
             command.expires_at,
         )
         if not same:
-            draft.refuse(command, command.grant_id, ErrorCode.idempotency_key_reused, "other terms")
+            builder.refuse(command, command.grant_id, ErrorCode.idempotency_key_reused, "other terms")
         return
-    if draft.account.granted_credits_micro + amount > AMOUNT_MAX:
-        draft.refuse(command, command.grant_id, ErrorCode.amount_not_allowed, "beyond the largest amount")
+    if builder.account.granted_credits_micro + amount > AMOUNT_MAX:
+        builder.refuse(command, command.grant_id, ErrorCode.amount_not_allowed, "beyond the largest amount")
         return
-    if len(draft.account.grants) >= GRANTS_MAX:
-        draft.refuse(command, command.grant_id, ErrorCode.out_of_bounds, "the account has too many grants")
+    if len(builder.account.grants) >= GRANTS_MAX:
+        builder.refuse(command, command.grant_id, ErrorCode.out_of_bounds, "the account has too many grants")
         return
-    draft.add(
+    builder.add(
         Granted(
             grant_id=command.grant_id,
             source=Source(command.source),
@@ -163,8 +163,8 @@ def _grant(draft: Draft, command: GrantCredits) -> None:
             expires_at=command.expires_at,
         )
     )
-    granted = draft.account.grants[command.grant_id]
-    draft.book(
+    granted = builder.account.grants[command.grant_id]
+    builder.book(
         EntryKind.grant,
         amount,
         Subject(f"{command.grant_id}:grant", f"granted_{command.source}", grant_id=command.grant_id),
@@ -174,39 +174,39 @@ def _grant(draft: Draft, command: GrantCredits) -> None:
     )
 
 
-def _known_grant(draft: Draft, grant_id: str) -> Grant | None:
-    grant = draft.account.grants.get(grant_id)
+def _known_grant(builder: LedgerDecisionBuilder, grant_id: str) -> Grant | None:
+    grant = builder.account.grants.get(grant_id)
     if grant is not None:
         return grant
-    retired = draft.found[grant_id]
+    retired = builder.found[grant_id]
     return retired.grant if retired else None
 
 
-def _reserve(draft: Draft, command: ReserveCredits) -> None:
-    account, reservation_id = draft.account, command.reservation_id
-    refusal = draft.refusal(reservation_id)
+def _reserve(builder: LedgerDecisionBuilder, command: ReserveCredits) -> None:
+    account, reservation_id = builder.account, command.reservation_id
+    refusal = builder.refusal(reservation_id)
     if refusal is not None:
-        draft.add(_unfunded(command, refusal.code, refusal.shortfall_credits_micro))
+        builder.add(_unfunded(command, refusal.code, refusal.shortfall_credits_micro))
         return
-    if reservation_id in account.open or draft.ended(reservation_id) is not None:
-        draft.refuse(command, reservation_id, ErrorCode.reservation_already_resolved, "the id is taken")
+    if reservation_id in account.open or builder.ended(reservation_id) is not None:
+        builder.refuse(command, reservation_id, ErrorCode.reservation_already_resolved, "the id is taken")
         return
-    shortfall = command.amount_credits_micro - account.available_credits_micro(draft.now)
-    if command.expires_at <= draft.now:
-        _refuse_reservation(draft, command, ErrorCode.deadline_exceeded, 0)
+    shortfall = command.amount_credits_micro - account.available_credits_micro(builder.now)
+    if command.expires_at <= builder.now:
+        _refuse_reservation(builder, command, ErrorCode.deadline_exceeded, 0)
     elif shortfall > 0:
-        _refuse_reservation(draft, command, ErrorCode.insufficient_credits, shortfall)
+        _refuse_reservation(builder, command, ErrorCode.insufficient_credits, shortfall)
     else:
-        slices = pin(account, command.amount_credits_micro, draft.now)
+        slices = pin(account, command.amount_credits_micro, builder.now)
         if account.pins_count + len(slices) > PINS_MAX:
-            _refuse_reservation(draft, command, ErrorCode.out_of_bounds, 0)
+            _refuse_reservation(builder, command, ErrorCode.out_of_bounds, 0)
         else:
-            _hold(draft, command, slices)
+            _hold(builder, command, slices)
 
 
-def _hold(draft: Draft, command: ReserveCredits, slices: tuple[Slice, ...]) -> None:
+def _hold(builder: LedgerDecisionBuilder, command: ReserveCredits, slices: tuple[Slice, ...]) -> None:
     amount = command.amount_credits_micro
-    draft.add(
+    builder.add(
         Reserved(
             reservation_id=command.reservation_id,
             task_id=command.task_id,
@@ -215,15 +215,15 @@ def _hold(draft: Draft, command: ReserveCredits, slices: tuple[Slice, ...]) -> N
             slices=lots_of(slices),
         )
     )
-    draft.book(
+    builder.book(
         EntryKind.reserve,
         amount,
         Subject(f"{command.reservation_id}:reserve", "reserved", command.task_id, command.reservation_id),
         credit_postings([(available_of(command.account_id), -amount), (held_of(command.account_id), amount)]),
         slices,
     )
-    held: Reservation = draft.account.open[command.reservation_id]
-    draft.add(
+    held: Reservation = builder.account.open[command.reservation_id]
+    builder.add(
         TaskFunded(
             task_id=command.task_id,
             account_id=command.account_id,
@@ -234,16 +234,16 @@ def _hold(draft: Draft, command: ReserveCredits, slices: tuple[Slice, ...]) -> N
 
 
 def _refuse_reservation(
-    draft: Draft, command: ReserveCredits, code: ErrorCode, shortfall_credits_micro: int
+    builder: LedgerDecisionBuilder, command: ReserveCredits, code: ErrorCode, shortfall_credits_micro: int
 ) -> None:
-    draft.add(
+    builder.add(
         ReservationRefused(
             reservation_id=command.reservation_id,
             code=code,
             shortfall_credits_micro=shortfall_credits_micro,
         )
     )
-    draft.add(_unfunded(command, code, shortfall_credits_micro))
+    builder.add(_unfunded(command, code, shortfall_credits_micro))
 
 
 def _unfunded(command: ReserveCredits, code: ErrorCode, shortfall_credits_micro: int) -> TaskUnfunded:

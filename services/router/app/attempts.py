@@ -8,27 +8,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from services.router.app.keeping import ImageKeeper, Work, sign_of_none_kept
-from services.router.app.patience import sleep_or_set, until_there
-from services.router.app.ports import (
-    Clock,
-    Media,
-    Provider,
-    Record,
-)
-from services.router.app.supply import Supply
+from services.router.app.candidate_store import CandidateStore, RunningAttempt, signal_of_none_stored
+from services.router.app.offering_pool import OfferingPool
+from services.router.app.ports import Media, Provider, RunAggregates
+from services.router.app.retry import retry_until_available, sleep_or_set
 from services.router.domain.calls import (
     Accepted,
+    CallRefused,
     Finished,
     Generation,
     ImageRef,
     PollReply,
-    Refused,
     Running,
     SubmitReply,
     Unknown,
 )
-from services.router.domain.health import Sign
+from services.router.domain.health import HealthSignal
 from services.router.domain.run import (
     AttemptAccepted,
     AttemptReturned,
@@ -36,7 +31,8 @@ from services.router.domain.run import (
 )
 from winnow.contracts.errors import NotFound, Unavailable
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, Mode, OutcomeClass
-from winnow.runtime import crash_points
+from winnow.runtime import failpoints
+from winnow.runtime.clock import Clock
 
 _SLOW_FACTOR: Final = {Mode.fast: 2.0, Mode.low_cost: 4.0}
 POLL_INTERVAL_GROWTH: Final = 1.3
@@ -44,11 +40,11 @@ POLL_INTERVAL_MAX_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class AttemptEnd:
     """Result of an attempt, before its message is sent."""
 
     outcome: OutcomeClass
-    sign: Sign
+    signal: HealthSignal
     reason: str | None = None
     reference: str | None = None
     actual_cost_usd_micro: int | None = None
@@ -56,7 +52,7 @@ class Ending:
     images: tuple[ImageRef, ...] = ()
 
 
-_Steps: TypeAlias = Coroutine[Any, Any, Ending]
+_Steps: TypeAlias = Coroutine[Any, Any, AttemptEnd]
 
 
 class AttemptRunner:
@@ -66,224 +62,228 @@ class AttemptRunner:
         self,
         providers: Mapping[str, Provider],
         media: Media,
-        record: Record,
-        supply: Supply,
+        record: RunAggregates,
+        pool: OfferingPool,
         clock: Clock,
     ) -> None:
         """Wire the runner; ``providers`` is keyed by provider name."""
         self._providers = providers
         self._media = media
-        self._keeper = ImageKeeper(providers, media, clock)
-        self._record = record
-        self._supply = supply
+        self._candidate_store = CandidateStore(providers, media, clock)
+        self._aggregates = record
+        self._pool = pool
         self._clock = clock
 
-    async def submit(self, work: Work) -> AttemptReturned:
+    async def submit(self, running: RunningAttempt) -> AttemptReturned:
         """Run a new attempt: submit once, poll to the end, store what came."""
-        work.started_s = self._clock.monotonic_s()
+        running.started_s = self._clock.monotonic_s()
         try:
-            generation = await self._generation(work)
+            generation = await self._generation(running)
         except (NotFound, Unavailable, ValueError):
             return await self._returned(
-                work,
-                Ending(
+                running,
+                AttemptEnd(
                     OutcomeClass.never_delivered,
-                    Sign.neutral,
+                    HealthSignal.neutral,
                     "request_not_readable",
                     actual_cost_usd_micro=0,
                 ),
             )
-        return await self._returned(work, await self._to_end(work, generation))
+        return await self._returned(running, await self._to_end(running, generation))
 
-    async def resume(self, work: Work) -> AttemptReturned:
+    async def resume(self, running: RunningAttempt) -> AttemptReturned:
         """Go on with an attempt that this or another replica submitted: poll, never submit again."""
-        work.started_s = self._clock.monotonic_s()
-        work.reference, work.handle = work.attempt.reference, work.attempt.handle
-        if work.reference is None:
-            ending = Ending(OutcomeClass.outcome_unknown, Sign.neutral, "owner_lost")
+        running.started_s = self._clock.monotonic_s()
+        running.reference, running.handle = running.attempt.reference, running.attempt.handle
+        if running.reference is None:
+            end = AttemptEnd(OutcomeClass.outcome_unknown, HealthSignal.neutral, "owner_lost")
         else:
-            ending = await self._within_total(work, self._poll(work))
-        return await self._returned(work, ending)
+            end = await self._within_total(running, self._poll(running))
+        return await self._returned(running, end)
 
-    async def _generation(self, work: Work) -> Generation:
-        order = work.order
-        request = await until_there(
+    async def _generation(self, running: RunningAttempt) -> Generation:
+        order = running.order
+        request = await retry_until_available(
             partial(self._media.read_request, order.request),
-            unwanted=work.unwanted,
+            unwanted=running.unwanted,
             deadline_at=order.deadline_at,
             clock=self._clock,
         )
         negative = request.get("negative_prompt")
         parameters = request.get("parameters")
         return Generation(
-            attempt_id=work.attempt.attempt_id,
+            attempt_id=running.attempt.attempt_id,
             prompt=str(request.get("prompt", "")),
             negative_prompt=str(negative) if negative else None,
-            count=len(work.attempt.candidate_ids),
+            count=len(running.attempt.candidate_ids),
             width=order.width,
             height=order.height,
-            seed=work.candidates[0].seed,
-            parameters=_accepted(parameters, work.offering.accepts),
+            seed=running.candidates[0].seed,
+            parameters=_accepted(parameters, running.offering.accepts),
         )
 
-    async def _to_end(self, work: Work, generation: Generation) -> Ending:
-        provider = self._providers[work.offering.provider]
-        return await self._within_total(work, self._submit_and_poll(provider, work, generation))
+    async def _to_end(self, running: RunningAttempt, generation: Generation) -> AttemptEnd:
+        provider = self._providers[running.offering.provider]
+        return await self._within_total(running, self._submit_and_poll(provider, running, generation))
 
-    async def _within_total(self, work: Work, steps: _Steps) -> Ending:
+    async def _within_total(self, running: RunningAttempt, steps: _Steps) -> AttemptEnd:
         try:
-            async with asyncio.timeout(work.offering.limits.total_timeout_s):
-                return await self._beside_slowness(work, steps)
+            async with asyncio.timeout(running.offering.limits.total_timeout_s):
+                return await self._beside_slowness(running, steps)
         except TimeoutError:
-            return await self._timed_out(work)
+            return await self._timed_out(running)
 
-    async def _beside_slowness(self, work: Work, steps: _Steps) -> Ending:
+    async def _beside_slowness(self, running: RunningAttempt, steps: _Steps) -> AttemptEnd:
         """Run the steps, and tell the run once when they take longer than expected."""
-        factor = _SLOW_FACTOR.get(work.run.order.mode) if work.run.order is not None else None
+        factor = _SLOW_FACTOR.get(running.run.order.mode) if running.run.order is not None else None
         if factor is None:
             return await steps
-        health = self._supply.health(work.offering.name)
-        slow_s = max(work.offering.limits.slow_least_s, factor * health.latency_ms / 1000)
+        health = self._pool.health(running.offering.name)
+        slow_s = max(running.offering.limits.slow_least_s, factor * health.latency_ms / 1000)
         async with asyncio.TaskGroup() as tasks:
-            notice = tasks.create_task(self._tell_slow(work, slow_s))
+            notice = tasks.create_task(self._tell_slow(running, slow_s))
             try:
                 return await steps
             finally:
                 notice.cancel()
 
-    async def _tell_slow(self, work: Work, after_s: float) -> None:
+    async def _tell_slow(self, running: RunningAttempt, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        attempt_id = work.attempt.attempt_id
-        await self._record.tell(work.run, f"slow:{attempt_id}", AttemptSlow(attempt_id))
+        attempt_id = running.attempt.attempt_id
+        await self._aggregates.submit(running.run, f"slow:{attempt_id}", AttemptSlow(attempt_id))
 
-    async def _submit_and_poll(self, provider: Provider, work: Work, generation: Generation) -> Ending:
-        crash_points.reach("before_provider_call")
-        reply: SubmitReply = await provider.submit(work.offering, generation)
-        crash_points.reach("after_provider_call")
+    async def _submit_and_poll(
+        self, provider: Provider, running: RunningAttempt, generation: Generation
+    ) -> AttemptEnd:
+        failpoints.reach("before_provider_call")
+        reply: SubmitReply = await provider.submit(running.offering, generation)
+        failpoints.reach("after_provider_call")
         if not isinstance(reply, Accepted):
-            return self._ending(work, reply)
-        work.reference, work.handle = reply.reference, reply.handle
-        attempt_id = work.attempt.attempt_id
+            return self._end_of(running, reply)
+        running.reference, running.handle = reply.reference, reply.handle
+        attempt_id = running.attempt.attempt_id
         message = AttemptAccepted(attempt_id, reply.reference, reply.handle)
         async with asyncio.TaskGroup() as tasks:
             # Polling need not wait for the commit of the reference.
-            tasks.create_task(self._note_accepted(work, message))
-            polled = tasks.create_task(self._poll(work))
+            tasks.create_task(self._note_accepted(running, message))
+            polled = tasks.create_task(self._poll(running))
         return polled.result()
 
-    async def _note_accepted(self, work: Work, message: AttemptAccepted) -> None:
-        await self._record.tell(work.run, f"accepted:{message.attempt_id}", message)
+    async def _note_accepted(self, running: RunningAttempt, message: AttemptAccepted) -> None:
+        await self._aggregates.submit(running.run, f"accepted:{message.attempt_id}", message)
 
-    async def _poll(self, work: Work) -> Ending:
-        provider = self._providers[work.offering.provider]
-        interval_s = work.offering.limits.poll_interval_s
+    async def _poll(self, running: RunningAttempt) -> AttemptEnd:
+        provider = self._providers[running.offering.provider]
+        interval_s = running.offering.limits.poll_interval_s
         has_cancelled = False
         while True:
-            if work.unwanted.is_set() and not has_cancelled and work.offering.traits.cancel:
+            if running.unwanted.is_set() and not has_cancelled and running.offering.traits.cancel:
                 has_cancelled = True
-                cancelled = await provider.cancel(work.offering, work.handle)
+                cancelled = await provider.cancel(running.offering, running.handle)
                 if cancelled.stopped:
-                    return Ending(
+                    return AttemptEnd(
                         OutcomeClass.rejected_without_work,
-                        Sign.neutral,
+                        HealthSignal.neutral,
                         cancelled.reason,
-                        work.reference,
+                        running.reference,
                         actual_cost_usd_micro=0,
                     )
-            reply: PollReply = await provider.poll(work.offering, work.handle)
+            reply: PollReply = await provider.poll(running.offering, running.handle)
             if not isinstance(reply, Running):
-                return self._ending(work, reply)
+                return self._end_of(running, reply)
             wait_s = reply.retry_after_s if reply.retry_after_s is not None else interval_s
             interval_s = min(POLL_INTERVAL_MAX_S, interval_s * POLL_INTERVAL_GROWTH)
-            if work.unwanted.is_set():
+            if running.unwanted.is_set():
                 await asyncio.sleep(wait_s)
             else:
-                await sleep_or_set(work.unwanted, wait_s)
+                await sleep_or_set(running.unwanted, wait_s)
 
-    def _ending(self, work: Work, reply: Finished | Refused | Unknown) -> Ending:
+    def _end_of(self, running: RunningAttempt, reply: Finished | CallRefused | Unknown) -> AttemptEnd:
         match reply:
             case Finished():
                 cost = reply.cost_usd_micro
-                made = min(len(reply.images), len(work.attempt.candidate_ids))
-                return Ending(
+                made = min(len(reply.images), len(running.attempt.candidate_ids))
+                return AttemptEnd(
                     OutcomeClass.succeeded,
-                    Sign.success if reply.images else Sign.fault,
+                    HealthSignal.success if reply.images else HealthSignal.fault,
                     None if reply.images else "no_images",
-                    reply.reference or work.reference,
-                    work.price_usd_micro * made if cost is None else cost,
+                    reply.reference or running.reference,
+                    running.price_usd_micro * made if cost is None else cost,
                     images=reply.images,
                 )
-            case Refused():
-                return Ending(
+            case CallRefused():
+                return AttemptEnd(
                     reply.outcome,
-                    _sign_of(reply),
+                    _signal_of(reply),
                     reply.reason,
-                    work.reference,
+                    running.reference,
                     None if reply.billed else 0,
                     reply.retry_after_s,
                 )
             case Unknown():
-                return Ending(OutcomeClass.outcome_unknown, Sign.fault, reply.reason, work.reference)
+                return AttemptEnd(
+                    OutcomeClass.outcome_unknown, HealthSignal.fault, reply.reason, running.reference
+                )
 
-    async def _timed_out(self, work: Work) -> Ending:
-        if work.reference is None:
-            return Ending(OutcomeClass.outcome_unknown, Sign.fault, "timed_out")
-        if work.offering.traits.cancel:
-            provider = self._providers[work.offering.provider]
-            cancelled = await provider.cancel(work.offering, work.handle)
+    async def _timed_out(self, running: RunningAttempt) -> AttemptEnd:
+        if running.reference is None:
+            return AttemptEnd(OutcomeClass.outcome_unknown, HealthSignal.fault, "timed_out")
+        if running.offering.traits.cancel:
+            provider = self._providers[running.offering.provider]
+            cancelled = await provider.cancel(running.offering, running.handle)
             if cancelled.stopped:
-                return Ending(
+                return AttemptEnd(
                     OutcomeClass.rejected_without_work,
-                    Sign.fault,
+                    HealthSignal.fault,
                     "timed_out_in_queue",
-                    work.reference,
+                    running.reference,
                     actual_cost_usd_micro=0,
                 )
-        return Ending(OutcomeClass.collectable, Sign.fault, "timed_out", work.reference)
+        return AttemptEnd(OutcomeClass.collectable, HealthSignal.fault, "timed_out", running.reference)
 
-    async def _returned(self, work: Work, ending: Ending) -> AttemptReturned:
-        latency_ms = round((self._clock.monotonic_s() - work.started_s) * 1000)
+    async def _returned(self, running: RunningAttempt, end: AttemptEnd) -> AttemptReturned:
+        latency_ms = round((self._clock.monotonic_s() - running.started_s) * 1000)
         generated: Sequence[GeneratedCandidate] = ()
         failed: Sequence[FailedCandidate] = ()
-        if ending.outcome is OutcomeClass.succeeded and not work.unwanted.is_set():
-            crash_points.reach("before_candidates_kept")
-            generated, failed = await self._keeper.keep_all(work, ending.images)
-            crash_points.reach("after_candidates_kept")
+        if end.outcome is OutcomeClass.succeeded and not running.unwanted.is_set():
+            failpoints.reach("before_candidates_kept")
+            generated, failed = await self._candidate_store.store_candidates(running, end.images)
+            failpoints.reach("after_candidates_kept")
             if failed and not generated:
-                ending = replace(ending, sign=sign_of_none_kept(failed))
-        self._learn(work, ending, latency_ms, has_images=bool(generated))
+                end = replace(end, signal=signal_of_none_stored(failed))
+        self._learn(running, end, latency_ms, has_images=bool(generated))
         return AttemptReturned(
-            attempt_id=work.attempt.attempt_id,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            reference=ending.reference,
-            actual_cost_usd_micro=ending.actual_cost_usd_micro,
+            attempt_id=running.attempt.attempt_id,
+            outcome=end.outcome,
+            reason=end.reason,
+            reference=end.reference,
+            actual_cost_usd_micro=end.actual_cost_usd_micro,
             latency_ms=latency_ms,
             generated=tuple(generated),
             failed=tuple(failed),
-            market=self._supply.market(),
+            market=self._pool.market(),
         )
 
-    def _learn(self, work: Work, ending: Ending, latency_ms: int, *, has_images: bool) -> None:
-        was_billed = ending.actual_cost_usd_micro is None or ending.actual_cost_usd_micro > 0
-        self._supply.ended(
-            work.offering.name,
-            ending.sign,
+    def _learn(self, running: RunningAttempt, end: AttemptEnd, latency_ms: int, *, has_images: bool) -> None:
+        was_billed = end.actual_cost_usd_micro is None or end.actual_cost_usd_micro > 0
+        self._pool.ended(
+            running.offering.name,
+            end.signal,
             latency_ms=latency_ms,
-            retry_after_s=ending.retry_after_s,
-            was_wasted=was_billed and not has_images and not work.unwanted.is_set(),
+            retry_after_s=end.retry_after_s,
+            was_wasted=was_billed and not has_images and not running.unwanted.is_set(),
         )
-        if not has_images and work.run.order is not None:
-            template = work.run.order.template
-            self._supply.release_canary(work.offering.name, template.name, template.version)
+        if not has_images and running.run.order is not None:
+            template = running.run.order.template
+            self._pool.release_canary(running.offering.name, template.name, template.version)
 
 
-def _sign_of(refused: Refused) -> Sign:
+def _signal_of(refused: CallRefused) -> HealthSignal:
     if refused.reason == "rate_limited":
-        return Sign.throttled
+        return HealthSignal.throttled
     if refused.permanent:
-        return Sign.neutral
-    return Sign.fault
+        return HealthSignal.neutral
+    return HealthSignal.fault
 
 
 def _accepted(parameters: object, names: Sequence[str]) -> dict[str, str | int | float | bool]:

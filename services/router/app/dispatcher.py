@@ -7,17 +7,18 @@ from collections import defaultdict
 from itertools import count
 from typing import Final
 
-from services.router.app.ports import Clock, Record
-from services.router.app.supply import Supply
+from services.router.app.offering_pool import OfferingPool
+from services.router.app.ports import RunAggregates
 from services.router.domain.backlog import Backlog, Call, Kind, Terms, TermsOf
 from services.router.domain.catalogue import Template
 from services.router.domain.choice import Choice
 from services.router.domain.fair_order import FairOrder, position_of
-from services.router.domain.health import Sign
+from services.router.domain.health import HealthSignal
 from services.router.domain.planning import affordable_count
 from services.router.domain.run import Batch, DispatchAttempts, Run
 from winnow.contracts.events import AttemptSubmitted, TaskAccepted
 from winnow.contracts.values import Mode
+from winnow.runtime.clock import Clock
 
 _IDLE_S: Final = 0.5
 """Seconds after which waiting work is looked at again without a sign: Retry-After and breakers end by time."""
@@ -28,16 +29,16 @@ class Dispatcher:
 
     def __init__(
         self,
-        record: Record,
-        supply: Supply,
+        record: RunAggregates,
+        pool: OfferingPool,
         clock: Clock,
         *,
         attempts_max: int,
         epoch: str,
     ) -> None:
-        """``attempts_max`` bounds attempts in flight; ``epoch`` tells this process's causes apart."""
-        self._record = record
-        self._supply = supply
+        """``attempts_max`` bounds attempts in flight; ``epoch`` tells this process's inputs apart."""
+        self._aggregates = record
+        self._pool = pool
         self._clock = clock
         self._backlog = Backlog()
         self._attempts_max = attempts_max
@@ -75,7 +76,7 @@ class Dispatcher:
         """Keep a run's waiting candidates in view, as they are now."""
         order = run.order
         template = (
-            self._supply.catalogue.template(order.template.name, order.template.version) if order else None
+            self._pool.catalogue.template(order.template.name, order.template.version) if order else None
         )
         if template is None:
             self._backlog.drop(run.task_id)
@@ -99,7 +100,7 @@ class Dispatcher:
         return self._backlog.count(self._terms())
 
     def _turns(self) -> list[tuple[Run, list[tuple[Batch, Template]]]]:
-        if self._is_stopped or self._supply.in_flight >= self._attempts_max:
+        if self._is_stopped or self._pool.in_flight >= self._attempts_max:
             return []
         self._backlog.rise(self._clock.now())
         turns: dict[str, list[tuple[Batch, Template]]] = defaultdict(list)
@@ -108,7 +109,7 @@ class Dispatcher:
         # Nothing becomes free within a pass: what found no offering once need not ask again.
         closed: set[Kind] = set()
         for call in self._order.turns(self._backlog.tiers(self._terms(), closed=closed, without=self._told)):
-            if self._supply.in_flight >= self._attempts_max:
+            if self._pool.in_flight >= self._attempts_max:
                 self._order.give_back(call)
                 break
             batch = self._batch(call, spent[call.task_id], closed)
@@ -116,22 +117,22 @@ class Dispatcher:
                 self._order.give_back(call)
                 continue
             spent[call.task_id] += batch.expected_cost_usd_micro
-            self._supply.started(batch.offering, call.template)
+            self._pool.started(batch.offering, call.template)
             runs[call.task_id] = call.run
             turns[call.task_id].append((batch, call.template))
         return [(runs[task_id], batches) for task_id, batches in turns.items()]
 
     def _terms(self) -> TermsOf:
-        """Return the terms of each kind as the market stands, looked up once."""
-        market = self._supply.market()
+        """Return the terms of each kind as the market snapshot stands, looked up once."""
+        market = self._pool.market()
         known: dict[Kind, Terms | None] = {}
 
         def terms_of(kind: Kind) -> Terms | None:
             if kind not in known:
                 template, version, width, height, mode, _ = kind
-                outlook = market.outlook(template, version, Mode(mode), width=width, height=height)
-                size = self._supply.catalogue.offerings[outlook.offering].max_n if outlook else 0
-                known[kind] = Terms(size, outlook.price_usd_micro) if outlook else None
+                estimate = market.estimate(template, version, Mode(mode), width=width, height=height)
+                size = self._pool.catalogue.offerings[estimate.offering].max_n if estimate else 0
+                known[kind] = Terms(size, estimate.price_usd_micro) if estimate else None
             return known[kind]
 
         return terms_of
@@ -155,7 +156,7 @@ class Dispatcher:
                 choice = self._choose(wanted, order, price_max_usd_micro=room_usd_micro)
         if choice.offering is None:
             return None
-        offering = self._supply.catalogue.offerings[choice.offering]
+        offering = self._pool.catalogue.offerings[choice.offering]
         affordable = affordable_count(
             choice.price_usd_micro,
             committed_usd_micro=committed_usd_micro,
@@ -171,7 +172,7 @@ class Dispatcher:
         )
 
     def _choose(self, wanted: Call, order: TaskAccepted, price_max_usd_micro: int | None = None) -> Choice:
-        return self._supply.choose(
+        return self._pool.choose(
             wanted.template,
             order.mode,
             width=order.width,
@@ -185,9 +186,9 @@ class Dispatcher:
         started: set[str] = set()
         recorded = None
         try:
-            cause_id = f"dispatch:{run.task_id}:{self._epoch}:{next(self._serial)}"
-            message = DispatchAttempts(tuple(dispatch for dispatch, _ in batches), self._supply.market())
-            recorded = await self._record.tell(run, cause_id, message)
+            input_id = f"dispatch:{run.task_id}:{self._epoch}:{next(self._serial)}"
+            message = DispatchAttempts(tuple(dispatch for dispatch, _ in batches), self._pool.market())
+            recorded = await self._aggregates.submit(run, input_id, message)
             started = {
                 candidate_id
                 for event in recorded or ()
@@ -198,8 +199,8 @@ class Dispatcher:
             self._told.discard(run.task_id)
             for batch, template in batches:
                 if started.isdisjoint(batch.candidate_ids):
-                    self._supply.ended(batch.offering, Sign.neutral)
-                    self._supply.release_canary(batch.offering, template.name, template.version)
+                    self._pool.ended(batch.offering, HealthSignal.neutral)
+                    self._pool.release_canary(batch.offering, template.name, template.version)
             if recorded is not None:
                 # A run of another owner is answered at once: asking on would spin until it has left.
                 self.wake()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Protocol
 
 from services.router.domain.calls import (
@@ -15,21 +14,9 @@ from services.router.domain.calls import (
 )
 from services.router.domain.catalogue import Offering
 from services.router.domain.run import Run, RunMessage
-from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import AttemptFinished
 from winnow.contracts.values import StoredObject
-
-
-class Clock(Protocol):
-    """Time as an argument."""
-
-    def now(self) -> datetime:
-        """Return the time, aware and in UTC."""
-        ...
-
-    def monotonic_s(self) -> float:
-        """Return seconds that only grow."""
-        ...
 
 
 class Provider(Protocol):
@@ -69,12 +56,12 @@ class Media(Protocol):
         ...
 
 
-class Record(Protocol):
+class RunAggregates(Protocol):
     """The journal of task runs."""
 
-    async def tell(
-        self, run: Run, cause_id: str, message: RunMessage
-    ) -> tuple[Recorded[Message], ...] | None:
+    async def submit(
+        self, run: Run, input_id: str, message: RunMessage
+    ) -> tuple[RecordedMessage[Message], ...] | None:
         """Decide a message and wait for the commit; None when another replica owns the run."""
         ...
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from services.router.app.attempts import AttemptRunner
+from services.router.app.candidate_store import RunningAttempt
 from services.router.app.dispatcher import Dispatcher
-from services.router.app.keeping import Work
-from services.router.app.ports import Clock, Media, Meter, Provider, Record
-from services.router.app.supply import Supply
+from services.router.app.offering_pool import OfferingPool
+from services.router.app.ports import Media, Meter, Provider, RunAggregates
 from services.router.domain.catalogue import PPM, Catalogue, Offering, Template
 from services.router.domain.decide import is_final
-from services.router.domain.health import Health, Sign
+from services.router.domain.health import Health, HealthSignal
 from services.router.domain.planning import plan_count
 from services.router.domain.run import (
     AttemptReturned,
@@ -25,12 +25,13 @@ from services.router.domain.run import (
     ScoresNoted,
     TaskFact,
 )
-from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import AttemptFinished, AttemptSubmitted, TaskAccepted
 from winnow.contracts.ids import shard_of
 from winnow.contracts.money import div_ceil
 from winnow.contracts.values import Mode, OutcomeClass
+from winnow.runtime.clock import Clock
 
 _DRAIN_POLL_S: Final = 0.05
 QUOTED_SIZE: Final = 1024
@@ -61,7 +62,7 @@ class OfferingView:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of concurrent work. ``epoch`` is unique per process start: it tells the causes of two apart."""
+    """Limits of concurrent work. ``epoch`` is unique per process start: it tells the inputs of two apart."""
 
     shards: int
     attempts_max: int
@@ -79,26 +80,26 @@ class Router:
         catalogue: Catalogue,
         providers: Mapping[str, Provider],
         media: Media,
-        record: Record,
+        record: RunAggregates,
         clock: Clock,
         meter: Meter,
         limits: Limits,
     ) -> None:
         """Wire the router; ``providers`` is keyed by provider name."""
-        self.supply = Supply(catalogue, clock)
+        self.pool = OfferingPool(catalogue, clock)
         self._catalogue = catalogue
-        self._record = record
+        self._aggregates = record
         self._clock = clock
         self._meter = meter
         self._shards = limits.shards
         self._runs: dict[str, Run] = {}
-        self._works: dict[str, Work] = {}
-        self._starting: list[tuple[Work, bool]] = []
+        self._works: dict[str, RunningAttempt] = {}
+        self._starting: list[tuple[RunningAttempt, bool]] = []
         self._start = asyncio.Event()
-        self._runner = AttemptRunner(providers, media, record, self.supply, clock)
+        self._runner = AttemptRunner(providers, media, record, self.pool, clock)
         self.dispatcher = Dispatcher(
             record,
-            self.supply,
+            self.pool,
             clock,
             attempts_max=limits.attempts_max,
             epoch=limits.epoch,
@@ -110,7 +111,7 @@ class Router:
         self,
         aggregate_id: str,  # noqa: ARG002
         state: Run,
-        recorded: Sequence[Recorded[Message]],
+        recorded: Sequence[RecordedMessage[Message]],
     ) -> None:
         """Start the attempts that were submitted, learn from verdicts, stop what is not wanted."""
         self._hold(state)
@@ -119,7 +120,7 @@ class Router:
             if isinstance(message, AttemptSubmitted):
                 self._begin(state, message.attempt_id, is_new=True)
             elif isinstance(message, ScoresNoted):
-                self.supply.learn(state, [noted.candidate_id for noted in message.candidates])
+                self.pool.learn(state, [noted.candidate_id for noted in message.candidates])
             elif isinstance(message, AttemptFinished):
                 self._meter.attempt_finished(message)
         if state.phase is not Phase.running:
@@ -131,7 +132,7 @@ class Router:
         for run in states.values():
             self._hold(run)
             verdicts = {CandidateState.passed, CandidateState.rejected}
-            self.supply.learn(run, [key for key, kept in run.candidates.items() if kept.state in verdicts])
+            self.pool.learn(run, [key for key, kept in run.candidates.items() if kept.state in verdicts])
             for attempt in run.outstanding:
                 self._begin(run, attempt.attempt_id, is_new=False)
             if run.phase is not Phase.running:
@@ -161,18 +162,18 @@ class Router:
             # It left the catalogue while the attempt was out: nobody knows how to poll it.
             offering = Offering(attempt.offering, attempt.provider)
             attempt = replace(attempt, reference=None)
-        work = Work(run, attempt, offering)
+        running = RunningAttempt(run, attempt, offering)
         if not is_new:
-            self.supply.took_over(offering.name)
-        self._works[attempt_id] = work
-        self._starting.append((work, is_new))
+            self.pool.took_over(offering.name)
+        self._works[attempt_id] = running
+        self._starting.append((running, is_new))
         self._start.set()
 
     def _unwant(self, run: Run) -> None:
         for attempt in run.outstanding:
-            work = self._works.get(attempt.attempt_id)
-            if work is not None:
-                work.unwanted.set()
+            running = self._works.get(attempt.attempt_id)
+            if running is not None:
+                running.unwanted.set()
 
     # Work.
 
@@ -184,8 +185,8 @@ class Router:
                 await self._start.wait()
                 self._start.clear()
                 starting, self._starting = self._starting, []
-                for work, is_new in starting:
-                    tasks.create_task(self._work(work, is_new=is_new), name="attempt")
+                for running, is_new in starting:
+                    tasks.create_task(self._work(running, is_new=is_new), name="attempt")
 
     async def drain(self, within_s: float) -> None:
         """Start no more attempts and wait for those that are out, at most ``within_s``.
@@ -197,36 +198,36 @@ class Router:
         while self._works and self._clock.monotonic_s() < ends_s:  # noqa: ASYNC110 (a rare wait)
             await asyncio.sleep(_DRAIN_POLL_S)
 
-    async def _work(self, work: Work, *, is_new: bool) -> None:
-        attempt_id = work.attempt.attempt_id
+    async def _work(self, running: RunningAttempt, *, is_new: bool) -> None:
+        attempt_id = running.attempt.attempt_id
         try:
-            returned = await self._result(work, is_new=is_new)
-            await self._record.tell(work.run, f"returned:{attempt_id}", returned)
+            returned = await self._result(running, is_new=is_new)
+            await self._aggregates.submit(running.run, f"returned:{attempt_id}", returned)
         finally:
             self._works.pop(attempt_id, None)
             self.dispatcher.wake()
 
-    async def _result(self, work: Work, *, is_new: bool) -> AttemptReturned:
+    async def _result(self, running: RunningAttempt, *, is_new: bool) -> AttemptReturned:
         try:
-            return await (self._runner.submit(work) if is_new else self._runner.resume(work))
+            return await (self._runner.submit(running) if is_new else self._runner.resume(running))
         except Exception as error:  # noqa: BLE001 (a fault in one attempt must not end the others)
-            self._meter.attempt_crashed(work.attempt.attempt_id, error)
-            self.supply.ended(work.offering.name, Sign.fault)
+            self._meter.attempt_crashed(running.attempt.attempt_id, error)
+            self.pool.ended(running.offering.name, HealthSignal.fault)
             return AttemptReturned(
-                attempt_id=work.attempt.attempt_id,
+                attempt_id=running.attempt.attempt_id,
                 outcome=OutcomeClass.outcome_unknown,
                 reason="internal",
-                reference=work.reference,
+                reference=running.reference,
                 actual_cost_usd_micro=None,
                 latency_ms=0,
                 generated=(),
                 failed=(),
-                market=self.supply.market(),
+                market=self.pool.market(),
             )
 
     # Facts of the bus.
 
-    def observed(self, recorded: Recorded[Any]) -> Observed:
+    def observed(self, recorded: RecordedMessage[Any]) -> Observed:
         """Return the message that an event of the task is to its run."""
         fact: TaskFact = recorded.message
         policy = None
@@ -234,7 +235,7 @@ class Router:
             template = self._catalogue.template(fact.template.name, fact.template.version)
             policy = template.rounds if template is not None else None
         envelope = recorded.envelope
-        return Observed(fact, self.supply.market(), policy, envelope.correlation_id, envelope.traceparent)
+        return Observed(fact, self.pool.market(), policy, envelope.correlation_id, envelope.traceparent)
 
     # Questions.
 
@@ -245,18 +246,20 @@ class Router:
             raise Refused(ErrorCode.unknown_mode, "the template has no such mode")
         if k < 1:
             raise Refused(ErrorCode.out_of_bounds, "k is one or more")
-        market = self.supply.market()
-        outlook = market.outlook(found.name, found.version, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE)
+        market = self.pool.market()
+        estimate = market.estimate(
+            found.name, found.version, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE
+        )
         cheapest = market.cheapest_usd_micro(found, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE)
-        if outlook is None or cheapest is None:
+        if estimate is None or cheapest is None:
             raise Refused(ErrorCode.no_offering, "no offering fits this template and mode now")
         planned = plan_count(
             k,
-            outlook.pass_rate_ppm,
+            estimate.pass_rate_ppm,
             confidence_ppm=found.rounds.confidence_ppm,
             count_max=found.rounds.candidates_max,
         )
-        expected = planned * outlook.price_usd_micro
+        expected = planned * estimate.price_usd_micro
         return CostQuote(
             expected_cost_usd_micro=expected,
             cheapest_cost_usd_micro=k * cheapest,
@@ -280,21 +283,21 @@ class Router:
 
     def offering(self, name: str) -> OfferingView:
         """Return an offering; raises NotFound. A price of 0 means that none is valid today."""
-        health = self.supply.health(name)
+        health = self.pool.health(name)
         offering = self._catalogue.offerings[name]
         today = self._clock.now().date()
         return OfferingView(
             offering=offering,
             price_usd_micro=offering.price_on(today, width=QUOTED_SIZE, height=QUOTED_SIZE) or 0,
-            breaker=self.supply.breaker_of(name).value,
+            breaker=self.pool.breaker_of(name).value,
             health=health,
-            pass_rate_ppm=self.supply.pass_rate_ppm(name),
+            pass_rate_ppm=self.pool.pass_rate_ppm(name),
             is_retired=offering.is_retired_on(today),
         )
 
     def drain_offering(self, name: str, *, drained: bool) -> OfferingView:
         """Stop sending new attempts to an offering, or start again; raises NotFound."""
-        self.supply.drain(name, drained=drained)
+        self.pool.drain(name, drained=drained)
         self.dispatcher.wake()
         return self.offering(name)
 

@@ -12,7 +12,7 @@ from services.router.clients.wire import (
     Wire,
     is_allowed,
 )
-from services.router.domain.calls import CollectFailed, ImageRef, Refused, Unknown
+from services.router.domain.calls import CallRefused, CollectFailed, ImageRef, Unknown
 from services.router.domain.catalogue import Offering
 from winnow.contracts.values import OutcomeClass
 
@@ -78,23 +78,23 @@ class Adapter:
         gone = reply.status in {401, 403, 404, 410}
         raise CollectFailed("link_expired" if gone else "not_collected", may_retry=not gone)
 
-    def _refused(self, reply: Reply, reason: str | None = None) -> Refused:
+    def _refused(self, reply: Reply, reason: str | None = None) -> CallRefused:
         """Read a 4xx: nothing was done."""
-        return Refused(
+        return CallRefused(
             OutcomeClass.rejected_without_work,
             reason or _REASONS.get(reply.status, "request_refused"),
             retry_after_s=self._wire.retry_after_s(reply),
             permanent=reply.status in PERMANENT,
         )
 
-    def _server_error(self, offering: Offering, reply: Reply) -> Refused | Unknown:
+    def _server_error(self, offering: Offering, reply: Reply) -> CallRefused | Unknown:
         """Read a 5xx on a submit.
 
         503 says that the work was not taken. A gateway's 502 or 504 says nothing about what lies
         behind it. 500 counts as done unless the provider documents that it never bills it.
         """
         if reply.status == 503 or (reply.status == 500 and not offering.traits.server_error_billed):
-            return Refused(
+            return CallRefused(
                 OutcomeClass.rejected_without_work,
                 f"server_error_{reply.status}",
                 retry_after_s=self._wire.retry_after_s(reply),
@@ -107,7 +107,7 @@ class Adapter:
         url: str,
         document: Mapping[str, object],
         headers: Mapping[str, str] | None = None,
-    ) -> Reply | Refused | Unknown:
+    ) -> Reply | CallRefused | Unknown:
         """Submit once; a reply that is no success is already read."""
         try:
             reply = await self._wire.send(
@@ -118,7 +118,7 @@ class Adapter:
                 document=document,
             )
         except NotDeliveredError as error:
-            return Refused(OutcomeClass.never_delivered, str(error))
+            return CallRefused(OutcomeClass.never_delivered, str(error))
         except ReplyLostError as error:
             return Unknown(str(error))
         if reply.is_ok:

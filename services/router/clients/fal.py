@@ -9,12 +9,12 @@ from services.router.clients.adapter import Adapter
 from services.router.clients.wire import NotDeliveredError, Reply, ReplyLostError
 from services.router.domain.calls import (
     Accepted,
+    CallRefused,
     CancelReply,
     Finished,
     Generation,
     ImageRef,
     PollReply,
-    Refused,
     Running,
     SubmitReply,
     Unknown,
@@ -110,19 +110,19 @@ class Fal(Adapter):
             return Running(retry_after_s=_BUSY_WAIT_S)
         return reply
 
-    def _failed(self, result: Reply, status: Mapping[str, object]) -> Refused:
+    def _failed(self, result: Reply, status: Mapping[str, object]) -> CallRefused:
         """Read a failure: 5xx is never billed; a 422 or a cancel may be, when a machine ran."""
         kind = status.get("error_type") or result.headers.get("x-fal-error-type")
         if kind == "request_cancelled":
-            return Refused(
+            return CallRefused(
                 OutcomeClass.rejected_without_work,
                 "cancelled",
                 billed=_inference_s(status) > 0,
                 permanent=True,
             )
         if result.status >= 500:
-            return Refused(OutcomeClass.rejected_without_work, "model_failed")
-        return Refused(
+            return CallRefused(OutcomeClass.rejected_without_work, "model_failed")
+        return CallRefused(
             OutcomeClass.rejected_without_work,
             _model_problem(result),
             billed=result.status == 422 and _inference_s(status) > 0,

@@ -27,7 +27,7 @@ _FORMATS: Final = {
 _DECODERS_MAX: Final = 2
 
 
-class ObjectStore(Protocol):
+class ObjectAccess(Protocol):
     """The object store, as far as the router needs it."""
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
@@ -42,7 +42,7 @@ class ObjectStore(Protocol):
 class TaskMedia:
     """Reads requests and stores candidates in the private bucket."""
 
-    def __init__(self, objects: ObjectStore, bucket: str) -> None:
+    def __init__(self, objects: ObjectAccess, bucket: str) -> None:
         """Use a bucket of an object store."""
         self._objects = objects
         self._bucket = bucket

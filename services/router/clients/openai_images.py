@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from services.router.clients.adapter import Adapter
 from services.router.clients.wire import Reply
 from services.router.domain.calls import (
+    CallRefused,
     CancelReply,
     Finished,
     Generation,
     ImageRef,
     PollReply,
-    Refused,
     SubmitReply,
     Unknown,
 )
@@ -45,7 +45,7 @@ class OpenAIImages(Adapter):
         # Base64 of several megabytes would hold up the event loop.
         return await asyncio.to_thread(_finished, reply, offering.output_token_price_usd_micro)
 
-    def _refused(self, reply: Reply, reason: str | None = None) -> Refused:
+    def _refused(self, reply: Reply, reason: str | None = None) -> CallRefused:
         error = reply.document().get("error")
         code = error.get("code") if isinstance(error, dict) else None
         if code in {"moderation_blocked", "content_policy_violation"}:

@@ -10,12 +10,12 @@ from services.router.clients.adapter import Adapter
 from services.router.clients.wire import NotDeliveredError, Reply, ReplyLostError
 from services.router.domain.calls import (
     Accepted,
+    CallRefused,
     CancelReply,
     Finished,
     Generation,
     ImageRef,
     PollReply,
-    Refused,
     Running,
     SubmitReply,
     Unknown,
@@ -103,7 +103,7 @@ class Replicate(Adapter):
         return CancelReply(stopped=False, reason="already_started")
 
 
-def _ended(prediction: Mapping[str, object]) -> Finished | Refused | None:
+def _ended(prediction: Mapping[str, object]) -> Finished | CallRefused | None:
     """Read a final prediction; None while it is not final.
 
     ``aborted`` (never started) and ``failed`` are not billed; ``canceled`` is, once it has started.
@@ -115,16 +115,18 @@ def _ended(prediction: Mapping[str, object]) -> Finished | Refused | None:
             return Finished(tuple(ImageRef(url=link) for link in links if isinstance(link, str)))
         case "failed":
             reason = "content_policy" if "NSFW" in str(prediction.get("error")) else "model_failed"
-            return Refused(OutcomeClass.rejected_without_work, reason, permanent=reason == "content_policy")
+            return CallRefused(
+                OutcomeClass.rejected_without_work, reason, permanent=reason == "content_policy"
+            )
         case "canceled":
-            return Refused(
+            return CallRefused(
                 OutcomeClass.rejected_without_work,
                 "cancelled",
                 billed=prediction.get("started_at") is not None,
                 permanent=True,
             )
         case "aborted":
-            return Refused(OutcomeClass.rejected_without_work, "not_started_in_time")
+            return CallRefused(OutcomeClass.rejected_without_work, "not_started_in_time")
         case _:
             return None
 

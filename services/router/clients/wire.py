@@ -6,10 +6,9 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +16,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from services.router.domain.catalogue import CallLimits
+from winnow.runtime.clock import Clock
 
 _KEEPALIVE_S: Final = 2.0
 """Below the 5 s after which common servers close an idle connection: a POST on a connection that is
@@ -33,14 +33,6 @@ class NotDeliveredError(Exception):
 
 class ReplyLostError(Exception):
     """The request may have reached the provider; no usable reply came."""
-
-
-class Clock(Protocol):
-    """Time as an argument."""
-
-    def now(self) -> datetime:
-        """Return the time, aware and in UTC."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class CallRefused:
     """No images, and it is known what that cost.
 
     ``outcome`` is ``never_delivered`` or ``rejected_without_work``; ``billed`` says that the
@@ -89,8 +89,8 @@ class CancelReply:
     reason: str
 
 
-SubmitReply: TypeAlias = Accepted | Finished | Refused | Unknown
-PollReply: TypeAlias = Running | Finished | Refused | Unknown
+SubmitReply: TypeAlias = Accepted | Finished | CallRefused | Unknown
+PollReply: TypeAlias = Running | Finished | CallRefused | Unknown
 
 
 class CollectFailed(Exception):  # noqa: N818 (the noun of the problem)

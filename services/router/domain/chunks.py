@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.router.domain.draft import Draft
+from services.router.domain.decision_builder import RunDecisionBuilder
 from services.router.domain.run import Candidate, CandidateState, ChunkSent, Phase, Run
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.ids import Prefix, derive_id
@@ -15,17 +15,17 @@ CHUNK_MAX: Final = 32
 parallel, but its verdicts come together, so it must not grow to a round."""
 
 
-def send_chunks(draft: Draft) -> None:
+def send_chunks(builder: RunDecisionBuilder) -> None:
     """Send what waits for the scorer.
 
     At once when none of the run's chunks is out, so that a scorer with time never waits; when a chunk is full; and
     when no more can come. Else it waits for the verdicts of the chunk that is out, and goes with what came meanwhile.
     """
-    while waiting := _waiting(draft.run):
-        is_last = not draft.run.outstanding and not draft.run.pending
-        if draft.run.chunks and len(waiting) < CHUNK_MAX and not is_last:
+    while waiting := _waiting(builder.run):
+        is_last = not builder.run.outstanding and not builder.run.pending
+        if builder.run.chunks and len(waiting) < CHUNK_MAX and not is_last:
             return
-        _send(draft, waiting[:CHUNK_MAX])
+        _send(builder, waiting[:CHUNK_MAX])
 
 
 def _waiting(run: Run) -> list[Candidate]:
@@ -41,12 +41,12 @@ def _waiting(run: Run) -> list[Candidate]:
     return [candidate for candidate in waiting if candidate.round_index == waiting[0].round_index]
 
 
-def _send(draft: Draft, candidates: list[Candidate]) -> None:
-    order = draft.order
+def _send(builder: RunDecisionBuilder, candidates: list[Candidate]) -> None:
+    order = builder.order
     ids = [candidate.candidate_id for candidate in candidates]
     chunk_id = derive_id(Prefix.chunk, *ids)
-    draft.add(ChunkSent(task_id=order.task_id, chunk_id=chunk_id, candidate_ids=ids))
-    draft.add(
+    builder.add(ChunkSent(task_id=order.task_id, chunk_id=chunk_id, candidate_ids=ids))
+    builder.add(
         ScoreCandidates(
             command_id=derive_id(Prefix.command, "score", chunk_id),
             chunk_id=chunk_id,

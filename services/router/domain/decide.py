@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import assert_never
 
+from services.router.domain.attempt_results import fail_candidates, record_result
 from services.router.domain.chunks import send_chunks
-from services.router.domain.closing import conclude, plan_first, release
-from services.router.domain.draft import Draft
-from services.router.domain.market import Market
+from services.router.domain.decision_builder import RunDecisionBuilder
+from services.router.domain.market import MarketSnapshot
 from services.router.domain.planning import affordable_count
-from services.router.domain.returning import fail_candidates, take_back
+from services.router.domain.rounds import conclude, plan_first, release
 from services.router.domain.run import (
     AttemptAccepted,
     AttemptOverdue,
@@ -49,23 +49,23 @@ from winnow.contracts.ids import Prefix, derive_id
 
 def decide(run: Run, message: RunMessage, now: datetime) -> Sequence[Message]:
     """Return what ``message`` leads to; a repeated or late message leads to nothing or to less."""
-    draft = Draft(run, now)
+    builder = RunDecisionBuilder(run, now)
     match message:
         case Observed():
-            _observe(draft, message)
+            _observe(builder, message)
         case DispatchAttempts():
-            _dispatch(draft, message)
+            _dispatch(builder, message)
         case AttemptAccepted():
-            _take(draft, message)
+            _take(builder, message)
         case AttemptSlow():
-            _slow(draft, message)
+            _slow(builder, message)
         case AttemptReturned():
-            take_back(draft, message)
+            record_result(builder, message)
         case TimePassed():
-            conclude(draft, None)
+            conclude(builder, None)
         case _:
             assert_never(message)
-    return tuple(draft.messages)
+    return tuple(builder.messages)
 
 
 def due_at(run: Run) -> datetime | None:
@@ -83,12 +83,12 @@ def is_final(run: Run) -> bool:
     return ended and not run.outstanding
 
 
-def _observe(draft: Draft, message: Observed) -> None:
-    run = draft.run
+def _observe(builder: RunDecisionBuilder, message: Observed) -> None:
+    run = builder.run
     match message.event:
         case TaskAccepted():
             if run.phase is Phase.unseen:
-                draft.add(
+                builder.add(
                     RunOpened(
                         accepted=message.event,
                         policy=message.policy,
@@ -96,42 +96,42 @@ def _observe(draft: Draft, message: Observed) -> None:
                         traceparent=message.traceparent,
                     )
                 )
-                _start(draft, message.market)
+                _start(builder, message.market)
         case TaskFunded():
             if run.phase in {Phase.unseen, Phase.accepted} and run.funded_at is None:
-                draft.add(RunFunded(reserved_credits_micro=message.event.reserved_credits_micro))
-                _start(draft, message.market)
+                builder.add(RunFunded(reserved_credits_micro=message.event.reserved_credits_micro))
+                _start(builder, message.market)
         case TaskCancelRequested():
-            _cancel(draft)
+            _cancel(builder)
         case TaskUnfunded() | TaskRejected() | TaskCancelled():
             if run.phase in {Phase.unseen, Phase.accepted}:
-                draft.add(RunDismissed(reason=message.event.type))
+                builder.add(RunDismissed(reason=message.event.type))
         case CandidatesScored():
-            _note_scores(draft, message.event, message.market)
+            _note_scores(builder, message.event, message.market)
         case _:
             assert_never(message.event)
 
 
-def _start(draft: Draft, market: Market) -> None:
+def _start(builder: RunDecisionBuilder, market: MarketSnapshot) -> None:
     """Begin once the order and its funding are both known: they may stand in the record in either order."""
-    run = draft.run
+    run = builder.run
     if run.phase is Phase.running and not run.cancel_seen:
-        plan_first(draft, market)
+        plan_first(builder, market)
     elif run.cancel_seen and run.order is not None:
-        _cancel(draft)
+        _cancel(builder)
 
 
-def _cancel(draft: Draft) -> None:
-    run = draft.run
+def _cancel(builder: RunDecisionBuilder) -> None:
+    run = builder.run
     if run.phase is Phase.unseen:
         # Whose end it is depends on whether the funding stands before the acceptance, which is still to come.
         if not run.cancel_seen:
-            draft.add(EarlyCancelNoted())
+            builder.add(EarlyCancelNoted())
     elif run.phase is Phase.accepted:
         # Asked before the money was reserved: the end is ingest's, by its place in the record.
-        draft.add(RunDismissed(reason="cancelled_before_funding"))
+        builder.add(RunDismissed(reason="cancelled_before_funding"))
     elif run.phase is Phase.running and run.order is not None:
-        draft.add(
+        builder.add(
             TaskCancelled(
                 task_id=run.order.task_id,
                 account_id=run.order.account_id,
@@ -139,11 +139,11 @@ def _cancel(draft: Draft) -> None:
                 released_credits_micro=run.reserved_credits_micro,
             )
         )
-        release(draft, "cancelled")
+        release(builder, "cancelled")
 
 
-def _note_scores(draft: Draft, event: CandidatesScored, market: Market) -> None:
-    if draft.run.phase is not Phase.running or event.chunk_id not in draft.run.chunks:
+def _note_scores(builder: RunDecisionBuilder, event: CandidatesScored, market: MarketSnapshot) -> None:
+    if builder.run.phase is not Phase.running or event.chunk_id not in builder.run.chunks:
         return
     noted = [
         NotedScore(
@@ -153,27 +153,27 @@ def _note_scores(draft: Draft, event: CandidatesScored, market: Market) -> None:
             perceptual_hash=candidate.perceptual_hash,
         )
         for candidate in event.candidates
-        if candidate.candidate_id in draft.run.chunks[event.chunk_id]
+        if candidate.candidate_id in builder.run.chunks[event.chunk_id]
     ]
-    draft.add(ScoresNoted(chunk_id=event.chunk_id, candidates=noted))
-    send_chunks(draft)
-    conclude(draft, market)
+    builder.add(ScoresNoted(chunk_id=event.chunk_id, candidates=noted))
+    send_chunks(builder)
+    conclude(builder, market)
 
 
-def _dispatch(draft: Draft, message: DispatchAttempts) -> None:
-    if draft.run.phase is not Phase.running or draft.run.order is None:
+def _dispatch(builder: RunDecisionBuilder, message: DispatchAttempts) -> None:
+    if builder.run.phase is not Phase.running or builder.run.order is None:
         return
-    if draft.now >= draft.run.order.deadline_at:
-        conclude(draft, message.market)
+    if builder.now >= builder.run.order.deadline_at:
+        conclude(builder, message.market)
         return
     for batch in message.batches:
-        _submit(draft, batch, draft.run.order.cost_cap_usd_micro)
-    conclude(draft, message.market)
+        _submit(builder, batch, builder.run.order.cost_cap_usd_micro)
+    conclude(builder, message.market)
 
 
-def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
-    run = draft.run
-    order = draft.order
+def _submit(builder: RunDecisionBuilder, batch: Batch, cap_usd_micro: int) -> None:
+    run = builder.run
+    order = builder.order
     waiting = [
         run.candidates[candidate_id]
         for candidate_id in batch.candidate_ids
@@ -190,9 +190,9 @@ def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
     if not chosen:
         if not run.outstanding:
             # What is out may come back cheaper than expected; with nothing out, nothing will change.
-            fail_candidates(draft, [candidate.candidate_id for candidate in waiting], "cost_cap_reached")
+            fail_candidates(builder, [candidate.candidate_id for candidate in waiting], "cost_cap_reached")
         return
-    draft.add(
+    builder.add(
         AttemptSubmitted(
             task_id=order.task_id,
             account_id=order.account_id,
@@ -208,10 +208,10 @@ def _submit(draft: Draft, batch: Batch, cap_usd_micro: int) -> None:
     )
 
 
-def _take(draft: Draft, message: AttemptAccepted) -> None:
-    attempt = draft.run.attempts.get(message.attempt_id)
+def _take(builder: RunDecisionBuilder, message: AttemptAccepted) -> None:
+    attempt = builder.run.attempts.get(message.attempt_id)
     if attempt is not None and attempt.outcome is None and attempt.reference is None:
-        draft.add(
+        builder.add(
             AttemptTaken(
                 attempt_id=message.attempt_id,
                 provider_reference=message.reference,
@@ -220,9 +220,9 @@ def _take(draft: Draft, message: AttemptAccepted) -> None:
         )
 
 
-def _slow(draft: Draft, message: AttemptSlow) -> None:
+def _slow(builder: RunDecisionBuilder, message: AttemptSlow) -> None:
     """Free the candidates of a slow attempt for another offering; its late result is still used."""
-    run = draft.run
+    run = builder.run
     attempt = run.attempts.get(message.attempt_id)
     if run.phase is not Phase.running or attempt is None or run.policy is None:
         return
@@ -236,4 +236,4 @@ def _slow(draft: Draft, message: AttemptSlow) -> None:
         and len(run.candidates[candidate_id].tried) + 1 < run.policy.tries_max
     ]
     if freed:
-        draft.add(AttemptOverdue(attempt_id=attempt.attempt_id, candidate_ids=freed))
+        builder.add(AttemptOverdue(attempt_id=attempt.attempt_id, candidate_ids=freed))

@@ -39,7 +39,7 @@ class BreakerState(StrEnum):
     half_open = "half_open"
 
 
-class Sign(StrEnum):
+class HealthSignal(StrEnum):
     """Health signal of an attempt about its offering; ``neutral`` is the request's own fault."""
 
     success = "success"
@@ -199,7 +199,7 @@ class Health:
 
     def ended(
         self,
-        sign: Sign,
+        signal: HealthSignal,
         *,
         latency_ms: int,
         now_s: float,
@@ -209,14 +209,14 @@ class Health:
         """Learn from an attempt that ended; ``was_wasted``: billed without a result."""
         wasted = self.wasted * VERDICT_DECAY + (1.0 if was_wasted else 0.0)
         ended = replace(self, in_flight=max(0, self.in_flight - 1), wasted=wasted)
-        match sign:
-            case Sign.success:
+        match signal:
+            case HealthSignal.success:
                 return _succeeded(ended, latency_ms, now_s)
-            case Sign.fault:
+            case HealthSignal.fault:
                 return _faulted(ended, now_s, retry_after_s)
-            case Sign.throttled:
+            case HealthSignal.throttled:
                 return _throttled(ended, now_s, retry_after_s)
-            case Sign.neutral:
+            case HealthSignal.neutral:
                 return replace(ended, breaker=ended.breaker.released())
 
 

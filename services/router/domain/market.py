@@ -8,7 +8,7 @@ from datetime import date
 
 from services.router.domain.catalogue import Catalogue, Offering, Template
 from services.router.domain.choice import Considered, choose
-from services.router.domain.planning import Outlook
+from services.router.domain.planning import Estimate
 from winnow.contracts.values import Mode
 
 
@@ -23,7 +23,7 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketSnapshot:
     """A snapshot that decisions are taken under; the plan records what it assumed of it."""
 
     catalogue: Catalogue
@@ -57,7 +57,7 @@ class Market:
             overhead_ppm=rates.overhead_ppm if rates else 0,
         )
 
-    def outlook(self, name: str, version: int, mode: Mode, *, width: int, height: int) -> Outlook | None:
+    def estimate(self, name: str, version: int, mode: Mode, *, width: int, height: int) -> Estimate | None:
         """Return the price and pass rate of the offering the mode would choose; None: nothing fits."""
         template = self.catalogue.template(name, version)
         if template is None or mode not in template.modes:
@@ -66,7 +66,7 @@ class Market:
         choice = choose(considered, template.modes[mode])
         for offer in considered:
             if offer.offering == choice.offering:
-                return Outlook(offer.pass_rate_ppm, offer.price_usd_micro, offer.offering)
+                return Estimate(offer.pass_rate_ppm, offer.price_usd_micro, offer.offering)
         return None
 
     def cheapest_usd_micro(self, template: Template, mode: Mode, *, width: int, height: int) -> int | None:

@@ -69,7 +69,7 @@ def affordable_count(price_usd_micro: int, *, committed_usd_micro: int, cap_usd_
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Estimate:
     """Learnt expectation of a template and mode now: an input to a plan."""
 
     pass_rate_ppm: int

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import Field
 
 from services.router.domain.catalogue import PPM, RoundPolicy
-from services.router.domain.market import Market
+from services.router.domain.market import MarketSnapshot
 from winnow.contracts.envelope import Event, Value
 from winnow.contracts.events import (
     CandidatesScored,
@@ -258,7 +258,7 @@ UPCASTERS: Final[tuple[Upcaster, ...]] = ()
 """The steps that lift older versions of the private events."""
 
 
-# The messages. Those that may lead to a plan come with the market they are decided under.
+# The messages. Those that may lead to a plan come with the market snapshot that they are decided under.
 
 TaskFact: TypeAlias = (
     TaskAccepted
@@ -276,7 +276,7 @@ class Observed:
     """An event of the task from another service; an accepted one comes with its template's policy."""
 
     event: TaskFact
-    market: Market
+    market: MarketSnapshot
     policy: RoundPolicy | None = None
     correlation_id: str = ""
     traceparent: str | None = None
@@ -303,7 +303,7 @@ class DispatchAttempts:
     """The turn of a task has come: submit these calls."""
 
     batches: tuple[Batch, ...]
-    market: Market
+    market: MarketSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,7 @@ class AttemptReturned:
     latency_ms: int
     generated: tuple[GeneratedCandidate, ...]
     failed: tuple[FailedCandidate, ...]
-    market: Market
+    market: MarketSnapshot
 
 
 @dataclass(frozen=True, slots=True)

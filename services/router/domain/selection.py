@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class SetAside(StrEnum):
+class SetAsideReason(StrEnum):
     """Reason why a passed candidate was not selected."""
 
     near_duplicate = "near_duplicate"
@@ -25,11 +25,11 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class NotSelected:
     """A passed candidate that was not selected; ``like`` names the kept one it resembles."""
 
     candidate_id: str
-    reason: SetAside
+    reason: SetAsideReason
     like: str | None = None
 
 
@@ -38,7 +38,7 @@ class Selection:
     """The selected candidates, best first, and the others."""
 
     selected: tuple[Passed, ...]
-    set_aside: tuple[Aside, ...]
+    set_aside: tuple[NotSelected, ...]
 
 
 def choose_best(passed: Sequence[Passed], k: int, *, duplicate_distance: int) -> Selection:
@@ -49,19 +49,19 @@ def choose_best(passed: Sequence[Passed], k: int, *, duplicate_distance: int) ->
     """
     ranked = sorted(passed, key=lambda candidate: (-candidate.score, candidate.order))
     distinct: list[tuple[Passed, int | None]] = []
-    aside: list[Aside] = []
+    aside: list[NotSelected] = []
     selected: list[Passed] = []
     for candidate in ranked:
         bits = _bits(candidate.perceptual_hash)
         like = _resembled(bits, distinct, duplicate_distance)
         if like is not None:
-            aside.append(Aside(candidate.candidate_id, SetAside.near_duplicate, like))
+            aside.append(NotSelected(candidate.candidate_id, SetAsideReason.near_duplicate, like))
             continue
         distinct.append((candidate, bits))
         if len(selected) < k:
             selected.append(candidate)
         else:
-            aside.append(Aside(candidate.candidate_id, SetAside.surplus))
+            aside.append(NotSelected(candidate.candidate_id, SetAsideReason.surplus))
     return Selection(tuple(selected), tuple(aside))
 
 

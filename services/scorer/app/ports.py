@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from services.scorer.domain import Measured, Profile, RuleOutcome
-from services.scorer.domain.given import NOTHING_GIVEN, Given
+from services.scorer.domain.references import NO_REFERENCES, References
 from services.scorer.domain.verdict import Values
 
 
@@ -24,8 +24,10 @@ class ObjectReader(Protocol):
 class Measurer(Protocol):
     """Takes measurements; never raises for any content."""
 
-    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
-        """Measure the wanted dimensions of an encoded picture, compared with what was given."""
+    async def measure(
+        self, content: bytes, wanted: frozenset[str], references: References = NO_REFERENCES
+    ) -> Measured:
+        """Measure the wanted dimensions of an encoded picture, compared with the references."""
         ...
 
 

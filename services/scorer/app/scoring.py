@@ -8,8 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.scorer.app.giving import Asked, Found, GivenReader, asked_of
 from services.scorer.app.ports import Measurer, ObjectReader, Profiles, Rules
+from services.scorer.app.reference_inputs import (
+    ReferenceReader,
+    ReferenceResult,
+    RequestedWords,
+    requested_words,
+)
 from services.scorer.domain import (
     CandidateScore,
     DimensionVerdict,
@@ -20,7 +25,6 @@ from services.scorer.domain import (
     values_of,
 )
 from services.scorer.domain.advice import Advice, advise
-from services.scorer.domain.given import NOTHING_GIVEN, Given, explained
 from services.scorer.domain.measures import (
     BLOCKINESS,
     DECODABLE,
@@ -30,6 +34,7 @@ from services.scorer.domain.measures import (
     RESOLUTION,
     SHARPNESS,
 )
+from services.scorer.domain.references import NO_REFERENCES, References, explain_missing
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import CandidatesScored
@@ -81,7 +86,7 @@ class Scorer:
         self._profiles = profiles
         self._rules = rules
         self._models = dict(models)
-        self._given = GivenReader(objects, measurer)
+        self._references = ReferenceReader(objects, measurer)
         self._reads = asyncio.Semaphore(reads_max)
         self._chunks = asyncio.Semaphore(reads_max)
 
@@ -95,7 +100,7 @@ class Scorer:
         profile = self._profiles.get(command.profile.name, command.profile.version)
         # A chunk holds its reference until its last candidate is scored, so chunks are bounded like pictures.
         async with self._chunks:
-            found = await self._given.find(command.request, command.inputs, profile.wanted())
+            found = await self._references.find(command.request, command.inputs, profile.wanted())
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._candidate(candidate, profile, found))
@@ -113,9 +118,11 @@ class Scorer:
             candidates=[task.result() for task in tasks],
         )
 
-    async def score(self, content: bytes, profile: Profile, given: Given = NOTHING_GIVEN) -> CandidateScore:
+    async def score(
+        self, content: bytes, profile: Profile, references: References = NO_REFERENCES
+    ) -> CandidateScore:
         """Score an encoded picture against a profile."""
-        return self._judge(profile, await self._measurer.measure(content, profile.wanted(), given))
+        return self._judge(profile, await self._measurer.measure(content, profile.wanted(), references))
 
     async def score_object(
         self,
@@ -134,9 +141,9 @@ class Scorer:
         wanted = self._profiles.get(profile, version)
         async with self._reads:
             reference = await self._objects.get(bucket, reference_key) if reference_key else None
-            asked = _asked(await self._objects.get(bucket, request_key)) if request_key else Asked()
+            asked = _asked(await self._objects.get(bucket, request_key)) if request_key else RequestedWords()
             content = await self._objects.get(bucket, key)
-            return await self.score(content, wanted, Given(reference, asked.prompt, asked.wording))
+            return await self.score(content, wanted, References(reference, asked.prompt, asked.wording))
 
     async def screen_object(self, bucket: str, key: str, profile: str | None) -> ScreenResult:
         """Screen a stored input; raises Refused for an unknown profile, NotFound, Unavailable."""
@@ -170,11 +177,11 @@ class Scorer:
         return self._profiles.all()
 
     async def _candidate(
-        self, candidate: GeneratedCandidate, profile: Profile, found: Found
+        self, candidate: GeneratedCandidate, profile: Profile, found: ReferenceResult
     ) -> ScoredCandidate:
         async with self._reads:
-            measured = await self._measure_stored(candidate.stored, profile.wanted(), found.given)
-        score = self._judge(profile, explained(measured, found.lacks))
+            measured = await self._measure_stored(candidate.stored, profile.wanted(), found.references)
+        score = self._judge(profile, explain_missing(measured, found.missing))
         return ScoredCandidate(
             candidate_id=candidate.candidate_id,
             passed=score.passed,
@@ -184,7 +191,9 @@ class Scorer:
             perceptual_hash=score.perceptual_hash,
         )
 
-    async def _measure_stored(self, stored: StoredObject, wanted: frozenset[str], given: Given) -> Measured:
+    async def _measure_stored(
+        self, stored: StoredObject, wanted: frozenset[str], references: References
+    ) -> Measured:
         try:
             content = await self._objects.get(stored.bucket, stored.key)
         except NotFound:
@@ -193,7 +202,7 @@ class Scorer:
             return could_not_measure(wanted, "object_too_large")
         if hashlib.sha256(content).hexdigest() != stored.sha256:
             return could_not_measure(wanted, "object_differs")
-        return await self._measurer.measure(content, wanted, given)
+        return await self._measurer.measure(content, wanted, references)
 
     def _judge(self, profile: Profile, measured: Measured) -> CandidateScore:
         values = values_of(profile, measured)
@@ -216,9 +225,9 @@ def to_contract(verdict: DimensionVerdict) -> Dimension:
     )
 
 
-def _asked(body: bytes) -> Asked:
+def _asked(body: bytes) -> RequestedWords:
     try:
-        return asked_of(body)
+        return requested_words(body)
     except ValueError:
         raise Refused(ErrorCode.invalid_request, "the request names no prompt") from None
 

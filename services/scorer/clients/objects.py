@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from winnow.contracts.errors import ErrorCode, Refused
-from winnow.runtime.objects import Objects
+from winnow.runtime.object_store import ObjectStore
 
 
 class StoredPictures:
     """Reads at most ``bytes_max`` of an object."""
 
-    def __init__(self, objects: Objects, bytes_max: int) -> None:
+    def __init__(self, objects: ObjectStore, bytes_max: int) -> None:
         """Use the shared client."""
         self._objects = objects
         self._bytes_max = bytes_max

@@ -18,9 +18,9 @@ from services.scorer.domain.quality_profile import (
     CustomRule,
     DimensionRule,
     Guard,
-    Mapping,
     Profile,
     Ranking,
+    ScoreMapping,
     WordList,
 )
 from services.scorer.domain.rule_types import suggestion
@@ -57,13 +57,13 @@ class MappingPart(_Part):
             raise ValueError(msg)
         return self
 
-    def to_domain(self) -> Mapping:
+    def to_domain(self) -> ScoreMapping:
         """Return the plain value."""
         if self.exactly is not None:
-            return Mapping(exactly=self.exactly)
+            return ScoreMapping(exactly=self.exactly)
         if self.falls_at is not None:
-            return Mapping(x0=self.falls_at, w=self.width, a=1.0, s=-1.0)
-        return Mapping(x0=self.rises_at or 0.0, w=self.width)
+            return ScoreMapping(x0=self.falls_at, w=self.width, a=1.0, s=-1.0)
+        return ScoreMapping(x0=self.rises_at or 0.0, w=self.width)
 
 
 class GuardPart(_Part):

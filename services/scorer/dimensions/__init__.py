@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.scorer.dimensions.accounts import ACCOUNTS, Account
 from services.scorer.dimensions.alignment import ALIGNMENT
 from services.scorer.dimensions.backdrop import BACKDROP
 from services.scorer.dimensions.creative import CREATIVE
 from services.scorer.dimensions.dimension import Dimension
+from services.scorer.dimensions.dimension_docs import DIMENSION_DOCS, DimensionDoc
 from services.scorer.dimensions.headshot import HEADSHOT
 from services.scorer.dimensions.likeness import LIKENESS
 from services.scorer.dimensions.moderation import MODERATION
@@ -45,4 +45,4 @@ DIMENSIONS: Final[dict[str, Dimension]] = {
 }
 """Every dimension by name, in the order in which they are taken: cheap families first."""
 
-__all__ = ["ACCOUNTS", "DIMENSIONS", "FAMILIES", "Account", "Dimension"]
+__all__ = ["DIMENSIONS", "DIMENSION_DOCS", "FAMILIES", "Dimension", "DimensionDoc"]

@@ -19,7 +19,7 @@ from services.scorer.dimensions.dimension import (
 )
 from services.scorer.domain.measures import Evidence, Measurement
 from services.scorer.inference.manifest import TOWERS
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import LABELS
 
 PROMPT_ALIGNMENT: Final = "prompt_alignment"
@@ -33,7 +33,7 @@ _SURE_MIN: Final = 0.2
 """Below this probability the likeliest label says little: textures and things not among the labels read 0.05 to 0.17."""
 
 
-def _prompt_alignment(look: Look) -> Measurement:
+def _prompt_alignment(look: ImageAnalysis) -> Measurement:
     """Measure the cosine between picture and prompt; its scale is the mounted pair's own."""
     if not look.prompt:
         return not_applicable(PROMPT_ALIGNMENT, "no_prompt")
@@ -41,7 +41,7 @@ def _prompt_alignment(look: Look) -> Measurement:
     return ok(PROMPT_ALIGNMENT, round(float(look.tower_embedding @ wanted), 4))
 
 
-def _prompt_subject(look: Look) -> Measurement:
+def _prompt_subject(look: ImageAnalysis) -> Measurement:
     """Compare the picture's likeliest labels with the prompt: standard deviations above an average label."""
     if not look.prompt:
         return not_applicable(PROMPT_SUBJECT, "no_prompt")
@@ -60,7 +60,7 @@ def _prompt_subject(look: Look) -> Measurement:
     return ok(PROMPT_SUBJECT, round(above, 4), evidence)
 
 
-def _aesthetic(look: Look) -> Measurement:
+def _aesthetic(look: ImageAnalysis) -> Measurement:
     value = look.models.towers.head(AESTHETIC, look.tower_embedding)
     if value is None:
         return unavailable(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.scorer.dimensions.dimension import Dimension, failed, ok, table
 from services.scorer.domain.measures import Measurement
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import PORTRAIT_MATTE
 
 BACKGROUND_UNIFORMITY: Final = "background_uniformity"
@@ -28,7 +28,7 @@ def unevenness(grey: NDArray[np.uint8], ground: NDArray[np.bool_]) -> float:
     return float(cv2.magnitude(across, down)[ground].mean())
 
 
-def _background(look: Look) -> Measurement:
+def _background(look: ImageAnalysis) -> Measurement:
     """Measure the ground at 256 px, away from the person's outline (OFIQ BackgroundUniformity, another matte)."""
     matte = look.matte
     ground = (matte < _GROUND_MAX).astype(np.uint8)

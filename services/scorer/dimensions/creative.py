@@ -12,10 +12,10 @@ from services.scorer.domain.brand_words import plain
 from services.scorer.domain.copy_match import copy_match, nearest_stretch
 from services.scorer.domain.measures import Evidence, Measurement
 from services.scorer.vision.colour import Floats, ciede2000, lab_of
-from services.scorer.vision.lettering import covered, inside, legibility, safe_area
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import SALIENCY, TEXT_DETECTOR, TEXT_READER
-from services.scorer.vision.ocr import Line
+from services.scorer.vision.ocr import TextLine
+from services.scorer.vision.text_layout import covered, inside, legibility, safe_area
 
 COPY_DISTANCE: Final = "copy_distance"
 COPY_EXTRA: Final = "copy_extra"
@@ -37,15 +37,15 @@ _COLOUR_SHARE: Final = 0.002
 _SALIENT_MIN: Final = 0.5
 
 
-def _read(look: Look) -> list[Line]:
+def _read(look: ImageAnalysis) -> list[TextLine]:
     return [line for line in look.lines if line.confidence >= _READ_MIN and plain(line.text)]
 
 
-def _no_copy(look: Look) -> str | None:
+def _no_copy(look: ImageAnalysis) -> str | None:
     return None if plain(look.wording.copy) else "no_copy"
 
 
-def _copy(name: str, look: Look) -> Measurement:
+def _copy(name: str, look: ImageAnalysis) -> Measurement:
     lines = _read(look)
     match = copy_match(look.wording.copy, " ".join(line.text for line in lines))
     if match is None:
@@ -59,13 +59,13 @@ def _copy(name: str, look: Look) -> Measurement:
     return ok(name, round(match.distance if name == COPY_DISTANCE else match.extra, 4), evidence)
 
 
-def _text_area(look: Look) -> Measurement:
+def _text_area(look: ImageAnalysis) -> Measurement:
     lines = _read(look)
     share = float(covered(lines, look.picture.height, look.picture.width).mean())
     return ok(TEXT_AREA, round(share, 4), {"lines": len(lines)})
 
 
-def _text_safe_zone(look: Look) -> Measurement:
+def _text_safe_zone(look: ImageAnalysis) -> Measurement:
     lines = [line for line in _read(look) if _is_sure(line) or _is_of_copy(line, look.wording.copy)]
     if not lines:
         return not_applicable(TEXT_SAFE_ZONE, "no_text")
@@ -76,7 +76,7 @@ def _text_safe_zone(look: Look) -> Measurement:
     return ok(TEXT_SAFE_ZONE, round(share, 4), {"format": area.format, "lines": len(lines)})
 
 
-def _subject_safe_zone(look: Look) -> Measurement:
+def _subject_safe_zone(look: ImageAnalysis) -> Measurement:
     standing_out = look.salient
     subject = np.where(standing_out >= _SALIENT_MIN, standing_out, 0)
     weight = float(subject.sum())
@@ -88,20 +88,20 @@ def _subject_safe_zone(look: Look) -> Measurement:
     return ok(SUBJECT_SAFE_ZONE, round(1 - kept / weight, 4), evidence)
 
 
-def _copy_legibility(look: Look) -> Measurement:
+def _copy_legibility(look: ImageAnalysis) -> Measurement:
     """Measure the least legible line of the copy."""
     asked = [line for line in _read(look) if _is_of_copy(line, look.wording.copy)]
     return _least_legible(COPY_LEGIBILITY, look, asked)
 
 
-def _text_legibility(look: Look) -> Measurement:
+def _text_legibility(look: ImageAnalysis) -> Measurement:
     """Measure the least legible line of the copy or, without a copy, of all lines that were read surely."""
     lines = _read(look)
     asked = [line for line in lines if _is_of_copy(line, look.wording.copy)]
     return _least_legible(TEXT_LEGIBILITY, look, asked or [line for line in lines if _is_sure(line)])
 
 
-def _least_legible(name: str, look: Look, judged: list[Line]) -> Measurement:
+def _least_legible(name: str, look: ImageAnalysis, judged: list[TextLine]) -> Measurement:
     if not judged:
         return not_applicable(name, "no_text")
     worst = min((legibility(look.picture.rgb, line) for line in judged), key=lambda found: found.margin)
@@ -113,7 +113,7 @@ def _least_legible(name: str, look: Look, judged: list[Line]) -> Measurement:
     return ok(name, round(worst.margin, 4), evidence)
 
 
-def _brand_colour(look: Look) -> Measurement:
+def _brand_colour(look: ImageAnalysis) -> Measurement:
     """Measure, for the brand colour that is missed most, how far the nearest 0.2 % of the frame lies from it."""
     wanted = look.wording.brand_colours
     if not wanted:
@@ -133,11 +133,11 @@ def _lab(colour: str) -> Floats:
     return lab
 
 
-def _is_sure(line: Line) -> bool:
+def _is_sure(line: TextLine) -> bool:
     return line.confidence >= _SURE_MIN and len(plain(line.text)) >= _SURE_LETTERS_MIN
 
 
-def _is_of_copy(line: Line, copy: str) -> bool:
+def _is_of_copy(line: TextLine, copy: str) -> bool:
     letters, wanted = plain(line.text), plain(copy)
     return bool(wanted) and nearest_stretch(letters, wanted)[0] <= _OF_COPY_SHARE * len(letters)
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.scorer.domain.measures import Evidence, Measurement
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from winnow.contracts.values import MeasureStatus
 
-Take = Callable[[Look], Measurement]
+MeasureDimension = Callable[[ImageAnalysis], Measurement]
 
 
-def _always_asked(_: Look) -> str | None:
+def _always_applicable(_: ImageAnalysis) -> str | None:
     return None
 
 
@@ -21,7 +21,7 @@ class Dimension:
     """A dimension that can be measured.
 
     ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
-    ``take`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
+    ``measure`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
     wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` returns a stable
     word when the question does not arise for the order; then the dimension is ``not_applicable``, whether
     its models are there or not.
@@ -30,11 +30,11 @@ class Dimension:
     name: str
     tier: int
     unit: str
-    take: Take
+    take: MeasureDimension
     needs: tuple[str, ...] = ()
     follows: Region = Region.frame
     sees_colour: bool = True
-    no_question: Callable[[Look], str | None] = _always_asked
+    no_question: Callable[[ImageAnalysis], str | None] = _always_applicable
 
 
 def ok(name: str, raw: float, evidence: Evidence | None = None) -> Measurement:

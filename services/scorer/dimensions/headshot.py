@@ -12,7 +12,7 @@ import numpy as np
 from services.scorer.dimensions.dimension import Dimension, failed, table
 from services.scorer.domain.measures import EYES_OPEN, FACE_COUNT, FACE_FRAMING, Measurement
 from services.scorer.vision.faces import FaceMesh
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from services.scorer.vision.model_set import FACE_LANDMARKER
 from winnow.contracts.values import MeasureStatus
 
@@ -25,7 +25,7 @@ _FACE_HEIGHT_SHARE_MIN: Final = 0.08
 _FACE_HEIGHT_SHARE_MAX: Final = 0.60
 
 
-def _face_count(look: Look) -> Measurement:
+def _face_count(look: ImageAnalysis) -> Measurement:
     largest = look.faces[0] if look.faces else None
     covered = largest.width * largest.height if largest else 0.0
     evidence: dict[str, float | int | str] = {
@@ -35,7 +35,7 @@ def _face_count(look: Look) -> Measurement:
     return Measurement(FACE_COUNT, MeasureStatus.ok, float(len(look.faces)), evidence)
 
 
-def _face_framing(look: Look) -> Measurement:
+def _face_framing(look: ImageAnalysis) -> Measurement:
     mesh = look.mesh
     if mesh is None:
         return failed(FACE_FRAMING, "no_face")
@@ -64,7 +64,7 @@ def _face_framing(look: Look) -> Measurement:
     return Measurement(FACE_FRAMING, MeasureStatus.ok, round(margin, 4), evidence)
 
 
-def _eyes_open(look: Look) -> Measurement:
+def _eyes_open(look: ImageAnalysis) -> Measurement:
     mesh = look.mesh
     if mesh is None:
         return failed(EYES_OPEN, "no_face")
@@ -76,7 +76,7 @@ def _eyes_open(look: Look) -> Measurement:
     return Measurement(EYES_OPEN, MeasureStatus.ok, round(openness, 4), evidence)
 
 
-def _face_evidence(look: Look, mesh: FaceMesh) -> dict[str, float | int | str]:
+def _face_evidence(look: ImageAnalysis, mesh: FaceMesh) -> dict[str, float | int | str]:
     return {
         "presence": round(mesh.presence, 4),
         "detection": round(mesh.detection, 4),

@@ -14,9 +14,9 @@ import numpy as np
 from services.scorer.dimensions.dimension import Dimension, failed, not_applicable, ok, table
 from services.scorer.domain.measures import Measurement
 from services.scorer.vision.faces import Floats
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.hands import covered_share
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from services.scorer.vision.model_set import FACE_LANDMARKER, IDENTITY, PALM_DETECTOR
-from services.scorer.vision.palms import covered_share
 
 IDENTITY_DISTANCE: Final = "identity_distance"
 FACE_OCCLUSION: Final = "face_occlusion"
@@ -27,7 +27,7 @@ _STRUCTURE_AT_LIMIT: Final = 6.0
 _SIDE_PX: Final = 48
 
 
-def eye_structure(look: Look) -> float:
+def eye_structure(look: ImageAnalysis) -> float:
     """Return the smaller of both eye zones' luminance deviation in grey levels, at a common size.
 
     A zone is one eye width wide around the eye. An eye has white, iris and lid; a hand, a bar or a mask has not.
@@ -38,7 +38,7 @@ def eye_structure(look: Look) -> float:
     return min(_deviation(look, *(mesh.points[index] for index in eye[:2])) for eye in _EYES)
 
 
-def _deviation(look: Look, first: Floats, last: Floats) -> float:
+def _deviation(look: ImageAnalysis, first: Floats, last: Floats) -> float:
     width = max(1.0, float(np.linalg.norm(last - first)))
     centre = (first + last) / 2
     zone = cv2.getRectSubPix(
@@ -50,7 +50,7 @@ def _deviation(look: Look, first: Floats, last: Floats) -> float:
     return float(small.std())
 
 
-def _identity(look: Look) -> Measurement:
+def _identity(look: ImageAnalysis) -> Measurement:
     """Measure the Euclidean distance of the faces' 128 values; the same person lies below 0.5, others above."""
     if look.reference is None:
         return not_applicable(IDENTITY_DISTANCE, "no_reference")
@@ -64,7 +64,7 @@ def _identity(look: Look) -> Measurement:
     return ok(IDENTITY_DISTANCE, round(float(np.linalg.norm(here - there)), 4), evidence)
 
 
-def _occlusion(look: Look) -> Measurement:
+def _occlusion(look: ImageAnalysis) -> Measurement:
     mesh = look.mesh
     if mesh is None:
         return failed(FACE_OCCLUSION, "no_face")
@@ -78,7 +78,7 @@ def _occlusion(look: Look) -> Measurement:
     return ok(FACE_OCCLUSION, round(structure / _STRUCTURE_AT_LIMIT, 4), evidence)
 
 
-def _hand_over_face(look: Look) -> Measurement:
+def _hand_over_face(look: ImageAnalysis) -> Measurement:
     """Measure how much of the box around the face lies under a palm; fingers count as far as the palm's box holds them."""
     mesh = look.mesh
     if mesh is None:

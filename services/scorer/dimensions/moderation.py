@@ -6,11 +6,11 @@ from typing import Final
 
 from services.scorer.dimensions.dimension import Dimension, ok, table
 from services.scorer.domain.measures import NSFW, Measurement
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import NSFW as NSFW_MODEL
 
 
-def _nsfw(look: Look) -> Measurement:
+def _nsfw(look: ImageAnalysis) -> Measurement:
     """Measure the probability of open_nsfw. Clothed people read up to 0.07; recall was never measured here."""
     probability = float(look.models.network(NSFW_MODEL).see(look.moderation_crop)[1])
     return ok(NSFW, round(probability, 4))

@@ -6,14 +6,14 @@ from typing import Final
 
 from services.scorer.dimensions.dimension import Dimension, not_applicable, ok, table
 from services.scorer.domain.measures import Measurement
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.overlays import flat_share, repetition
 
 REPEATED_MARK: Final = "repeated_mark"
 PLACEHOLDER: Final = "placeholder"
 
 
-def _repeated_mark(look: Look) -> Measurement:
+def _repeated_mark(look: ImageAnalysis) -> Measurement:
     """Measure the likeness of the fine detail with itself, shifted; texture throughout hides any mark."""
     found = repetition(look.picture.grey)
     if found.likeness is None:
@@ -22,7 +22,7 @@ def _repeated_mark(look: Look) -> Measurement:
     return ok(REPEATED_MARK, round(found.likeness, 4), evidence)
 
 
-def _placeholder(look: Look) -> Measurement:
+def _placeholder(look: ImageAnalysis) -> Measurement:
     return ok(PLACEHOLDER, round(flat_share(look.picture.grey), 4))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from services.scorer.dimensions.dimension import Dimension, failed, ok, table
 from services.scorer.domain.measures import Measurement
 from services.scorer.vision.faces import FaceMesh, Floats
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from services.scorer.vision.model_set import FACE_LANDMARKER
 
 HEAD_SIZE_WANTED: Final = 0.45
@@ -63,8 +63,10 @@ def lip_gap(points: Floats, chin_px: float) -> float:
     return max(gaps) / max(1.0, chin_px)
 
 
-def _of_mesh(name: str, raw: Callable[[Look, FaceMesh], float]) -> Callable[[Look], Measurement]:
-    def take(look: Look) -> Measurement:
+def _of_mesh(
+    name: str, raw: Callable[[ImageAnalysis, FaceMesh], float]
+) -> Callable[[ImageAnalysis], Measurement]:
+    def take(look: ImageAnalysis) -> Measurement:
         mesh = look.mesh
         if mesh is None:
             return failed(name, "no_face")
@@ -80,7 +82,7 @@ def _of_mesh(name: str, raw: Callable[[Look, FaceMesh], float]) -> Callable[[Loo
     return take
 
 
-def _inter_eye(_: Look, mesh: FaceMesh) -> float:
+def _inter_eye(_: ImageAnalysis, mesh: FaceMesh) -> float:
     return mesh.inter_eye_px / max(0.2, math.cos(math.radians(_yaw(mesh))))
 
 
@@ -92,31 +94,31 @@ def _pitch(mesh: FaceMesh) -> float:
     return turn_deg(mesh.points, mesh.depth)[1]
 
 
-def _head_size(look: Look, mesh: FaceMesh) -> float:
+def _head_size(look: ImageAnalysis, mesh: FaceMesh) -> float:
     return abs(mesh.chin_px / look.picture.height - HEAD_SIZE_WANTED)
 
 
-def _left(_: Look, mesh: FaceMesh) -> float:
+def _left(_: ImageAnalysis, mesh: FaceMesh) -> float:
     return float(min(eye[0] for eye in mesh.eyes)) / max(1.0, mesh.inter_eye_px)
 
 
-def _right(look: Look, mesh: FaceMesh) -> float:
+def _right(look: ImageAnalysis, mesh: FaceMesh) -> float:
     return float(look.picture.width - max(eye[0] for eye in mesh.eyes)) / max(1.0, mesh.inter_eye_px)
 
 
-def _above(_: Look, mesh: FaceMesh) -> float:
+def _above(_: ImageAnalysis, mesh: FaceMesh) -> float:
     return float(np.mean([eye[1] for eye in mesh.eyes])) / max(1.0, mesh.chin_px)
 
 
-def _below(look: Look, mesh: FaceMesh) -> float:
+def _below(look: ImageAnalysis, mesh: FaceMesh) -> float:
     return look.picture.height / max(1.0, mesh.chin_px) - _above(look, mesh)
 
 
-def _expression(_: Look, mesh: FaceMesh) -> float:
+def _expression(_: ImageAnalysis, mesh: FaceMesh) -> float:
     return float(np.linalg.norm(mesh.shapes[list(_EXPRESSIONS)]))
 
 
-def _dimension(name: str, unit: str, raw: Callable[[Look, FaceMesh], float]) -> Dimension:
+def _dimension(name: str, unit: str, raw: Callable[[ImageAnalysis, FaceMesh], float]) -> Dimension:
     return Dimension(name, 2, unit, _of_mesh(name, raw), (FACE_LANDMARKER,), Region.face)
 
 

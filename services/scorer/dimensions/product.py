@@ -7,12 +7,12 @@ from typing import Final
 
 from services.scorer.dimensions.dimension import Dimension, failed, ok, table
 from services.scorer.domain.measures import ISOLATION, Evidence, Measurement
-from services.scorer.vision.look import Look, Region
-from services.scorer.vision.staging import Staging
+from services.scorer.vision.composition import Composition
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from winnow.contracts.values import MeasureStatus
 
 
-def _isolation(look: Look) -> Measurement:
+def _isolation(look: ImageAnalysis) -> Measurement:
     found = look.isolation
     evidence = {
         "even_share": round(found.even_share, 4),
@@ -24,9 +24,9 @@ def _isolation(look: Look) -> Measurement:
 
 
 def _staged(
-    name: str, value: Callable[[Staging], float], shown: Callable[[Staging], Evidence] | None = None
+    name: str, value: Callable[[Composition], float], shown: Callable[[Composition], Evidence] | None = None
 ) -> Dimension:
-    def take(look: Look) -> Measurement:
+    def take(look: ImageAnalysis) -> Measurement:
         found = look.staging
         if found is None:
             return failed(name, "no_subject_before_a_ground")

@@ -6,13 +6,13 @@ from typing import Final
 
 from services.scorer.dimensions.dimension import Dimension, failed, ok, table
 from services.scorer.domain.measures import Measurement
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 
 _EDGE_MIN_PX: Final = 0.4
 _EDGE_MAX_PX: Final = 8.0
 
 
-def _alpha_edges(look: Look) -> Measurement:
+def _alpha_edges(look: ImageAnalysis) -> Measurement:
     """Return the softness margin: edge width over 0.4 px, or 8 px over it, whichever is less; below 1 fails."""
     found = look.cutout
     if found is None:
@@ -22,14 +22,14 @@ def _alpha_edges(look: Look) -> Measurement:
     return ok("alpha_edges", round(margin, 4), shown)
 
 
-def _alpha_holes(look: Look) -> Measurement:
+def _alpha_holes(look: ImageAnalysis) -> Measurement:
     found = look.cutout
     return (
         failed("alpha_holes", "no_cutout") if found is None else ok("alpha_holes", round(found.lost_share, 5))
     )
 
 
-def _alpha_halo(look: Look) -> Measurement:
+def _alpha_halo(look: ImageAnalysis) -> Measurement:
     found = look.cutout
     if found is None:
         return failed("alpha_halo", "no_cutout")

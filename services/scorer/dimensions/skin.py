@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from services.scorer.dimensions.dimension import Dimension, failed, not_applicable, ok, table
 from services.scorer.domain.measures import Measurement
 from services.scorer.vision.faces import Floats
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from services.scorer.vision.model_set import FACE_LANDMARKER
 
 LIGHTING: Final = "lighting_evenness"
@@ -38,7 +38,7 @@ _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722])
 Pixels = NDArray[np.uint8]
 
 
-def cheeks(look: Look) -> tuple[Pixels, Pixels] | None:
+def cheeks(look: ImageAnalysis) -> tuple[Pixels, Pixels] | None:
     """Return the RGB pixels ``(n, 3)`` of the right and the left cheek, or None where there are too few to judge."""
     if look.mesh is None:
         return None
@@ -87,19 +87,19 @@ def _inside(rgb: NDArray[np.uint8], zone: Floats) -> Pixels:
     return pixels
 
 
-def _evidence(look: Look) -> dict[str, float | int | str]:
+def _evidence(look: ImageAnalysis) -> dict[str, float | int | str]:
     presence = look.mesh.presence if look.mesh is not None else 0.0
     return {"presence": round(presence, 4)}
 
 
-def _lighting(look: Look) -> Measurement:
+def _lighting(look: ImageAnalysis) -> Measurement:
     found = cheeks(look)
     if found is None:
         return failed(LIGHTING, "no_cheeks")
     return ok(LIGHTING, round(evenness(*found), 4), _evidence(look))
 
 
-def _natural_colour(look: Look) -> Measurement:
+def _natural_colour(look: ImageAnalysis) -> Measurement:
     found = cheeks(look)
     if found is None:
         return failed(NATURAL_COLOUR, "no_cheeks")
@@ -107,7 +107,7 @@ def _natural_colour(look: Look) -> Measurement:
     return ok(NATURAL_COLOUR, round(distance, 3), _evidence(look) | {"a": round(a, 2), "b": round(b, 2)})
 
 
-def _skin_tone(look: Look) -> Measurement:
+def _skin_tone(look: ImageAnalysis) -> Measurement:
     """Measure how many stops the cheeks are off the reference; clipped skin cannot say how far over it is."""
     if look.reference is None:
         return not_applicable(SKIN_TONE, "no_reference")
@@ -124,7 +124,7 @@ def _skin_tone(look: Look) -> Measurement:
     return ok(SKIN_TONE, round(abs(shift), 3), evidence | {"shift_stops": round(shift, 3)})
 
 
-def _face_sharpness(look: Look) -> Measurement:
+def _face_sharpness(look: ImageAnalysis) -> Measurement:
     found = look.face_sharpness
     if found is None:
         return failed(FACE_SHARPNESS, "no_face" if look.mesh is None else "face_too_small")

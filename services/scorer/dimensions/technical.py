@@ -28,7 +28,7 @@ from services.scorer.domain.measures import (
 )
 from services.scorer.vision import classic, tones
 from services.scorer.vision.exposure import Exposure, exposure
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from winnow.contracts.values import MeasureStatus
 
 _FACE_BRIGHT_SHARE_MAX: Final = 0.20
@@ -38,11 +38,11 @@ _FRAME_BRIGHT_SHARE_MAX: Final = 0.40
 _FRAME_DARK_SHARE_MAX: Final = 0.75
 
 
-def _decodable(look: Look) -> Measurement:
+def _decodable(look: ImageAnalysis) -> Measurement:
     return Measurement(DECODABLE, MeasureStatus.ok, 1.0, {"content_type": look.picture.content_type})
 
 
-def _content(look: Look) -> Measurement:
+def _content(look: ImageAnalysis) -> Measurement:
     found = tones.content(look.small)
     evidence: Evidence = {
         "tonal_range": found.tonal_range,
@@ -52,13 +52,13 @@ def _content(look: Look) -> Measurement:
     return Measurement(CONTENT, MeasureStatus.ok, round(found.margin, 4), evidence)
 
 
-def _banding(look: Look) -> Measurement:
+def _banding(look: ImageAnalysis) -> Measurement:
     found = tones.banding(look.picture.grey)
     evidence = {"slopes_share": round(found.slopes_share, 4)}
     return Measurement(BANDING, MeasureStatus.ok, round(found.step_share, 4), evidence)
 
 
-def _resolution(look: Look) -> Measurement:
+def _resolution(look: ImageAnalysis) -> Measurement:
     scale = classic.effective_scale(look.picture.grey)
     short = min(look.picture.width, look.picture.height)
     evidence: Evidence = {
@@ -69,7 +69,7 @@ def _resolution(look: Look) -> Measurement:
     return Measurement(RESOLUTION, MeasureStatus.ok, round(short / scale, 1), evidence)
 
 
-def _sharpness(look: Look) -> Measurement:
+def _sharpness(look: ImageAnalysis) -> Measurement:
     face = look.face_sharpness
     found = face or look.frame.sharpness(look.grain.flat)
     evidence: Evidence = {
@@ -80,16 +80,16 @@ def _sharpness(look: Look) -> Measurement:
     return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
 
 
-def _blockiness(look: Look) -> Measurement:
+def _blockiness(look: ImageAnalysis) -> Measurement:
     return Measurement(BLOCKINESS, MeasureStatus.ok, round(look.frame.blockiness(), 4))
 
 
-def _noise(look: Look) -> Measurement:
+def _noise(look: ImageAnalysis) -> Measurement:
     evidence: Evidence = {"fine": round(look.grain.fine, 3), "coarse": round(look.grain.coarse, 3)}
     return Measurement(NOISE, MeasureStatus.ok, round(look.grain.sigma, 3), evidence)
 
 
-def _exposure(look: Look) -> Measurement:
+def _exposure(look: ImageAnalysis) -> Measurement:
     region, found = _exposed_region(look)
     evidence: Evidence = {
         "region": region,
@@ -101,7 +101,7 @@ def _exposure(look: Look) -> Measurement:
     return Measurement(EXPOSURE, MeasureStatus.ok, round(found.overrun, 4), evidence)
 
 
-def _exposed_region(look: Look) -> tuple[str, Exposure]:
+def _exposed_region(look: ImageAnalysis) -> tuple[str, Exposure]:
     if look.face_region is not None:
         found = exposure(
             look.face_region, bright_share_max=_FACE_BRIGHT_SHARE_MAX, dark_share_max=_FACE_DARK_SHARE_MAX
@@ -128,7 +128,7 @@ def _exposed_region(look: Look) -> tuple[str, Exposure]:
     return "frame", found
 
 
-def _near_duplicate(look: Look) -> Measurement:
+def _near_duplicate(look: ImageAnalysis) -> Measurement:
     # Likeness is between candidates; here only its measure is taken, the selection compares.
     evidence = {PERCEPTUAL_HASH: classic.perceptual_hash(look.small)}
     return Measurement(NEAR_DUPLICATE, MeasureStatus.ok, 1.0, evidence)

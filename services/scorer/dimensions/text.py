@@ -13,7 +13,7 @@ import numpy as np
 
 from services.scorer.dimensions.dimension import Dimension, ok, table
 from services.scorer.domain.measures import TEXT, Evidence, Measurement
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import TEXT_DETECTOR, TEXT_READER
 
 _CONFIDENCE_MIN: Final = 0.8
@@ -22,7 +22,7 @@ _LETTERS_MIN: Final = 3
 _TEXT_SIGNS_MAX: Final = 400
 
 
-def _text(look: Look) -> Measurement:
+def _text(look: ImageAnalysis) -> Measurement:
     """Count the words that are read surely; their area counts the whole line they stand in."""
     lines = [
         line

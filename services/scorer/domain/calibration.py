@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.scorer.domain.quality_profile import Mapping
+from services.scorer.domain.quality_profile import ScoreMapping
 
 SEPARATES_AT: Final = 0.6
 """A dimension that tells accepted from rejected no better than this is only ever loosened, never tightened."""
@@ -48,7 +48,7 @@ def conformal_rank(count: int, share: float) -> int:
 
 
 def calibrate(
-    mapping: Mapping, accepted: Sequence[float | None], rejected: Sequence[float | None], share: float
+    mapping: ScoreMapping, accepted: Sequence[float | None], rejected: Sequence[float | None], share: float
 ) -> Calibrated:
     """Fit the limit of one dimension; None stands for a value that was not taken, worse than any."""
     rank = conformal_rank(len(accepted), share)
@@ -68,7 +68,7 @@ def calibrate(
     return Calibrated(limit if mapping.rises else -limit, "", separation)
 
 
-def _rising(mapping: Mapping, values: Sequence[float | None]) -> list[float]:
+def _rising(mapping: ScoreMapping, values: Sequence[float | None]) -> list[float]:
     sign = 1.0 if mapping.rises else -1.0
     return [-math.inf if value is None else sign * value for value in values]
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.scorer.domain.quality_profile import Mapping
+from services.scorer.domain.quality_profile import ScoreMapping
 
-PUBLISHED: Final[dict[str, Mapping]] = {
-    "inter_eye_distance": Mapping(x0=70.0, w=20.0),
-    "head_size": Mapping(x0=0.0, w=0.05, h=200.0, a=1.0, s=-1.0),
-    "margin_left": Mapping(x0=0.9, w=0.1),
-    "margin_right": Mapping(x0=0.9, w=0.1),
-    "margin_above": Mapping(x0=1.4, w=0.1),
-    "margin_below": Mapping(x0=1.8, w=0.1),
-    "mouth_closed": Mapping(x0=0.2, w=0.06, a=1.0, s=-1.0),
-    "natural_colour": Mapping(x0=0.0, w=10.0, h=200.0, a=1.0, s=-1.0),
-    "background_uniformity": Mapping(x0=10.0, w=100.0, h=190.0, a=1.0, s=-1.0),
+PUBLISHED: Final[dict[str, ScoreMapping]] = {
+    "inter_eye_distance": ScoreMapping(x0=70.0, w=20.0),
+    "head_size": ScoreMapping(x0=0.0, w=0.05, h=200.0, a=1.0, s=-1.0),
+    "margin_left": ScoreMapping(x0=0.9, w=0.1),
+    "margin_right": ScoreMapping(x0=0.9, w=0.1),
+    "margin_above": ScoreMapping(x0=1.4, w=0.1),
+    "margin_below": ScoreMapping(x0=1.8, w=0.1),
+    "mouth_closed": ScoreMapping(x0=0.2, w=0.06, a=1.0, s=-1.0),
+    "natural_colour": ScoreMapping(x0=0.0, w=10.0, h=200.0, a=1.0, s=-1.0),
+    "background_uniformity": ScoreMapping(x0=10.0, w=100.0, h=190.0, a=1.0, s=-1.0),
 }

@@ -20,7 +20,7 @@ class Ranking(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class ScoreMapping:
     """The map from a raw value to a score: ``clamp(0..100, h * (a + s * sigmoid((raw - x0) / w)))``.
 
     With ``h`` 100, ``a`` 0, ``s`` 1 the score rises and is 50 at ``x0``; with ``a`` 1, ``s`` -1 it falls.
@@ -80,7 +80,7 @@ class DimensionRule:
     required: bool
     threshold: float
     weight: float
-    mapping: Mapping
+    mapping: ScoreMapping
     guards: tuple[Guard, ...] = ()
     excuses: frozenset[MeasureStatus] = frozenset()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from services.scorer.engine import device_server
-from services.scorer.inference.device_order import Device, DeviceOrder, DeviceStarted
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration, DeviceStarted
 from winnow.contracts.errors import Unavailable
 from winnow.runtime.log import get_logger
 
@@ -27,7 +27,7 @@ class DeviceUnusable(Exception):  # noqa: N818 (the noun of the problem)
 class DeviceProcess:
     """Starts, watches and replaces the process. All scoring processes reach it at ``address``."""
 
-    def __init__(self, order: DeviceOrder) -> None:
+    def __init__(self, order: DeviceConfiguration) -> None:
         """Take what it is to do; nothing starts before ``start``."""
         self._order = order
         self._folder = tempfile.TemporaryDirectory(prefix="winnow-device-")

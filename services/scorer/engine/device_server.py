@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from services.scorer.inference.device_order import Device, DeviceOrder, DeviceStarted
-from services.scorer.inference.flushing import batch_sizes
+from services.scorer.inference.batch_policy import batch_sizes
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration, DeviceStarted
 
 if TYPE_CHECKING:
     from services.scorer.inference.batching import Batcher
@@ -27,7 +27,7 @@ _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 _DEVICE_BROKEN: Final = 70
 
 
-def serve(order: DeviceOrder, address: str, started: Connection) -> None:
+def serve(order: DeviceConfiguration, address: str, started: Connection) -> None:
     """Load, warm up, report once over ``started``, then serve at ``address`` until the process is ended."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -40,7 +40,7 @@ def serve(order: DeviceOrder, address: str, started: Connection) -> None:
     asyncio.run(_serve(networks, order, address, started, report))
 
 
-def _prepare(order: DeviceOrder) -> tuple[DeviceNetworks | None, DeviceStarted]:
+def _prepare(order: DeviceConfiguration) -> tuple[DeviceNetworks | None, DeviceStarted]:
     from services.scorer.inference.device_networks import load_networks
     from services.scorer.inference.manifest import BUILT, ManifestInvalid
     from services.scorer.inference.providers import ProviderUnusable, candidates
@@ -69,7 +69,7 @@ def _prepare(order: DeviceOrder) -> tuple[DeviceNetworks | None, DeviceStarted]:
     return None, DeviceStarted(tried=tuple(tried), failure="; ".join(tried))
 
 
-def _needed(order: DeviceOrder) -> frozenset[str]:
+def _needed(order: DeviceConfiguration) -> frozenset[str]:
     from services.scorer.dimensions import DIMENSIONS
     from services.scorer.vision.model_set import IMAGE_LABELS, LABELS, TIER_ONE
 
@@ -80,7 +80,11 @@ def _needed(order: DeviceOrder) -> frozenset[str]:
 
 
 async def _serve(
-    networks: DeviceNetworks, order: DeviceOrder, address: str, started: Connection, report: DeviceStarted
+    networks: DeviceNetworks,
+    order: DeviceConfiguration,
+    address: str,
+    started: Connection,
+    report: DeviceStarted,
 ) -> None:
     from services.scorer.inference.batching import Batcher
     from services.scorer.inference.framing import STREAM_LIMIT

@@ -7,11 +7,11 @@ import numpy as np
 
 from services.scorer.dimensions import DIMENSIONS
 from services.scorer.dimensions.dimension import failed, not_applicable, unavailable
-from services.scorer.domain.given import NO_WORDING, Wording
 from services.scorer.domain.measures import DECODABLE, Measured, Measurement, could_not_measure
-from services.scorer.engine.references import References
+from services.scorer.domain.references import NO_WORDING, Wording
+from services.scorer.engine.references import ReferenceAnalyses
 from services.scorer.vision.decode import NotDecodable, decode
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import Models
 from winnow.contracts.values import MeasureStatus
 
@@ -23,13 +23,13 @@ def measure_bytes(
     reference: bytes | None = None,
     prompt: str = "",
     *,
-    references: References | None = None,
+    references: ReferenceAnalyses | None = None,
     wording: Wording = NO_WORDING,
 ) -> Measured:
     """Measure an encoded picture; never raises for any content.
 
     ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for,
-    ``wording`` the copy and colours that it is to show; ``references`` keeps looks at references between calls.
+    ``wording`` the copy and colours that it is to show; ``references`` keeps analyses of references between calls.
     What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
     """
     known = [name for name in DIMENSIONS if name in wanted]
@@ -40,10 +40,10 @@ def measure_bytes(
     except (cv2.error, MemoryError):
         return _not_decodable(wanted, "decoder_failed")
     regions = frozenset(DIMENSIONS[name].follows for name in known)
-    kept = references or References(models)
+    kept = references or ReferenceAnalyses(models)
     there = None if reference is None else kept.look_at(reference, regions)
-    look = Look(picture, models, regions, there, prompt, wording)
-    taken = [_take(name, look) for name in known]
+    look = ImageAnalysis(picture, models, regions, there, prompt, wording)
+    taken = [_measure(name, look) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
     return Measured(tuple(taken), picture.width, picture.height)
 
@@ -55,7 +55,7 @@ def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:
     return Measured((Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": reason}), *rest))
 
 
-def _take(name: str, look: Look) -> Measurement:
+def _measure(name: str, look: ImageAnalysis) -> Measurement:
     no_question = DIMENSIONS[name].no_question(look)
     if no_question is not None:
         return not_applicable(name, no_question)

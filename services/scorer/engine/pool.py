@@ -12,11 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
-from services.scorer.domain.given import NOTHING_GIVEN, Given
 from services.scorer.domain.measures import Measured, could_not_measure
+from services.scorer.domain.references import NO_REFERENCES, References
 from services.scorer.engine import worker
 from services.scorer.engine.device_process import DeviceProcess
-from services.scorer.inference.device_order import Device, DeviceGone, DeviceOrder
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration, DeviceGone
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ PICTURE_TIMEOUT_S: Final = 20.0
 _QUEUED_PER_WORKER: Final = 2
 _DEVICE_TRIES: Final = 3
 
-Measure = Callable[[bytes, frozenset[str], Given], Measured]
+Measure = Callable[[bytes, frozenset[str], References], Measured]
 
 
 class ScoringPool:
@@ -45,7 +45,7 @@ class ScoringPool:
         models_dir: str = "",
         mounted_models_dir: str = "",
         measure: Measure = worker.measure,
-        device: DeviceOrder | None = None,
+        device: DeviceConfiguration | None = None,
     ) -> None:
         """Prepare the pool; no process starts before ``start``."""
         self._processes = processes
@@ -74,7 +74,9 @@ class ScoringPool:
         ]
         return all(complete for _, complete in await asyncio.gather(*warmed))
 
-    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
+    async def measure(
+        self, content: bytes, wanted: frozenset[str], given: References = NO_REFERENCES
+    ) -> Measured:
         """Measure an encoded picture; one that kills its process is ``failure_to_assess`` throughout.
 
         Raises Unavailable when there is a device and it does not run any more.
@@ -90,7 +92,7 @@ class ScoringPool:
                 await device.replace(starts_seen)
         return could_not_measure(wanted, "device_died")
 
-    async def _measure_once(self, content: bytes, wanted: frozenset[str], given: Given) -> Measured:
+    async def _measure_once(self, content: bytes, wanted: frozenset[str], given: References) -> Measured:
         async with self._slots:
             executor = self._executor
             if executor is None:
@@ -122,7 +124,7 @@ class ScoringPool:
         if self._device is not None:
             self._device.stop()
 
-    async def _measure_alone(self, content: bytes, wanted: frozenset[str], given: Given) -> Measured:
+    async def _measure_alone(self, content: bytes, wanted: frozenset[str], given: References) -> Measured:
         async with self._alone_lock:
             alone = self._alone = self._alone or self._new(1)
             try:

@@ -1,4 +1,4 @@
-"""Looks at reference pictures, kept so that the candidates of a chunk do not decode the same one again."""
+"""Analyses of reference pictures, kept so that the candidates of a chunk do not decode the same one again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from services.scorer.vision.decode import NotDecodable, Picture, decode
-from services.scorer.vision.look import Look, Region
+from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from services.scorer.vision.model_set import Models
 
 PIXELS_KEPT: Final = 40_000_000
@@ -19,22 +19,22 @@ PIXELS_KEPT: Final = 40_000_000
 _Key = tuple[bytes, frozenset[Region]]
 
 
-class References:
+class ReferenceAnalyses:
     """The last references by the hash of their bytes. Belongs to one thread."""
 
     def __init__(self, models: Models, pixels_kept: int = PIXELS_KEPT) -> None:
         """Start without any."""
         self._models = models
         self._pixels_kept = pixels_kept
-        self._looks: OrderedDict[_Key, Look] = OrderedDict()
+        self._looks: OrderedDict[_Key, ImageAnalysis] = OrderedDict()
         self.decoded_count = 0
 
-    def look_at(self, content: bytes, regions: frozenset[Region]) -> Look:
-        """Look at an encoded reference; one that does not decode shows no face and so fails what needs it."""
+    def look_at(self, content: bytes, regions: frozenset[Region]) -> ImageAnalysis:
+        """Analyse an encoded reference; one that does not decode shows no face and so fails what needs it."""
         key = (hashlib.sha256(content).digest(), regions)
         look = self._looks.get(key)
         if look is None:
-            look = self._looks[key] = Look(_decoded(content), self._models, regions)
+            look = self._looks[key] = ImageAnalysis(_decoded(content), self._models, regions)
             self.decoded_count += 1
         self._looks.move_to_end(key)
         while len(self._looks) > 1 and self._pixels() > self._pixels_kept:

@@ -12,12 +12,12 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from services.scorer.domain.given import NOTHING_GIVEN, Given
 from services.scorer.domain.measures import Measured
+from services.scorer.domain.references import NO_REFERENCES, References
 from winnow.contracts.values import MeasureStatus
 
 if TYPE_CHECKING:
-    from services.scorer.engine.references import References
+    from services.scorer.engine.references import ReferenceAnalyses
     from services.scorer.vision.model_set import Models
 
 _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
@@ -30,7 +30,7 @@ class _Loaded:
     """The state of the process, set by ``prepare``."""
 
     models: Models | None = None
-    references: References | None = None
+    references: ReferenceAnalyses | None = None
     picture_timeout_s: float = 0.0
     prepared: bool = False
 
@@ -70,28 +70,28 @@ def keep_freed_memory() -> None:
 def _models(models_dir: str, mounted_dir: str, device_address: str, *, frames_as_tensors: bool) -> Models:
     import cv2
 
-    from services.scorer.inference.device_line import DeviceLine
+    from services.scorer.inference.device_client import DeviceClient
     from services.scorer.inference.manifest import BUILT
     from services.scorer.vision.model_set import Models, load_here
 
     cv2.setNumThreads(1)
     mounted = Path(mounted_dir) if mounted_dir else None
-    load = DeviceLine(device_address).load if device_address else load_here
+    load = DeviceClient(device_address).load if device_address else load_here
     directory = Path(models_dir) if models_dir else BUILT
     return Models(directory, mounted, load=load, frames_as_tensors=frames_as_tensors)
 
 
-def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
-    """Measure one encoded picture, compared with what was given; the process dies when it takes longer than allowed."""
+def measure(content: bytes, wanted: frozenset[str], given: References = NO_REFERENCES) -> Measured:
+    """Measure one encoded picture, compared with the references; the process dies when it takes longer than allowed."""
     from services.scorer.engine.measure import measure_bytes
-    from services.scorer.engine.references import References
+    from services.scorer.engine.references import ReferenceAnalyses
     from services.scorer.vision.model_set import Models
 
     # The default action of the alarm ends the process even inside native code; the pool then answers for it.
     signal.setitimer(signal.ITIMER_REAL, _Loaded.picture_timeout_s)
     try:
         models = _Loaded.models = _Loaded.models or Models()
-        references = _Loaded.references = _Loaded.references or References(models)
+        references = _Loaded.references = _Loaded.references or ReferenceAnalyses(models)
         return measure_bytes(
             content,
             wanted,

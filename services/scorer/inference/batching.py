@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.inference.flushing import Bucket, Flush, Waiting, filled_up, next_step
+from services.scorer.inference.batch_policy import Batch, BatchStep, Waiting, filled_up, next_step
 
 Arrays = tuple[NDArray[Any], ...]
 Run = Callable[[str, Arrays], list[NDArray[Any]]]
@@ -98,7 +98,7 @@ class Batcher:
             while True:
                 self._wake.clear()
                 step = next_step(self._shown(), self._now_s(), self._wait_max_s, closing=self._closing)
-                if isinstance(step, Flush):
+                if isinstance(step, BatchStep):
                     await self._flush(step)
                 elif step is None and self._closing:
                     return
@@ -109,7 +109,7 @@ class Batcher:
         finally:
             self._refuse_all()
 
-    async def _flush(self, step: Flush[_Key]) -> None:
+    async def _flush(self, step: BatchStep[_Key]) -> None:
         bucket = self._buckets[step.key]
         batch = [bucket.popleft() for _ in range(step.count)]
         if not bucket:
@@ -153,9 +153,9 @@ class Batcher:
         self.rows_count += rows
         return self._run(network, tuple(stacked))
 
-    def _shown(self) -> dict[_Key, Bucket]:
+    def _shown(self) -> dict[_Key, Batch]:
         return {
-            key: Bucket(self._rows_max(key[0]), [request.waiting for request in bucket])
+            key: Batch(self._rows_max(key[0]), [request.waiting for request in bucket])
             for key, bucket in self._buckets.items()
         }
 

@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from services.scorer.inference.device_order import Device
-from services.scorer.inference.flushing import batch_sizes
+from services.scorer.inference.batch_policy import batch_sizes
+from services.scorer.inference.device_protocol import Device
 from services.scorer.inference.manifest import TOWERS, ModelEntry, read_manifest, read_model
 from services.scorer.inference.models import ModelMissing
 from services.scorer.inference.network import SessionRunner

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import onnxruntime
 
-from services.scorer.inference.device_order import Device
+from services.scorer.inference.device_protocol import Device
 from services.scorer.inference.models import ModelMissing
 
 Provider = tuple[str, dict[str, str]]

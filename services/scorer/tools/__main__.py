@@ -12,7 +12,7 @@ from typing import Any
 from services.scorer.clients.profiles import BUILT_IN, ProfileInvalid, load_profiles, read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.calibration import TooFewAccepted
-from services.scorer.domain.given import Wording, is_colour
+from services.scorer.domain.references import Wording, is_colour
 from services.scorer.tools.calibrate import calibrate_profile
 from services.scorer.tools.desk import Desk, find_profile, read_reference
 from services.scorer.tools.picture_report import report

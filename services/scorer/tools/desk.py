@@ -9,7 +9,7 @@ import cv2
 from services.scorer.clients.profiles import load_profiles, read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, Measured, Profile, judge, values_of
-from services.scorer.domain.given import NO_WORDING, Wording
+from services.scorer.domain.references import NO_WORDING, Wording
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.decode import decode
 from services.scorer.vision.model_set import Models

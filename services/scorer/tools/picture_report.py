@@ -10,11 +10,11 @@ import numpy as np
 
 from services.scorer.dimensions import DIMENSIONS, FAMILIES
 from services.scorer.domain import DimensionVerdict, Profile
-from services.scorer.domain.given import NO_WORDING, Wording
-from services.scorer.domain.quality_profile import DimensionRule, Mapping
+from services.scorer.domain.quality_profile import DimensionRule, ScoreMapping
+from services.scorer.domain.references import NO_WORDING, Wording
 from services.scorer.tools.desk import Desk
 from services.scorer.vision.decode import NotDecodable, Picture, decode
-from services.scorer.vision.look import Look
+from services.scorer.vision.image_analysis import ImageAnalysis
 from winnow.contracts.values import MeasureStatus
 
 _DIGITS: Final = 4
@@ -71,7 +71,7 @@ def _line(verdict: DimensionVerdict, rule: DimensionRule | None, expression: str
     }
 
 
-def _sense(mapping: Mapping) -> str:
+def _sense(mapping: ScoreMapping) -> str:
     if mapping.exactly is not None:
         return "exactly"
     return "at least" if mapping.rises else "at most"
@@ -93,13 +93,13 @@ def _shapes(content: bytes, desk: Desk, profile: Profile) -> list[dict[str, Any]
     except NotDecodable:
         return []
     wanted = [DIMENSIONS[name] for name in DIMENSIONS if name in profile.wanted()]
-    look = Look(picture, desk.models, frozenset(dimension.follows for dimension in wanted))
+    analysis = ImageAnalysis(picture, desk.models, frozenset(dimension.follows for dimension in wanted))
     names = {dimension.name for dimension in wanted}
-    shapes = _face_shapes(look) if names & _OF_FACES else []
-    return shapes + (_subject_shapes(look, picture) if names & _OF_SUBJECTS else [])
+    shapes = _face_shapes(analysis) if names & _OF_FACES else []
+    return shapes + (_subject_shapes(analysis, picture) if names & _OF_SUBJECTS else [])
 
 
-def _face_shapes(look: Look) -> list[dict[str, Any]]:
+def _face_shapes(analysis: ImageAnalysis) -> list[dict[str, Any]]:
     shapes: list[dict[str, Any]] = [
         {
             "kind": "box",
@@ -109,16 +109,16 @@ def _face_shapes(look: Look) -> list[dict[str, Any]]:
                 [round(box.x + box.width, 1), round(box.y + box.height, 1)],
             ],
         }
-        for box in look.faces
+        for box in analysis.faces
     ]
-    if look.mesh is not None:
-        points = [[round(float(x), 1), round(float(y), 1)] for x, y in look.mesh.points]
+    if analysis.mesh is not None:
+        points = [[round(float(x), 1), round(float(y), 1)] for x, y in analysis.mesh.points]
         shapes.append({"kind": "points", "label": "landmarks", "points": points})
     return shapes
 
 
-def _subject_shapes(look: Look, picture: Picture) -> list[dict[str, Any]]:
-    subject = look.isolation.subject
+def _subject_shapes(analysis: ImageAnalysis, picture: Picture) -> list[dict[str, Any]]:
+    subject = analysis.isolation.subject
     if subject is None:
         return []
     contours, _ = cv2.findContours(subject.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from services.scorer.inference.network import Floats, Network
 from services.scorer.vision import classic
 from services.scorer.vision.exposure import Exposure, exposure, exposure_from
-from services.scorer.vision.grain import Grain, energy_of_tiles, grain, grain_from
+from services.scorer.vision.noise import NoiseLevel, energy_of_tiles, measure_noise, noise_from
 
 Grey = NDArray[np.uint8]
 
@@ -22,7 +22,7 @@ _TILES_AT: Final = 7
 class Frame(Protocol):
     """Measures a frame; see `classic` for what each value means."""
 
-    def grain(self, half: Grey, quarter: Grey, /) -> Grain:
+    def grain(self, half: Grey, quarter: Grey, /) -> NoiseLevel:
         """Return the noise; the copies at half and quarter size are those of the look."""
         ...
 
@@ -46,9 +46,9 @@ class ClassicFrame:
         """Take the picture."""
         self._grey = grey
 
-    def grain(self, half: Grey, quarter: Grey, /) -> Grain:
+    def grain(self, half: Grey, quarter: Grey, /) -> NoiseLevel:
         """Return the noise by the picture and its copies."""
-        return grain(self._grey, half, quarter)
+        return measure_noise(self._grey, half, quarter)
 
     def sharpness(self, noise_sigma: float) -> classic.Sharpness:
         """Return the ratio of fine to coarse structure."""
@@ -78,12 +78,12 @@ class TensorFrame:
         self._sums: list[Floats] = [output[0] for output in network.run(grey[None])]
         self._height = grey.shape[0]
 
-    def grain(self, _half: Grey, _quarter: Grey, /) -> Grain:
+    def grain(self, _half: Grey, _quarter: Grey, /) -> NoiseLevel:
         """Return the noise; the graph makes the copies itself."""
         fine, half, quarter = (
             energy_of_tiles(self._sums[at], self._sums[at + 1]) for at in range(_TILES_AT, _TILES_AT + 6, 2)
         )
-        return grain_from(fine, half, quarter)
+        return noise_from(fine, half, quarter)
 
     def sharpness(self, noise_sigma: float) -> classic.Sharpness:
         """Return the ratio of fine to coarse structure."""

@@ -25,7 +25,7 @@ _PROMPTS_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptLabel:
     """A prompt in the space of sentences, a unit vector, with the label nearest to it and that label's cosine.
 
     ``mean`` and ``deviation`` are of the cosines to all labels: some prompts are near to everything.
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PictureLabel:
     """A picture in the space of sentences, a unit vector, with its likeliest label and the probability of that."""
 
     vector: Floats
@@ -55,16 +55,16 @@ class Labels:
         self._image, self._text, self._tokenizer = image, text, tokenizer
         self._names = list(names)
         self._vectors = self._embedded(self._names)
-        self._prompts: OrderedDict[bytes, Asked] = OrderedDict()
+        self._prompts: OrderedDict[bytes, PromptLabel] = OrderedDict()
 
-    def asked(self, prompt: str) -> Asked:
+    def asked(self, prompt: str) -> PromptLabel:
         """Place a prompt; the last 256 are kept by hash, never the words."""
         key = hashlib.sha256(prompt.encode()).digest()
         if key not in self._prompts:
             vector = self._embedded([prompt])[0]
             cosines = self._vectors @ vector
             best = int(cosines.argmax())
-            self._prompts[key] = Asked(
+            self._prompts[key] = PromptLabel(
                 vector, self._names[best], float(cosines[best]), float(cosines.mean()), float(cosines.std())
             )
             if len(self._prompts) > _PROMPTS_KEPT:
@@ -72,13 +72,13 @@ class Labels:
         self._prompts.move_to_end(key)
         return self._prompts[key]
 
-    def shown(self, picture: Image) -> Shown:
+    def shown(self, picture: Image) -> PictureLabel:
         """Place a picture, ``(H, W, 3) uint8 RGB``."""
         probabilities = self._image.see(picture)
         likeliest = np.argsort(probabilities)[-_LIKELIEST:]
         mixed = probabilities[likeliest] @ self._vectors[likeliest]
         best = int(likeliest[-1])
-        return Shown(mixed / np.linalg.norm(mixed), self._names[best], float(probabilities[best]))
+        return PictureLabel(mixed / np.linalg.norm(mixed), self._names[best], float(probabilities[best]))
 
     def _embedded(self, texts: Sequence[str]) -> Floats:
         """Return unit vectors ``(n, d)``: the mean over a text's words. Only texts of one length share a run."""

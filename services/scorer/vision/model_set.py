@@ -11,15 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.scorer.inference.device_order import DeviceRefused
+from services.scorer.inference.device_protocol import DeviceRefused
 from services.scorer.inference.manifest import BUILT, TOWERS, ModelEntry, read_manifest, read_model, remedy
 from services.scorer.inference.models import ModelMissing, load_face_models
 from services.scorer.inference.network import Network, load_network
 from services.scorer.vision.faces import FaceLandmarker
 from services.scorer.vision.frame import ClassicFrame, Frame, TensorFrame, fits_tensors
+from services.scorer.vision.hands import HandDetector
 from services.scorer.vision.labels import Labels, label_names
 from services.scorer.vision.matte import PortraitMatte
-from services.scorer.vision.palms import PalmDetector
 from services.scorer.vision.tokens import WordPiece, load_tokenizer
 from services.scorer.vision.towers import Towers
 
@@ -115,9 +115,9 @@ class Models:
         return PortraitMatte(read_model(self._directory, self._entry(PORTRAIT_MATTE)))
 
     @cached_property
-    def palms(self) -> PalmDetector:
+    def palms(self) -> HandDetector:
         """Return the palm detector; raises ModelMissing."""
-        return PalmDetector(self.network(PALM_DETECTOR))
+        return HandDetector(self.network(PALM_DETECTOR))
 
     @cached_property
     def towers(self) -> Towers:

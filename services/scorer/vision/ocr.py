@@ -24,7 +24,7 @@ _UPRIGHT_RATIO: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """A line of text: what it says, how sure the reader is (0..1), and its corners ``(4, 2)`` in pixels."""
 
     text: str
@@ -32,7 +32,7 @@ class Line:
     corners: Floats
 
 
-def read_lines(rgb: Image, detector: Network, reader: Network) -> list[Line]:
+def read_lines(rgb: Image, detector: Network, reader: Network) -> list[TextLine]:
     """Read all lines of ``(H, W, 3) uint8 RGB``, from top to bottom; at most 60."""
     alphabet = ["", *reader.metadata["character"].splitlines(), " "]
     found = []
@@ -40,14 +40,14 @@ def read_lines(rgb: Image, detector: Network, reader: Network) -> list[Line]:
         text, confidence = _decode(
             reader.see(_straightened(rgb, corners, reader.spec.height or 48)), alphabet
         )
-        found.append(Line(text, confidence, corners))
+        found.append(TextLine(text, confidence, corners))
     return _in_reading_order(found)
 
 
-def _in_reading_order(lines: list[Line]) -> list[Line]:
+def _in_reading_order(lines: list[TextLine]) -> list[TextLine]:
     """Put lines from top to bottom, those of one row from left to right."""
-    ordered: list[Line] = []
-    row: list[Line] = []
+    ordered: list[TextLine] = []
+    row: list[TextLine] = []
     for line in sorted(lines, key=lambda box: float(box.corners[:, 1].mean())):
         if row and float(line.corners[:, 1].min()) > float(row[0].corners[:, 1].mean()):
             ordered += sorted(row, key=lambda box: float(box.corners[:, 0].min()))

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.ingest.domain.answers import EntryView, Hint, RefundRefusal, ScreenedInput
-from services.ingest.domain.folding import Page, Projected, fold
 from services.ingest.domain.keys import KeyRecord, Scope
+from services.ingest.domain.task_projection import BatchProjection, Page, fold
 from services.ingest.domain.views import TaskView
 from tests.unit.ingest.events import Tale
-from winnow.contracts.envelope import Envelope, Recorded
+from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskAccepted
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import StoredObject
@@ -29,7 +29,7 @@ class Stores:
     writer: Any
 
 
-def accepted(tale: Tale, at: datetime) -> Recorded[Any]:
+def accepted(tale: Tale, at: datetime) -> RecordedMessage[Any]:
     event = TaskAccepted(
         **tale.ids,
         template={"name": "studio_headshot", "version": 1},
@@ -50,7 +50,7 @@ def accepted(tale: Tale, at: datetime) -> Recorded[Any]:
     return recorded(event, "ingest-api", 1, at)
 
 
-def recorded(event: Any, producer: str, sequence: int, at: datetime) -> Recorded[Any]:
+def recorded(event: Any, producer: str, sequence: int, at: datetime) -> RecordedMessage[Any]:
     envelope = Envelope(
         event_id=derive_id(Prefix.event, event.task_id, producer, event.type, sequence),
         occurred_at=at,
@@ -60,10 +60,10 @@ def recorded(event: Any, producer: str, sequence: int, at: datetime) -> Recorded
         correlation_id="req_test",
         causation_id="test",
     )
-    return Recorded(envelope, event)
+    return RecordedMessage(envelope, event)
 
 
-def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[Projected]:
+def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[BatchProjection]:
     """Return what each record of a task changes, one by one."""
     records = [accepted(tale, at)]
     records += [
@@ -76,7 +76,7 @@ def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[
         view = folded.view
         assert folded.event is not None
         patches = {key: (view, patch) for key, patch in folded.patches.items()}
-        steps.append(Projected({view.task_id: view}, patches, [folded.event]))
+        steps.append(BatchProjection({view.task_id: view}, patches, [folded.event]))
     return steps
 
 
@@ -157,7 +157,7 @@ class StoreSuite:
         tale = task_named("events", account)
         steps = history(tale)
         for step in reversed(steps):
-            await stores.writer.save(Projected({}, {}, step.events))
+            await stores.writer.save(BatchProjection({}, {}, step.events))
         events = await stores.views.events(account, tale.ids["task_id"], 3, 2)
         assert events == [steps[3].events[0], steps[4].events[0]]
         assert await stores.views.events("acct_stranger", tale.ids["task_id"], 0, 10) == []
@@ -183,7 +183,7 @@ class StoreSuite:
     async def test_a_task_whose_acceptance_is_not_known_yet_is_not_listed(self, stores: Stores, account: str):
         tale = task_named("early", account)
         folded = fold(None, recorded(tale.funded(), "ledger", 1, START), 0)
-        await stores.writer.save(Projected({tale.ids["task_id"]: folded.view}, {}, []))
+        await stores.writer.save(BatchProjection({tale.ids["task_id"]: folded.view}, {}, []))
         assert [
             task for task in await stores.views.tasks(account, Page(None, 10)) if task.terms is None
         ] == []

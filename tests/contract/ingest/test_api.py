@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.ingest.api import export_openapi, openapi_document
-from services.ingest.api.guard import SCOPE_FIELD
+from services.ingest.api.auth import SCOPE_FIELD
 from services.ingest.api.problems import STATUS
 from services.ingest.bus import READS, TABLE
 from services.ingest.domain.keys import Scope

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from services.ingest.api.building import UseCases, build_app
+from services.ingest.api.app_factory import UseCases, build_app
 
 _ALLOWED = {"'self'", "'none'", "data:"}
 

@@ -18,7 +18,7 @@ from services.ingest.clients.delivery import DeliveryClient
 from services.ingest.clients.fetching import GuardedFetcher
 from tests.support.tls import Names
 from tests.unit.delivery.builders import MemoryEndpoints, MovedClock
-from tests.unit.ingest.parts import World, running
+from tests.unit.ingest.fakes import IngestApp, running
 from winnow.egress.client import EgressRules
 
 REFUSED = [
@@ -45,7 +45,7 @@ async def line() -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
     rpc.register(rpc.DeliveryServicer(None, register, None))(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    world = World()
+    world = IngestApp()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         world.fetcher.fetch = fetcher.fetch
         world.cases = replace(world.cases, webhooks=Webhooks(DeliveryClient(channel, 10.0)))

@@ -15,16 +15,16 @@ import pytest
 from services.router.clients.wire import Wire, is_allowed
 from services.router.domain.calls import (
     Accepted,
+    CallRefused,
     CollectFailed,
     Finished,
     Generation,
     ImageRef,
-    Refused,
     Running,
     Unknown,
 )
 from services.router.domain.catalogue import CallLimits
-from tests.contract.router.line import adapter, offering_of
+from tests.contract.router.router_app import adapter, offering_of
 from winnow.contracts.values import OutcomeClass
 from winnow.runtime.clock import SystemClock
 
@@ -105,7 +105,7 @@ async def submit(provider: str, answer: Any, **changes: Any) -> Any:
 async def test_a_refused_connection_was_never_delivered(provider: str) -> None:
     async with calling(provider, "http://127.0.0.1:9") as (client, offering):
         reply = await client.submit(offering, GENERATION)
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, CallRefused)
     assert reply.outcome is OutcomeClass.never_delivered
     assert not reply.billed
 
@@ -153,14 +153,14 @@ async def test_a_redirect_is_not_followed(provider: str) -> None:
 @pytest.mark.parametrize(("text", "wait_s"), [("7", 7.0), ("0.5", 0.5), ("soon", None), ("99999", 600.0)])
 async def test_a_429_says_when_to_come_back(provider: str, text: str, wait_s: float | None) -> None:
     reply = await submit(provider, http(429, Retry_After=text))
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, CallRefused)
     assert (reply.outcome, reply.reason) == (OutcomeClass.rejected_without_work, "rate_limited")
     assert reply.retry_after_s == wait_s
 
 
 async def test_a_date_in_retry_after_is_read() -> None:
     reply = await submit("fal", http(429, Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"))
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, CallRefused)
     assert reply.retry_after_s == 600.0
 
 
@@ -182,8 +182,8 @@ async def test_a_server_error_is_free_only_where_that_is_known(
     provider: str, status: int, known: bool
 ) -> None:
     reply = await submit(provider, http(status))
-    assert isinstance(reply, Refused if known else Unknown)
-    if isinstance(reply, Refused):
+    assert isinstance(reply, CallRefused if known else Unknown)
+    if isinstance(reply, CallRefused):
         assert reply.outcome is OutcomeClass.rejected_without_work
         assert not reply.permanent
 
@@ -194,13 +194,13 @@ async def test_a_refusal_is_free_and_says_whether_it_is_the_requests_fault(
     provider: str, status: int, permanent: bool
 ) -> None:
     reply = await submit(provider, http(status))
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, CallRefused)
     assert (reply.billed, reply.permanent) == (False, permanent)
 
 
 async def test_openai_names_a_moderated_prompt() -> None:
     reply = await submit("openai", http(400, {"error": {"code": "moderation_blocked"}}))
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, CallRefused)
     assert reply.reason == "content_policy"
 
 
@@ -232,13 +232,13 @@ async def test_the_key_is_sent_to_no_other_host() -> None:
 async def test_a_replicate_failure_costs_nothing_and_a_cancel_after_the_start_does() -> None:
     prediction = {"id": "p", "status": "failed", "error": "boom"}
     failed = await submit("replicate", http(201, prediction))
-    assert isinstance(failed, Refused)
+    assert isinstance(failed, CallRefused)
     assert (failed.billed, failed.permanent) == (False, False)
     cancelled = await submit("replicate", http(201, prediction | {"status": "canceled", "started_at": "x"}))
-    assert isinstance(cancelled, Refused)
+    assert isinstance(cancelled, CallRefused)
     assert cancelled.billed
     aborted = await submit("replicate", http(201, prediction | {"status": "aborted"}))
-    assert isinstance(aborted, Refused)
+    assert isinstance(aborted, CallRefused)
     assert not aborted.billed
 
 
@@ -268,7 +268,7 @@ async def test_a_fal_422_is_billed_only_if_a_machine_ran(inference_s: float, bil
 
     async with server(answer) as (url, _), calling("fal", url) as (client, offering):
         reply = await client.poll(offering, {"status_url": f"{url}/a/status", "response_url": f"{url}/a"})
-    assert isinstance(reply, Refused)
+    assert isinstance(reply, CallRefused)
     assert (reply.reason, reply.billed, reply.permanent) == ("content_policy", billed, True)
 
 

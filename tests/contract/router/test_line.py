@@ -11,7 +11,7 @@ import pytest
 from services.router.domain.catalogue import CallLimits, ModePolicy, Price
 from services.router.domain.health import BreakerState
 from services.router.domain.run import Phase
-from tests.contract.router.line import Line, World, line, offering_of, simulator
+from tests.contract.router.router_app import RouterApp, RouterWorld, line, offering_of, simulator
 from tests.unit.router.builders import template
 from winnow.contracts.events import TaskSelected
 from winnow.contracts.states import next_state
@@ -21,11 +21,11 @@ from winnow.runtime.clock import SystemClock
 ENDS = ("task.selected", "task.failed", "task.cancelled")
 
 
-def of_kind(router_line: Line, kind: str) -> list[Any]:
+def of_kind(router_line: RouterApp, kind: str) -> list[Any]:
     return router_line.messages(kind)
 
 
-def assert_books(router_line: Line, cap_usd_micro: int = 1_000_000) -> None:
+def assert_books(router_line: RouterApp, cap_usd_micro: int = 1_000_000) -> None:
     """Each attempt ends once, the cap held at each submit, and there is one end."""
     submitted = of_kind(router_line, "attempt.submitted")
     finished = of_kind(router_line, "attempt.finished")
@@ -36,7 +36,7 @@ def assert_books(router_line: Line, cap_usd_micro: int = 1_000_000) -> None:
     assert sum(len(of_kind(router_line, end)) for end in ENDS) == 1
 
 
-def assert_allowed(router_line: Line) -> None:
+def assert_allowed(router_line: RouterApp) -> None:
     """Every event is one that the state machine of the task allows."""
     state = next_state(next_state(None, "task.accepted"), "task.funded")
     for kind in router_line.kinds():
@@ -195,7 +195,7 @@ async def test_a_refused_prompt_is_not_sent_to_the_same_offering_for_ever() -> N
         attempts = of_kind(router_line, "attempt.submitted")
         tried = [candidate_id for a in attempts for candidate_id in a.candidate_ids]
         assert all(tried.count(c.candidate_id) <= 3 for c in candidates)
-        assert router_line.router.supply.breaker_of("fal") is BreakerState.closed
+        assert router_line.router.pool.breaker_of("fal") is BreakerState.closed
 
 
 async def test_images_that_do_not_come_fail_their_candidates() -> None:
@@ -226,7 +226,7 @@ async def test_an_offering_whose_pictures_are_useless_is_left_alone_like_one_tha
             await router_line.order(k=1)
             selected = await router_line.until(*ENDS)
             assert isinstance(selected, TaskSelected), selected
-            assert router_line.router.supply.breaker_of("fal") is BreakerState.open
+            assert router_line.router.pool.breaker_of("fal") is BreakerState.open
 
 
 async def test_an_unknown_status_word_means_look_again() -> None:
@@ -326,7 +326,7 @@ async def test_the_late_result_of_a_slow_attempt_is_used() -> None:
 
 
 async def test_a_new_owner_polls_what_was_submitted_and_never_submits_it_again() -> None:
-    world = World()
+    world = RouterWorld()
     async with simulator("fal") as api:
         await api.control(latency_s=1.0)
         async with line({"fal": api}, world=world) as router_line:
@@ -342,7 +342,7 @@ async def test_a_new_owner_polls_what_was_submitted_and_never_submits_it_again()
 
 
 async def test_a_record_that_names_an_offering_of_an_older_catalogue_still_loads_and_its_task_ends() -> None:
-    world = World()
+    world = RouterWorld()
     async with simulator("fal") as fal, simulator("replicate") as replicate:
         await fal.control(latency_s=20.0)
         old = offering_of("fal", name="offering-of-last-year")
@@ -361,7 +361,7 @@ async def test_a_record_that_names_an_offering_of_an_older_catalogue_still_loads
 
 
 async def test_a_new_owner_counts_an_attempt_without_a_reference_as_spent() -> None:
-    world = World()
+    world = RouterWorld()
     async with simulator("openai") as api:
         await api.control(latency_s=2.0)
         async with line({"openai": api}, world=world) as router_line:
@@ -414,10 +414,10 @@ async def test_many_tasks_at_once_each_reach_one_end() -> None:
         await router_line.until_true(lambda: len(of_kind(router_line, "task.selected")) == len(orders))
         assert {e.task_id for e in of_kind(router_line, "task.selected")} == {o.task_id for o in orders}
         await asyncio.sleep(0)
-        assert router_line.router.supply.in_flight == 0
+        assert router_line.router.pool.in_flight == 0
 
 
-def _all_have_references(router_line: Line) -> bool:
+def _all_have_references(router_line: RouterApp) -> bool:
     runs = list(router_line.journal.owned().values())
     attempts = [a for run in runs for a in run.attempts.values()]
     return bool(attempts) and all(a.reference for a in attempts) and not any(run.pending for run in runs)

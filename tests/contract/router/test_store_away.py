@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.router.line import Line, MemoryObjects, Simulator, World, line, simulator
+from tests.contract.router.router_app import MemoryObjects, RouterApp, RouterWorld, Simulator, line, simulator
 from tests.contract.router.test_line import ENDS, assert_allowed, assert_books, of_kind
 from tests.support.eventually import eventually
 from winnow.contracts.errors import Unavailable
@@ -41,13 +41,13 @@ class FailingObjects(MemoryObjects):
             raise Unavailable("the object store is away")
 
 
-def _attempts(router_line: Line) -> int:
+def _attempts(router_line: RouterApp) -> int:
     return len(of_kind(router_line, "attempt.submitted"))
 
 
 @pytest.mark.parametrize("provider", ["fal", "replicate", "openai"])
 async def test_what_was_made_is_stored_once_the_store_is_back(provider: str) -> None:
-    world = World(objects=FailingObjects(refusals={"put": 3}))
+    world = RouterWorld(objects=FailingObjects(refusals={"put": 3}))
     async with simulator(provider) as api, line({provider: api}, world=world) as router_line:
         await router_line.order(k=2)
         selected = await router_line.until(*ENDS)
@@ -61,7 +61,7 @@ async def test_what_was_made_is_stored_once_the_store_is_back(provider: str) -> 
 
 
 async def test_a_request_that_cannot_be_read_now_is_read_later_by_the_same_attempt() -> None:
-    world = World(objects=FailingObjects(refusals={"get": 4}))
+    world = RouterWorld(objects=FailingObjects(refusals={"get": 4}))
     async with simulator("fal") as api, line({"fal": api}, world=world) as router_line:
         await router_line.order(k=1)
         selected = await router_line.until(*ENDS)
@@ -71,7 +71,7 @@ async def test_a_request_that_cannot_be_read_now_is_read_later_by_the_same_attem
 
 
 async def test_a_store_that_stays_away_ends_the_task_at_its_deadline_and_nothing_more_is_bought() -> None:
-    world = World(objects=FailingObjects(refusals={"put": 10_000}))
+    world = RouterWorld(objects=FailingObjects(refusals={"put": 10_000}))
     async with simulator("replicate") as api, line({"replicate": api}, world=world) as router_line:
         await router_line.order(k=1, deadline_at=SystemClock().now() + timedelta(seconds=2))
         failed: Any = await router_line.until(*ENDS)
@@ -90,10 +90,10 @@ async def test_a_store_that_stays_away_ends_the_task_at_its_deadline_and_nothing
 
 
 @asynccontextmanager
-async def cancelled_while_refused(call: str, refusals: int) -> AsyncIterator[tuple[Line, Simulator]]:
+async def cancelled_while_refused(call: str, refusals: int) -> AsyncIterator[tuple[RouterApp, Simulator]]:
     """Order one picture, cancel once the store has refused a call, and wait for the end of every attempt."""
     objects = FailingObjects(refusals={call: refusals})
-    async with simulator("fal") as api, line({"fal": api}, world=World(objects=objects)) as router_line:
+    async with simulator("fal") as api, line({"fal": api}, world=RouterWorld(objects=objects)) as router_line:
         order = await router_line.order(k=1)
         await router_line.until_true(lambda: any(asked == call for asked, _ in objects.asked))
         await router_line.cancel(order)

@@ -1,4 +1,4 @@
-"""Simulators on loopback, each with levers a test can pull."""
+"""Simulators on loopback, each with controls a test can set."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from simulators.darkroom import Darkroom
 from simulators.main import build
 from simulators.provider_profile import load_profile
 from simulators.receiver import build_receiver
+from simulators.renderer import Renderer
 from simulators.served import served
 from tests.support.darkroom import shared_darkroom
 
@@ -23,8 +23,8 @@ class Running:
 
     url: str
 
-    def control(self, **levers: Any) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}/_control", json=levers)
+    def control(self, **controls: Any) -> dict[str, Any]:
+        answer = httpx.post(f"{self.url}/_control", json=controls)
         answer.raise_for_status()
         return answer.json()
 
@@ -39,18 +39,18 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def darkroom() -> Darkroom:
+def renderer() -> Renderer:
     return shared_darkroom()
 
 
 @pytest.fixture
-def start(darkroom: Darkroom) -> Iterator[Callable[..., Running]]:
+def start(renderer: Renderer) -> Iterator[Callable[..., Running]]:
     """Start a provider by profile name."""
     with ExitStack() as stack:
 
         def started(profile: str, *, seed: int = 7, **changes: Any) -> Running:
             chosen = load_profile(profile).model_copy(update=changes)
-            return Running(stack.enter_context(served(build(chosen, seed=seed, darkroom=darkroom))))
+            return Running(stack.enter_context(served(build(chosen, seed=seed, renderer=renderer))))
 
         yield started
 

@@ -147,7 +147,7 @@ class Readers:
 
 
 @dataclass
-class Watch:
+class CommitWatch:
     """Asks the broker for the committed offsets; none may ever pass a record that nobody has handled."""
 
     readers: Readers

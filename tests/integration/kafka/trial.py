@@ -15,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.integration.kafka.load import (
     PARTITIONS,
+    CommitWatch,
     Readers,
-    Watch,
     Writer,
     all_handled,
     bus_of,
@@ -37,7 +37,7 @@ class Trial:
     cluster: KafkaCluster
     writer: Writer
     readers: Readers
-    watch: Watch
+    watch: CommitWatch
     began_s: float = field(default_factory=time.monotonic)
     figures: dict[str, float] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Trial:
         bus = bus_of(cluster.bootstrap, f"{name}-writer")
         await bus.start()
         readers = Readers(cluster.bootstrap, name, f"{name}-readers")
-        trial = cls(name, cluster, Writer(bus, name), readers, Watch(readers))
+        trial = cls(name, cluster, Writer(bus, name), readers, CommitWatch(readers))
         try:
             await readers.add()
             trial._tasks = {

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.audit.chain_parts import AT, blocks, records, rewritten
+from tests.unit.audit.chain_builders import AT, blocks, records, rewritten
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.archiving import ArchiveWriter, NotArchived
+from winnow.audit.blob_store import LocalBlobs, Location
 from winnow.audit.manifests import BrokenArchive, read_catalogue
-from winnow.audit.shelves import Folder, Place
 from winnow.audit.verify import Result
 
 SHARD, PARTITION = "journal/router/0", "topic/winnow.accounts.v1/0"
@@ -30,7 +30,7 @@ class Clock:
 
 async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | None = None) -> ArchiveWriter:
     """Archive so many blocks and records, from where the archive ends."""
-    writer = await ArchiveWriter.on(Folder(folder), Clock(), segment_raw_bytes=SMALL)
+    writer = await ArchiveWriter.on(LocalBlobs(folder), Clock(), segment_raw_bytes=SMALL)
     for lane, items, number in (
         (SHARD, documents or blocks(count), "block_no"),
         (PARTITION, records(count), "offset"),
@@ -44,7 +44,7 @@ async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | N
 
 
 async def verified(folder: Path) -> Result:
-    return await verify_archive(Place(str(folder)), {}, NOW, profiles={}, processes=1)
+    return await verify_archive(Location(str(folder)), {}, NOW, profiles={}, processes=1)
 
 
 def said(result: Result) -> list[str]:
@@ -70,17 +70,17 @@ async def test_a_second_run_adds_only_what_is_new(tmp_path: Path) -> None:
 async def test_an_interrupted_run_is_done_again_to_the_same_archive(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     await archived(whole, 10)
-    writer = await ArchiveWriter.on(Folder(broken), Clock(), segment_raw_bytes=SMALL)
+    writer = await ArchiveWriter.on(LocalBlobs(broken), Clock(), segment_raw_bytes=SMALL)
     for block in blocks(7):
         await writer.add(SHARD, block)
     # It ends here: segments lie there that no manifest names.
-    assert await Folder(broken).names("segments/")
-    assert (await read_catalogue(Folder(broken))).manifests == []
+    assert await LocalBlobs(broken).names("segments/")
+    assert (await read_catalogue(LocalBlobs(broken))).manifests == []
     await archived(broken, 10)
-    names = await Folder(whole).names("")
-    assert await Folder(broken).names("") == names
+    names = await LocalBlobs(whole).names("")
+    assert await LocalBlobs(broken).names("") == names
     for name in names:
-        assert await Folder(broken).get(name) == await Folder(whole).get(name)
+        assert await LocalBlobs(broken).get(name) == await LocalBlobs(whole).get(name)
 
 
 async def test_what_does_not_continue_the_archived_chain_is_not_archived(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_what_does_not_continue_the_archived_chain_is_not_archived(tmp_pat
 async def test_a_flipped_byte_in_any_file_is_named(tmp_path: Path) -> None:
     await archived(tmp_path, 14)
     await archived(tmp_path, 20)
-    folder = Folder(tmp_path)
+    folder = LocalBlobs(tmp_path)
     for name in await folder.names(""):
         body = await folder.get(name)
         place = len(body) // 2
@@ -109,13 +109,13 @@ async def test_a_flipped_byte_in_any_file_is_named(tmp_path: Path) -> None:
 async def test_a_lost_file_is_named(tmp_path: Path) -> None:
     await archived(tmp_path, 14)
     await archived(tmp_path, 20)
-    names = await Folder(tmp_path).names("")
+    names = await LocalBlobs(tmp_path).names("")
     segment = next(task for task in names if task.startswith(f"segments/{SHARD}"))
     (tmp_path / segment).unlink()
     assert f"{segment} is in the manifest and not there" in said(await verified(tmp_path))
     (tmp_path / names[0]).unlink()
     with pytest.raises(BrokenArchive, match="manifest 1 is missing"):
-        await read_catalogue(Folder(tmp_path))
+        await read_catalogue(LocalBlobs(tmp_path))
     assert (await verified(tmp_path)).exit_code == 1
 
 

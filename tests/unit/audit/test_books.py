@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.forged_archive import write_lanes
 from winnow.audit.archive_verify import verify_archive
+from winnow.audit.blob_store import Location
 from winnow.audit.books import Books, NumberedEntry
-from winnow.audit.shelves import Place
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.contracts.values import EntryKind
 from winnow.runtime.journal import Block, Decision
@@ -93,7 +93,7 @@ def archive(folder: Path, owed_usd_micro: int, *, later_s: int = 600) -> None:
 
 def said(folder: Path) -> list[str]:
     result = asyncio.run(
-        verify_archive(Place(str(folder)), {}, AT + timedelta(days=9), profiles={}, processes=1)
+        verify_archive(Location(str(folder)), {}, AT + timedelta(days=9), profiles={}, processes=1)
     )
     return [
         f"{finding.subject} {finding.text}" for finding in result.findings if finding.check == "provider cost"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.audit.chain_parts import blocks, records, rewritten
+from tests.unit.audit.chain_builders import blocks, records, rewritten
 from winnow.audit.chains import BlockChain, Head, RecordChain, digest_of
 from winnow.runtime.journal import Block
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.audit.chain_parts import PROFILE_REF, PROFILES, SHA256, raw_of
+from tests.unit.audit.chain_builders import PROFILE_REF, PROFILES, SHA256, raw_of
 from winnow.audit.accounts import AUDITED
 from winnow.audit.fold import RecordFold
-from winnow.contracts.envelope import Envelope, Event, Message, Recorded
+from winnow.contracts.envelope import Envelope, Event, Message, RecordedMessage
 from winnow.contracts.events import (
     CandidatesScored,
     EntryRecorded,
@@ -206,7 +206,7 @@ def account_messages() -> list[tuple[str, str, Event]]:
 ORDER_OF_THE_LEDGER = ("grant", "reserve", "task.funded", "settle", "task.settled")
 
 
-def _recorded(messages: list[tuple[str, str, Event]]) -> list[Recorded[Message]]:
+def _recorded(messages: list[tuple[str, str, Event]]) -> list[RecordedMessage[Message]]:
     """Number the events as their producers would: the ledger writes one sequence into both topics."""
     counts: dict[tuple[str, str], int] = {}
     found = []
@@ -227,29 +227,31 @@ def _recorded(messages: list[tuple[str, str, Event]]) -> list[Recorded[Message]]
             correlation_id="c",
             causation_id="c",
         )
-        found.append(Recorded(envelope, message))
+        found.append(RecordedMessage(envelope, message))
     return found
 
 
-def story() -> tuple[list[Recorded[Message]], list[Recorded[Message]]]:
+def story() -> tuple[list[RecordedMessage[Message]], list[RecordedMessage[Message]]]:
     """Return the records of a task that was delivered, by topic."""
     return _recorded(task_messages()), _recorded(account_messages())
 
 
-def folded(records: list[Recorded[Message]]) -> RecordFold:
+def folded(records: list[RecordedMessage[Message]]) -> RecordFold:
     fold = RecordFold(PROFILES)
     for record in records:
         fold.take(record)
     return fold
 
 
-def checks(records: list[Recorded[Message]], now: datetime = NOW) -> set[str]:
+def checks(records: list[RecordedMessage[Message]], now: datetime = NOW) -> set[str]:
     return {finding.check for finding in folded(records).findings(now)}
 
 
-def edited(records: list[Recorded[Message]], kind: type[Message], **changes: Any) -> list[Recorded[Message]]:
+def edited(
+    records: list[RecordedMessage[Message]], kind: type[Message], **changes: Any
+) -> list[RecordedMessage[Message]]:
     return [
-        Recorded(record.envelope, record.message.model_copy(update=changes))
+        RecordedMessage(record.envelope, record.message.model_copy(update=changes))
         if isinstance(record.message, kind)
         else record
         for record in records
@@ -270,7 +272,7 @@ def test_a_sound_record_has_no_fault_and_folds_into_what_happened() -> None:
 def test_repeats_and_the_order_between_topics_change_nothing(data: st.DataObject) -> None:
     tasks, accounts = story()
     lanes = [list(tasks), list(accounts)]
-    mixed: list[Recorded[Message]] = []
+    mixed: list[RecordedMessage[Message]] = []
     while any(lanes):
         lane = data.draw(st.sampled_from([choice for choice in lanes if choice]))
         mixed.append(lane.pop(0))
@@ -315,7 +317,7 @@ def test_a_second_end_is_found() -> None:
             "sequence": 3,
         }
     )
-    assert checks([*tasks, Recorded(envelope, cancelled), *accounts]) >= {"one end", "state machine"}
+    assert checks([*tasks, RecordedMessage(envelope, cancelled), *accounts]) >= {"one end", "state machine"}
 
 
 def test_a_task_without_an_end_is_a_fault_only_after_its_deadline_and_slack() -> None:
@@ -325,16 +327,18 @@ def test_a_task_without_an_end_is_a_fault_only_after_its_deadline_and_slack() ->
     assert checks([*tasks[:3], *accounts[:2]], due + timedelta(seconds=1)) == {"one end"}
 
 
-def at(records: list[Recorded[Message]], kind: type[Message], moment: datetime) -> list[Recorded[Message]]:
+def at(
+    records: list[RecordedMessage[Message]], kind: type[Message], moment: datetime
+) -> list[RecordedMessage[Message]]:
     return [
-        Recorded(record.envelope.model_copy(update={"occurred_at": moment}), record.message)
+        RecordedMessage(record.envelope.model_copy(update={"occurred_at": moment}), record.message)
         if isinstance(record.message, kind)
         else record
         for record in records
     ]
 
 
-def said(records: list[Recorded[Message]]) -> dict[str, str]:
+def said(records: list[RecordedMessage[Message]]) -> dict[str, str]:
     return {finding.check: finding.text for finding in folded(records).findings(NOW)}
 
 
@@ -420,12 +424,12 @@ def test_a_balance_below_zero_is_found_although_its_postings_agree() -> None:
     tasks, accounts = story()
     most = entry(EntryKind.reserve, 1100, {AVAILABLE: -1100, HELD: 1100}, (0, 0))
     below = {"available_credits_micro": -100, "held_credits_micro": 1100}
-    document = Recorded(accounts[1].envelope, most).to_document() | below
-    accounts[1] = Recorded.from_document(document, AUDITED.models["entry.recorded"])
+    document = RecordedMessage(accounts[1].envelope, most).to_document() | below
+    accounts[1] = RecordedMessage.from_document(document, AUDITED.models["entry.recorded"])
     last = accounts[2].message.model_copy(
         update={"available_credits_micro": -100, "held_credits_micro": 1000}
     )
-    accounts[2] = Recorded(accounts[2].envelope, last)
+    accounts[2] = RecordedMessage(accounts[2].envelope, last)
     found = said([*tasks, *accounts])
     assert "available is -100" in found.get("never below zero", "")
     assert "balance" not in found
@@ -457,14 +461,18 @@ def test_postings_that_do_not_sum_to_zero_are_found() -> None:
     tasks, accounts = story()
     first = accounts[0].message
     assert isinstance(first, EntryRecorded)
-    accounts[0] = Recorded(accounts[0].envelope, first.model_copy(update={"postings": first.postings[1:]}))
+    accounts[0] = RecordedMessage(
+        accounts[0].envelope, first.model_copy(update={"postings": first.postings[1:]})
+    )
     assert checks([*tasks, *accounts]) == {"double entry"}
 
 
 def test_a_balance_that_the_postings_do_not_give_is_found() -> None:
     tasks, accounts = story()
     last = accounts[2].message
-    accounts[2] = Recorded(accounts[2].envelope, last.model_copy(update={"available_credits_micro": 901}))
+    accounts[2] = RecordedMessage(
+        accounts[2].envelope, last.model_copy(update={"available_credits_micro": 901})
+    )
     assert checks([*tasks, *accounts]) == {"balance"}
 
 
@@ -477,7 +485,7 @@ def test_one_event_id_with_two_contents_is_found() -> None:
 def test_one_number_given_twice_is_found() -> None:
     tasks, accounts = story()
     envelope = tasks[2].envelope.model_copy(update={"sequence": 2, "event_id": derive_id(Prefix.event, "x")})
-    assert "sequences" in checks([*tasks, Recorded(envelope, tasks[2].message), *accounts])
+    assert "sequences" in checks([*tasks, RecordedMessage(envelope, tasks[2].message), *accounts])
 
 
 def test_events_of_another_account_about_a_task_are_found() -> None:

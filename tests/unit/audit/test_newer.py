@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from scripts.journals import JOURNALS_FOLDER, fold, machines, read_blocks
+from scripts.journals import JOURNALS_FOLDER, deciders, fold, read_blocks
 from winnow.audit.archive_lane import JournalCheck, LaneTask
+from winnow.audit.blob_store import Location
 from winnow.audit.chains import digest_of
 from winnow.audit.lanes import RECORD_TOPICS, topic_lane
 from winnow.audit.profiles import SHIPPED, read_profiles
 from winnow.audit.replay import BrokenChain
-from winnow.audit.shelves import Place
 from winnow.audit.verify import Result, Verification
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TASKS
@@ -31,7 +31,7 @@ def entries() -> list[dict[str, Any]]:
     """Return what the services of the recorded line published."""
     return [
         entry
-        for name in machines()
+        for name in deciders()
         for block in read_blocks(RELEASE / f"{name}.ndjson")
         for decision in block["decisions"]
         for entry in decision["entries"]
@@ -114,7 +114,7 @@ def _journal(type_name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("type_name", ["entry.recorded", "task.settled"])
 def test_an_archived_journal_of_a_newer_build_is_checked_as_far_as_it_is_known(type_name: str) -> None:
     check = JournalCheck(
-        LaneTask(Place("nowhere", "", "", "", ""), "journal/ledger/0", (), None, NOW, PROFILES)
+        LaneTask(Location("nowhere", "", "", "", ""), "journal/ledger/0", (), None, NOW, PROFILES)
     )
     for block in _journal(type_name):
         check.take(block)
@@ -127,7 +127,7 @@ def test_an_archived_journal_of_a_newer_build_is_checked_as_far_as_it_is_known(t
 
 def test_a_journal_of_a_newer_build_is_not_rebuilt_and_the_reason_is_named() -> None:
     with pytest.raises(BrokenChain, match=r"holds ledger\.granted version 2: this build knows version 1"):
-        fold(machines()["ledger"], _journal("ledger.granted"))
+        fold(deciders()["ledger"], _journal("ledger.granted"))
 
 
 @pytest.mark.parametrize("version", [None, 1, 9])

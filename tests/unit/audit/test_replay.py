@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.bench.ledger_archive import Made, make_shard, states_sha256
 from tests.support.forged_archive import Lanes, read_lanes, rehashed, write_lanes
 from winnow.audit.archive_verify import verify_archive
+from winnow.audit.blob_store import Location
 from winnow.audit.replay import BrokenChain, ShardFold
-from winnow.audit.shelves import Place
 from winnow.audit.verify import Result
 
 LANE = "journal/ledger/0"
@@ -30,11 +30,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
 
 
 def verified(folder: Path) -> Result:
-    return asyncio.run(verify_archive(Place(str(folder)), {}, NOW, profiles={}, processes=1))
+    return asyncio.run(verify_archive(Location(str(folder)), {}, NOW, profiles={}, processes=1))
 
 
 def folded(blocks: list[dict[str, Any]]) -> ShardFold[Any]:
-    fold = ShardFold(LedgerMachine(), LANE)
+    fold = ShardFold(LedgerDecider(), LANE)
     for block in blocks:
         fold.take(block)
     return fold

@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.command_page import every_command
-from winnow.audit.records import Kept
+from winnow.audit.records import TopicRecord
 from winnow.cli.dead_letters import original_of, summary
 from winnow.cli.errors import CliError
+from winnow.cli.line_access import ACCESS_FILE, LineAccess
 from winnow.cli.main import app
-from winnow.cli.place import PLACE_FILE, Place
 
 COMMANDS = [words for _, words, _ in every_command()]
-LETTER = Kept(
+LETTER = TopicRecord(
     topic="winnow.tasks.v1.winnow-router.dlq",
     partition=3,
     offset=9,
@@ -64,7 +64,7 @@ def test_a_missing_key_is_said(tmp_path: Path) -> None:
 
 
 def test_the_kept_key_is_not_sent_to_another_api(tmp_path: Path) -> None:
-    Place(api_url="http://127.0.0.1:8", api_key="wk_live_kept").write(tmp_path)
+    LineAccess(api_url="http://127.0.0.1:8", api_key="wk_live_kept").write(tmp_path)
     said = refusal("watch", "task_1", "--data-dir", str(tmp_path), "--api-url", "http://127.0.0.1:9")
     assert "No API key" in said
 
@@ -146,7 +146,9 @@ def test_a_letter_goes_back_as_it_came() -> None:
 
 def test_a_letter_without_a_source_is_not_sent_anywhere() -> None:
     with pytest.raises(CliError, match="source"):
-        original_of(Kept("x.dlq", 0, 0, 0, None, b"", (("dlq-topic", b"elsewhere"), ("dlq-partition", b"0"))))
+        original_of(
+            TopicRecord("x.dlq", 0, 0, 0, None, b"", (("dlq-topic", b"elsewhere"), ("dlq-partition", b"0")))
+        )
 
 
 def test_a_list_of_letters_holds_no_payload() -> None:
@@ -155,19 +157,19 @@ def test_a_list_of_letters_holds_no_payload() -> None:
 
 
 def test_the_place_is_for_its_owner_only_and_survives_a_round_trip(tmp_path: Path) -> None:
-    place = Place(
+    place = LineAccess(
         api_url="http://a", kafka_bootstrap="k", ledger_grpc="l", api_key="wk_live_x", admin_token="t"
     )
     place.write(tmp_path)
-    assert Place.read(tmp_path) == place
-    assert stat.S_IMODE((tmp_path / PLACE_FILE).stat().st_mode) == 0o600
+    assert LineAccess.read(tmp_path) == place
+    assert stat.S_IMODE((tmp_path / ACCESS_FILE).stat().st_mode) == 0o600
     assert "wk_live_x" not in repr(place)
 
 
 def test_a_broken_place_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / PLACE_FILE).write_text("{")
+    (tmp_path / ACCESS_FILE).write_text("{")
     with pytest.raises(CliError, match="winnow up"):
-        Place.read(tmp_path)
+        LineAccess.read(tmp_path)
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from winnow.cli import board
+from winnow.cli.line_access import LineAccess
 from winnow.cli.line_state import read_state
 from winnow.cli.logs import Follower
 from winnow.cli.main import app
-from winnow.cli.place import Place
 from winnow.local.process import started_at
 from winnow.local.record import LineRecord, ProcessState
 from winnow.local.stack import EmbeddedStack
@@ -118,7 +118,7 @@ def test_the_status_tells_a_ready_process_from_one_that_only_runs_and_from_one_t
 
 
 def test_the_address_of_the_api_is_printed_alone_and_only_when_it_answers(tmp_path: Path) -> None:
-    Place(api_url="http://127.0.0.1:8080").write(tmp_path)
+    LineAccess(api_url="http://127.0.0.1:8080").write(tmp_path)
     with probe(200) as ready:
         record(tmp_path, process("ingest", ready))
         assert run("status", "--api", "--data-dir", str(tmp_path)) == (0, "http://127.0.0.1:8080\n")

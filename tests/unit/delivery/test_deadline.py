@@ -23,7 +23,7 @@ from tests.unit.delivery.builders import (
     selection_received,
     task_id,
 )
-from tests.unit.delivery.line import PICTURES, Line
+from tests.unit.delivery.delivery_app import PICTURES, DeliveryApp
 from winnow.contracts.commands import ReleaseCredits, SettleCredits
 from winnow.contracts.envelope import Event
 from winnow.contracts.events import TaskDelivered, TaskFailed, TaskSelected
@@ -98,7 +98,7 @@ class StalledFiles(MemoryFiles):
 
 
 async def test_outputs_that_are_finished_in_time_are_delivered_and_only_those_are_charged() -> None:
-    async with Line(files=StalledFiles(), within_s=60.0).running() as line:
+    async with DeliveryApp(files=StalledFiles(), within_s=60.0).running() as line:
         await line.receive(promised(line.order(*PICTURES), deadline_s=0.0, slack_s=4))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
         (end,) = line.published(TASKS.name)
@@ -110,7 +110,7 @@ async def test_outputs_that_are_finished_in_time_are_delivered_and_only_those_ar
 
 async def test_a_candidate_that_waits_for_its_turn_waits_no_longer_than_the_task() -> None:
     files = StalledFiles(stalled="candidates/0")
-    line = Line(files=files, within_s=60.0, at_once_max=1)
+    line = DeliveryApp(files=files, within_s=60.0, at_once_max=1)
     async with line.running():
         await line.receive(promised(line.order(*PICTURES), deadline_s=0.0, slack_s=2))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
@@ -120,7 +120,7 @@ async def test_a_candidate_that_waits_for_its_turn_waits_no_longer_than_the_task
 
 
 async def test_a_selection_that_comes_after_its_time_is_failed_and_released() -> None:
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         await line.receive(promised(line.order(PICTURES[0]), deadline_s=-3600.0, slack_s=60))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
         assert [event["type"] for event in line.published(TASKS.name)] == ["task.failed"]

@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.delivery.domain.decide import Policy, decide, delivery_id_of
-from services.delivery.domain.endpoints import checked_event_types, is_worn_out, secret_of
+from services.delivery.domain.endpoints import checked_event_types, is_disabled_after_failures, secret_of
 from services.delivery.domain.messages import (
     END_TYPES,
     AttemptReason,
-    AttemptReturned,
     EndpointsRead,
     EndReceived,
-    FailedFinish,
+    FinishAttemptFailed,
     Finished,
     Incoming,
     RedeliveryAsked,
     TimePassed,
+    WebhookAnswered,
     WebhookState,
 )
-from services.delivery.domain.notice import BODY_MAX_BYTES, webhook_body
 from services.delivery.domain.outputs import link_life_s, unguessable
+from services.delivery.domain.payload import BODY_MAX_BYTES, webhook_payload
 from services.delivery.domain.schedule import SCHEDULE_S, jitter_ppm, next_at, reason_of_status, wait_s
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from services.delivery.domain.work import Finish, ReadEndpoints, SendWebhook, wanted
@@ -82,8 +82,8 @@ def ended(endpoints: tuple[str, ...] = (ENDPOINT,)) -> TaskDelivery:
     return step(state, EndpointsRead(EVENT, endpoints))[0]
 
 
-def returned(number: int, reason: AttemptReason, status: int = 0, retry_after_s: int = 0) -> AttemptReturned:
-    return AttemptReturned(DELIVERY, number, NOW, status, reason, 12, retry_after_s)
+def returned(number: int, reason: AttemptReason, status: int = 0, retry_after_s: int = 0) -> WebhookAnswered:
+    return WebhookAnswered(DELIVERY, number, NOW, status, reason, 12, retry_after_s)
 
 
 def test_all_k_outputs_deliver_the_task_and_settle_their_price():
@@ -97,7 +97,7 @@ def test_all_k_outputs_deliver_the_task_and_settle_their_price():
 
 
 def test_a_missing_output_delivers_in_part_and_charges_only_the_rest():
-    failed = FailedFinish(output(1).candidate_id, "content_differs")
+    failed = FinishAttemptFailed(output(1).candidate_id, "content_differs")
     _, messages = step(finishing(2), Finished((output(0),), (failed,)))
     _, partial, settle = messages
     assert isinstance(partial, TaskPartiallyDelivered)
@@ -107,7 +107,7 @@ def test_a_missing_output_delivers_in_part_and_charges_only_the_rest():
 
 
 def test_nothing_finished_fails_the_task_and_releases_the_reservation():
-    failed = tuple(FailedFinish(output(index).candidate_id, "object_missing") for index in range(2))
+    failed = tuple(FinishAttemptFailed(output(index).candidate_id, "object_missing") for index in range(2))
     _, messages = step(finishing(2), Finished((), failed))
     _, end, release = messages
     assert isinstance(end, TaskFailed)
@@ -220,7 +220,7 @@ def test_an_end_by_another_service_is_noted_once_and_its_endpoints_are_looked_up
     assert [message.type for message in messages] == ["delivery.end_noted"]
     assert wanted(state) == (ReadEndpoints(task_id()),)
     assert step(state, EndReceived(event, derive_id(Prefix.event, "again"), NOW, "request-1"))[1] == []
-    assert f'"type":"{event.type}"'.encode() in webhook_body(state)
+    assert f'"type":"{event.type}"'.encode() in webhook_payload(state)
 
 
 def test_an_end_by_another_service_is_ignored_while_the_end_is_ours_to_give():
@@ -339,8 +339,8 @@ def test_a_status_is_read_as_the_standard_says(status, reason):
 def test_a_body_holds_ids_and_counts_stays_small_and_is_the_same_each_time():
     outputs = tuple(output(index) for index in range(500))
     state = replace(ended(), outputs=outputs)
-    body = webhook_body(state)
-    assert body == webhook_body(state)
+    body = webhook_payload(state)
+    assert body == webhook_payload(state)
     assert len(body) < BODY_MAX_BYTES
     assert b'"outputs_truncated":true' in body
     assert b"http" not in body
@@ -388,6 +388,6 @@ def test_event_types_are_checked_and_put_in_order():
 
 def test_an_endpoint_is_worn_out_after_five_days_of_failure():
     since = endpoint(failing_since=NOW)
-    assert not is_worn_out(since, NOW + timedelta(days=5, seconds=-1))
-    assert is_worn_out(since, NOW + timedelta(days=5))
-    assert not is_worn_out(endpoint(), NOW)
+    assert not is_disabled_after_failures(since, NOW + timedelta(days=5, seconds=-1))
+    assert is_disabled_after_failures(since, NOW + timedelta(days=5))
+    assert not is_disabled_after_failures(endpoint(), NOW)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from services.delivery.domain.decide import Policy, decide, delivery_id_of
 from services.delivery.domain.messages import (
     AttemptReason,
-    AttemptReturned,
     EndpointsRead,
     EndReceived,
     Incoming,
     RedeliveryAsked,
     TimePassed,
+    WebhookAnswered,
     WebhookState,
 )
 from services.delivery.domain.schedule import disables_endpoint
@@ -87,7 +87,7 @@ class Player:
         self.requests[work.delivery_id] += 1
         if reason is AttemptReason.accepted:
             self.accepted_at.setdefault(work.delivery_id, self.now)
-        self.take(AttemptReturned(work.delivery_id, work.number, self.now, 0, reason, 1))
+        self.take(WebhookAnswered(work.delivery_id, work.number, self.now, 0, reason, 1))
 
 
 @given(st.data(), st.sampled_from(ENDS), st.integers(1, 4))

@@ -20,7 +20,7 @@ from tests.unit.delivery.builders import (
     endpoint,
     task_id,
 )
-from tests.unit.delivery.line import PICTURES, SHARDS, Line
+from tests.unit.delivery.delivery_app import PICTURES, SHARDS, DeliveryApp
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import TaskFailed
 from winnow.contracts.ids import Prefix, derive_id
@@ -28,7 +28,7 @@ from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, TASKS
 
 
 async def test_a_selection_becomes_outputs_an_end_a_charge_and_links():
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         await line.receive(line.order(*PICTURES))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
         (end,) = line.published(TASKS.name)
@@ -58,7 +58,7 @@ async def test_a_selection_becomes_outputs_an_end_a_charge_and_links():
 
 
 async def test_a_selection_that_comes_twice_delivers_and_charges_once():
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         order = line.order(PICTURES[0])
         await line.receive(order)
         await line.receive(order)
@@ -69,7 +69,7 @@ async def test_a_selection_that_comes_twice_delivers_and_charges_once():
 
 
 async def test_changed_bytes_and_missing_or_broken_objects_are_not_delivered():
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         order = line.order(PICTURES[0], PICTURES[1], b"not an image", PICTURES[1] + b"x")
         line.files.keep(order.selected[1], PICTURES[1][:-1] + b"?")
         del line.files.objects["private", "candidates/3"]
@@ -82,7 +82,7 @@ async def test_changed_bytes_and_missing_or_broken_objects_are_not_delivered():
 
 
 async def test_nothing_deliverable_fails_the_task_and_releases_everything():
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         await line.receive(line.order(b"not an image"))
         await eventually(lambda: line.published(LEDGER_COMMAND_TOPIC.name))
         assert [event["type"] for event in line.published(TASKS.name)] == ["task.failed"]
@@ -92,7 +92,7 @@ async def test_nothing_deliverable_fails_the_task_and_releases_everything():
 
 
 async def test_a_store_that_is_away_for_a_moment_only_delays():
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         line.files.failures = 2
         await line.receive(line.order(PICTURES[0]))
         await eventually(lambda: line.published(TASKS.name))
@@ -100,7 +100,7 @@ async def test_a_store_that_is_away_for_a_moment_only_delays():
 
 
 async def test_a_store_that_stays_away_ends_the_task_in_time():
-    async with Line(within_s=0.05).running() as line:
+    async with DeliveryApp(within_s=0.05).running() as line:
         line.files.failures = 10_000
         await line.receive(line.order(PICTURES[0]))
         await eventually(lambda: line.published(TASKS.name))
@@ -108,21 +108,23 @@ async def test_a_store_that_stays_away_ends_the_task_in_time():
 
 
 async def test_a_new_owner_resumes_finishing_from_state():
-    first = Line()
+    first = DeliveryApp()
     first.files.failures = 10_000
     async with first.running():
         await first.receive(first.order(PICTURES[0]))
         await eventually(lambda: first.journal_store.blocks)
     assert first.published(TASKS.name) == []
     first.files.failures = 0
-    second = Line(journal_store=first.journal_store, bus=first.bus, files=first.files, offsets=first.offsets)
+    second = DeliveryApp(
+        journal_store=first.journal_store, bus=first.bus, files=first.files, offsets=first.offsets
+    )
     async with second.running():
         await eventually(lambda: second.published(TASKS.name))
     assert second.published(TASKS.name)[0]["type"] == "task.delivered"
 
 
 async def test_every_subscribed_endpoint_hears_of_the_end_and_no_other_does():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {
         subscriber.endpoint_id: subscriber
         for subscriber in (
@@ -152,7 +154,7 @@ async def test_every_subscribed_endpoint_hears_of_the_end_and_no_other_does():
 
 
 async def test_the_end_of_a_task_that_delivery_never_saw_is_told_too():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     async with line.running():
         failed = TaskFailed(
@@ -169,7 +171,7 @@ async def test_the_end_of_a_task_that_delivery_never_saw_is_told_too():
 
 
 async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     line.sender.answers = [WebhookAnswer(500, AttemptReason.server_error)]
     async with line.running():
@@ -188,7 +190,7 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body():
 
 
 async def test_gone_switches_the_endpoint_off():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     line.sender.answers = [WebhookAnswer(410, AttemptReason.gone)]
     async with line.running():
@@ -198,7 +200,7 @@ async def test_gone_switches_the_endpoint_off():
 
 
 async def test_five_days_of_failure_switch_the_endpoint_off_and_a_success_clears_the_count():
-    line = Line()
+    line = DeliveryApp()
     failing = endpoint(failing_since=NOW - timedelta(days=4))
     line.endpoints.kept = {failing.endpoint_id: failing}
     async with line.running():
@@ -212,7 +214,7 @@ async def test_five_days_of_failure_switch_the_endpoint_off_and_a_success_clears
 
 
 async def test_a_disabled_endpoint_gets_nothing_more():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     async with line.running():
         await line.receive(line.order(PICTURES[0]))
@@ -225,7 +227,7 @@ async def test_a_disabled_endpoint_gets_nothing_more():
 
 
 async def test_a_deleted_endpoint_gets_nothing_more():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     async with line.running():
         await line.receive(line.order(PICTURES[0]))
@@ -238,13 +240,13 @@ async def test_a_deleted_endpoint_gets_nothing_more():
 
 
 async def test_a_redelivery_asked_of_a_process_that_does_not_own_the_task_reaches_its_owner():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     async with line.running():
         await line.receive(line.order(PICTURES[0]))
         await eventually(lambda: line.webhook_state() is WebhookState.delivered)
         await line.journal.save()
-        other = Line(journal_store=line.journal_store, index=line.index)
+        other = DeliveryApp(journal_store=line.journal_store, index=line.index)
         logged = await other.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
         assert logged.webhook.state is WebhookState.delivered
         assert len(line.index.asked) == 1
@@ -256,7 +258,7 @@ async def test_a_redelivery_asked_of_a_process_that_does_not_own_the_task_reache
 
 
 async def test_another_account_sees_and_reaches_nothing():
-    line = Line()
+    line = DeliveryApp()
     line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
     async with line.running():
         await line.receive(line.order(PICTURES[0]))
@@ -275,7 +277,7 @@ async def test_another_account_sees_and_reaches_nothing():
 
 
 async def test_an_endpoint_is_checked_bounded_and_has_a_secret_of_its_own():
-    line = Line()
+    line = DeliveryApp()
     first, secret = await line.register.register(ACCOUNT, "https://a.example/", [], bytes(10))
     second, other = await line.register.register(
         ACCOUNT, "https://a.example/", ["task.failed"], bytes([1] * 10)
@@ -290,7 +292,7 @@ async def test_an_endpoint_is_checked_bounded_and_has_a_secret_of_its_own():
 
 
 async def test_outputs_past_their_retention_are_deleted_and_not_linked():
-    async with Line().running() as line:
+    async with DeliveryApp().running() as line:
         await line.receive(line.order(PICTURES[0]))
         await eventually(lambda: line.published(TASKS.name))
         assert await line.outputs.sweep() == 0

@@ -13,7 +13,7 @@ from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.endpoint_register import EndpointRegister
 from services.delivery.app.outputs import Outputs
 from services.delivery.app.webhooks import Webhooks
-from services.delivery.domain.messages import AttemptReason, AttemptReturned, WebhookState
+from services.delivery.domain.messages import AttemptReason, WebhookAnswered, WebhookState
 from services.delivery.domain.task import End, TaskDelivery, Webhook
 from services.delivery.domain.work import SendWebhook
 from services.delivery.rpc import DeliveryServicer
@@ -33,7 +33,7 @@ from tests.unit.delivery.builders import (
 from winnow.contracts.errors import NotFound
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.rpc.delivery.v1 import delivery_pb2 as pb
-from winnow.runtime.journal import Cause
+from winnow.runtime.journal import Input
 
 KEY = b"k" * 32
 STRANGER = "acct_b"
@@ -62,8 +62,8 @@ class States:
     async def read_state(self, aggregate_id: str) -> TaskDelivery | None:
         return self.state if aggregate_id == self.state.task_id else None
 
-    async def submit(self, cause: Cause) -> Any:
-        self.submitted.append(cause.message)
+    async def submit(self, input_: Input) -> Any:
+        self.submitted.append(input_.message)
         return self
 
 
@@ -156,7 +156,7 @@ async def test_a_notice_is_not_sent_to_an_endpoint_of_another_account():
     await webhooks.attempt(SendWebhook(task_id(), DELIVERY, theirs.endpoint_id, 1), states.state)
     assert sender.requests == []
     (returned,) = states.submitted
-    assert isinstance(returned, AttemptReturned)
+    assert isinstance(returned, WebhookAnswered)
     assert returned.reason is AttemptReason.endpoint_disabled
 
 

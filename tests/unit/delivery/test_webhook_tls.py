@@ -15,7 +15,7 @@ from tests.support import tls
 from tests.support.eventually import eventually
 from tests.support.tls import HOST, Authority, Names, serving
 from tests.unit.delivery.builders import ACCOUNT, endpoint
-from tests.unit.delivery.line import PICTURES, SHARDS, Line
+from tests.unit.delivery.delivery_app import PICTURES, SHARDS, DeliveryApp
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.egress.client import EgressRules
 
@@ -192,13 +192,13 @@ async def test_a_cancelled_attempt_is_cancelled(authority: Authority):
             await attempt
 
 
-def pass_s(line: Line, seconds: int) -> None:
+def pass_s(line: DeliveryApp, seconds: int) -> None:
     """Move the clock; the journal sleeps by the machine's, and an assignment makes it look."""
     line.clock.at += timedelta(seconds=seconds)
     line.journal.assign(str(index) for index in range(SHARDS))
 
 
-async def shown(line: Line) -> list[tuple[str, int]]:
+async def shown(line: DeliveryApp) -> list[tuple[str, int]]:
     """The attempts as the delivery log shows them."""
     (logged,) = await line.log.lines(ACCOUNT, "", 10)
     return [(attempt.reason.value, attempt.status) for attempt in logged.webhook.attempts]
@@ -217,7 +217,7 @@ async def test_a_tls_failure_is_recorded_shown_and_tried_again_until_the_certifi
             socket.context = context["now"]
 
         changing.sni_callback = choose
-        line = Line(sender=sender)
+        line = DeliveryApp(sender=sender)
         hook = endpoint(url=server.url("/hook"))
         line.endpoints.kept = {hook.endpoint_id: hook}
         async with line.running():
@@ -248,7 +248,7 @@ async def test_a_fault_nobody_foresaw_is_recorded_and_tried_again(
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", faulty)
     async with serving(authority.good()) as server, sending(authority, server.port) as sender:
-        line = Line(sender=sender)
+        line = DeliveryApp(sender=sender)
         hook = endpoint(url=server.url("/hook"))
         line.endpoints.kept = {hook.endpoint_id: hook}
         async with line.running():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.ingest.domain.keys import KeyRecord, Scope, authenticate, new_key, parse_key
 from services.ingest.domain.limits import Rate, origin_of, take
-from tests.unit.ingest.parts import ADMIN_TOKEN, World, running
+from tests.unit.ingest.fakes import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -19,7 +19,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def test_a_key_is_made_by_the_administrator_works_and_is_never_shown_again():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         body = {"account_id": "acct_one", "scopes": ["account:read"], "label": "mine"}
         made = await client.post("/v1/admin/keys", json=body, headers=ADMIN)
@@ -36,7 +36,7 @@ async def test_a_key_is_made_by_the_administrator_works_and_is_never_shown_again
 
 
 async def test_a_revoked_key_is_refused_at_once_here_and_within_two_seconds_elsewhere():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         key_id = next(iter(world.keys.records))
@@ -80,7 +80,7 @@ def test_a_record_proves_a_caller_only_while_it_holds(changes: dict, reason: Err
 
 
 async def test_a_key_ends_when_it_expires():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         body = {"account_id": "acct_one", "scopes": ["account:read"], "expires_at": "2026-01-01T00:01:00Z"}
         made = await client.post("/v1/admin/keys", json=body, headers=ADMIN)
@@ -104,7 +104,7 @@ async def test_a_key_ends_when_it_expires():
     ],
 )
 async def test_what_is_no_known_key_is_unauthenticated(header: str | None):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.get("/v1/account", headers={} if header is None else {"Authorization": header})
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
@@ -112,7 +112,7 @@ async def test_what_is_no_known_key_is_unauthenticated(header: str | None):
 
 
 async def test_a_key_with_a_typing_error_costs_no_look_up():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         good = (await world.key())["Authorization"]
         bad = good[:-8] + ("0" if good[-8] != "0" else "1") + good[-7:]
@@ -122,7 +122,7 @@ async def test_a_key_with_a_typing_error_costs_no_look_up():
 
 
 async def test_the_right_id_with_another_secret_is_refused():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         await world.key()
         key_id = next(iter(world.keys.records))
@@ -147,7 +147,7 @@ async def test_the_right_id_with_another_secret_is_refused():
     ],
 )
 async def test_a_route_needs_its_scope(method: str, path: str, scope: Scope):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         others = await world.key("acct_one", *(set(Scope) - {scope}))
         answer = await client.request(method, path, headers=others)
@@ -159,14 +159,14 @@ async def test_a_route_needs_its_scope(method: str, path: str, scope: Scope):
 
 
 async def test_the_bootstrap_administrator_has_no_tasks():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.get("/v1/tasks", headers=ADMIN)
     assert answer.json()["code"] == "scope_missing"
 
 
 async def test_the_rate_of_a_key_is_told_and_held():
-    world = World()
+    world = IngestApp()
     world.rate = Rate(3, 1.0)
     world.cases = world._build()
     async with running(world) as client:
@@ -199,7 +199,7 @@ def test_a_subnet_of_ipv6_shares_a_bucket_and_an_address_of_ipv4_has_its_own(add
 
 
 async def test_guessing_keys_is_slowed_by_address():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answers = [await client.get("/v1/account") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [401] * 5 + [429]
@@ -216,7 +216,7 @@ async def test_guessing_keys_is_slowed_by_address():
     ],
 )
 async def test_every_error_is_a_problem(method: str, path: str, status: int, code: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.request(method, path, headers=await world.key())
     problem = answer.json()
@@ -230,7 +230,7 @@ async def test_a_bug_is_a_problem_that_tells_nothing(monkeypatch: pytest.MonkeyP
     async def broken(*_args: object) -> None:
         raise RuntimeError("secret detail")
 
-    world = World()
+    world = IngestApp()
     monkeypatch.setattr(world.views, "tasks", broken)
     async with running(world) as client:
         answer = await client.get("/v1/tasks", headers=await world.key())
@@ -242,7 +242,7 @@ async def test_a_bug_is_a_problem_that_tells_nothing(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("path", ["/v1/tasks", "/v1/quotes", "/v1/inputs"])
 async def test_a_body_beyond_the_limit_is_refused(path: str, declared: bool):
-    world = World()
+    world = IngestApp()
     limit = 21 * 1024 * 1024 if path == "/v1/inputs" else 65 * 1024
     body = b"x" * limit
 

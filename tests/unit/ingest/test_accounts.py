@@ -12,7 +12,7 @@ import pytest
 from services.ingest.app import accounts
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.parts import ADMIN_TOKEN, CREDIT, World, running
+from tests.unit.ingest.fakes import ADMIN_TOKEN, CREDIT, IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import EntryKind
@@ -23,7 +23,7 @@ BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a 
 
 
 async def test_a_grant_is_a_command_once_and_waits_for_the_books():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = ADMIN | {"Idempotency-Key": "grant-1"}
         waiting = asyncio.create_task(
@@ -52,7 +52,7 @@ async def test_a_grant_is_a_command_once_and_waits_for_the_books():
 
 async def test_a_grant_that_the_ledger_has_not_booked_yet_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(accounts, "APPLIED_WAIT_S", 0.05)
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = ADMIN | {"Idempotency-Key": "grant-1"}
         answer = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers)
@@ -63,7 +63,7 @@ async def test_a_grant_that_the_ledger_has_not_booked_yet_says_so(monkeypatch: p
     "change", [{"amount_credits_micro": 0}, {"amount_credits_micro": 1.0}, {"source": "gift"}]
 )
 async def test_a_grant_is_checked(change: dict):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = ADMIN | {"Idempotency-Key": "grant-1"}
         answer = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT | change, headers=headers)
@@ -75,10 +75,12 @@ async def test_a_grant_is_checked(change: dict):
 
 
 @asynccontextmanager
-async def charged(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[World, httpx.AsyncClient, Tale]]:
+async def charged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[IngestApp, httpx.AsyncClient, Tale]]:
     """Run ingest with a task that was delivered and charged for 2 credits; nobody waits for the ledger."""
     monkeypatch.setattr(accounts, "APPLIED_WAIT_S", 0.0)
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         made = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "order-1"})
@@ -158,7 +160,7 @@ async def test_a_refund_waits_for_the_ledger(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_a_quote_prices_an_order_and_is_asked_for_once_in_a_while():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key("acct_one", Scope.tasks_read, Scope.operator)
         body = {"template": "product_shot", "mode": "stable", "k": 4}
@@ -178,7 +180,7 @@ async def test_a_quote_prices_an_order_and_is_asked_for_once_in_a_while():
 
 
 async def test_webhook_endpoints_are_registered_listed_and_deleted_by_their_account():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers, stranger = await world.key(), await world.key("acct_two")
         body = {"url": "https://example.com/hook", "event_types": ["task.delivered"]}

@@ -10,8 +10,8 @@ import pytest
 from services.ingest.domain.keys import Scope
 from services.ingest.domain.public import _FIELDS, OPERATORS
 from tests.unit.ingest.events import OFFERING
-from tests.unit.ingest.parts import CREDIT, World, running
-from tests.unit.ingest.test_reading import place, tell
+from tests.unit.ingest.fakes import CREDIT, IngestApp, running
+from tests.unit.ingest.test_task_queries import place, tell
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import CandidatesFailed, TaskFailed
 from winnow.contracts.values import EntryKind, FailedCandidate
@@ -45,7 +45,7 @@ def documents(text: str) -> list[Any]:
     return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
 
 
-async def read_all(world: World, client: Any, headers: dict[str, str]) -> dict[str, Any]:
+async def read_all(world: IngestApp, client: Any, headers: dict[str, str]) -> dict[str, Any]:
     """Read everything that is about one delivered task."""
     tale = await place(world, client, await world.key(), f"order-{len(world.http_store.blocks)}")
     tell(world, tale)
@@ -75,7 +75,7 @@ async def read_all(world: World, client: Any, headers: dict[str, str]) -> dict[s
 
 
 async def test_a_customer_reads_no_cost_and_no_route_anywhere():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answers = await read_all(world, client, await world.key("acct_one", *CUSTOMER))
         offerings = await client.get("/v1/offerings", headers=await world.key("acct_one", *CUSTOMER))
@@ -85,7 +85,7 @@ async def test_a_customer_reads_no_cost_and_no_route_anywhere():
     assert (offerings.status_code, offerings.json()["scope"]) == (403, "operator")
 
 
-async def read_marked(world: World, client: Any, *scopes: Scope) -> str:
+async def read_marked(world: IngestApp, client: Any, *scopes: Scope) -> str:
     """Read everything about a task whose plan and provider reasons hold marked words."""
     headers = await world.key("acct_one", *CUSTOMER, *scopes)
     tale = await place(world, client, headers)
@@ -123,7 +123,7 @@ async def read_marked(world: World, client: Any, *scopes: Scope) -> str:
     ],
 )
 async def test_a_reason_about_a_provider_or_its_rate_is_read_by_operators_alone(mark: str, places_count: int):
-    customers, operators = World(), World()
+    customers, operators = IngestApp(), IngestApp()
     async with running(customers) as client:
         seen = await read_marked(customers, client)
     async with running(operators) as client:
@@ -133,7 +133,7 @@ async def test_a_reason_about_a_provider_or_its_rate_is_read_by_operators_alone(
 
 
 async def test_a_customer_reads_that_a_candidate_failed_and_whether_its_content_was_refused():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         seen = await read_marked(world, client)
     # The task, its list, the candidates and the event of their failure.
@@ -142,7 +142,7 @@ async def test_a_customer_reads_that_a_candidate_failed_and_whether_its_content_
 
 
 async def test_an_operator_reads_them_all():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answers = await read_all(world, client, await world.key("acct_one", *CUSTOMER, Scope.operator))
     found = set(told(answers))

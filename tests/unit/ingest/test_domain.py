@@ -1,4 +1,4 @@
-"""The pure rules: the fold under repetition, the word list, stages in any order."""
+"""The pure rules: the fold under repetition, the word list, the funding workflow in any order."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from services.ingest.domain.catalogue import WordRule
 from services.ingest.domain.cursors import decode_cursor, encode_cursor
-from services.ingest.domain.folding import fold
-from services.ingest.domain.orders import OrderForm, fingerprint_of
-from services.ingest.domain.stages import (
-    Overdue,
-    StageState,
-    decide_stage,
+from services.ingest.domain.funding_workflow import (
+    DeadlinePassed,
+    FundingState,
+    decide_funding,
     due_at,
-    evolve_stage,
+    evolve_funding,
     is_final,
 )
+from services.ingest.domain.orders import OrderForm, fingerprint_of
+from services.ingest.domain.task_projection import fold
 from tests.contract.ingest.store_suite import accepted, recorded
 from tests.unit.ingest.events import Tale
 from winnow.contracts.envelope import Event
@@ -82,7 +82,7 @@ EVENTS = {
     "funded": TALE.funded(),
     "unfunded": TALE.unfunded(),
     "cancel": TaskCancelRequested(**TALE.ids),
-    "overdue": Overdue(),
+    "overdue": DeadlinePassed(),
 }
 
 
@@ -93,26 +93,26 @@ EVENTS = {
     )
 )
 def test_stages_end_a_task_at_most_once_and_never_a_funded_one(names: list[str]):
-    state, ends, states, asked = StageState(TALE.ids["task_id"]), [], [], False
+    state, ends, states, requester = FundingState(TALE.ids["task_id"]), [], [], False
     queue = list(names)
     while queue:
         name = queue.pop(0)
         if name == "overdue" and due_at(state) is None:
             continue
         before = state
-        messages = decide_stage(state, EVENTS[name])
+        messages = decide_funding(state, EVENTS[name])
         for message in messages:
             if isinstance(message, Event):
-                state = evolve_stage(state, message)
+                state = evolve_funding(state, message)
             if isinstance(message, TaskRejected | TaskCancelled):
                 ends.append(message)
             if isinstance(message, TaskCancelRequested):
                 queue.append("cancel")
         if name == "funded" and not is_final(before):
-            asked = True
+            requester = True
         states.append(state.phase)
     assert len(ends) <= 1
-    assert not (asked and ends)
+    assert not (requester and ends)
     if "accepted" in names and {"unfunded", "cancel", "overdue"} & set(names) and "funded" not in names:
         late_only = (
             set(names[: names.index("accepted")]) == {"overdue"}
@@ -130,15 +130,15 @@ def test_every_end_of_ingest_is_allowed_by_the_table_from_where_it_can_come():
 
 
 def test_due_is_the_deadline_of_an_open_task_until_it_was_noticed():
-    state = StageState(TALE.ids["task_id"])
+    state = FundingState(TALE.ids["task_id"])
     assert due_at(state) is None
-    (opened,) = decide_stage(state, EVENTS["accepted"])
+    (opened,) = decide_funding(state, EVENTS["accepted"])
     assert isinstance(opened, Event)
-    state = evolve_stage(state, opened)
+    state = evolve_funding(state, opened)
     assert due_at(state) == START + timedelta(hours=1)
-    (asked,) = decide_stage(state, Overdue())
-    assert isinstance(asked, TaskCancelRequested)
-    assert due_at(evolve_stage(state, asked)) is None
+    (requester,) = decide_funding(state, DeadlinePassed())
+    assert isinstance(requester, TaskCancelRequested)
+    assert due_at(evolve_funding(state, requester)) is None
 
 
 @pytest.mark.parametrize(

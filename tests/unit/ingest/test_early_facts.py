@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.ingest.domain.stages import StageState, decide_stage, evolve_stage
+from services.ingest.domain.funding_workflow import FundingState, decide_funding, evolve_funding
 from tests.unit.ingest.events import Tale
 from tests.unit.router.builders import accepted
 from winnow.contracts.envelope import Event, Message
@@ -13,13 +13,13 @@ TASK = derive_id(Prefix.task, 1)
 
 
 def told(*messages: Message) -> list[Message]:
-    """Play messages to a task's stage; return what it publishes and asks for."""
-    state, said = StageState(TASK), []
+    """Play messages to a task's funding workflow; return what it publishes and asks for."""
+    state, said = FundingState(TASK), []
     for message in messages:
-        for decided in decide_stage(state, message):
+        for decided in decide_funding(state, message):
             said.append(decided)
             if isinstance(decided, Event):
-                state = evolve_stage(state, decided)
+                state = evolve_funding(state, decided)
     return said
 
 
@@ -33,7 +33,7 @@ def ends(*messages: Message) -> int:
 
 def test_a_cancel_is_ingests_unless_the_funding_stands_before_cancel_or_acceptance():
     tale = Tale(TASK)
-    asked, paid, taken = cancel(tale), tale.funded(), accepted()
-    assert ends(asked, taken, paid) == ends(taken, asked, paid) == 1
-    assert ends(asked, paid, taken) == ends(paid, asked, taken) == 0
-    assert ends(paid, taken, asked) == ends(taken, paid, asked) == 0
+    requester, paid, taken = cancel(tale), tale.funded(), accepted()
+    assert ends(requester, taken, paid) == ends(taken, requester, paid) == 1
+    assert ends(requester, paid, taken) == ends(paid, requester, taken) == 0
+    assert ends(paid, taken, requester) == ends(taken, paid, requester) == 0

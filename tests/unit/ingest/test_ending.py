@@ -8,19 +8,19 @@ import pytest
 
 from services.ingest.app import orders
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.parts import World, running
+from tests.unit.ingest.fakes import IngestApp, running
 from winnow.contracts.events import TaskCancelled
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 
 
-async def place(world: World, client, headers: dict) -> Tale:
+async def place(world: IngestApp, client, headers: dict) -> Tale:
     answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "order-1"})
     await world.settle()
     return Tale(answer.json()["id"])
 
 
-async def cancelling(world: World, client, tale: Tale, headers: dict, *after: tuple) -> dict:
+async def cancelling(world: IngestApp, client, tale: Tale, headers: dict, *after: tuple) -> dict:
     """Cancel while the record goes on; ``after`` is what other services say once the request stands in it."""
     waiting = asyncio.create_task(client.post(f"/v1/tasks/{tale.ids['task_id']}/cancel", headers=headers))
     while not world.published("task.cancel_requested"):
@@ -35,7 +35,7 @@ async def cancelling(world: World, client, tale: Tale, headers: dict, *after: tu
 
 
 async def test_an_unfunded_task_is_rejected_with_its_shortfall():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
@@ -49,7 +49,7 @@ async def test_an_unfunded_task_is_rejected_with_its_shortfall():
 
 
 async def test_a_cancel_before_funding_is_ingests_and_releases_the_reservation():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
@@ -65,7 +65,7 @@ async def test_a_cancel_before_funding_is_ingests_and_releases_the_reservation()
 
 
 async def test_a_cancel_that_the_ledgers_refusal_overtakes_still_ends_once():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
@@ -77,7 +77,7 @@ async def test_a_cancel_that_the_ledgers_refusal_overtakes_still_ends_once():
 
 
 async def test_a_cancel_after_funding_is_left_to_the_router():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
@@ -91,7 +91,7 @@ async def test_a_cancel_after_funding_is_left_to_the_router():
 
 async def test_a_cancel_that_nobody_answers_in_time_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(orders, "CANCEL_WAIT_S", 0.05)
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
@@ -103,7 +103,7 @@ async def test_a_cancel_that_nobody_answers_in_time_says_so(monkeypatch: pytest.
 
 async def test_a_second_cancel_and_one_after_the_end_are_conflicts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(orders, "CANCEL_WAIT_S", 0.05)
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
@@ -127,12 +127,12 @@ async def test_a_second_cancel_and_one_after_the_end_are_conflicts(monkeypatch: 
 
 
 async def test_a_task_that_the_ledger_never_answers_ends_at_its_deadline_through_the_record():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
         world.clock.advance(901)
-        world.stages._wake.set()
+        world.funding._wake.set()
         while not world.published("task.cancel_requested"):
             await asyncio.sleep(0)
         await world.settle()
@@ -142,7 +142,7 @@ async def test_a_task_that_the_ledger_never_answers_ends_at_its_deadline_through
 
 
 async def test_stages_wait_for_an_acceptance_that_comes_late():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "order-1"})

@@ -10,7 +10,7 @@ import pytest
 from services.ingest.clients.fetching import GuardedFetcher
 from tests.support import tls
 from tests.support.tls import HOST, Authority, Names, serving
-from tests.unit.ingest.parts import World, running
+from tests.unit.ingest.fakes import IngestApp, running
 from winnow.contracts.errors import Refused
 from winnow.egress.client import EgressRules
 
@@ -39,7 +39,7 @@ async def fetching(authority: Authority, *ports: int, timeout_s: float = 5.0, si
 
 async def refused(fetcher: GuardedFetcher, url: str) -> dict:
     """Ask the API for an input by URL and return the problem that it answers."""
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         world.fetcher.fetch = fetcher.fetch
         answer = await client.post("/v1/inputs", json={"url": url}, headers=await world.key())

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from services.ingest.clients.fetching import GuardedFetcher
-from tests.unit.ingest.parts import HINT, World, running
+from tests.unit.ingest.fakes import HINT, IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.egress.client import EgressRules
 
@@ -17,7 +17,7 @@ KEY = {"Idempotency-Key": "order-1"}
 
 
 async def test_an_upload_is_screened_kept_and_can_be_ordered_with():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         made = await client.post("/v1/inputs", files={"file": ("me.png", PNG)}, headers=headers)
@@ -46,7 +46,7 @@ async def test_an_upload_is_screened_kept_and_can_be_ordered_with():
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"<html>", b"RIFF0000WAVE"])
 async def test_what_is_no_image_is_refused_and_not_kept(content: bytes):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(
             "/v1/inputs", content=content, headers=await world.key() | {"Content-Type": "image/png"}
@@ -57,7 +57,7 @@ async def test_what_is_no_image_is_refused_and_not_kept(content: bytes):
 
 @pytest.mark.parametrize("code", ["image_not_decodable", "image_too_large", "image_too_small"])
 async def test_what_the_scorer_refuses_is_not_kept(code: str):
-    world = World()
+    world = IngestApp()
     world.screener.refusal = code
     async with running(world) as client:
         answer = await client.post("/v1/inputs", files={"file": PNG}, headers=await world.key())
@@ -78,7 +78,7 @@ async def test_what_the_scorer_refuses_is_not_kept(code: str):
     ],
 )
 async def test_a_form_that_cannot_be_read_is_refused(sent: dict, code: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | sent.pop("headers", {})
         answer = await client.post("/v1/inputs", headers=headers, **sent)

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from services.ingest.api.building import around, build_app
+from services.ingest.api.app_factory import build_app, wrap_app
 from tests.support.eventually import eventually
-from tests.unit.ingest.parts import CREDIT, World
+from tests.unit.ingest.fakes import CREDIT, IngestApp
 from tests.unit.runtime.test_listener import HALF_BODY, ended, settings
 from winnow.local.ports import choose
 from winnow.runtime.listener import http_server
@@ -25,9 +25,9 @@ BURST = 5
 async def serving(*proxies: str, **changes: object) -> AsyncIterator[httpx.AsyncClient]:
     """Ingest's routes on a real listener of the runtime, and a client of it on loopback."""
     port = choose(["http"], {})["http"]
-    world = World()
+    world = IngestApp()
     world.clock.monotonic_s = lambda: 0.0  # No bucket fills up again, however slow the machine is.
-    app = around(build_app(world.cases, CREDIT), lambda count: bytes(range(count)))
+    app = wrap_app(build_app(world.cases, CREDIT), lambda count: bytes(range(count)))
     server = http_server(app, port, settings(http_trusted_proxies=proxies, **changes))
     running = asyncio.create_task(server.serve())
     try:

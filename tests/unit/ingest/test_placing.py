@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.ingest.domain.keys import Scope
-from tests.unit.ingest.parts import CREDIT, MemoryJournalStore, World, running
+from tests.unit.ingest.fakes import CREDIT, IngestApp, MemoryJournalStore, running
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 KEY = {"Idempotency-Key": "order-1"}
 
 
 async def test_place_records_the_order_and_reserves_its_price():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY, headers=await world.key() | KEY)
         await world.settle()
@@ -31,7 +31,7 @@ async def test_place_records_the_order_and_reserves_its_price():
 
 
 async def test_place_keeps_the_prompt_out_of_the_record_and_in_the_private_bucket():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         await client.post("/v1/tasks", json=BODY, headers=await world.key() | KEY)
         await world.settle()
@@ -44,7 +44,7 @@ async def test_place_keeps_the_prompt_out_of_the_record_and_in_the_private_bucke
 
 
 async def test_place_answers_a_repeat_with_the_first_answer():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY
         first = await client.post("/v1/tasks", json=BODY, headers=headers)
@@ -59,7 +59,7 @@ async def test_place_answers_a_repeat_with_the_first_answer():
 
 
 async def test_place_answers_a_repeat_although_the_credits_are_gone_now():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY
         first = await client.post("/v1/tasks", json=BODY, headers=headers)
@@ -74,7 +74,7 @@ async def test_place_answers_a_repeat_although_the_credits_are_gone_now():
 
 @pytest.mark.parametrize("evicted", [False, True])
 async def test_place_refuses_another_body_under_the_same_key(evicted: bool):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY
         await client.post("/v1/tasks", json=BODY, headers=headers)
@@ -91,7 +91,7 @@ async def test_place_refuses_another_body_under_the_same_key(evicted: bool):
 
 async def test_two_instances_that_take_the_same_request_make_one_task():
     shared = MemoryJournalStore(everywhere=True)
-    first_world, second_world = World(shared, "http-0"), World(shared, "http-1")
+    first_world, second_world = IngestApp(shared, "http-0"), IngestApp(shared, "http-1")
     second_world.keys = first_world.keys
     second_world.cases = second_world._build()
     async with running(first_world) as first, running(second_world) as second:
@@ -109,7 +109,7 @@ async def test_two_instances_that_take_the_same_request_make_one_task():
 
 
 async def test_place_gives_two_accounts_two_tasks_for_the_same_key():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         first = await client.post("/v1/tasks", json=BODY, headers=await world.key("acct_one") | KEY)
         second = await client.post("/v1/tasks", json=BODY, headers=await world.key("acct_two") | KEY)
@@ -144,7 +144,7 @@ async def test_place_gives_two_accounts_two_tasks_for_the_same_key():
     ],
 )
 async def test_place_refuses_what_cannot_be_ordered(change: dict, status: int, code: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY | change, headers=await world.key() | KEY)
         await world.settle()
@@ -155,7 +155,7 @@ async def test_place_refuses_what_cannot_be_ordered(change: dict, status: int, c
 
 
 async def test_place_names_the_least_cap_and_the_missing_credits():
-    world = World()
+    world = IngestApp()
     world.ledger.available["acct_one"] = 3 * CREDIT
     async with running(world) as client:
         headers = await world.key("acct_one", Scope.tasks_write, Scope.operator) | KEY
@@ -179,7 +179,7 @@ async def test_place_names_the_least_cap_and_the_missing_credits():
 
 
 async def test_place_counts_what_young_orders_took_before_it_trusts_a_young_balance():
-    world = World()
+    world = IngestApp()
     world.ledger.available["acct_one"] = 5 * CREDIT
     async with running(world) as client:
         headers = await world.key()
@@ -190,7 +190,7 @@ async def test_place_counts_what_young_orders_took_before_it_trusts_a_young_bala
 
 
 async def test_place_says_unavailable_while_the_ledger_is_away():
-    world = World()
+    world = IngestApp()
     world.ledger.down = True
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY, headers=await world.key() | KEY)
@@ -208,7 +208,7 @@ async def test_place_says_unavailable_while_the_ledger_is_away():
     ],
 )
 async def test_place_needs_a_usable_idempotency_key(headers: dict, code: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY, headers=await world.key() | headers)
     assert answer.json()["code"] == code
@@ -218,7 +218,7 @@ async def test_place_needs_a_usable_idempotency_key(headers: dict, code: str):
     "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"k": 1e999}', b'{"k": NaN}', b"[" * 50_000, b'"\\ud800"']
 )
 async def test_place_refuses_a_body_that_is_no_order(content: bytes):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY | {"Content-Type": "application/json"}
         answer = await client.post("/v1/tasks", content=content, headers=headers)
@@ -226,7 +226,7 @@ async def test_place_refuses_a_body_that_is_no_order(content: bytes):
 
 
 async def test_the_task_can_be_read_before_the_read_model_has_it():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         made = await client.post("/v1/tasks", json=BODY, headers=headers | KEY)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
-from services.ingest.app.watch import Watch
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.parts import MemoryViews
-from winnow.contracts.envelope import Envelope, Recorded
+from tests.unit.ingest.fakes import MemoryViews
+from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.ids import Prefix, derive_id
 
 
-def records(tale: Tale) -> list[tuple[int, Recorded]]:
+def records(tale: Tale) -> list[tuple[int, RecordedMessage]]:
     sequences: dict[str, int] = {}
     found = []
     for offset, (producer, event) in enumerate(tale.whole()):
@@ -26,13 +26,13 @@ def records(tale: Tale) -> list[tuple[int, Recorded]]:
             correlation_id="c",
             causation_id="c",
         )
-        found.append((offset, Recorded(envelope, event)))
+        found.append((offset, RecordedMessage(envelope, event)))
     return found
 
 
 async def kept(batch_size: int) -> MemoryViews:
     views = MemoryViews()
-    projection = Projection(views, Watch())
+    projection = Projection(views, Notifier())
     told = records(Tale(derive_id(Prefix.task, "t")))
     for start in range(0, len(told), batch_size):
         assert await projection.fold_tasks(0, told[start : start + batch_size]) is None

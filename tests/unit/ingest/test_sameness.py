@@ -12,7 +12,7 @@ from services.ingest.domain.keys import Scope
 from services.ingest.domain.orders import CostQuote, OrderForm, fingerprint_of
 from services.ingest.domain.sameness import is_same_order, without_defaults
 from services.ingest.store.catalogue import load
-from tests.unit.ingest.parts import ADMIN_TOKEN, World, running
+from tests.unit.ingest.fakes import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.events import TaskAccepted
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
@@ -37,7 +37,7 @@ CATALOGUE = load().catalogue
 @pytest.mark.parametrize("name", [*DEFAULTS, "all"])
 @pytest.mark.parametrize("written_out_first", [False, True])
 async def test_a_default_that_is_written_out_is_the_same_order(name: str, written_out_first: bool):
-    world = World()
+    world = IngestApp()
     written_out = BODY | (DEFAULTS if name == "all" else {name: DEFAULTS[name]})
     bodies = [written_out, BODY] if written_out_first else [BODY, written_out]
     async with running(world) as client:
@@ -64,7 +64,7 @@ async def test_a_default_that_is_written_out_is_the_same_order(name: str, writte
     ],
 )
 async def test_another_value_is_another_order(name: str, value: object):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY
         await client.post("/v1/tasks", json=BODY, headers=headers)
@@ -75,7 +75,7 @@ async def test_another_value_is_another_order(name: str, value: object):
 
 
 async def test_a_default_cap_that_has_moved_since_is_still_the_orders_own(monkeypatch: pytest.MonkeyPatch):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY
         first = await client.post("/v1/tasks", json=BODY, headers=headers)
@@ -97,7 +97,7 @@ async def test_a_default_cap_that_has_moved_since_is_still_the_orders_own(monkey
 @pytest.mark.parametrize("written_out", [{}, {"priority": 5, "width": 1024}])
 async def test_an_order_that_was_recorded_as_it_was_sent_is_found_again(written_out: dict[str, int]):
     """Orders of before have the bytes as sent for a fingerprint, their defaults written out or not."""
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         await client.post("/v1/tasks", json=BODY, headers=await world.key() | KEY)
         await world.settle()
@@ -124,7 +124,7 @@ def test_leaving_defaults_out_twice_changes_nothing_more(template: str, chosen: 
 
 
 async def test_a_blank_label_is_none_and_a_blank_negative_prompt_is_none():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         blank = BODY | {"label": "\u200b ", "negative_prompt": " \u00a0", "copy_text": "\u200b"}
         answer = await client.post("/v1/tasks", json=blank, headers=await world.key() | KEY)
@@ -136,7 +136,7 @@ async def test_a_blank_label_is_none_and_a_blank_negative_prompt_is_none():
 
 @pytest.mark.parametrize(("priority", "status"), [(0, 202), (5, 202), (6, 403), (9, 403), (10, 422)])
 async def test_a_key_asks_for_no_more_priority_than_its_account_has(priority: int, status: int):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(
             "/v1/tasks", json=BODY | {"priority": priority}, headers=await world.key("acct_one", *Scope) | KEY
@@ -153,7 +153,7 @@ async def test_a_key_asks_for_no_more_priority_than_its_account_has(priority: in
 
 
 async def test_an_operator_sets_what_an_account_may_ask_for():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         url = "/v1/admin/accounts/acct_one"
@@ -175,7 +175,7 @@ async def test_an_operator_sets_what_an_account_may_ask_for():
 
 
 async def test_an_account_that_may_have_less_gets_less_by_default_and_elsewhere_within_two_seconds():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         first = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "a"})
@@ -190,7 +190,7 @@ async def test_an_account_that_may_have_less_gets_less_by_default_and_elsewhere_
 
 
 async def test_the_limit_of_an_account_costs_no_look_up_an_order():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key()
         for number in range(20):

@@ -14,7 +14,7 @@ from starlette import formparsers, requests
 from services.ingest.api import json_body
 from services.ingest.domain.keys import Scope
 from services.ingest.domain.text import LINE_PATTERN, LINES_PATTERN, check_text, is_blank
-from tests.unit.ingest.parts import ADMIN_TOKEN, World, running
+from tests.unit.ingest.fakes import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
@@ -40,7 +40,7 @@ ZERO_WIDTH = "\u200b"
 )
 @pytest.mark.parametrize("path", ["/v1/tasks", "/v1/quotes", "/v1/webhook-endpoints"])
 async def test_a_body_that_does_not_say_it_is_json_is_not_read(path: str, content_type: str | None):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY | ({"Content-Type": content_type} if content_type else {})
         answer = await client.post(path, content=json.dumps(BODY).encode(), headers=headers)
@@ -76,7 +76,7 @@ async def test_a_long_content_type_is_refused_before_anything_parses_it(
     monkeypatch.setattr(json_body, "Message", Counted)
     monkeypatch.setattr(formparsers, "parse_options_header", count_options)
     monkeypatch.setattr(requests, "parse_options_header", count_options)
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY
         content = json.dumps(BODY).encode()
@@ -87,7 +87,7 @@ async def test_a_long_content_type_is_refused_before_anything_parses_it(
 
 
 async def test_a_compressed_body_is_refused_and_not_taken_for_broken_json():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY | JSON | {"Content-Encoding": "gzip"}
         answer = await client.post("/v1/tasks", content=b"\x1f\x8b", headers=headers)
@@ -96,7 +96,7 @@ async def test_a_compressed_body_is_refused_and_not_taken_for_broken_json():
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=UTF-8"])
 async def test_json_may_be_named_in_any_case_and_with_its_charset(content_type: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | KEY | {"Content-Type": content_type}
         answer = await client.post("/v1/tasks", content=json.dumps(BODY).encode(), headers=headers)
@@ -105,7 +105,7 @@ async def test_json_may_be_named_in_any_case_and_with_its_charset(content_type: 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/html", "image/svg+xml", None])
 async def test_an_upload_of_another_kind_is_refused_before_its_bytes_are_looked_at(content_type: str | None):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | ({"Content-Type": content_type} if content_type else {})
         answer = await client.post("/v1/inputs", content=b"\x89PNG\r\n\x1a\n", headers=headers)
@@ -117,7 +117,7 @@ async def test_an_upload_of_another_kind_is_refused_before_its_bytes_are_looked_
     "content_type", ["image/png", "image/jpeg", "image/webp", "application/octet-stream"]
 )
 async def test_an_upload_of_bytes_keeps_its_media_types(content_type: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = await world.key() | {"Content-Type": content_type}
         answer = await client.post("/v1/inputs", content=b"\x89PNG\r\n\x1a\n rest", headers=headers)
@@ -135,7 +135,7 @@ async def test_an_upload_of_bytes_keeps_its_media_types(content_type: str):
     ],
 )
 async def test_a_key_that_is_given_twice_is_refused_at_any_depth(path: str, text: str, pointer: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(path, content=text, headers=await world.key() | KEY | JSON)
         await world.settle()
@@ -146,7 +146,7 @@ async def test_a_key_that_is_given_twice_is_refused_at_any_depth(path: str, text
 
 
 async def test_an_administrators_body_is_read_as_strictly():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         text = '{"account_id": "acct_one", "account_id": "acct_two", "scopes": ["admin"]}'
         answer = await client.post("/v1/admin/keys", content=text, headers=ADMIN | JSON)
@@ -168,7 +168,7 @@ async def test_an_administrators_body_is_read_as_strictly():
     ],
 )
 async def test_an_unknown_parameter_is_refused_like_an_unknown_field(method: str, path: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.request(method, path, headers=await world.key("acct_one", *Scope) | KEY)
     assert (answer.status_code, answer.json().get("code")) == (422, "unknown_field")
@@ -176,14 +176,14 @@ async def test_an_unknown_parameter_is_refused_like_an_unknown_field(method: str
 
 
 async def test_a_parameter_that_is_given_twice_is_refused():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.get("/v1/tasks?limit=1&limit=200", headers=await world.key())
     assert (answer.status_code, answer.json().get("code")) == (422, "duplicate_field")
 
 
 async def test_an_idempotency_key_that_is_given_twice_is_refused():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         headers = [*(await world.key()).items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
         answer = await client.post("/v1/tasks", json=BODY, headers=headers)
@@ -191,7 +191,7 @@ async def test_an_idempotency_key_that_is_given_twice_is_refused():
 
 
 async def test_nobody_without_a_key_learns_what_else_is_wrong():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         for sent in ({"content": b"{"}, {"json": {"x": 1}}, {"params": {"x": 1}}):
             answer = await client.post("/v1/quotes", **sent)
@@ -207,7 +207,7 @@ HIDING = ["\x00", "\x07", "\x1b[2K", "\x7f", "\x85", "\u202e", "\u202a", "\u2066
 @pytest.mark.parametrize("hiding", HIDING)
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt", "label", "copy_text"])
 async def test_text_that_hides_itself_is_refused_and_its_place_named(field: str, hiding: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         change = {field: f"safe {hiding}text"}
         answer = await client.post("/v1/tasks", json=WORDED | change, headers=await world.key() | KEY)
@@ -235,7 +235,7 @@ async def test_text_that_hides_itself_is_refused_and_its_place_named(field: str,
     ],
 )
 async def test_ordinary_text_of_any_language_passes(change: dict[str, str]):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=WORDED | change, headers=await world.key() | KEY)
     assert answer.status_code == 202, answer.text
@@ -243,7 +243,7 @@ async def test_ordinary_text_of_any_language_passes(change: dict[str, str]):
 
 @pytest.mark.parametrize("label", ["two\nlines", "tab\t", "\u2028"])
 async def test_a_label_is_one_line(label: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY | {"label": label}, headers=await world.key() | KEY)
     assert answer.json().get("code") == "characters_not_allowed"
@@ -261,7 +261,7 @@ async def test_a_label_is_one_line(label: str):
     ],
 )
 async def test_administrators_text_may_not_hide_itself_either(path: str, body: dict[str, Any], pointer: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(path, json=body, headers=ADMIN | KEY)
     assert (answer.status_code, answer.json().get("code")) == (422, "characters_not_allowed")
@@ -285,7 +285,7 @@ BLANK = [
 
 @pytest.mark.parametrize("prompt", BLANK)
 async def test_a_prompt_that_shows_nothing_is_empty(prompt: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(
             "/v1/tasks", json=BODY | {"prompt": prompt}, headers=await world.key() | KEY
@@ -296,7 +296,7 @@ async def test_a_prompt_that_shows_nothing_is_empty(prompt: str):
 
 @pytest.mark.parametrize("reason", [" ", ZERO_WIDTH, "\u00a0"])
 async def test_a_reason_that_shows_nothing_is_no_reason(reason: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         body = {"amount_credits_micro": 1, "reason": reason}
         answer = await client.post("/v1/admin/tasks/task_x/refund", json=body, headers=ADMIN | KEY)
@@ -335,7 +335,7 @@ def test_a_text_with_a_letter_or_a_digit_is_never_blank(text: str):
     ],
 )
 async def test_a_time_is_text_of_rfc_3339_and_nothing_else(path: str, body: dict[str, Any], expires_at: Any):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(path, json=body | {"expires_at": expires_at}, headers=ADMIN | KEY)
     assert (answer.status_code, answer.json().get("pointer")) == (422, "expires_at")
@@ -345,7 +345,7 @@ async def test_a_time_is_text_of_rfc_3339_and_nothing_else(path: str, body: dict
 
 @pytest.mark.parametrize("expires_at", ["1970-01-01T00:00:00Z", "2026-01-01T00:00:00Z"])
 async def test_nothing_is_made_that_has_expired_already(expires_at: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         body = {"account_id": "acct_one", "scopes": ["account:read"], "expires_at": expires_at}
         key = await client.post("/v1/admin/keys", json=body, headers=ADMIN)
@@ -363,7 +363,7 @@ async def test_nothing_is_made_that_has_expired_already(expires_at: str):
 
 
 async def test_a_time_of_any_offset_is_read_and_written_as_utc():
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         body = {
             "account_id": "acct_one",
@@ -378,7 +378,7 @@ async def test_a_grant_is_answered_again_after_it_has_expired(monkeypatch: pytes
     from services.ingest.app import accounts
 
     monkeypatch.setattr(accounts, "APPLIED_WAIT_S", 0.0)
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         body = {"amount_credits_micro": 1, "source": "topup", "expires_at": "2026-01-01T00:01:00Z"}
         path = "/v1/admin/accounts/acct_one/grants"
@@ -391,7 +391,7 @@ async def test_a_grant_is_answered_again_after_it_has_expired(monkeypatch: pytes
 
 @pytest.mark.parametrize("life_s", [901, 604_800])
 async def test_links_live_no_longer_than_the_document_says(life_s: int):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.get(
             f"/v1/tasks/task_x/outputs?expires_in_s={life_s}", headers=await world.key()
@@ -414,7 +414,7 @@ async def test_links_live_no_longer_than_the_document_says(life_s: int):
     ],
 )
 async def test_a_method_that_is_not_taken_is_answered_with_all_that_are(method: str, path: str, allow: str):
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.request(method, path, headers=await world.key())
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)

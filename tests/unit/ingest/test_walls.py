@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from services.ingest.api import openapi_document
-from services.ingest.api.guard import SCOPE_FIELD
+from services.ingest.api.auth import SCOPE_FIELD
 from services.ingest.domain.answers import Link, WebhookDelivery, WebhookEndpoint
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.parts import World, running
-from tests.unit.ingest.test_reading import place, tell
+from tests.unit.ingest.fakes import IngestApp, running
+from tests.unit.ingest.test_task_queries import place, tell
 from winnow.contracts.ids import Prefix, derive_id
 
 DOCUMENT = openapi_document()
@@ -37,44 +37,44 @@ SCOPED = [
 class OpenDelivery:
     """A delivery without walls: it answers for any account, and notes which it was asked for."""
 
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requester: list[tuple[str, str]] = field(default_factory=list)
 
     async def renew_links(self, account_id: str, task_id: str, expires_in_s: int) -> tuple[Link, ...]:
         del expires_in_s
-        self.asked.append(("renew_links", account_id))
+        self.requester.append(("renew_links", account_id))
         out = derive_id(Prefix.output, task_id)
         return (Link(out, "http://files/out", "http://files/thumb", 300),)
 
     async def delete_endpoint(self, account_id: str, endpoint_id: str) -> None:
         del endpoint_id
-        self.asked.append(("delete_endpoint", account_id))
+        self.requester.append(("delete_endpoint", account_id))
 
     async def redeliver(self, account_id: str, delivery_id: str) -> WebhookDelivery:
-        self.asked.append(("redeliver", account_id))
+        self.requester.append(("redeliver", account_id))
         return WebhookDelivery(delivery_id, "whe_x", "task_x", "task.delivered", "pending", (), None)
 
     async def endpoints(self, account_id: str) -> tuple[WebhookEndpoint, ...]:
-        self.asked.append(("endpoints", account_id))
+        self.requester.append(("endpoints", account_id))
         return ()
 
     async def deliveries(self, account_id: str, task_id: str, limit: int) -> tuple[WebhookDelivery, ...]:
         del task_id, limit
-        self.asked.append(("deliveries", account_id))
+        self.requester.append(("deliveries", account_id))
         return ()
 
     async def register_endpoint(self, account_id: str, url: str, event_types: Any) -> Any:
-        self.asked.append(("register_endpoint", account_id))
+        self.requester.append(("register_endpoint", account_id))
         return WebhookEndpoint("whe_x", url, tuple(event_types), True, "2026-01-01T00:00:00Z"), "whsec_x"
 
 
-async def opened() -> tuple[World, OpenDelivery]:
-    world, delivery = World(), OpenDelivery()
+async def opened() -> tuple[IngestApp, OpenDelivery]:
+    world, delivery = IngestApp(), OpenDelivery()
     world.delivery = delivery  # type: ignore[assignment]
     world.cases = world._build()
     return world, delivery
 
 
-async def delivered(world: World, client: Any) -> Tale:
+async def delivered(world: IngestApp, client: Any) -> Tale:
     tale = await place(world, client, await world.key("acct_one"))
     tell(world, tale)
     await world.settle()
@@ -111,16 +111,16 @@ async def test_another_accounts_thing_answers_as_one_that_is_not(method: str, pa
     async with running(world) as client:
         tale = await delivered(world, client)
         stranger = await world.key("acct_two", *(set(Scope) - {Scope.admin}))
-        delivery.asked.clear()
+        delivery.requester.clear()
         foreign = await client.request(method, path.format(**ids_of(tale)), headers=stranger)
         unknown = await client.request(method, path.format(**UNKNOWN), headers=stranger)
         await world.settle()
     if name in OWNED_ELSEWHERE:
-        assert {account for _, account in delivery.asked} == {"acct_two"}
+        assert {account for _, account in delivery.requester} == {"acct_two"}
         return
     assert (foreign.status_code, unknown.status_code) == (404, 404)
     assert without_request_id(foreign) == without_request_id(unknown)
-    assert delivery.asked == []
+    assert delivery.requester == []
     assert world.published("task.cancel_requested") == []
 
 
@@ -168,7 +168,7 @@ async def test_lists_hold_what_is_the_accounts_own():
         assert answer.status_code in {200, 201}
         assert "acct_one" not in answer.text
         assert tale.ids["task_id"] not in answer.text
-    assert {account for _, account in delivery.asked} == {"acct_two"}
+    assert {account for _, account in delivery.requester} == {"acct_two"}
 
 
 async def test_an_input_of_another_account_is_no_input():

@@ -8,7 +8,7 @@ import pytest
 
 from services.ingest.domain.orders import OrderForm
 from services.ingest.store.catalogue import load
-from tests.unit.ingest.parts import World, running
+from tests.unit.ingest.fakes import IngestApp, running
 
 KEY = {"Idempotency-Key": "order-1"}
 BODY = {"template": "ad_creative", "mode": "low_cost", "k": 1, "prompt": 'ad creative "SALE" #e4002b'}
@@ -17,7 +17,7 @@ WORDING = {"copy_text": "SALE\n50% OFF", "brand_colours": ["#e4002b", "#1B4D3E"]
 
 @pytest.mark.parametrize("template", sorted(load().catalogue.templates))
 async def test_an_order_of_every_template_is_taken_with_its_own_profile(template: str) -> None:
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post(
             "/v1/tasks", json=BODY | {"template": template}, headers=await world.key() | KEY
@@ -30,7 +30,7 @@ async def test_an_order_of_every_template_is_taken_with_its_own_profile(template
 
 
 async def test_wording_lies_in_the_stored_request_and_in_no_record() -> None:
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY | WORDING, headers=await world.key() | KEY)
         await world.settle()
@@ -61,7 +61,7 @@ def test_an_order_without_wording_keeps_the_fingerprint_it_always_had() -> None:
 async def test_wording_that_cannot_be_judged_is_refused(
     change: dict[str, object], code: str, pointer: str
 ) -> None:
-    world = World()
+    world = IngestApp()
     async with running(world) as client:
         answer = await client.post("/v1/tasks", json=BODY | WORDING | change, headers=await world.key() | KEY)
     assert answer.status_code in (400, 422), answer.text
@@ -69,7 +69,7 @@ async def test_wording_that_cannot_be_judged_is_refused(
 
 
 async def test_the_copy_holds_to_the_word_rule_like_the_prompt() -> None:
-    world = World()
+    world = IngestApp()
     phrase = " ".join(load().rule.phrases[0])
     async with running(world) as client:
         answer = await client.post(

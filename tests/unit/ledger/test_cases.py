@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.ledger.domain.account import Account
 from services.ledger.domain.books import available_of
 from services.ledger.domain.records import CommandRefused
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import (
@@ -36,9 +36,9 @@ from tests.unit.ledger.test_journal import (
     SHARDS,
     SOURCE,
     STORY,
-    cause_of,
     entries_of,
     feed_all,
+    input_of,
     running,
 )
 from winnow.contracts.commands import LedgerCommand
@@ -46,9 +46,9 @@ from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import route
-from winnow.runtime.journal import CauseConflict
+from winnow.runtime.journal import InputReused
 from winnow.runtime.journal.entities import Known
-from winnow.runtime.journal.shard import Codec, Held, Overlay
+from winnow.runtime.journal.shard import Cached, Codec, Overlay
 
 DAY = timedelta(days=1)
 
@@ -122,7 +122,7 @@ def test_a_suffix_of_the_commands_again_leaves_the_head_as_it_is(suffixes: list[
         before = store.chain(SHARD)[-1]
         for start in suffixes:
             async with running(store, MemoryBus(), SetClock(START + DAY)) as journal:
-                again = [(at, cause_of(command)) for at, command in enumerate(STORY)][start:]
+                again = [(at, input_of(command)) for at, command in enumerate(STORY)][start:]
                 for first in range(0, len(again), batch):
                     await journal.consume(SHARD, SOURCE, again[first : first + batch])
                 await journal.drain()
@@ -132,16 +132,16 @@ def test_a_suffix_of_the_commands_again_leaves_the_head_as_it_is(suffixes: list[
 
 
 async def test_command_older_than_what_is_remembered_is_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("winnow.runtime.journal.shard.RECENT_CAUSES_MAX", 2)
+    monkeypatch.setattr("winnow.runtime.journal.shard.RECENT_INPUTS_MAX", 2)
     store, bus, log = MemoryJournalStore(), MemoryBus(), [*STORY, *STORY]
     async with running(store, bus, SetClock(START)) as journal:
         await feed_all(journal, log, 1)
         once = entries_of(bus)
         forged = STORY[0].model_copy(update={"amount_credits_micro": 900})
-        consumed = await journal.consume(SHARD, SOURCE, [(len(log), cause_of(forged))])
-    assert isinstance(consumed.failed, CauseConflict)
+        consumed = await journal.consume(SHARD, SOURCE, [(len(log), input_of(forged))])
+    assert isinstance(consumed.failed, InputReused)
     assert entries_of(bus) == once
-    assert len({decision.cause_id for block in store.chain(SHARD) for decision in block.decisions}) == sum(
+    assert len({decision.input_id for block in store.chain(SHARD) for decision in block.decisions}) == sum(
         len(block.decisions) for block in store.chain(SHARD)
     )
     fresh = MemoryBus()
@@ -153,8 +153,8 @@ async def test_command_older_than_what_is_remembered_is_decided_once(monkeypatch
 async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> None:
     store = MemoryJournalStore()
     final = await chain_of(store, STORY, batch=1)
-    codec = Codec(LedgerMachine(), route)
-    held = Held(codec.machine.initial(ACCOUNT))
+    codec = Codec(LedgerDecider(), route)
+    held = Cached(codec.decider.initial(ACCOUNT))
     entities: dict[str, Known[Any]] = {}
     chain = store.chain(SHARD)
     assert len(chain) > 5
@@ -169,11 +169,11 @@ async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> 
             entities |= overlay.changed
             assert codec.entities is not None
             rows = [codec.entities.stored(key, SHARD, known) for key, known in entities.items()]
-            await kept.save([codec.keep(ACCOUNT, SHARD, held)], {SHARD: number}, {}, rows)
+            await kept.save([codec.dump(ACCOUNT, SHARD, held)], {SHARD: number}, {}, rows)
         async with running(kept, MemoryBus(), SetClock(START)) as journal:
             journal.assign([SHARD])
             # A record from before, so that the shard is loaded.
-            await journal.consume(SHARD, SOURCE, [(0, cause_of(STORY[0]))])
+            await journal.consume(SHARD, SOURCE, [(0, input_of(STORY[0]))])
             await journal.drain()
             assert await journal.read_state(ACCOUNT) == final
         assert kept.kept_entities == store.kept_entities

@@ -17,16 +17,16 @@ from pathlib import Path
 import pytest
 
 from services.ledger.domain.account import Account
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
-from tests.unit.ledger.test_journal import SHARD, SHARDS, SOURCE, cause_of
+from tests.unit.ledger.test_journal import SHARD, SHARDS, SOURCE, input_of
 from winnow.contracts.commands import LedgerCommand
 from winnow.runtime.journal import Block, Journal
 from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import Folded
-from winnow.runtime.journal.store import Insert
+from winnow.runtime.journal.model import Snapshot
+from winnow.runtime.journal.store import CommitResult
 
 TASKS = int(os.environ.get("WINNOW_LEDGER_TASKS", "2500"))
 PART = 250
@@ -59,7 +59,7 @@ class LeanStore(MemoryJournalStore):
         """Make the table."""
         self.file.execute("create table if not exists entity (id text primary key, block integer, body text)")
 
-    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         fates = await super().insert(blocks)
         for name in [key for key, block in self.blocks.items() if block.block_no <= self.folds.get(SHARD, 0)]:
             del self.blocks[name]
@@ -81,7 +81,7 @@ class LeanStore(MemoryJournalStore):
 
     async def save(
         self,
-        states: Sequence[Folded],
+        states: Sequence[Snapshot],
         folded_to: Mapping[str, int],
         sent_to: Mapping[str, int],
         entities: Sequence[StoredEntity] = (),
@@ -109,11 +109,11 @@ class Player:
     async def owned(self, commands: Sequence[LedgerCommand]) -> None:
         """Be the owner for these commands, from the start to the last save."""
         bus = MemoryBus()
-        journal: Journal[Account] = Journal(LedgerMachine(), self.store, bus, self.clock, shards=SHARDS)
+        journal: Journal[Account] = Journal(LedgerDecider(), self.store, bus, self.clock, shards=SHARDS)
         running = asyncio.create_task(journal.run())
         for first in range(0, len(commands), 2 * PART):
             part = commands[first : first + 2 * PART]
-            items = [(self.offset + index, cause_of(command)) for index, command in enumerate(part)]
+            items = [(self.offset + index, input_of(command)) for index, command in enumerate(part)]
             consumed = await journal.consume(SHARD, SOURCE, items)
             assert consumed.failed is None
             self.offset = consumed.next_offset

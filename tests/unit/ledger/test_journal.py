@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.ledger.bus import TABLE
 from services.ledger.domain.account import Account
 from services.ledger.projections import EntryFeed
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
@@ -33,12 +33,12 @@ from tests.unit.ledger.builders import (
     settle,
 )
 from winnow.contracts.commands import LEDGER_COMMANDS, LedgerCommand
-from winnow.contracts.envelope import Envelope, Recorded
+from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, TASKS
-from winnow.runtime.journal import Cause, CauseConflict, Journal, Source
-from winnow.runtime.journal.shard import fingerprint
+from winnow.runtime.journal import Input, InputReused, Journal, Source
+from winnow.runtime.journal.shard import content_fingerprint
 
 SHARDS = 4
 SHARD = str(shard_of(ACCOUNT, SHARDS))
@@ -60,7 +60,7 @@ class Seen:
         return 0
 
 
-def cause_of(command: LedgerCommand) -> Cause:
+def input_of(command: LedgerCommand) -> Input:
     envelope = Envelope(
         event_id=derive_id(Prefix.event, command.command_id),
         occurred_at=START,
@@ -70,17 +70,17 @@ def cause_of(command: LedgerCommand) -> Cause:
         correlation_id="c",
         causation_id="c",
     )
-    recorded = Recorded(envelope, command)
-    cause = TABLE[command.type](recorded, fingerprint(recorded.encode()))
-    assert cause is not None
-    return cause
+    recorded = RecordedMessage(envelope, command)
+    input_ = TABLE[command.type](recorded, content_fingerprint(recorded.encode()))
+    assert input_ is not None
+    return input_
 
 
 @contextlib.asynccontextmanager
 async def running(
     store: MemoryJournalStore, bus: MemoryBus, clock: SetClock, feed: EntryFeed | None = None
 ) -> AsyncIterator[Journal[Account]]:
-    journal = Journal(LedgerMachine(), store, bus, clock, shards=SHARDS, listener=feed)
+    journal = Journal(LedgerDecider(), store, bus, clock, shards=SHARDS, listener=feed)
     task = asyncio.create_task(journal.run())
     try:
         yield journal
@@ -93,7 +93,7 @@ async def feed_all(journal: Journal[Account], commands: Sequence[LedgerCommand],
     """Consume a log from its start, as after a restart, in batches."""
     at = 0
     while at < len(commands):
-        part = [(at + index, cause_of(command)) for index, command in enumerate(commands[at : at + batch])]
+        part = [(at + index, input_of(command)) for index, command in enumerate(commands[at : at + batch])]
         consumed = await journal.consume(SHARD, SOURCE, part)
         assert consumed.failed is None
         at = consumed.next_offset
@@ -193,10 +193,10 @@ async def test_command_id_with_another_amount_is_a_conflict_and_the_books_stand(
     first = grant("a", 100)
     async with running(store, bus, clock) as journal:
         forged = first.model_copy(update={"amount_credits_micro": 900})
-        consumed = await journal.consume(SHARD, SOURCE, [(0, cause_of(first)), (1, cause_of(forged))])
+        consumed = await journal.consume(SHARD, SOURCE, [(0, input_of(first)), (1, input_of(forged))])
         await journal.drain()
         state = journal.state(ACCOUNT) or await journal.read_state(ACCOUNT)
-    assert isinstance(consumed.failed, CauseConflict)
+    assert isinstance(consumed.failed, InputReused)
     assert state is not None
     assert state.left_credits_micro == 100
 
@@ -218,7 +218,7 @@ async def test_time_alone_ends_what_is_due() -> None:
 
 async def feed_all_later(journal: Journal[Account], commands: Sequence[LedgerCommand]) -> None:
     for command in commands:
-        await journal.submit(cause_of(command), shard=SHARD)
+        await journal.submit(input_of(command), shard=SHARD)
 
 
 async def test_feed_reads_a_shard_after_a_commit_and_again_after_a_failure(

@@ -7,10 +7,10 @@ import json
 
 from scripts.journals import JOURNALS_FOLDER, read_blocks
 from services.ledger.domain.account import Account
-from services.ledger.store import LedgerMachine
+from services.ledger.store import LedgerDecider
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
-from tests.unit.ledger.test_journal import cause_of
+from tests.unit.ledger.test_journal import input_of
 from winnow.contracts.commands import RefundCredits
 from winnow.contracts.events import EntryRecorded, RefundRefused
 from winnow.contracts.ids import Prefix, derive_id
@@ -36,7 +36,7 @@ async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to
     assert charge.task_id is not None
     assert charge.reservation_id is not None
     journal: Journal[Account] = Journal(
-        LedgerMachine(), store, MemoryBus(), SetClock(blocks[-1].at), shards=4
+        LedgerDecider(), store, MemoryBus(), SetClock(blocks[-1].at), shards=4
     )
     running = asyncio.create_task(journal.run())
     try:
@@ -51,7 +51,7 @@ async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to
                 amount_credits_micro=amount,
                 reason="test",
             )
-            decided = await journal.submit(cause_of(command))
+            decided = await journal.submit(input_of(command))
             seen.append(
                 {type(recorded.message) for recorded in decided.recorded} & {EntryRecorded, RefundRefused}
             )

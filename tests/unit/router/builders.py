@@ -16,7 +16,7 @@ from services.router.domain.catalogue import (
     Template,
     Traits,
 )
-from services.router.domain.market import Market
+from services.router.domain.market import MarketSnapshot
 from services.router.domain.run import Observed
 from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id
@@ -63,11 +63,11 @@ def template(modes: dict[Mode, ModePolicy] | None = None, **policy: Any) -> Temp
     return Template("t", 1, rounds, modes or every)
 
 
-def market(*offerings: Offering, **policy: Any) -> Market:
+def market(*offerings: Offering, **policy: Any) -> MarketSnapshot:
     found = offerings or (offering("cheap"), offering("dear", prices=(Price(8000, date(2026, 1, 1)),)))
     recipe = template(**policy)
     catalogue = Catalogue({o.name: o for o in found}, {(recipe.name, recipe.version): recipe})
-    return Market(catalogue, {}, NOW.date())
+    return MarketSnapshot(catalogue, {}, NOW.date())
 
 
 def accepted(number: int = 1, **changes: Any) -> TaskAccepted:
@@ -93,15 +93,15 @@ def accepted(number: int = 1, **changes: Any) -> TaskAccepted:
     return TaskAccepted(**(fields | changes))
 
 
-def policy_of(on: Market) -> RoundPolicy:
+def policy_of(on: MarketSnapshot) -> RoundPolicy:
     return next(iter(on.catalogue.templates.values())).rounds
 
 
-def opened(order: TaskAccepted, on: Market) -> Observed:
+def opened(order: TaskAccepted, on: MarketSnapshot) -> Observed:
     return Observed(order, on, policy_of(on))
 
 
-def funded(order: TaskAccepted, on: Market) -> Observed:
+def funded(order: TaskAccepted, on: MarketSnapshot) -> Observed:
     event = TaskFunded(
         task_id=order.task_id,
         account_id=order.account_id,
@@ -111,7 +111,7 @@ def funded(order: TaskAccepted, on: Market) -> Observed:
     return Observed(event, on)
 
 
-def cancel_requested(order: TaskAccepted, on: Market) -> Observed:
+def cancel_requested(order: TaskAccepted, on: MarketSnapshot) -> Observed:
     return Observed(TaskCancelRequested(task_id=order.task_id, account_id=order.account_id), on)
 
 
@@ -140,7 +140,9 @@ def scored_candidate(
     )
 
 
-def scored(order: TaskAccepted, on: Market, chunk_id: str, candidates: list[ScoredCandidate]) -> Observed:
+def scored(
+    order: TaskAccepted, on: MarketSnapshot, chunk_id: str, candidates: list[ScoredCandidate]
+) -> Observed:
     event = CandidatesScored(
         task_id=order.task_id,
         account_id=order.account_id,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from services.router.app.attempts import AttemptRunner
-from services.router.app.keeping import Work
-from services.router.app.supply import Supply
+from services.router.app.candidate_store import RunningAttempt
+from services.router.app.offering_pool import OfferingPool
 from services.router.domain.calls import Accepted, CancelReply, Running
 from services.router.domain.catalogue import CallLimits, Offering, Traits
 from services.router.domain.decide import decide
@@ -56,8 +56,8 @@ class Request:
 class Deaf:
     """A record that takes every message."""
 
-    async def tell(self, run: Run, cause_id: str, message: Any) -> None:
-        del run, cause_id, message
+    async def submit(self, run: Run, input_id: str, message: Any) -> None:
+        del run, input_id, message
 
 
 def fold(run: Run, message: Any) -> tuple[Run, list[Any]]:
@@ -95,9 +95,9 @@ async def test_an_accepted_attempt_that_times_out_is_booked_as_spent_unless_it_w
     provider: Any = Endless(stops)
     record: Any = Deaf()
     media: Any = Request()
-    supply = Supply(on.catalogue, clock)
-    runner = AttemptRunner({"slow": provider}, media, record, supply, clock)
-    returned = await runner.submit(Work(run, run.attempts[attempt_id], slow))
+    pool = OfferingPool(on.catalogue, clock)
+    runner = AttemptRunner({"slow": provider}, media, record, pool, clock)
+    returned = await runner.submit(RunningAttempt(run, run.attempts[attempt_id], slow))
     assert isinstance(returned, AttemptReturned)
     assert (returned.outcome, returned.reference) == (outcome, "ref-1")
     _, decided = fold(run, returned)

@@ -149,7 +149,7 @@ def test_a_retired_offering_is_never_routed_to() -> None:
     considered = on.consider(template(), Mode.low_cost, width=512, height=512)
     assert [offer.offering for offer in considered] == ["dear"]
     alone = replace(market(gone), day=TODAY)
-    assert alone.outlook("t", 1, Mode.low_cost, width=512, height=512) is None
+    assert alone.estimate("t", 1, Mode.low_cost, width=512, height=512) is None
 
 
 def test_a_start_warns_of_an_offering_past_its_end() -> None:
@@ -183,9 +183,9 @@ def test_an_offering_makes_only_its_sizes() -> None:
 
 def test_the_outlook_is_that_of_the_offering_the_mode_would_choose() -> None:
     on = market(offering("poor", pass_prior_ppm={"t": 100_000}), offering("good"))
-    outlook = on.outlook("t", 1, Mode.low_cost, width=512, height=512)
-    assert outlook is not None
-    assert (outlook.offering, outlook.price_usd_micro, outlook.pass_rate_ppm) == ("good", 3000, 600_000)
-    assert on.outlook("t", 2, Mode.low_cost, width=512, height=512) is None
-    assert on.outlook("t", 1, Mode.low_cost, width=4096, height=512) is None
+    estimate = on.estimate("t", 1, Mode.low_cost, width=512, height=512)
+    assert estimate is not None
+    assert (estimate.offering, estimate.price_usd_micro, estimate.pass_rate_ppm) == ("good", 3000, 600_000)
+    assert on.estimate("t", 2, Mode.low_cost, width=512, height=512) is None
+    assert on.estimate("t", 1, Mode.low_cost, width=4096, height=512) is None
     assert template().modes.keys() == set(Mode)

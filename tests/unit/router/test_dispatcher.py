@@ -8,7 +8,7 @@ from typing import Any
 from services.router.app.dispatcher import Dispatcher
 from tests.unit.router.builders import market, offering
 from tests.unit.router.test_backlog import run
-from tests.unit.router.test_supply import HandClock, Supply
+from tests.unit.router.test_offering_pool import HandClock, OfferingPool
 
 
 class AnothersRecord:
@@ -17,14 +17,14 @@ class AnothersRecord:
     def __init__(self) -> None:
         self.told = 0
 
-    async def tell(self, *_: Any) -> None:
+    async def submit(self, *_: Any) -> None:
         self.told += 1
 
 
 async def test_a_run_of_another_owner_is_not_asked_again_and_again() -> None:
     clock, record = HandClock(), AnothersRecord()
-    supply = Supply(market(offering("cheap")).catalogue, clock)
-    dispatcher = Dispatcher(record, supply, clock, attempts_max=8, epoch="e")
+    pool = OfferingPool(market(offering("cheap")).catalogue, clock)
+    dispatcher = Dispatcher(record, pool, clock, attempts_max=8, epoch="e")
     dispatcher.hold(run(1))
     turns = asyncio.create_task(dispatcher.run())
 
@@ -34,4 +34,4 @@ async def test_a_run_of_another_owner_is_not_asked_again_and_again() -> None:
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
     assert record.told == 1
-    assert supply.in_flight == 0
+    assert pool.in_flight == 0

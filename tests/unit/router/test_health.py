@@ -11,8 +11,8 @@ from services.router.domain.health import (
     OPEN_MAX_S,
     BreakerState,
     Health,
+    HealthSignal,
     Quality,
-    Sign,
 )
 
 
@@ -20,23 +20,23 @@ def fresh(limit: int = 8) -> Health:
     return Health.fresh(concurrency_limit=limit, latency_prior_ms=1000, success_prior_ppm=950_000)
 
 
-def attempt(health: Health, sign: Sign, now_s: float, retry_after_s: float | None = None) -> Health:
-    return health.started(now_s).ended(sign, latency_ms=500, now_s=now_s, retry_after_s=retry_after_s)
+def attempt(health: Health, signal: HealthSignal, now_s: float, retry_after_s: float | None = None) -> Health:
+    return health.started(now_s).ended(signal, latency_ms=500, now_s=now_s, retry_after_s=retry_after_s)
 
 
 def broken(now_s: float = 0.0) -> Health:
     health = fresh()
     for _ in range(3):
-        health = attempt(health, Sign.fault, now_s)
+        health = attempt(health, HealthSignal.fault, now_s)
     return health
 
 
 def test_three_faults_in_a_row_open_the_breaker() -> None:
     health = fresh()
     for _ in range(2):
-        health = attempt(health, Sign.fault, 0.0)
+        health = attempt(health, HealthSignal.fault, 0.0)
     assert health.refusal(0.0) is None
-    health = attempt(health, Sign.fault, 0.0)
+    health = attempt(health, HealthSignal.fault, 0.0)
     assert health.refusal(0.0) == "breaker_open"
 
 
@@ -46,7 +46,7 @@ def test_an_open_breaker_lets_one_canary_through_after_its_time() -> None:
     assert health.refusal(OPEN_FIRST_S) is None
     out = health.started(OPEN_FIRST_S)
     assert out.refusal(OPEN_FIRST_S) == "breaker_open"
-    closed = out.ended(Sign.success, latency_ms=10, now_s=OPEN_FIRST_S + 1)
+    closed = out.ended(HealthSignal.success, latency_ms=10, now_s=OPEN_FIRST_S + 1)
     assert closed.breaker.state is BreakerState.closed
     assert closed.refusal(OPEN_FIRST_S + 1) is None
 
@@ -56,29 +56,29 @@ def test_a_failed_canary_opens_for_twice_as_long_up_to_a_minute() -> None:
     for _ in range(6):
         waits.append(health.breaker.until_s - now_s)
         now_s = health.breaker.until_s
-        health = attempt(health, Sign.fault, now_s)
+        health = attempt(health, HealthSignal.fault, now_s)
     assert waits == [5, 10, 20, 40, 60, 60]
     assert max(waits) == OPEN_MAX_S
 
 
 def test_a_canary_without_a_finding_is_sent_again() -> None:
     health = broken()
-    health = attempt(health, Sign.neutral, OPEN_FIRST_S)
+    health = attempt(health, HealthSignal.neutral, OPEN_FIRST_S)
     assert health.refusal(OPEN_FIRST_S) is None
     assert health.breaker.at(OPEN_FIRST_S).state is BreakerState.half_open
 
 
 def test_retry_after_is_obeyed_exactly() -> None:
-    health = attempt(fresh(), Sign.throttled, 10.0, retry_after_s=7.5)
+    health = attempt(fresh(), HealthSignal.throttled, 10.0, retry_after_s=7.5)
     assert health.refusal(17.49) == "retry_after"
     assert health.refusal(17.5) is None
 
 
 def test_a_throttle_halves_the_concurrency_and_successes_bring_it_back() -> None:
-    health = attempt(fresh(8), Sign.throttled, 0.0)
+    health = attempt(fresh(8), HealthSignal.throttled, 0.0)
     assert int(health.limit) == 4
     for _ in range(40):
-        health = attempt(health, Sign.success, 10.0)
+        health = attempt(health, HealthSignal.success, 10.0)
     assert int(health.limit) == 8
 
 
@@ -88,11 +88,11 @@ def test_a_drained_offering_takes_nothing() -> None:
     assert replace(fresh(), drained=True).refusal(0.0) == "drained"
 
 
-@given(st.lists(st.sampled_from(list(Sign)), max_size=60), st.integers(1, 16))
-def test_health_stays_within_its_bounds(signs: list[Sign], limit: int) -> None:
+@given(st.lists(st.sampled_from(list(HealthSignal)), max_size=60), st.integers(1, 16))
+def test_health_stays_within_its_bounds(signs: list[HealthSignal], limit: int) -> None:
     health = fresh(limit)
-    for now_s, sign in enumerate(signs):
-        health = attempt(health, sign, float(now_s))
+    for now_s, signal in enumerate(signs):
+        health = attempt(health, signal, float(now_s))
         assert health.in_flight == 0
         assert 1.0 <= health.limit <= max(1.0, limit)
         assert 0 <= health.success_rate_ppm <= 1_000_000
@@ -102,8 +102,8 @@ def test_health_stays_within_its_bounds(signs: list[Sign], limit: int) -> None:
 def test_the_learnt_success_rate_follows_what_happens() -> None:
     good, bad = fresh(), fresh()
     for now_s in range(50):
-        good = attempt(good, Sign.success, float(now_s))
-        bad = attempt(bad, Sign.fault, float(now_s))
+        good = attempt(good, HealthSignal.success, float(now_s))
+        bad = attempt(bad, HealthSignal.fault, float(now_s))
     assert good.success_rate_ppm > 980_000
     assert bad.success_rate_ppm < 300_000
 
@@ -142,9 +142,9 @@ def test_old_verdicts_weigh_half_for_a_choice_after_ten_minutes() -> None:
 def test_the_weight_of_an_attempt_fades_in_the_success_rate() -> None:
     health = fresh()
     for now_s in range(100):
-        health = attempt(health, Sign.fault, float(now_s))
+        health = attempt(health, HealthSignal.fault, float(now_s))
     for now_s in range(100, 200):
-        health = attempt(health, Sign.success, float(now_s))
+        health = attempt(health, HealthSignal.success, float(now_s))
     assert health.success_rate_ppm > 800_000
 
 

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.router.app.supply import Supply
+from services.router.app.offering_pool import OfferingPool
 from services.router.domain.catalogue import PPM, Catalogue, Template
-from services.router.domain.health import Sign
+from services.router.domain.health import HealthSignal
 from services.router.domain.run import Candidate, CandidateState, Run
 from services.router.store import CATALOGUE_FOLDER, SIMULATED_OFFERINGS, read_catalogue
 from tests.unit.router.builders import NOW, accepted
@@ -58,44 +58,44 @@ def catalogue_with(priors: dict[str, int]) -> Catalogue:
 
 @dataclass
 class PlayedLine:
-    """A supply whose calls take two seconds and pass as the simulators' do."""
+    """A pool whose calls take two seconds and pass as the simulators' do."""
 
-    supply: Supply
+    pool: OfferingPool
     clock: HandClock
     dice: random.Random
 
     @classmethod
     def of(cls, priors: dict[str, int], seed: int) -> PlayedLine:
         clock = HandClock()
-        return cls(Supply(catalogue_with(priors), clock), clock, random.Random(seed))
+        return cls(OfferingPool(catalogue_with(priors), clock), clock, random.Random(seed))
 
     @property
     def template(self) -> Template:
-        return self.supply.catalogue.templates[TEMPLATE]
+        return self.pool.catalogue.templates[TEMPLATE]
 
     def bought(self, calls: int, at_once: int) -> list[str]:
-        """Keep so many calls out as long as the supply allows it; returns what each call chose."""
+        """Keep so many calls out as long as the pool allows it; returns what each call chose."""
         out: deque[str] = deque()
         chosen: list[str] = []
         while len(chosen) < calls:
             while len(out) < at_once and (offering := self.choice()) is not None:
-                self.supply.started(offering, self.template)
+                self.pool.started(offering, self.template)
                 out.append(offering)
                 chosen.append(offering)
             self.clock.passed_s += SECONDS_A_CALL / at_once
             if out:
-                returned(self.supply, self.template, out.popleft(), self.dice)
+                returned(self.pool, self.template, out.popleft(), self.dice)
         while out:
-            returned(self.supply, self.template, out.popleft(), self.dice)
+            returned(self.pool, self.template, out.popleft(), self.dice)
         return chosen
 
     def choice(self) -> str | None:
-        return self.supply.choose(self.template, Mode.low_cost, width=1024, height=1024).offering
+        return self.pool.choose(self.template, Mode.low_cost, width=1024, height=1024).offering
 
 
-def returned(supply: Supply, template: Template, offering: str, dice: random.Random) -> None:
+def returned(pool: OfferingPool, template: Template, offering: str, dice: random.Random) -> None:
     """Let a call come back with its pictures, and their verdicts after it."""
-    supply.ended(offering, Sign.success, latency_ms=int(SECONDS_A_CALL * 1000))
+    pool.ended(offering, HealthSignal.success, latency_ms=int(SECONDS_A_CALL * 1000))
     states = [
         CandidateState.passed if dice.random() * 100 < PASS_PERCENT[offering] else CandidateState.rejected
         for _ in range(IMAGES)
@@ -104,7 +104,7 @@ def returned(supply: Supply, template: Template, offering: str, dice: random.Ran
         f"c{n}": Candidate(f"c{n}", 0, n, 1, state, offering=offering) for n, state in enumerate(states)
     }
     order = accepted(template=TemplateRef(name=template.name, version=template.version))
-    supply.learn(Run("task", order=order, candidates=candidates), candidates)
+    pool.learn(Run("task", order=order, candidates=candidates), candidates)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -128,7 +128,7 @@ def test_the_learnt_rates_come_to_what_the_simulators_do(priors: dict[str, int])
     line = PlayedLine.of(priors, 7)
     for _ in range(100):
         for offering in PASS_PERCENT:
-            line.supply.started(offering, line.template)
-            returned(line.supply, line.template, offering, line.dice)
+            line.pool.started(offering, line.template)
+            returned(line.pool, line.template, offering, line.dice)
     for offering, percent in PASS_PERCENT.items():
-        assert abs(line.supply.pass_rate_ppm(offering) / PPM * 100 - percent) < 17, offering
+        assert abs(line.pool.pass_rate_ppm(offering) / PPM * 100 - percent) < 17, offering

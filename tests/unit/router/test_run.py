@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from services.router.domain.catalogue import SelectionPolicy
 from services.router.domain.decide import decide, due_at, is_final
 from services.router.domain.evolve import evolve
-from services.router.domain.market import Market
+from services.router.domain.market import MarketSnapshot
 from services.router.domain.run import (
     AttemptAccepted,
     AttemptReturned,
@@ -63,7 +63,7 @@ ENDS = (TaskSelected, TaskFailed, TaskCancelled)
 class Player:
     """Plays messages to a run as the journal does, and checks what must hold after each."""
 
-    def __init__(self, order: TaskAccepted, on: Market) -> None:
+    def __init__(self, order: TaskAccepted, on: MarketSnapshot) -> None:
         self.order = order
         self.on = on
         self.run = Run(order.task_id)

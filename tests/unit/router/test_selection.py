@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.domain.selection import Passed, SetAside, choose_best
+from services.router.domain.selection import Passed, SetAsideReason, choose_best
 
 hashes = st.one_of(
     st.none(),
@@ -51,10 +51,10 @@ def test_no_one_set_aside_beats_one_selected(passed: list[Passed], k: int, limit
     selection = choose_best(passed, k, duplicate_distance=limit)
     by_id = {candidate.candidate_id: candidate for candidate in passed}
     kept = {candidate.candidate_id for candidate in selection.selected}
-    surplus = [o for o in selection.set_aside if o.reason is SetAside.surplus]
+    surplus = [o for o in selection.set_aside if o.reason is SetAsideReason.surplus]
     assert not surplus or len(kept) == k
     for candidate in selection.set_aside:
-        if candidate.reason is SetAside.near_duplicate:
+        if candidate.reason is SetAsideReason.near_duplicate:
             assert candidate.like is not None
             like = by_id[candidate.like]
             assert like.score >= by_id[candidate.candidate_id].score
@@ -74,7 +74,7 @@ def test_the_better_of_two_look_alikes_is_kept() -> None:
     selection = choose_best([worse, better], 2, duplicate_distance=10)
     assert [candidate.candidate_id for candidate in selection.selected] == ["better"]
     assert [(o.candidate_id, o.reason, o.like) for o in selection.set_aside] == [
-        ("worse", SetAside.near_duplicate, "better")
+        ("worse", SetAsideReason.near_duplicate, "better")
     ]
     apart = choose_best([worse, better], 2, duplicate_distance=9)
     assert len(apart.selected) == 2

@@ -1,4 +1,4 @@
-"""The journal's promise: every cause is decided once and published at least once, whatever dies when."""
+"""The journal's promise: every input is decided once and published at least once, whatever dies when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.runtime.journal import Cause, CauseConflict, Journal, NotOwner, Source, Tick
+from winnow.runtime.journal import Input, InputReused, Journal, NotOwner, Source, Tick
 
 SOURCE = Source("commands", 0)
 
@@ -45,7 +45,7 @@ class Adder:
     private_events: tuple[type[Event], ...] = (Added,)
     upcasters = ()
     state_version = 1
-    keeps_states = True
+    stores_states = True
 
     def initial(self, aggregate_id: str) -> Sum:
         return Sum()
@@ -110,11 +110,11 @@ class Mortal:
             raise Crash
 
 
-def cause(name: str, amount: int, aggregate: str = "a") -> Cause:
-    return Cause(aggregate, name, amount, correlation_id=name, fingerprint=str(amount))
+def make_input(name: str, amount: int, aggregate: str = "a") -> Input:
+    return Input(aggregate, name, amount, correlation_id=name, fingerprint=str(amount))
 
 
-async def _own(store: Any, bus: Any, log: list[Cause], batch: int) -> None:
+async def _own(store: Any, bus: Any, log: list[Input], batch: int) -> None:
     """Be an owner of shard 0 until the whole log is consumed."""
     journal = Journal(Adder(), store, bus, Clock(), shards=4)
     running = asyncio.create_task(journal.run())
@@ -131,7 +131,7 @@ async def _own(store: Any, bus: Any, log: list[Cause], batch: int) -> None:
             await asyncio.gather(running, work, return_exceptions=True)
 
 
-async def _consume(journal: Journal[Sum], log: list[Cause], batch: int) -> None:
+async def _consume(journal: Journal[Sum], log: list[Input], batch: int) -> None:
     at = 0
     while at < len(log):
         items = [(at + index, message) for index, message in enumerate(log[at : at + batch])]
@@ -140,7 +140,7 @@ async def _consume(journal: Journal[Sum], log: list[Cause], batch: int) -> None:
     await journal.drain()
 
 
-def _crash_once(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause], batch: int, step: int) -> None:
+def _crash_once(store: MemoryJournalStore, bus: MemoryBus, log: list[Input], batch: int, step: int) -> None:
     steps = [step]
     try:
         asyncio.run(_own(Mortal(store, steps), Mortal(bus, steps), log, batch))
@@ -150,12 +150,12 @@ def _crash_once(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause], bat
         pass
 
 
-def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
+def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Input]) -> None:
     chain = store.chain("0")
     assert verify_chain(chain) is None
     decided = [decision for block in chain for decision in block.decisions]
-    expected = {logged.cause_id for logged in log if logged.message}
-    assert sorted(decision.cause_id for decision in decided) == sorted(expected)
+    expected = {logged.input_id for logged in log if logged.message}
+    assert sorted(decision.input_id for decision in decided) == sorted(expected)
     published = [json.loads(body)["event_id"] for _, _, _, body in bus.messages]
     recorded = [
         entry.document()["event_id"] for decision in decided for entry in decision.entries if entry.topic
@@ -163,7 +163,7 @@ def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
     assert list(dict.fromkeys(published)) == recorded
     for aggregate in {logged.aggregate_id for logged in log}:
         total = sum(
-            {logged.cause_id: logged.message for logged in log if logged.aggregate_id == aggregate}.values()
+            {logged.input_id: logged.message for logged in log if logged.aggregate_id == aggregate}.values()
         )
         kept = store.kept.get(aggregate)
         assert (json.loads(kept.state)["total"] if kept else 0) == total
@@ -173,21 +173,21 @@ def _check(store: MemoryJournalStore, bus: MemoryBus, log: list[Cause]) -> None:
 
 LOGS = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), min_size=1, max_size=25).map(
     lambda rows: [
-        cause(f"c{number}", number % 7, aggregate=f"{letter}{number % 3}") for number, letter in rows
+        make_input(f"c{number}", number % 7, aggregate=f"{letter}{number % 3}") for number, letter in rows
     ]
 )
-"""Logs with repeats: the same number is the same cause, and must be for the same aggregate."""
+"""Logs with repeats: the same number is the same input, and must be for the same aggregate."""
 
 
-def _consistent(log: list[Cause]) -> list[Cause]:
-    first: dict[str, Cause] = {}
-    return [first.setdefault(message.cause_id, message) for message in log]
+def _consistent(log: list[Input]) -> list[Input]:
+    first: dict[str, Input] = {}
+    return [first.setdefault(message.input_id, message) for message in log]
 
 
 @settings(max_examples=60, deadline=None)
 @given(LOGS, st.integers(1, 6), st.lists(st.integers(1, 40), max_size=3))
-def test_every_cause_is_decided_once_when_the_owner_dies_at_any_step(
-    rows: list[Cause], batch: int, deaths: list[int]
+def test_every_input_is_decided_once_when_the_owner_dies_at_any_step(
+    rows: list[Input], batch: int, deaths: list[int]
 ) -> None:
     log = _consistent(rows)
     store, bus = MemoryJournalStore(), MemoryBus()
@@ -199,7 +199,7 @@ def test_every_cause_is_decided_once_when_the_owner_dies_at_any_step(
 
 @settings(max_examples=40, deadline=None)
 @given(LOGS, st.integers(1, 5), st.integers(1, 5))
-def test_two_owners_of_one_shard_write_one_chain(rows: list[Cause], first: int, second: int) -> None:
+def test_two_owners_of_one_shard_write_one_chain(rows: list[Input], first: int, second: int) -> None:
     log = _consistent(rows)
     store, bus = MemoryJournalStore(), MemoryBus()
 
@@ -209,17 +209,17 @@ def test_two_owners_of_one_shard_write_one_chain(rows: list[Cause], first: int, 
     asyncio.run(both())
     chain = store.chain("0")
     assert verify_chain(chain) is None
-    decided = [decision.cause_id for block in chain for decision in block.decisions]
-    assert sorted(decided) == sorted({message.cause_id for message in log if message.message})
+    decided = [decision.input_id for block in chain for decision in block.decisions]
+    assert sorted(decided) == sorted({message.input_id for message in log if message.message})
 
 
 @contextlib.asynccontextmanager
 async def running(
-    store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",), *, keeps_states: bool = True
+    store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",), *, stores_states: bool = True
 ) -> Any:
-    machine = Adder()
-    machine.keeps_states = keeps_states
-    journal = Journal(machine, store, bus, Clock(), shards=4)
+    decider = Adder()
+    decider.stores_states = stores_states
+    journal = Journal(decider, store, bus, Clock(), shards=4)
     journal.assign(shards)
     task = asyncio.create_task(journal.run())
     try:
@@ -231,8 +231,8 @@ async def running(
 
 async def test_submit_gives_the_recorded_decision_again_for_a_repeat() -> None:
     async with running(MemoryJournalStore(), MemoryBus()) as journal:
-        first = await journal.submit(cause("x", 3), shard="0")
-        again = await journal.submit(cause("x", 3), shard="0")
+        first = await journal.submit(make_input("x", 3), shard="0")
+        again = await journal.submit(make_input("x", 3), shard="0")
     assert not first.duplicate
     assert again.duplicate
     assert again.recorded == first.recorded
@@ -240,17 +240,17 @@ async def test_submit_gives_the_recorded_decision_again_for_a_repeat() -> None:
 
 async def test_submit_raises_conflict_when_the_same_cause_has_another_content() -> None:
     async with running(MemoryJournalStore(), MemoryBus()) as journal:
-        await journal.submit(cause("x", 3), shard="0")
-        with pytest.raises(CauseConflict):
-            await journal.submit(cause("x", 4), shard="0")
+        await journal.submit(make_input("x", 3), shard="0")
+        with pytest.raises(InputReused):
+            await journal.submit(make_input("x", 4), shard="0")
 
 
 async def test_a_record_with_the_same_cause_and_another_content_is_a_conflict() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:
-        await journal.consume("0", SOURCE, [(0, cause("x", 3))])
-        consumed = await journal.consume("0", SOURCE, [(1, cause("x", 4))])
-    assert (consumed.next_offset, type(consumed.failed)) == (1, CauseConflict)
+        await journal.consume("0", SOURCE, [(0, make_input("x", 3))])
+        consumed = await journal.consume("0", SOURCE, [(1, make_input("x", 4))])
+    assert (consumed.next_offset, type(consumed.failed)) == (1, InputReused)
 
 
 async def test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it() -> None:
@@ -263,7 +263,7 @@ async def test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it() -> No
             return acknowledged[-1]
 
     async with running(MemoryJournalStore(), SlowBus()) as journal:
-        consuming = asyncio.create_task(journal.consume("0", SOURCE, [(0, cause("a", 1))]))
+        consuming = asyncio.create_task(journal.consume("0", SOURCE, [(0, make_input("a", 1))]))
         while not acknowledged:
             await asyncio.sleep(0)
         for _ in range(50):
@@ -276,8 +276,8 @@ async def test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it() -> No
 async def test_a_cause_is_unique_over_shards_when_the_store_says_so() -> None:
     store, bus = MemoryJournalStore(everywhere=True), MemoryBus()
     async with running(store, bus, ["h0", "h1"]) as journal:
-        first = await journal.submit(cause("x", 3), shard="h0")
-        again = await journal.submit(cause("x", 3), shard="h1")
+        first = await journal.submit(make_input("x", 3), shard="h0")
+        again = await journal.submit(make_input("x", 3), shard="h1")
     assert again.duplicate
     assert again.recorded == first.recorded
     assert len(store.blocks) == 1
@@ -286,32 +286,32 @@ async def test_a_cause_is_unique_over_shards_when_the_store_says_so() -> None:
 async def test_submit_raises_not_owner_for_a_shard_of_another_process() -> None:
     async with running(MemoryJournalStore(), MemoryBus()) as journal:
         with pytest.raises(NotOwner):
-            await journal.submit(cause("x", 3), shard="1")
+            await journal.submit(make_input("x", 3), shard="1")
 
 
 async def test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:
-        items = [(0, cause("a", 1)), (1, cause("b", -1)), (2, cause("c", 2))]
+        items = [(0, make_input("a", 1)), (1, make_input("b", -1)), (2, make_input("c", 2))]
         consumed = await journal.consume("0", SOURCE, items)
         assert (consumed.next_offset, type(consumed.failed)) == (1, ValueError)
-        passed = await journal.consume("0", SOURCE, [(1, None), (2, cause("c", 2))])
+        passed = await journal.consume("0", SOURCE, [(1, None), (2, make_input("c", 2))])
     assert passed.next_offset == 3
-    assert [decision.cause_id for block in store.chain("0") for decision in block.decisions] == ["a", "c"]
+    assert [decision.input_id for block in store.chain("0") for decision in block.decisions] == ["a", "c"]
 
 
 async def test_consume_asks_to_seek_when_the_batch_starts_after_the_journal() -> None:
     async with running(MemoryJournalStore(), MemoryBus()) as journal:
-        await journal.consume("0", SOURCE, [(0, cause("a", 1))])
-        consumed = await journal.consume("0", SOURCE, [(5, cause("b", 1))])
+        await journal.consume("0", SOURCE, [(0, make_input("a", 1))])
+        consumed = await journal.consume("0", SOURCE, [(5, make_input("b", 1))])
         assert (consumed.next_offset, consumed.seek) == (1, True)
         # The records between are gone from the bus: asked again, the journal goes on.
-        consumed = await journal.consume("0", SOURCE, [(5, cause("b", 1))])
+        consumed = await journal.consume("0", SOURCE, [(5, make_input("b", 1))])
     assert (consumed.next_offset, consumed.seek) == (6, False)
 
 
 async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None:
-    """It led to nothing when it came, so no cause remembers it; meanwhile it would lead to something."""
+    """It led to nothing when it came, so no input remembers it; meanwhile it would lead to something."""
 
     class Gated(Adder):
         def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
@@ -322,16 +322,16 @@ async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None
     journal.assign(["0"])
     task = asyncio.create_task(journal.run())
     try:
-        log = [(0, cause("first", 2)), (1, cause("opens", 1))]
+        log = [(0, make_input("first", 2)), (1, make_input("opens", 1))]
         assert (await journal.consume("0", SOURCE, log)).next_offset == 2
-        again = await journal.consume("0", SOURCE, [*log, (2, cause("new", 3))])
+        again = await journal.consume("0", SOURCE, [*log, (2, make_input("new", 3))])
         assert (again.next_offset, again.seek, again.failed) == (3, False, None)
         only_old = await journal.consume("0", SOURCE, log)
         assert only_old.next_offset == 3
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert [decision.cause_id for block in store.chain("0") for decision in block.decisions] == [
+    assert [decision.input_id for block in store.chain("0") for decision in block.decisions] == [
         "opens",
         "new",
     ]
@@ -340,7 +340,7 @@ async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None
 async def test_a_bus_that_fails_only_delays_and_keeps_the_order() -> None:
     store, bus = MemoryJournalStore(), MemoryBus(fail_next=2)
     async with running(store, bus) as journal:
-        await journal.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2))])
+        await journal.consume("0", SOURCE, [(0, make_input("a", 1)), (1, make_input("b", 2))])
         assert [json.loads(body)["causation_id"] for *_, body in bus.messages] == ["a", "b"]
         await journal.drain()
         assert store.marks == {"0": 1}
@@ -350,7 +350,7 @@ async def test_blocks_are_marked_together_and_at_once_when_a_shard_is_given_up()
     store, bus = MemoryJournalStore(), MemoryBus()
     async with running(store, bus) as journal:
         for offset in range(5):
-            await journal.consume("0", SOURCE, [(offset, cause(f"c{offset}", 1))])
+            await journal.consume("0", SOURCE, [(offset, make_input(f"c{offset}", 1))])
         assert len(bus.messages) == 5
         assert store.marks == {}
         journal.revoke(["0"])
@@ -362,7 +362,7 @@ async def test_blocks_are_marked_together_and_at_once_when_a_shard_is_given_up()
 async def test_a_due_aggregate_gets_its_tick_once() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:
-        await journal.submit(cause("a", 7), shard="0")
+        await journal.submit(make_input("a", 7), shard="0")
         async with asyncio.timeout(5):
             while journal.state("a") != Sum(1007, 2, None):
                 await asyncio.sleep(0.005)
@@ -372,23 +372,23 @@ async def test_a_due_aggregate_gets_its_tick_once() -> None:
 async def test_a_final_aggregate_leaves_memory_and_comes_back() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:
-        await journal.submit(cause("a", 20_000), shard="0")
+        await journal.submit(make_input("a", 20_000), shard="0")
         await journal.save()
         assert journal.state("a") is None
-        again = await journal.submit(cause("b", 1), shard="0")
+        again = await journal.submit(make_input("b", 1), shard="0")
     assert again.state.total == 20_001
 
 
 async def test_a_machine_whose_states_nobody_reads_keeps_none_and_still_decides_once() -> None:
     store, bus = MemoryJournalStore(), MemoryBus()
-    async with running(store, bus, keeps_states=False) as journal:
-        first = await journal.submit(cause("a", 20_000), shard="0")
+    async with running(store, bus, stores_states=False) as journal:
+        first = await journal.submit(make_input("a", 20_000), shard="0")
         await journal.save()
         assert journal.state("a") is None
         assert store.kept == {}
         assert await store.folded_to("0") == 1
-    async with running(store, bus, keeps_states=False) as journal:
-        again = await journal.submit(cause("a", 20_000), shard="0")
+    async with running(store, bus, stores_states=False) as journal:
+        again = await journal.submit(make_input("a", 20_000), shard="0")
     assert again.duplicate
     assert again.recorded == first.recorded
 
@@ -397,19 +397,19 @@ async def test_a_flipped_byte_in_a_block_is_found() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as journal:
         for number in range(3):
-            await journal.submit(cause(f"c{number}", 1), shard="0")
+            await journal.submit(make_input(f"c{number}", 1), shard="0")
     chain = store.chain("0")
     assert verify_chain(chain) is None
     bad = chain[1]
     decision = bad.decisions[0]
-    forged = type(decision)("b", decision.seq, decision.cause_id, decision.fingerprint, decision.entries)
+    forged = type(decision)("b", decision.seq, decision.input_id, decision.fingerprint, decision.entries)
     chain[1] = type(bad)(bad.shard, bad.block_no, bad.prev_hash, bad.offsets, (forged,), bad.at, bad.hash)
     assert verify_chain(chain) == "0:2"
 
 
 async def test_records_below_the_journals_offset_are_not_decided_again() -> None:
-    """A record that led to nothing left no cause behind: only its offset says that it was decided."""
-    log = [cause("c0", 1), cause("c1", 0), cause("c2", 2)]
+    """A record that led to nothing left no input behind: only its offset says that it was decided."""
+    log = [make_input("c0", 1), make_input("c1", 0), make_input("c2", 2)]
     store, asked = MemoryJournalStore(), list[object]()
 
     class Noting(Adder):
@@ -447,10 +447,10 @@ async def test_a_save_that_ends_badly_while_another_begins_loses_no_committed_st
     journal = Journal(Adder(), store, bus, Clock(), shards=4, save_every_s=3600)
     writing = asyncio.create_task(journal.run())
     async with asyncio.timeout(5):
-        await journal.consume("0", SOURCE, [(0, cause("x", 1, "a"))])
+        await journal.consume("0", SOURCE, [(0, make_input("x", 1, "a"))])
         saving = asyncio.create_task(journal.save())
         await store.began.wait()
-        await journal.consume("0", SOURCE, [(1, cause("y", 2, "b"))])
+        await journal.consume("0", SOURCE, [(1, make_input("y", 2, "b"))])
         draining = asyncio.create_task(journal.drain())
         await asyncio.wait([draining], timeout=0.05)
         if end == "fails":
@@ -466,17 +466,17 @@ async def test_a_save_that_ends_badly_while_another_begins_loses_no_committed_st
     assert await store.folded_to("0") == 2
     async with running(store, bus) as later:
         assert await later.read_state("a") == Sum(1, 1)
-        assert (await later.submit(cause("z", 3, "a"), shard="0")).state == Sum(4, 2)
+        assert (await later.submit(make_input("z", 3, "a"), shard="0")).state == Sum(4, 2)
         assert later.state("b") == Sum(2, 1)
 
 
 async def test_a_save_that_is_cancelled_while_it_waits_leaves_its_states_to_the_next() -> None:
     store = _SlowStore()
     async with running(store, MemoryBus()) as journal:
-        await journal.submit(cause("x", 1), shard="0")
+        await journal.submit(make_input("x", 1), shard="0")
         first = asyncio.create_task(journal.save())
         await store.began.wait()
-        await journal.submit(cause("y", 2, "b"), shard="0")
+        await journal.submit(make_input("y", 2, "b"), shard="0")
         waiting = asyncio.create_task(journal.save())
         await asyncio.sleep(0)
         waiting.cancel()

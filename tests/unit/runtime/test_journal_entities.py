@@ -18,9 +18,9 @@ from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.runtime.test_journal import SOURCE, Clock, Crash, Mortal
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
-from winnow.runtime.journal import Cause, Journal, Source
+from winnow.runtime.journal import Input, Journal, Source
 from winnow.runtime.journal.entities import Find, Joined, NotLoaded
-from winnow.runtime.journal.shard import Codec, Held, Overlay
+from winnow.runtime.journal.shard import Cached, Codec, Overlay
 
 
 class Put(Event):
@@ -32,7 +32,7 @@ class Put(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Crate:
     count: int = 0
 
 
@@ -47,7 +47,7 @@ class BoxRules:
 
     entity_type = Box
 
-    def needed(self, state: Shelf, message: object, found: Mapping[str, Box | None]) -> Iterable[str]:
+    def needed(self, state: Crate, message: object, found: Mapping[str, Box | None]) -> Iterable[str]:
         del state
         name, amount = message  # type: ignore[misc]
         yield name
@@ -58,7 +58,7 @@ class BoxRules:
     def read(self, event: Event) -> Iterable[str]:
         return (event.name,) if isinstance(event, Put) else ()
 
-    def changed(self, state: Shelf, event: Event, at: datetime, find: Find[Box]) -> Mapping[str, Box]:
+    def changed(self, state: Crate, event: Event, at: datetime, find: Find[Box]) -> Mapping[str, Box]:
         del state, at
         if not isinstance(event, Put):
             return {}
@@ -68,17 +68,17 @@ class BoxRules:
 
 class Shelves:
     producer = "shelves"
-    state_type = Shelf
+    state_type = Crate
     state_version = 1
     private_events: tuple[type[Event], ...] = (Put,)
     upcasters = ()
-    keeps_states = True
+    stores_states = True
     entity_rules = BoxRules()
 
-    def initial(self, aggregate_id: str) -> Shelf:
-        return Shelf()
+    def initial(self, aggregate_id: str) -> Crate:
+        return Crate()
 
-    def decide(self, state: Shelf, message: object, now: datetime) -> Sequence[Message]:
+    def decide(self, state: Crate, message: object, now: datetime) -> Sequence[Message]:
         assert isinstance(message, Joined)
         name, amount = message.message  # type: ignore[misc]
         box: Box | None = message.entities[name]
@@ -86,17 +86,17 @@ class Shelves:
             assert f"{name}-other" in message.entities
         return [Put(name=name, amount=amount, total=amount + (box.total if box else 0))]
 
-    def evolve(self, state: Shelf, event: Event, at: datetime) -> Shelf:
-        return Shelf(state.count + 1) if isinstance(event, Put) else state
+    def evolve(self, state: Crate, event: Event, at: datetime) -> Crate:
+        return Crate(state.count + 1) if isinstance(event, Put) else state
 
-    def due_at(self, state: Shelf) -> datetime | None:
+    def due_at(self, state: Crate) -> datetime | None:
         return None
 
-    def is_final(self, state: Shelf) -> bool:
+    def is_final(self, state: Crate) -> bool:
         return state.count % 2 == 0
 
 
-async def _own(store: Any, log: list[Cause], batch: int) -> None:
+async def _own(store: Any, log: list[Input], batch: int) -> None:
     journal = Journal(Shelves(), store, MemoryBus(), Clock(), shards=1)
     running = asyncio.create_task(journal.run())
     work = asyncio.create_task(_consume(journal, log, batch))
@@ -112,11 +112,11 @@ async def _own(store: Any, log: list[Cause], batch: int) -> None:
             await asyncio.gather(running, work, return_exceptions=True)
 
 
-async def _consume(journal: Journal[Shelf], log: list[Cause], batch: int) -> None:
+async def _consume(journal: Journal[Crate], log: list[Input], batch: int) -> None:
     at = 0
     while at < len(log):
         consumed = await journal.consume(
-            "0", SOURCE, [(at + index, cause) for index, cause in enumerate(log[at : at + batch])]
+            "0", SOURCE, [(at + index, input_) for index, input_ in enumerate(log[at : at + batch])]
         )
         assert consumed.failed is None
         at = consumed.next_offset
@@ -125,15 +125,15 @@ async def _consume(journal: Journal[Shelf], log: list[Cause], batch: int) -> Non
     await journal.drain()
 
 
-def folded(store: MemoryJournalStore) -> tuple[dict[str, Held[Shelf]], dict[str, str]]:
+def folded(store: MemoryJournalStore) -> tuple[dict[str, Cached[Crate]], dict[str, str]]:
     """Fold the journal from its first block."""
-    codec: Codec[Shelf] = Codec(Shelves(), route)
-    held: dict[str, Held[Shelf]] = {}
+    codec: Codec[Crate] = Codec(Shelves(), route)
+    held: dict[str, Cached[Crate]] = {}
     known: dict[str, Any] = {}
     for block in store.chain("0"):
         overlay = Overlay(block.block_no, known, _Absent())
         for decision in block.decisions:
-            before = held.get(decision.aggregate_id) or Held(Shelf())
+            before = held.get(decision.aggregate_id) or Cached(Crate())
             held[decision.aggregate_id] = codec.fold(before, decision, block.block_no, overlay)
         known |= overlay.changed
     assert codec.entities is not None
@@ -159,7 +159,7 @@ def test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step(
     rows: list[tuple[str, str, int]], batch: int, deaths: list[int]
 ) -> None:
     log = [
-        Cause(aggregate, f"c{number}", (name, amount), f"c{number}", str(number))
+        Input(aggregate, f"c{number}", (name, amount), f"c{number}", str(number))
         for number, (aggregate, name, amount) in enumerate(rows)
     ]
     store = MemoryJournalStore()
@@ -188,13 +188,13 @@ async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> No
     store = MemoryJournalStore()
     journal = Journal(Shelves(), store, MemoryBus(), Clock(), shards=1)
     running = asyncio.create_task(journal.run())
-    log = [Cause("a", f"c{number}", (f"n{number}", 1), "c", str(number)) for number in range(40)]
+    log = [Input("a", f"c{number}", (f"n{number}", 1), "c", str(number)) for number in range(40)]
     await _consume(journal, log, 10)
     assert len(store.kept_entities) == 40
     assert not any(memory.entities for memory in journal._loaded.values())
     assert store.entities_read == 0
-    again = [Cause("a", f"d{number}", ("n7", 5), "c", str(number)) for number in range(6)]
-    await journal.consume("0", SOURCE, [(40 + number, cause) for number, cause in enumerate(again)])
+    again = [Input("a", f"d{number}", ("n7", 5), "c", str(number)) for number in range(6)]
+    await journal.consume("0", SOURCE, [(40 + number, input_) for number, input_ in enumerate(again)])
     await journal.drain()
     assert store.entities_read == 1
     assert json.loads(store.kept_entities["a/n7"].body) == {"total": 31, "puts_count": 7}
@@ -215,13 +215,13 @@ async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first
     monkeypatch.setattr("winnow.runtime.journal.loading.UNSAVED_MAX", 4)
     store = MemoryJournalStore()
     log = [
-        Cause("ab"[number % 2], f"c{number}", (f"n{number % 9}", 1), "c", str(number)) for number in range(30)
+        Input("ab"[number % 2], f"c{number}", (f"n{number % 9}", 1), "c", str(number)) for number in range(30)
     ]
     await _own(store, log, 1)
     fresh = MemoryJournalStore(blocks=store.blocks)
     journal = Journal(Shelves(), fresh, MemoryBus(), Clock(), shards=1)
     running = asyncio.create_task(journal.run())
-    last = Cause("a", "last", ("n0", 1), "c", "last")
+    last = Input("a", "last", ("n0", 1), "c", "last")
     await journal.consume("0", Source("commands", 0), [(30, last)])
     await journal.drain()
     running.cancel()
@@ -234,10 +234,10 @@ async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first
 async def test_an_entity_that_was_saved_before_its_state_is_not_folded_twice() -> None:
     """As after a kill between the two writes of a save: the entities are ahead of the states and of the mark."""
     store = MemoryJournalStore()
-    log = [Cause("a", f"c{number}", (f"n{number % 3}", 1), "c", str(number)) for number in range(10)]
+    log = [Input("a", f"c{number}", (f"n{number % 3}", 1), "c", str(number)) for number in range(10)]
     await _own(store, log, 1)
     ahead = MemoryJournalStore(blocks=store.blocks, kept_entities=dict(store.kept_entities))
-    await _own(ahead, [*log, Cause("a", "last", ("n0", 1), "c", "last")], 4)
+    await _own(ahead, [*log, Input("a", "last", ("n0", 1), "c", "last")], 4)
     _, entities = folded(ahead)
     assert {key: row.body for key, row in ahead.kept_entities.items()} == entities
     assert json.loads(entities["a/n0"])["total"] == 5

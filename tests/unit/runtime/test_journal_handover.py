@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.runtime.test_journal import SOURCE, Adder, Clock, Sum, cause, running
-from winnow.contracts.envelope import Message, Recorded
+from tests.unit.runtime.test_journal import SOURCE, Adder, Clock, Sum, make_input, running
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.runtime.journal import Journal, Source
 
 CALLS = ["head", "folded_to", "open_states", "states", "insert", "known_causes"]
@@ -22,7 +22,7 @@ class Watching:
     def __init__(self) -> None:
         self.held: dict[str, Sum] = {}
 
-    def changed(self, aggregate_id: str, state: Sum, recorded: Sequence[Recorded[Message]]) -> None:
+    def changed(self, aggregate_id: str, state: Sum, recorded: Sequence[RecordedMessage[Message]]) -> None:
         self.held[aggregate_id] = state
 
     def loaded(self, shard: str, states: Mapping[str, Sum]) -> None:
@@ -65,8 +65,8 @@ async def test_nothing_is_held_of_a_shard_that_was_given_up_meanwhile(call: str,
     try:
         async with asyncio.timeout(5):
             for offset in range(4):
-                of_zero = [(offset, cause(f"a{offset}", 1 + offset, aggregate=f"a{offset}"))]
-                of_one = [(offset, cause(f"b{offset}", 1 + offset, aggregate=f"b{offset}"))]
+                of_zero = [(offset, make_input(f"a{offset}", 1 + offset, aggregate=f"a{offset}"))]
+                of_one = [(offset, make_input(f"b{offset}", 1 + offset, aggregate=f"b{offset}"))]
                 await asyncio.gather(
                     journal.consume("0", SOURCE, of_zero),
                     journal.consume("1", Source("commands", 1), of_one),
@@ -87,13 +87,15 @@ async def test_nothing_is_held_of_a_shard_that_was_given_up_meanwhile(call: str,
 async def test_records_that_come_after_a_revoke_do_not_take_the_shard_back() -> None:
     store = MemoryJournalStore()
     async with running(store, MemoryBus()) as former, running(store, MemoryBus()) as owner:
-        await former.consume("0", SOURCE, [(0, cause("a", 1))])
+        await former.consume("0", SOURCE, [(0, make_input("a", 1))])
         former.revoke(["0"])
-        await former.consume("0", SOURCE, [(1, cause("b", 2))])
+        await former.consume("0", SOURCE, [(1, make_input("b", 2))])
 
         assert not former.owns("0")
         assert former.state("a") is None
-        await owner.consume("0", SOURCE, [(0, cause("a", 1)), (1, cause("b", 2)), (2, cause("c", 4))])
+        await owner.consume(
+            "0", SOURCE, [(0, make_input("a", 1)), (1, make_input("b", 2)), (2, make_input("c", 4))]
+        )
         former.assign(["0"])
         assert former.owns("0")
 
@@ -103,11 +105,11 @@ async def test_the_state_of_another_owner_is_read_as_its_newest_block_leaves_it(
     shard = Journal(Adder(), store, MemoryBus(), Clock(), shards=4).shard_of("a")
     async with running(store, MemoryBus(), [shard]) as owner, running(store, MemoryBus(), []) as other:
         assert await other.read_state("a") is None
-        await owner.submit(cause("x", 1))
-        await owner.submit(cause("of another", 4, aggregate="b"), shard=shard)
+        await owner.submit(make_input("x", 1))
+        await owner.submit(make_input("of another", 4, aggregate="b"), shard=shard)
         assert await other.read_state("a") == owner.state("a")
         await owner.save()
         assert await other.read_state("a") == owner.state("a")
-        await owner.submit(cause("y", 2))
+        await owner.submit(make_input("y", 2))
         assert await other.read_state("a") == owner.state("a")
         assert owner.state("a").total == 3

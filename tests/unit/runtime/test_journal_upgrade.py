@@ -13,9 +13,9 @@ from tests.support.journal_upgrade_suite import (
     JournalUpgradeSuite,
     Newer,
     Older,
-    cause,
     consume,
     held_shards,
+    make_input,
     running,
 )
 from tests.support.memory_journal import MemoryJournalStore
@@ -53,17 +53,17 @@ async def test_a_shard_that_is_given_up_while_it_is_read_is_not_held(aggregate: 
     """The newer build's states hide its events from a load, but not from a state that is folded anew."""
     before, store = held_shards(), _StoppedStore()
     async with running(Newer(), store) as newer:
-        await consume(newer, "0", cause(0, 20_000, "final"), cause(1, 0, "final"))
+        await consume(newer, "0", make_input(0, 20_000, "final"), make_input(1, 0, "final"))
         if aggregate == "d":
-            await consume(newer, "0", cause(2, 0))
+            await consume(newer, "0", make_input(2, 0))
         else:
             await newer.save()
     async with running(_OlderReshaped(), store) as older:
         older.assign(["0"])
         if aggregate == "final":
-            await consume(older, "0", cause(2, 10, "new"))
+            await consume(older, "0", make_input(2, 10, "new"))
         store.stops = True
-        reading = asyncio.create_task(consume(older, "0", cause(3, 10, aggregate)))
+        reading = asyncio.create_task(consume(older, "0", make_input(3, 10, aggregate)))
         async with asyncio.timeout(5):
             await store.began.wait()
             older.revoke(["0"])
@@ -71,7 +71,7 @@ async def test_a_shard_that_is_given_up_while_it_is_read_is_not_held(aggregate: 
             consumed = await reading
         assert consumed.held_for_s > 0
         await older.drain()
-        assert older.held() == {}
+        assert older.held_shards() == {}
         assert held_shards() == before
 
 
@@ -99,9 +99,9 @@ async def test_records_of_a_held_shard_are_never_held_for_no_time(
         monkeypatch.setattr(f"winnow.runtime.journal.holds.{name}", 1.0)
     store = MemoryJournalStore()
     async with running(Newer(), store) as newer:
-        await consume(newer, "0", cause(0, 0))
+        await consume(newer, "0", make_input(0, 0))
     async with running(Older(), store, clock=_SteppingClock(1.0 / (looks - 0.5))) as older:
         for offset in range(1, 13):
-            consumed = await consume(older, "0", cause(offset, 10))
+            consumed = await consume(older, "0", make_input(offset, 10))
             assert consumed.next_offset == offset
             assert consumed.held_for_s > 0

@@ -9,7 +9,7 @@ from services.scorer.app import Scorer
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import Measured
-from services.scorer.domain.given import NOTHING_GIVEN, Given
+from services.scorer.domain.references import NO_REFERENCES, References
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.inference.models import model_versions
 from tests.unit.scorer.loaded import loaded_models
@@ -47,12 +47,19 @@ class InProcess:
     """Measures without a pool; ``given`` holds what each picture was compared with."""
 
     def __init__(self) -> None:
-        self.given: list[Given] = []
+        self.references: list[References] = []
 
-    async def measure(self, content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
-        self.given.append(given)
+    async def measure(
+        self, content: bytes, wanted: frozenset[str], references: References = NO_REFERENCES
+    ) -> Measured:
+        self.references.append(references)
         return measure_bytes(
-            content, wanted, loaded_models(), given.reference, given.prompt, wording=given.wording
+            content,
+            wanted,
+            loaded_models(),
+            references.reference,
+            references.prompt,
+            wording=references.wording,
         )
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from services.scorer.domain import Measured
-from services.scorer.domain.given import NOTHING_GIVEN, Given
+from services.scorer.domain.references import NO_REFERENCES, References
 from services.scorer.engine import worker
 from services.scorer.engine.pool import warm_up_picture
 
@@ -18,7 +18,7 @@ EATS_MEMORY = b"eats memory"
 KILLS_ONCE = b"kills once, then leaves this file: "
 
 
-def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN) -> Measured:
+def measure(content: bytes, wanted: frozenset[str], references: References = NO_REFERENCES) -> Measured:
     if content == KILLS:
         os.kill(os.getpid(), signal.SIGKILL)
     if content.startswith(KILLS_ONCE):
@@ -33,4 +33,4 @@ def measure(content: bytes, wanted: frozenset[str], given: Given = NOTHING_GIVEN
             time.monotonic()
     if content == EATS_MEMORY:
         bytearray(64 * 1024**3)
-    return worker.measure(content, wanted, given)
+    return worker.measure(content, wanted, references)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.scorer.bus import ScorerLane
+from services.scorer.bus import ScoreConsumer
 from tests.unit.scorer.fakes import NOW, MemoryObjects, command, scorer_on, stored
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.commands import ScoreCandidates
-from winnow.contracts.envelope import Envelope, Message, Recorded
+from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -57,12 +57,12 @@ def received(offset: int, asked: ScoreCandidates | None) -> Received:
         causation_id="cause",
         traceparent=TRACEPARENT,
     )
-    recorded: Recorded[Message] = Recorded(envelope, asked)
+    recorded: RecordedMessage[Message] = RecordedMessage(envelope, asked)
     return Received(offset, recorded, recorded.encode())
 
 
-def lane(objects: MemoryObjects, publisher: MemoryPublisher, at: datetime = NOW) -> ScorerLane:
-    return ScorerLane(scorer_on(objects), publisher, now=lambda: at, shards=16)
+def lane(objects: MemoryObjects, publisher: MemoryPublisher, at: datetime = NOW) -> ScoreConsumer:
+    return ScoreConsumer(scorer_on(objects), publisher, now=lambda: at, shards=16)
 
 
 async def test_handle_publishes_the_verdict_to_the_task_s_partition_then_moves_on() -> None:
@@ -73,7 +73,7 @@ async def test_handle_publishes_the_verdict_to_the_task_s_partition_then_moves_o
     [(topic, partition, key, body, headers)] = publisher.sent
     assert (topic, partition, key) == (TASKS.name, shard_of(asked.task_id, 16), asked.task_id)
     assert headers["type"] == "candidates.scored"
-    event = Recorded.from_document(json.loads(body), CandidatesScored)
+    event = RecordedMessage.from_document(json.loads(body), CandidatesScored)
     assert event.envelope.causation_id == asked.command_id
     assert event.envelope.correlation_id == "request"
     assert (event.envelope.traceparent or "").split("-")[1] == "a" * 32

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from services.scorer.clients.profiles import read_profile
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain.calibration import TooFewAccepted, calibrate, conformal_rank, needed
-from services.scorer.domain.quality_profile import Mapping
+from services.scorer.domain.quality_profile import ScoreMapping
 from services.scorer.tools.calibrate import calibrate_profile
 from services.scorer.vision.model_set import IDENTITY, Models
 from tests.unit.scorer.photographs import blurred, exposed, noisy, photograph, png, portrait, reshaped
@@ -25,8 +25,8 @@ from winnow.cli.main import app
 # Each starts the scorer as a process that loads native libraries and models.
 pytestmark = pytest.mark.timeout(120)
 
-RISES = Mapping(x0=10.0, w=1.0)
-FALLS = Mapping(x0=10.0, w=1.0, a=1.0, s=-1.0)
+RISES = ScoreMapping(x0=10.0, w=1.0)
+FALLS = ScoreMapping(x0=10.0, w=1.0, a=1.0, s=-1.0)
 PROFILE = """
 name: mine
 version: 3
@@ -80,7 +80,7 @@ def test_values_that_were_not_taken_count_as_worst() -> None:
     assert calibrate(RISES, [None, *values], [0.0], 0.02).limit == 100.0
     found = calibrate(RISES, [None, None, None, *values], [0.0], 0.02)
     assert (found.limit, found.reason) == (None, "too many accepted pictures cannot be assessed")
-    assert calibrate(Mapping(exactly=1.0), values, [], 0.02).reason == "asks for one exact value"
+    assert calibrate(ScoreMapping(exactly=1.0), values, [], 0.02).reason == "asks for one exact value"
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def fitted_on(likenesses: Path, target: Path, *more: str) -> Result:
 def test_likeness_is_fitted_where_a_reference_is_named(
     models: Models, likenesses: Path, tmp_path: Path
 ) -> None:
-    assert models.lacks(IDENTITY) is None
+    assert models.missing(IDENTITY) is None
     target = tmp_path / "alike.yaml"
     result = fitted_on(likenesses, target, "--reference", str(likenesses / "reference.png"))
     assert result.exit_code == 0, result.output
@@ -202,7 +202,7 @@ def test_likeness_is_fitted_where_a_reference_is_named(
 def test_likeness_stays_as_it_is_without_a_reference(
     models: Models, likenesses: Path, tmp_path: Path
 ) -> None:
-    assert models.lacks(IDENTITY) is None
+    assert models.missing(IDENTITY) is None
     result = fitted_on(likenesses, tmp_path / "apart.yaml")
     assert result.exit_code == 0, result.output
     found = {dimension["name"]: dimension for dimension in json.loads(result.output)["dimensions"]}

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.app.giving import asked_of
+from services.scorer.app.reference_inputs import requested_words
 from services.scorer.dimensions.creative import CREATIVE
-from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import Measurement
+from services.scorer.domain.references import Wording
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.colour import ciede2000
-from services.scorer.vision.lettering import OTHERWISE, VERTICAL, covered, inside, legibility, safe_area
 from services.scorer.vision.model_set import Models
-from services.scorer.vision.ocr import Line
+from services.scorer.vision.ocr import TextLine
+from services.scorer.vision.text_layout import OTHERWISE, VERTICAL, covered, inside, legibility, safe_area
 from tests.unit.scorer.fakes import PROFILES
 from tests.unit.scorer.photographs import BGR, png
 from winnow.contracts.values import MeasureStatus
@@ -133,7 +133,7 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
 
 
 def test_area_under_text_is_that_of_its_boxes() -> None:
-    lines = [Line("one", 1.0, box(0, 0, 200, 100)), Line("two", 1.0, box(100, 0, 200, 100))]
+    lines = [TextLine("one", 1.0, box(0, 0, 200, 100)), TextLine("two", 1.0, box(100, 0, 200, 100))]
     assert covered(lines, 400, 400).mean() == pytest.approx(200 * 100 / 400**2, rel=0.03)
 
 
@@ -143,7 +143,7 @@ def test_area_under_text_is_that_of_its_boxes() -> None:
 def test_contrast_is_that_of_the_guidelines(ink: int, ground: int, contrast: float) -> None:
     picture = np.full((360, 360, 3), ground, np.uint8)
     picture[110:130, 100:200:2] = picture[110:130, 101:200:4] = ink
-    found = legibility(picture, Line("text", 1.0, box(95, 100, 205, 140)))
+    found = legibility(picture, TextLine("text", 1.0, box(95, 100, 205, 140)))
     assert found.contrast == pytest.approx(contrast, abs=0.02)
     assert found.height_px == pytest.approx(40)
     assert found.margin == pytest.approx(min(contrast / 3, 40 / 11), abs=0.01)
@@ -152,11 +152,11 @@ def test_contrast_is_that_of_the_guidelines(ink: int, ground: int, contrast: flo
 def test_small_text_needs_more_contrast_and_tiny_text_fails_by_its_height() -> None:
     picture = np.full((720, 720, 3), 255, np.uint8)
     picture[100:140, 100:200:2] = 0x76
-    small = legibility(picture, Line("text", 1.0, box(95, 98, 205, 138)))
+    small = legibility(picture, TextLine("text", 1.0, box(95, 98, 205, 138)))
     assert small.height_px == pytest.approx(20)
     assert small.margin == pytest.approx(4.54 / 4.5, abs=0.01)
     picture[100:118, 100:200:2] = 0
-    assert legibility(picture, Line("text", 1.0, box(95, 98, 205, 114))).margin == pytest.approx(
+    assert legibility(picture, TextLine("text", 1.0, box(95, 98, 205, 114))).margin == pytest.approx(
         8 / 11, abs=0.01
     )
 
@@ -201,8 +201,10 @@ def test_a_subject_at_the_border_stands_outside_the_safe_area(
 
 def test_a_request_gives_its_wording_and_what_is_no_colour_is_left_out() -> None:
     body = b'{"prompt": "p", "copy_text": "SALE", "brand_colours": ["#E4002B", "red", 7, "#12345"]}'
-    assert asked_of(body).wording == Wording("SALE", ("#E4002B",))
-    assert asked_of(b'{"prompt": "p", "copy_text": 7, "brand_colours": "#e4002b"}').wording == Wording()
+    assert requested_words(body).wording == Wording("SALE", ("#E4002B",))
+    assert (
+        requested_words(b'{"prompt": "p", "copy_text": 7, "brand_colours": "#e4002b"}').wording == Wording()
+    )
     assert repr(Wording("SALE", ("#e4002b",))) == "Wording()"
 
 

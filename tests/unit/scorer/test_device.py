@@ -14,13 +14,13 @@ import onnxruntime
 import pytest
 import pytest_asyncio
 
-from services.scorer.domain.given import Given
+from services.scorer.domain.references import References
 from services.scorer.engine.device_process import DeviceUnusable
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.engine.pool import ScoringPool
-from services.scorer.inference.device_line import DeviceLine
+from services.scorer.inference.device_client import DeviceClient
 from services.scorer.inference.device_networks import load_networks
-from services.scorer.inference.device_order import Device, DeviceGone, DeviceOrder, DeviceRefused
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration, DeviceGone, DeviceRefused
 from services.scorer.inference.manifest import read_manifest
 from services.scorer.inference.models import ModelMissing
 from services.scorer.vision.model_set import Models
@@ -34,7 +34,7 @@ one_loop = pytest.mark.asyncio(loop_scope="module")
 
 WANTED = frozenset({"prompt_alignment", "aesthetic", "content"})
 PICTURES = [png(plain(*colour)) for colour in ((10, 60, 250), (250, 0, 30), (80, 90, 70), (1, 2, 3))]
-GIVEN = Given(prompt="a red picture")
+GIVEN = References(prompt="a red picture")
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +42,18 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mount(tmp_path_factory.mktemp("mounted"))
 
 
-def order(mounted: Path, device: Device = Device.batched_cpu) -> DeviceOrder:
-    return DeviceOrder(device, str(mounted / "none_built"), str(mounted), batch_rows_max=4)
+def order(mounted: Path, device: Device = Device.batched_cpu) -> DeviceConfiguration:
+    return DeviceConfiguration(device, str(mounted / "none_built"), str(mounted), batch_rows_max=4)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def pool(mounted: Path) -> AsyncIterator[ScoringPool]:
-    given = order(mounted)
+    references = order(mounted)
     pool = ScoringPool(
-        2, models_dir=given.models_dir, mounted_models_dir=given.mounted_models_dir, device=given
+        2,
+        models_dir=references.models_dir,
+        mounted_models_dir=references.mounted_models_dir,
+        device=references,
     )
     assert not pool.has_device()
     await pool.start(WANTED)
@@ -118,7 +121,7 @@ async def test_a_line_tells_what_the_device_has_and_refuses_what_it_cannot_run(
     pool: ScoringPool, mounted: Path
 ) -> None:
     assert pool._device is not None
-    line = DeviceLine(pool._device.address)
+    line = DeviceClient(pool._device.address)
     entries = read_manifest(mounted)
     network = line.load(mounted, entries["tiny_image"])
     nine = np.random.default_rng(1).random((9, 3, 8, 8), np.float32)
@@ -146,7 +149,7 @@ async def test_nonsense_on_the_line_ends_only_that_line(pool: ScoringPool) -> No
 
 def test_a_line_to_nowhere_says_that_the_device_is_gone(tmp_path: Path) -> None:
     with pytest.raises(DeviceGone):
-        DeviceLine(str(tmp_path / "nothing")).ask({"open": "x"}, ())
+        DeviceClient(str(tmp_path / "nothing")).ask({"open": "x"}, ())
 
 
 @one_loop
@@ -156,13 +159,15 @@ def test_a_line_to_nowhere_says_that_the_device_is_gone(tmp_path: Path) -> None:
 async def test_a_device_that_is_not_there_fails_the_start_and_auto_goes_on_without(
     mounted: Path,
 ) -> None:
-    given = order(mounted, Device.cuda)
-    refused = ScoringPool(1, device=given)
+    references = order(mounted, Device.cuda)
+    refused = ScoringPool(1, device=references)
     with pytest.raises(DeviceUnusable, match=r"CUDAExecutionProvider.*onnxruntime-gpu"):
         await refused.start(WANTED)
     refused.stop()
-    given = order(mounted, Device.auto)
-    pool = ScoringPool(1, models_dir=given.models_dir, mounted_models_dir=str(mounted), device=given)
+    references = order(mounted, Device.auto)
+    pool = ScoringPool(
+        1, models_dir=references.models_dir, mounted_models_dir=str(mounted), device=references
+    )
     try:
         await pool.start(WANTED)
         assert pool.has_device()

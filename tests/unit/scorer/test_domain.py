@@ -13,12 +13,12 @@ from services.scorer.domain import (
     CustomRule,
     DimensionRule,
     Guard,
-    Mapping,
     Measured,
     Measurement,
     Profile,
     Ranking,
     RuleOutcome,
+    ScoreMapping,
     could_not_measure,
     judge,
     values_of,
@@ -34,7 +34,7 @@ NAMES = ("sharpness", "noise", "face_count")
 def rule(
     name: str, *, required: bool = True, guards: tuple[Guard, ...] = (), weight: float = 1.0
 ) -> DimensionRule:
-    return DimensionRule(name, 1, required, 50.0, weight, Mapping(x0=1.0, w=0.2), guards)
+    return DimensionRule(name, 1, required, 50.0, weight, ScoreMapping(x0=1.0, w=0.2), guards)
 
 
 def profile(
@@ -58,7 +58,11 @@ MEASURED = st.builds(
 
 @given(RAW, st.floats(0.001, 100), FINITE)
 def test_mapping_stays_within_bounds_for_any_raw_value(raw: float, width: float, x0: float) -> None:
-    for mapping in (Mapping(x0=x0, w=width), Mapping(x0=x0, w=width, a=1.0, s=-1.0), Mapping(exactly=x0)):
+    for mapping in (
+        ScoreMapping(x0=x0, w=width),
+        ScoreMapping(x0=x0, w=width, a=1.0, s=-1.0),
+        ScoreMapping(exactly=x0),
+    ):
         assert 0.0 <= mapping.score(raw) <= 100.0
 
 
@@ -67,7 +71,7 @@ def test_rising_and_falling_mappings_are_monotone_and_mirror_images(
     a: float, b: float, width: float, x0: float
 ) -> None:
     low, high = sorted((a, b))
-    rising, falling = Mapping(x0=x0, w=width), Mapping(x0=x0, w=width, a=1.0, s=-1.0)
+    rising, falling = ScoreMapping(x0=x0, w=width), ScoreMapping(x0=x0, w=width, a=1.0, s=-1.0)
     assert rising.score(low) <= rising.score(high)
     assert falling.score(low) >= falling.score(high)
     assert rising.score(a) + falling.score(a) == pytest.approx(100.0, abs=0.02)
@@ -89,8 +93,8 @@ def test_evidence_at_the_minimum_of_a_guard_is_enough(shown: float, status: str)
 
 
 def test_mapping_scores_zero_for_not_a_number() -> None:
-    assert Mapping(x0=-5.0).score(math.nan) == 0.0
-    assert Mapping(exactly=1.0).score(math.nan) == 0.0
+    assert ScoreMapping(x0=-5.0).score(math.nan) == 0.0
+    assert ScoreMapping(exactly=1.0).score(math.nan) == 0.0
 
 
 @given(MEASUREMENT, st.floats(0, 1))

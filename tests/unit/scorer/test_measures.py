@@ -12,8 +12,8 @@ import pytest
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, judge, values_of
-from services.scorer.domain.given import Wording
 from services.scorer.domain.measures import TIERS
+from services.scorer.domain.references import Wording
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.inference.models import (
     FACE_LANDMARKER_SHA256,
@@ -23,11 +23,11 @@ from services.scorer.inference.models import (
 )
 from services.scorer.vision import classic
 from services.scorer.vision.exposure import Exposure, exposure, white_ground_share
-from services.scorer.vision.grain import Grain, grain
 from services.scorer.vision.model_set import FACE_LANDMARKER, TEXT_DETECTOR, TEXT_READER, Models
-from simulators.darkroom import PrintOrder
+from services.scorer.vision.noise import NoiseLevel, measure_noise
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
+from simulators.renderer import RenderRequest
 from tests.support.darkroom import shared_darkroom
 from tests.unit.scorer.answers import ANSWERS
 from tests.unit.scorer.loaded import loaded_models
@@ -68,9 +68,9 @@ def grey_of(picture: BGR) -> classic.Grey:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
 
 
-def grain_of(grey: classic.Grey) -> Grain:
+def grain_of(grey: classic.Grey) -> NoiseLevel:
     half = classic.halved(grey)
-    return grain(grey, half, classic.halved(half))
+    return measure_noise(grey, half, classic.halved(half))
 
 
 def status(found: CandidateScore, name: str) -> MeasureStatus:
@@ -332,7 +332,7 @@ GATED = [
 @pytest.mark.parametrize(("subject", "defect"), GATED)
 def test_gate_agrees_with_the_recorded_truth(subject: Subject, defect: Defect | None) -> None:
     for seed in range(3 if defect is None else SEEDS_PER_DEFECT):
-        made = shared_darkroom().develop(PrintOrder((20_311, seed), subject, (768, 768), "jpeg", defect))
+        made = shared_darkroom().develop(RenderRequest((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)
         if defect is None:
             assert found.passed, found.reasons

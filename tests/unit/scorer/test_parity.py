@@ -17,14 +17,14 @@ from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.dimensions import DIMENSIONS
 from services.scorer.domain import judge, values_of
-from services.scorer.domain.given import Given
 from services.scorer.domain.measures import Measured
+from services.scorer.domain.references import References
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.inference.batching import Batcher
-from services.scorer.inference.device_line import DeviceLine
+from services.scorer.inference.device_client import DeviceClient
 from services.scorer.inference.device_networks import load_networks
-from services.scorer.inference.device_order import Device, DeviceOrder
+from services.scorer.inference.device_protocol import Device, DeviceConfiguration
 from services.scorer.vision import classic
 from services.scorer.vision.frame import ClassicFrame, TensorFrame, fits_tensors
 from services.scorer.vision.model_set import (
@@ -36,8 +36,8 @@ from services.scorer.vision.model_set import (
     TIER_ONE,
     Models,
 )
-from simulators.darkroom import PrintOrder
 from simulators.photos.studio import Subject
+from simulators.renderer import RenderRequest
 from tests.support.darkroom import shared_darkroom
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
@@ -62,7 +62,7 @@ SUMS_RELATIVE = 1e-5
 RULES = CelRules()
 PROFILES = load_profiles(BUILT_IN, RULES).all()
 WANTED = frozenset[str]().union(*(profile.wanted() for profile in PROFILES))
-REFERENCE = Given(reference=png(portrait()))
+REFERENCE = References(reference=png(portrait()))
 
 
 def pictures() -> dict[str, bytes]:
@@ -87,7 +87,7 @@ def pictures() -> dict[str, bytes]:
         "no picture": b"no picture",
     }
     for index, subject in enumerate((Subject.headshot, Subject.product)):
-        order = PrintOrder((7, index), subject, (512, 640), "jpeg")
+        order = RenderRequest((7, index), subject, (512, 640), "jpeg")
         found[f"simulated {subject}"] = shared_darkroom().develop(order).content
     return found
 
@@ -115,7 +115,7 @@ def verdicts(measured: Measured) -> dict[str, object]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("device", DEVICES)
 async def test_no_verdict_depends_on_the_device(models_dir: Path, models: Models, device: Device) -> None:
-    order = DeviceOrder(device, str(models_dir), batch_rows_max=2, warm_up_sizes=((512, 512),))
+    order = DeviceConfiguration(device, str(models_dir), batch_rows_max=2, warm_up_sizes=((512, 512),))
     pool = ScoringPool(2, models_dir=str(models_dir), device=order)
     contents = pictures()
     try:
@@ -124,7 +124,7 @@ async def test_no_verdict_depends_on_the_device(models_dir: Path, models: Models
             *(pool.measure(picture, wanted_of(name), REFERENCE) for name, picture in contents.items())
         )
         assert pool._device is not None
-        line = DeviceLine(pool._device.address)
+        line = DeviceClient(pool._device.address)
         counts, _ = await asyncio.to_thread(line.ask, {"count": True}, ())
         line.close()
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnxruntime
 import pytest
 
-from services.scorer.inference.device_order import Device
+from services.scorer.inference.device_protocol import Device
 from services.scorer.inference.providers import (
     CPU,
     ProviderUnusable,

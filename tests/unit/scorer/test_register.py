@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from services.scorer import dimensions
-from services.scorer.dimensions import ACCOUNTS, DIMENSIONS, FAMILIES
-from services.scorer.domain.given import Wording
+from services.scorer.dimensions import DIMENSION_DOCS, DIMENSIONS, FAMILIES
 from services.scorer.domain.measures import LAZY, TIERS
+from services.scorer.domain.references import Wording
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.model_set import SALIENCY, Models
 from tests.unit.scorer.photographs import png, portrait
@@ -45,8 +45,8 @@ def test_every_module_of_a_family_is_in_the_register() -> None:
 
 
 def test_every_dimension_answers_for_its_formula_source_status_and_calibration() -> None:
-    assert set(ACCOUNTS) == set(DIMENSIONS)
-    for name, account in ACCOUNTS.items():
+    assert set(DIMENSION_DOCS) == set(DIMENSIONS)
+    for name, account in DIMENSION_DOCS.items():
         parts = (account.formula, account.source, account.not_ok, account.calibration)
         assert all(part and "|" not in part for part in parts), name
 
@@ -57,10 +57,10 @@ def test_no_value_is_given_only_where_the_account_says_so(name: str, models: Mod
     wall = np.full((256, 256, 3), 190, np.uint8)
     (taken,) = measure_bytes(png(wall), frozenset({name}), models).measurements
     excused = (MeasureStatus.not_applicable, MeasureStatus.failure_to_assess)
-    if ACCOUNTS[name].not_ok == "never":
+    if DIMENSION_DOCS[name].not_ok == "never":
         assert taken.status not in excused, taken
     elif taken.status is MeasureStatus.not_applicable:
-        assert "not applicable" in ACCOUNTS[name].not_ok
+        assert "not applicable" in DIMENSION_DOCS[name].not_ok
 
 
 @pytest.mark.parametrize("name", sorted(DIMENSIONS))

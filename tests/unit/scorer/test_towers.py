@@ -13,8 +13,8 @@ import yaml
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from services.scorer.domain.given import Given
 from services.scorer.domain.measures import Measurement
+from services.scorer.domain.references import References
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.inference.manifest import TOWERS
@@ -34,11 +34,11 @@ def onnx_file(
     weights: dict[str, NDArray[np.generic]],
     width: int,
 ) -> bytes:
-    given = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
+    references = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
     out = [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", width])]
     held = [numpy_helper.from_array(value, name) for name, value in weights.items()]
     model = helper.make_model(
-        helper.make_graph(nodes, "tiny", given, out, held), opset_imports=[helper.make_opsetid("", 17)]
+        helper.make_graph(nodes, "tiny", references, out, held), opset_imports=[helper.make_opsetid("", 17)]
     )
     model.ir_version = 9
     onnx.checker.check_model(model, full_check=True)
@@ -123,7 +123,7 @@ async def test_a_scoring_process_compares_with_the_prompt_it_is_given(mounted: P
     try:
         content = png(np.ascontiguousarray(plain(255, 0, 0)[:, :, ::-1]))
         for prompt, cosine in (("a red picture", 1.0), ("a blue picture", 0.0)):
-            measured = await pool.measure(content, frozenset({"prompt_alignment"}), Given(prompt=prompt))
+            measured = await pool.measure(content, frozenset({"prompt_alignment"}), References(prompt=prompt))
             assert measured.by_name()["prompt_alignment"].raw == pytest.approx(cosine, abs=1e-4)
     finally:
         pool.stop()
@@ -180,10 +180,10 @@ def test_towers_of_two_spaces_or_a_changed_file_are_refused(mounted: Path) -> No
     manifest = yaml.safe_load((mounted / "manifest.yaml").read_text())
     manifest["models"][0]["space"] = "other"
     (mounted / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    assert "one space" in (Models(mounted=mounted).lacks(TOWERS) or "")
+    assert "one space" in (Models(mounted=mounted).missing(TOWERS) or "")
     manifest["models"][0] |= {"space": "colours", "sha256": "0" * 64}
     (mounted / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    assert "not the one of the manifest" in (Models(mounted=mounted).lacks(TOWERS) or "")
+    assert "not the one of the manifest" in (Models(mounted=mounted).missing(TOWERS) or "")
 
 
 def test_word_pieces_take_the_longest_match_and_cut_what_is_too_long() -> None:

@@ -1,11 +1,11 @@
-"""One darkroom for all tests: preparing it takes a second."""
+"""One renderer for all tests: preparing it takes a second."""
 
 import pytest
 
-from simulators.darkroom import Darkroom
+from simulators.renderer import Renderer
 from tests.support.darkroom import shared_darkroom
 
 
 @pytest.fixture(scope="session")
-def darkroom() -> Darkroom:
+def renderer() -> Renderer:
     return shared_darkroom()

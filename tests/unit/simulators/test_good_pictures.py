@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from simulators.darkroom import Darkroom, PrintOrder
 from simulators.photos.assets import Picture
 from simulators.photos.eyelids import FaceMesh
 from simulators.photos.studio import Subject
+from simulators.renderer import Renderer, RenderRequest
 from tests.unit.simulators import measures
 
 COUNT = 24
@@ -23,8 +23,8 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 @pytest.fixture(scope="module")
-def pictures(darkroom: Darkroom, subject: Subject) -> list[Picture]:
-    return [_picture(darkroom, subject, seed) for seed in range(COUNT)]
+def pictures(renderer: Renderer, subject: Subject) -> list[Picture]:
+    return [_picture(renderer, subject, seed) for seed in range(COUNT)]
 
 
 def test_pictures_are_technically_clean(pictures: list[Picture]) -> None:
@@ -63,7 +63,7 @@ def test_products_show_no_face(pictures: list[Picture]) -> None:
     assert not any(measures.faces(picture) for picture in pictures[:FACES_COUNT])
 
 
-def _picture(darkroom: Darkroom, subject: Subject, seed: int) -> Picture:
-    picture = measures.decoded(darkroom.develop(PrintOrder((5, seed), subject, (1024, 1024), "jpeg")))
+def _picture(renderer: Renderer, subject: Subject, seed: int) -> Picture:
+    picture = measures.decoded(renderer.render(RenderRequest((5, seed), subject, (1024, 1024), "jpeg")))
     assert picture is not None
     return picture

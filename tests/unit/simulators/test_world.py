@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from simulators.darkroom import Darkroom
 from simulators.defects import Defect
 from simulators.generation import Generation, Stage, Wanted
 from simulators.provider_profile import Control, ProfileUnknownError, load_profile
-from simulators.world import Fate, World
+from simulators.renderer import Renderer
+from simulators.world import Outcome, World
 
 HEADSHOT = Wanted("a studio headshot", 1, (256, 256), "jpeg")
 Opener = Callable[..., Awaitable[World]]
 
 
 @pytest.fixture
-async def opened(darkroom: Darkroom) -> AsyncIterator[Opener]:
+async def opened(renderer: Renderer) -> AsyncIterator[Opener]:
     worlds: list[World] = []
 
     async def make(profile: str = "flawless-fal", *, seed: int = 1, **changes: object) -> World:
         chosen = load_profile(profile).model_copy(update=changes)
-        worlds.append(World(chosen, seed=seed, darkroom=darkroom))
+        worlds.append(World(chosen, seed=seed, renderer=renderer))
         await worlds[-1].gallery.prepare()
         return worlds[-1]
 
@@ -86,20 +86,20 @@ async def test_fates_follow_from_the_seed(opened: Opener) -> None:
     fates = [[world.knock() for _ in range(60)] for world in (first, second, third)]
 
     assert fates[0] == fates[1] != fates[2]
-    assert set(fates[0]) == {Fate.accepted, Fate.too_many, Fate.error, Fate.reply_lost}
+    assert set(fates[0]) == {Outcome.accepted, Outcome.too_many, Outcome.error, Outcome.reply_lost}
 
 
 async def test_forced_faults_happen_once_each(opened: Opener) -> None:
     world = await opened()
     world.control(Control(too_many_next=1, error_next=1))
 
-    assert [world.knock() for _ in range(3)] == [Fate.too_many, Fate.error, Fate.accepted]
+    assert [world.knock() for _ in range(3)] == [Outcome.too_many, Outcome.error, Outcome.accepted]
 
 
 async def test_outage_window_of_the_profile_is_an_outage(opened: Opener) -> None:
     world = await opened(outage_windows_s=((0, 3600),))
 
-    assert world.knock() is Fate.outage
+    assert world.knock() is Outcome.outage
     assert world.is_out(submitting=False)
 
 

@@ -3,26 +3,26 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from winnow.runtime.journal.model import Block, Cause, Decision, Entry, Listener, Machine, Source, Tick
+from winnow.runtime.journal.model import Block, Decider, Decision, Entry, Input, Listener, Source, Tick
 from winnow.runtime.journal.shard import UnreadableEvent
 from winnow.runtime.journal.work import Consumed, Decided, ShardHeld
 
 if TYPE_CHECKING:
-    from winnow.runtime.journal.journal import CauseConflict, Journal, NotOwner
+    from winnow.runtime.journal.journal import InputReused, Journal, NotOwner
     from winnow.runtime.journal.store import JournalStore, MongoJournalStore
 
 __all__ = [
     "Block",
-    "Cause",
-    "CauseConflict",
     "Consumed",
     "Decided",
+    "Decider",
     "Decision",
     "Entry",
+    "Input",
+    "InputReused",
     "Journal",
     "JournalStore",
     "Listener",
-    "Machine",
     "MongoJournalStore",
     "NotOwner",
     "ShardHeld",

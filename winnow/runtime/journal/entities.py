@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from winnow.contracts.envelope import Event
-from winnow.runtime.journal.model import Machine, S
+from winnow.runtime.journal.model import Decider, S
 
 E = TypeVar("E")
 State_contra = TypeVar("State_contra", contravariant=True)
@@ -68,10 +68,10 @@ class NotLoaded(LookupError):  # noqa: N818 (the state of the entity)
 
 
 class Entities(Generic[S, E]):
-    """The entities of a machine: ids, text form, and what a decision needs."""
+    """The entities of a decider: ids, text form, and what a decision needs."""
 
     def __init__(self, rules: EntityRules[S, E]) -> None:
-        """Use the machine's rules."""
+        """Use the decider's rules."""
         self.rules = rules
         self._adapter: TypeAdapter[E] = TypeAdapter(rules.entity_type)
 
@@ -107,9 +107,9 @@ class Entities(Generic[S, E]):
         return Known(stored.aggregate_id, self._adapter.validate_json(stored.body), stored.block_no)
 
 
-def entities_of(machine: Machine[S]) -> Entities[S, Any] | None:
-    """Return the entities of a machine that has rules for some; None for any other."""
-    rules = getattr(machine, "entity_rules", None)
+def entities_of(decider: Decider[S]) -> Entities[S, Any] | None:
+    """Return the entities of a decider that has rules for some; None for any other."""
+    rules = getattr(decider, "entity_rules", None)
     return None if rules is None else Entities(rules)
 
 

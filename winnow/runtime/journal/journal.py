@@ -1,4 +1,4 @@
-"""The journal of a service: takes causes, decides them in batches, commits each batch as one block a shard."""
+"""The journal of a service: takes inputs, decides them in batches, commits each batch as one block a shard."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Final, Generic, TypeAlias
 
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
-from winnow.runtime import crash_points, metrics
+from winnow.runtime import failpoints, metrics
 from winnow.runtime.clock import Clock
 from winnow.runtime.journal.holds import Holds
 from winnow.runtime.journal.loading import Loaded, Loader, forget
-from winnow.runtime.journal.model import Block, Cause, Listener, Machine, S, Source, Tick
+from winnow.runtime.journal.model import Block, Decider, Input, Listener, S, Source, Tick
 from winnow.runtime.journal.outbox import Outbox, Publisher
-from winnow.runtime.journal.shard import CauseConflict, Codec, Draft, Held, ShardMemory, UnreadableEvent
-from winnow.runtime.journal.store import Insert, JournalStore
+from winnow.runtime.journal.shard import Cached, Codec, InputReused, ShardMemory, UnitOfWork, UnreadableEvent
+from winnow.runtime.journal.store import CommitResult, JournalStore
 from winnow.runtime.journal.work import Consumed, Decided, NotOwner, Work, decide_work, refuse, resolve
 from winnow.runtime.log import get_logger
 
-__all__ = ["CauseConflict", "Consumed", "Decided", "Journal", "NotOwner"]
+__all__ = ["Consumed", "Decided", "InputReused", "Journal", "NotOwner"]
 
 _log = get_logger(__name__)
-_Decided: TypeAlias = tuple[dict[str, Draft[S]], list[tuple[Work[S], Consumed, Exception | None, bool]]]
+_Batch: TypeAlias = tuple[dict[str, UnitOfWork[S]], list[tuple[Work[S], Consumed, Exception | None, bool]]]
 BATCH_MAX: Final = 1000
-"""Causes in one batch: a block of 16 MiB holds about 60,000 entries of 278 bytes (docs/design.md#the-journal)."""
+"""Inputs in one batch: a block of 16 MiB holds about 60,000 entries of 278 bytes (docs/design.md#the-journal)."""
 _TRIES_MAX: Final = 20
 SAVE_EVERY_S: Final = 1.0
-"""Greatest age of a kept state, and so of what a process that is not its owner folds; services may allow more."""
+"""Greatest age of a snapshot, and so of what a process that is not its owner folds; services may allow more."""
 
 
 class Journal(Generic[S]):
@@ -38,7 +38,7 @@ class Journal(Generic[S]):
 
     def __init__(
         self,
-        machine: Machine[S],
+        decider: Decider[S],
         store: JournalStore,
         publisher: Publisher,
         clock: Clock,
@@ -51,8 +51,8 @@ class Journal(Generic[S]):
 
         States are a cache: saved seldom, a short-lived aggregate is written once and the next start folds more.
         """
-        self._codec = Codec(machine, route)
-        self._machine = machine
+        self._codec = Codec(decider, route)
+        self._decider = decider
         self._store = store
         self._loader = Loader(self._codec, store)
         self._clock = clock
@@ -96,29 +96,25 @@ class Journal(Generic[S]):
         """Name the shard that an aggregate belongs to."""
         return str(shard_of(aggregate_id, self._shards))
 
-    def owns(self, shard: str) -> bool:
-        """Return whether this process owns the shard."""
-        return shard in self._owned
-
-    def held(self) -> Mapping[str, str]:
+    def held_shards(self) -> Mapping[str, str]:
         """Return the shards that wait because this build cannot read their journal, each with the reason."""
         return self._holds.reasons()
 
     def owned(self) -> Mapping[str, S]:
         """Return the open states in memory."""
         return {
-            aggregate_id: held.state
+            aggregate_id: cached.state
             for memory in self._loaded.values()
-            for aggregate_id, held in memory.held.items()
-            if not self._machine.is_final(held.state)
+            for aggregate_id, cached in memory.cached.items()
+            if not self._decider.is_final(cached.state)
         }
 
     def state(self, aggregate_id: str) -> S | None:
         """Return a state from memory."""
         for memory in self._loaded.values():
-            held = memory.held.get(aggregate_id)
-            if held is not None:
-                return held.state
+            cached = memory.cached.get(aggregate_id)
+            if cached is not None:
+                return cached.state
         return None
 
     async def read_state(self, aggregate_id: str) -> S | None:
@@ -132,45 +128,45 @@ class Journal(Generic[S]):
         is_kept_up = shard in self._loaded
         # Asked first: what is kept after it holds all that was decided until then.
         folded_to = 0 if is_kept_up else await self._store.folded_to(shard)
-        kept = (await self._store.states([aggregate_id])).get(aggregate_id)
-        held = Held(self._machine.initial(aggregate_id))
-        if kept is not None:
-            current = self._codec.hold(kept)
-            held = (
-                current or (await self._loader.refolded(shard, {aggregate_id: kept.block_no}))[aggregate_id]
+        stored = (await self._store.states([aggregate_id])).get(aggregate_id)
+        cached = Cached(self._decider.initial(aggregate_id))
+        if stored is not None:
+            current = self._codec.load(stored)
+            cached = (
+                current or (await self._loader.refolded(shard, {aggregate_id: stored.block_no}))[aggregate_id]
             )
         if not is_kept_up:
-            since = max(folded_to, held.block_no)
+            since = max(folded_to, cached.block_no)
             for block_no, decision in await self._store.decided_after(shard, since, aggregate_id):
-                held = self._codec.fold(held, decision, block_no)
-        return held.state if held.seq else None
+                cached = self._codec.fold(cached, decision, block_no)
+        return cached.state if cached.seq else None
 
-    async def submit(self, cause: Cause, *, shard: str | None = None) -> Decided[S]:
-        """Decide a local cause and wait for the commit, which is shared with others.
+    async def submit(self, input_: Input, *, shard: str | None = None) -> Decided[S]:
+        """Decide a local input and wait for the commit, which is shared with others.
 
-        Raises NotOwner, UnreadableEvent, CauseConflict, or what ``decide`` raised. Submitting the same cause
+        Raises NotOwner, UnreadableEvent, InputReused, or what ``decide`` raised. Submitting the same input
         again returns the recorded decision.
         """
-        name = shard if shard is not None else self.shard_of(cause.aggregate_id)
+        name = shard if shard is not None else self.shard_of(input_.aggregate_id)
         if name not in self._owned:
             raise NotOwner(name)
-        work: Work[S] = Work(name, ((0, cause),))
+        work: Work[S] = Work(name, ((0, input_),))
         self._put(work)
         _, _, decided = await work.done
         if decided is None:
             raise NotOwner(name)
         if not decided.duplicate:
             return decided
-        known = await self._store.known_causes(name, [cause.cause_id])
-        if cause.cause_id not in known:
+        known = await self._store.known_inputs(name, [input_.input_id])
+        if input_.input_id not in known:
             return decided
-        if known[cause.cause_id].fingerprint != cause.fingerprint:
-            raise CauseConflict(cause.cause_id)
-        recorded = tuple(self._codec.recorded(entry) for entry in known[cause.cause_id].entries)
+        if known[input_.input_id].fingerprint != input_.fingerprint:
+            raise InputReused(input_.input_id)
+        recorded = tuple(self._codec.recorded(entry) for entry in known[input_.input_id].entries)
         return Decided(decided.state, recorded, duplicate=True)
 
     async def consume(
-        self, shard: str, source: Source, items: Sequence[tuple[int, Cause | None]]
+        self, shard: str, source: Source, items: Sequence[tuple[int, Input | None]]
     ) -> Consumed:
         """Decide the records of one partition, in order; returns when their messages are on the bus."""
         # Records in hand when their partition was revoked come late: they do not take it back.
@@ -209,27 +205,27 @@ class Journal(Generic[S]):
         entities = {owned: dict(owned.entities) for owned in memories}
         folded_to = {owned.name: owned.head_no for owned in changed}
         sent_to = self._outbox.take_marks()
-        kept = changed if self._machine.keeps_states else {}
+        stored = changed if self._decider.stores_states else {}
         states = [
-            self._codec.keep(aggregate_id, memory.name, held)
-            for memory, helds in kept.items()
-            for aggregate_id, held in helds.items()
+            self._codec.dump(aggregate_id, memory.name, cached)
+            for memory, cached_states in stored.items()
+            for aggregate_id, cached in cached_states.items()
         ]
         try:
             await self._store.save(states, folded_to, sent_to, self._loader.rows(entities))
         except BaseException:
             self._outbox.put_back(sent_to)
-            for memory, helds in changed.items():
-                memory.dirty |= set(helds)
+            for memory, cached_states in changed.items():
+                memory.dirty |= set(cached_states)
             raise
         async with self._writing:
             for memory, saved in entities.items():
                 forget(memory, saved)
-            for memory, helds in changed.items():
-                for key, held in helds.items():
-                    if memory.held.get(key) is held and self._machine.is_final(held.state):
-                        del memory.held[key]
-        metrics.JOURNAL_OPEN.set(sum(len(memory.held) for memory in memories))
+            for memory, cached_states in changed.items():
+                for key, cached in cached_states.items():
+                    if memory.cached.get(key) is cached and self._decider.is_final(cached.state):
+                        del memory.cached[key]
+        metrics.JOURNAL_OPEN.set(sum(len(memory.cached) for memory in memories))
 
     def _put(self, work: Work[S]) -> None:
         self._queue.append(work)
@@ -284,17 +280,17 @@ class Journal(Generic[S]):
         while self._due and self._due[0][0] <= now:
             due_at, shard, aggregate_id = heapq.heappop(self._due)
             memory = self._loaded.get(shard)
-            held = memory.held.get(aggregate_id) if memory else None
+            cached = memory.cached.get(aggregate_id) if memory else None
             if (
-                held is None
-                or self._machine.due_at(held.state) != due_at
+                cached is None
+                or self._decider.due_at(cached.state) != due_at
                 or self._quiet.get(aggregate_id) == due_at
             ):
                 continue
             self._quiet[aggregate_id] = due_at
-            cause_id = f"tick:{aggregate_id}:{held.seq}"
-            cause = Cause(aggregate_id, cause_id, Tick(), correlation_id=cause_id)
-            self._queue.append(Work(shard, ((0, cause),)))
+            input_id = f"tick:{aggregate_id}:{cached.seq}"
+            input_ = Input(aggregate_id, input_id, Tick(), correlation_id=input_id)
+            self._queue.append(Work(shard, ((0, input_),)))
 
     def _take(self) -> list[Work[S]]:
         taken = 0
@@ -339,113 +335,111 @@ class Journal(Generic[S]):
         if decided is None:
             # A shard was given up meanwhile; its works still run, on what the store has.
             return works
-        drafts, outcomes = decided
+        units, outcomes = decided
         blocks = {
-            shard: draft.block(self._outbox.sent_to(shard))
-            for shard, draft in drafts.items()
-            if draft.decisions
+            shard: unit.block(self._outbox.sent_to(shard)) for shard, unit in units.items() if unit.decisions
         }
         started_s = self._clock.monotonic_s()
         if blocks:
-            crash_points.reach("before_insert")
-        fates = await self._store.insert(list(blocks.values())) if blocks else {}
+            failpoints.reach("before_insert")
+        results = await self._store.insert(list(blocks.values())) if blocks else {}
         if blocks:
-            crash_points.reach("after_insert")
+            failpoints.reach("after_insert")
         metrics.JOURNAL_COMMIT.observe(self._clock.monotonic_s() - started_s)
         sent: dict[str, asyncio.Future[None]] = {}
-        for shard, draft in drafts.items():
-            if fates.get(shard, Insert.committed) is Insert.committed:
-                self._committed(shard, draft, blocks.get(shard), sent)
+        for shard, unit in units.items():
+            if results.get(shard, CommitResult.committed) is CommitResult.committed:
+                self._committed(shard, unit, blocks.get(shard), sent)
             else:
-                await self._not_committed(shard, fates[shard], blocks[shard])
+                await self._not_committed(shard, results[shard], blocks[shard])
         again = []
         for work, consumed, error, duplicate in outcomes:
-            if fates.get(work.shard, Insert.committed) is not Insert.committed:
+            if results.get(work.shard, CommitResult.committed) is not CommitResult.committed:
                 again.append(work)
             else:
-                resolve(work, drafts[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
+                resolve(work, units[work.shard], consumed, error, sent.get(work.shard), duplicate=duplicate)
         return again
 
-    async def _decide(self, works: list[Work[S]]) -> _Decided[S] | None:
+    async def _decide(self, works: list[Work[S]]) -> _Batch[S] | None:
         """Decide with all states and entities that this takes; None when a shard was given up meanwhile."""
-        kept = await self._kept_states(works)
-        loaded = await self._loader.load(works, self._loaded, kept)
+        restored = await self._restored_states(works)
+        loaded = await self._loader.load(works, self._loaded, restored)
         while not {work.shard for work in works} - set(self._loaded):
             sought = {work.shard: dict(self._loaded[work.shard].sought) for work in works}
-            drafts, outcomes = self._drafted(works, kept, loaded)
-            missing = {entity_id for draft in drafts.values() for entity_id in draft.missing}
+            units, outcomes = self._units_of(works, restored, loaded)
+            missing = {entity_id for unit in units.values() for entity_id in unit.missing}
             if not missing:
-                return drafts, outcomes
+                return units, outcomes
             # A decision made an earlier one's entity need another: all is decided again with that one.
             for shard, before in sought.items():
                 self._loaded[shard].sought = before
             loaded |= await self._loader.look_up(missing)
         return None
 
-    def _drafted(self, works: list[Work[S]], kept: Mapping[str, Held[S]], loaded: Loaded) -> _Decided[S]:
-        """Decide on drafts, which leave the memory as it is until they are committed."""
+    def _units_of(self, works: list[Work[S]], restored: Mapping[str, Cached[S]], loaded: Loaded) -> _Batch[S]:
+        """Decide on units of work, which leave the memory as it is until they are committed."""
         now = self._clock.now()
-        drafts: dict[str, Draft[S]] = {}
+        units: dict[str, UnitOfWork[S]] = {}
         outcomes: list[tuple[Work[S], Consumed, Exception | None, bool]] = []
         for work in works:
             memory = self._loaded[work.shard]
-            draft = drafts.get(work.shard)
-            if draft is None:
-                draft = drafts[work.shard] = Draft(self._codec, memory, kept, loaded, now)
-            outcomes.append((work, *decide_work(work, draft, memory)))
-        return drafts, outcomes
+            unit = units.get(work.shard)
+            if unit is None:
+                unit = units[work.shard] = UnitOfWork(self._codec, memory, restored, loaded, now)
+            outcomes.append((work, *decide_work(work, unit, memory)))
+        return units, outcomes
 
-    async def _kept_states(self, works: list[Work[S]]) -> dict[str, Held[S]]:
+    async def _restored_states(self, works: list[Work[S]]) -> dict[str, Cached[S]]:
         wanted = {
-            cause.aggregate_id
+            input_.aggregate_id
             for work in works
-            for _, cause in work.items
-            if cause is not None and cause.aggregate_id not in self._loaded[work.shard].held
+            for _, input_ in work.items
+            if input_ is not None and input_.aggregate_id not in self._loaded[work.shard].cached
         }
-        states = await self._store.states(wanted) if wanted and self._machine.keeps_states else {}
-        helds: dict[str, Held[S]] = {}
+        states = await self._store.states(wanted) if wanted and self._decider.stores_states else {}
+        cached_states: dict[str, Cached[S]] = {}
         for shard in {state.shard for state in states.values()}:
             try:
-                helds |= await self._loader.hold_all(
+                cached_states |= await self._loader.restore_all(
                     shard, [state for state in states.values() if state.shard == shard]
                 )
             except UnreadableEvent as error:
                 self._unload(shard)
                 self._holds.hold(shard, error.detail)
-        return helds
+        return cached_states
 
     def _committed(
-        self, shard: str, draft: Draft[S], block: Block | None, sent: dict[str, asyncio.Future[None]]
+        self, shard: str, unit: UnitOfWork[S], block: Block | None, sent: dict[str, asyncio.Future[None]]
     ) -> None:
-        draft.apply(block)
+        unit.apply(block)
         if block is None:
             return
         sent[shard] = self._outbox.put(block)
         metrics.JOURNAL_BLOCKS.inc()
-        metrics.JOURNAL_DECISIONS.inc(len(draft.decisions))
+        metrics.JOURNAL_DECISIONS.inc(len(unit.decisions))
         if shard not in self._loaded:
             # Given up during the insert: the listener has been told so and hears no more of it.
             return
-        for aggregate_id, held in draft.changed.items():
-            self._watch(shard, aggregate_id, held.state)
+        for aggregate_id, cached in unit.changed.items():
+            self._watch(shard, aggregate_id, cached.state)
         if self._listener is not None:
-            for decision in draft.decisions:
-                held = draft.changed[decision.aggregate_id]
-                self._listener.changed(decision.aggregate_id, held.state, draft.recorded[decision.cause_id])
+            for decision in unit.decisions:
+                cached = unit.changed[decision.aggregate_id]
+                self._listener.changed(decision.aggregate_id, cached.state, unit.recorded[decision.input_id])
 
-    async def _not_committed(self, shard: str, fate: Insert, block: Block) -> None:
-        metrics.JOURNAL_CONFLICTS.labels(fate.value).inc()
-        if fate is Insert.fenced:
+    async def _not_committed(self, shard: str, result: CommitResult, block: Block) -> None:
+        metrics.JOURNAL_CONFLICTS.labels(result.value).inc()
+        if result is CommitResult.fenced:
             self._unload(shard)
             return
-        known = await self._store.known_causes(shard, [decision.cause_id for decision in block.decisions])
+        known = await self._store.known_inputs(shard, [decision.input_id for decision in block.decisions])
         if shard in self._loaded:
             self._loaded[shard].remember(known.values())
 
     async def _load(self, shard: str) -> None:
         head = await self._store.head(shard)
         memory: ShardMemory[S] = ShardMemory(shard, head)
-        await self._loader.hold(memory, await self._store.open_states(shard))
+        await self._loader.restore(memory, await self._store.open_states(shard))
         if head:
             await self._loader.replay(memory)
         self._outbox.begin(shard, await self._store.sent_to(shard) if head else 0)
@@ -453,16 +447,16 @@ class Journal(Generic[S]):
             # Nobody waits for what an earlier owner left; the next decision is sent after it.
             _ = self._outbox.put(block)
         self._loaded[shard] = memory
-        for aggregate_id, held in memory.held.items():
+        for aggregate_id, cached in memory.cached.items():
             self._quiet.pop(aggregate_id, None)
-            self._watch(shard, aggregate_id, held.state)
+            self._watch(shard, aggregate_id, cached.state)
         if self._listener is not None:
             self._listener.loaded(
                 shard,
                 {
-                    key: held.state
-                    for key, held in memory.held.items()
-                    if not self._machine.is_final(held.state)
+                    key: cached.state
+                    for key, cached in memory.cached.items()
+                    if not self._decider.is_final(cached.state)
                 },
             )
 
@@ -471,7 +465,7 @@ class Journal(Generic[S]):
             self._listener.unloaded(shard)
 
     def _watch(self, shard: str, aggregate_id: str, state: S) -> None:
-        due_at = self._machine.due_at(state)
+        due_at = self._decider.due_at(state)
         if due_at is not None and self._quiet.get(aggregate_id) != due_at:
             heapq.heappush(self._due, (due_at, shard, aggregate_id))
             self._wake.set()
@@ -479,7 +473,7 @@ class Journal(Generic[S]):
             self._quiet.pop(aggregate_id, None)
 
 
-def _take_changed(memory: ShardMemory[S]) -> dict[str, Held[S]]:
-    changed = {key: memory.held[key] for key in memory.dirty if key in memory.held}
+def _take_changed(memory: ShardMemory[S]) -> dict[str, Cached[S]]:
+    changed = {key: memory.cached[key] for key in memory.dirty if key in memory.cached}
     memory.dirty = set()
     return changed

@@ -8,8 +8,8 @@ from typing import Any, Final, Generic, TypeAlias, cast
 
 from winnow.runtime import metrics
 from winnow.runtime.journal.entities import Known, StoredEntity
-from winnow.runtime.journal.model import Folded, S
-from winnow.runtime.journal.shard import Codec, Held, ShardMemory
+from winnow.runtime.journal.model import S, Snapshot
+from winnow.runtime.journal.shard import Cached, Codec, ShardMemory
 from winnow.runtime.journal.store import JournalStore
 from winnow.runtime.journal.work import Work
 
@@ -22,7 +22,7 @@ Loaded: TypeAlias = dict[str, Known[Any] | None]
 
 
 class Loader(Generic[S]):
-    """Reads what the store has; a machine without entities has none loaded."""
+    """Reads what the store has; a decider without entities has none loaded."""
 
     def __init__(self, codec: Codec[S], store: JournalStore) -> None:
         """Read and write by the codec's rules."""
@@ -30,11 +30,11 @@ class Loader(Generic[S]):
         self._store = store
 
     async def load(
-        self, works: Sequence[Work[S]], memories: Mapping[str, ShardMemory[S]], kept: Mapping[str, Held[S]]
+        self, works: Sequence[Work[S]], memories: Mapping[str, ShardMemory[S]], saved: Mapping[str, Cached[S]]
     ) -> Loaded:
         """Look up the entities that works may read and that are not in memory, those of all works at once."""
         loaded: Loaded = {}
-        while missing := self._missing(works, memories, kept, loaded):
+        while missing := self._missing(works, memories, saved, loaded):
             loaded |= await self.look_up(missing)
         return loaded
 
@@ -42,7 +42,7 @@ class Loader(Generic[S]):
         self,
         works: Sequence[Work[S]],
         memories: Mapping[str, ShardMemory[S]],
-        kept: Mapping[str, Held[S]],
+        saved: Mapping[str, Cached[S]],
         loaded: Loaded,
     ) -> set[str]:
         entities, missing = self._codec.entities, set[str]()
@@ -51,12 +51,12 @@ class Loader(Generic[S]):
             if memory is None:
                 continue
             seen = ChainMap(cast("Loaded", memory.entities), loaded)
-            for _, cause in work.items:
-                if cause is not None and entities is not None:
-                    name = cause.aggregate_id
-                    held = memory.held.get(name) or kept.get(name)
-                    state = held.state if held else self._codec.machine.initial(name)
-                    missing |= entities.missing(state, cause.message, name, seen)
+            for _, input_ in work.items:
+                if input_ is not None and entities is not None:
+                    name = input_.aggregate_id
+                    cached = memory.cached.get(name) or saved.get(name)
+                    state = cached.state if cached else self._codec.decider.initial(name)
+                    missing |= entities.missing(state, input_.message, name, seen)
         return missing
 
     async def look_up(self, entity_ids: Iterable[str]) -> Loaded:
@@ -79,43 +79,43 @@ class Loader(Generic[S]):
             for entity_id, known in changed.items()
         ]
 
-    async def hold_all(self, shard: str, kept: Iterable[Folded]) -> dict[str, Held[S]]:
+    async def restore_all(self, shard: str, saved: Iterable[Snapshot]) -> dict[str, Cached[S]]:
         """Read stored states of a shard, and fold those of another shape anew; raises UnreadableEvent."""
-        states = list(kept)
-        helds = {state.aggregate_id: self._codec.hold(state) for state in states}
-        stale = {state.aggregate_id: state.block_no for state in states if helds[state.aggregate_id] is None}
+        states = list(saved)
+        folded = {state.aggregate_id: self._codec.load(state) for state in states}
+        stale = {state.aggregate_id: state.block_no for state in states if folded[state.aggregate_id] is None}
         refolded = await self.refolded(shard, stale) if stale else {}
-        return {key: held for key, held in helds.items() if held is not None} | refolded
+        return {key: cached for key, cached in folded.items() if cached is not None} | refolded
 
-    async def refolded(self, shard: str, until: Mapping[str, int]) -> dict[str, Held[S]]:
+    async def refolded(self, shard: str, until: Mapping[str, int]) -> dict[str, Cached[S]]:
         """Fold states from the first block of their shard on, up to the block of each; raises UnreadableEvent."""
-        helds = {aggregate_id: Held(self._codec.machine.initial(aggregate_id)) for aggregate_id in until}
+        folded = {aggregate_id: Cached(self._codec.decider.initial(aggregate_id)) for aggregate_id in until}
         block_no = 0
         while blocks := await self._store.blocks_after(shard, block_no, limit=BLOCKS_AT_ONCE):
             for block in blocks:
                 for decision in block.decisions:
-                    held = helds.get(decision.aggregate_id)
-                    if held is not None and block.block_no <= until[decision.aggregate_id]:
-                        helds[decision.aggregate_id] = self._codec.fold(held, decision, block.block_no)
+                    cached = folded.get(decision.aggregate_id)
+                    if cached is not None and block.block_no <= until[decision.aggregate_id]:
+                        folded[decision.aggregate_id] = self._codec.fold(cached, decision, block.block_no)
             block_no = blocks[-1].block_no
-        metrics.JOURNAL_REFOLDED.inc(len(helds))
-        return helds
+        metrics.JOURNAL_REFOLDED.inc(len(folded))
+        return folded
 
-    async def hold(self, memory: ShardMemory[S], kept: Iterable[Folded]) -> None:
+    async def restore(self, memory: ShardMemory[S], saved: Iterable[Snapshot]) -> None:
         """Take stored states into memory; one that was folded anew is stored again, in its new shape."""
-        states = list(kept)
-        memory.held |= await self.hold_all(memory.name, states)
-        version = self._codec.machine.state_version
+        states = list(saved)
+        memory.cached |= await self.restore_all(memory.name, states)
+        version = self._codec.decider.state_version
         memory.dirty |= {state.aggregate_id for state in states if state.state_version != version}
 
     async def replay(self, memory: ShardMemory[S]) -> None:
         """Fold what the saved states do not hold yet, some blocks at a time."""
         at = await self._store.folded_to(memory.name)
-        asked = set(memory.held)
+        asked = set(memory.cached)
         while blocks := await self._store.blocks_after(memory.name, at, limit=BLOCKS_AT_ONCE):
             missing = {decision.aggregate_id for block in blocks for decision in block.decisions} - asked
             asked |= missing
-            await self.hold(memory, (await self._store.states(missing)).values())
+            await self.restore(memory, (await self._store.states(missing)).values())
             read = self._codec.read_by(blocks) - set(memory.entities)
             memory.replay(self._codec, blocks, await self.look_up(read))
             at = blocks[-1].block_no

@@ -1,4 +1,4 @@
-"""Model of the journal: causes, decisions, blocks, and what a service supplies."""
+"""Model of the journal: inputs, decisions, blocks, and what a service supplies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from winnow.contracts.envelope import Event, Message, Recorded
+from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.upcast import Upcaster
 
 GENESIS: Final = "0" * 64
@@ -20,11 +20,11 @@ Seen_contra = TypeVar("Seen_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """One message for one aggregate. The same ``cause_id`` is decided once; ``fingerprint`` tells a repeat from a clash."""
+class Input:
+    """One message for one aggregate. The same ``input_id`` is decided once; ``fingerprint`` tells a repeat from a clash."""
 
     aggregate_id: str
-    cause_id: str
+    input_id: str
     message: object
     correlation_id: str
     fingerprint: str = ""
@@ -38,13 +38,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A partition that causes come from."""
+    """A partition that inputs come from."""
 
     topic: str
     partition: int
 
 
-class Machine(Protocol[S]):
+class Decider(Protocol[S]):
     """Rules of a service: pure functions, and the form in which its state is kept."""
 
     producer: str
@@ -54,7 +54,7 @@ class Machine(Protocol[S]):
     private_events: tuple[type[Event], ...]
     upcasters: tuple[Upcaster, ...]
     """The steps that lift older versions of the private events."""
-    keeps_states: bool
+    stores_states: bool
     """False where every aggregate is decided once and nobody asks for its state again."""
 
     def initial(self, aggregate_id: str) -> S:
@@ -78,18 +78,20 @@ class Machine(Protocol[S]):
         ...
 
 
-def state_format_of(machine: Machine[Any]) -> int:
-    """Return the format of a machine's collections: with entities, a new version of the state is a new format.
+def state_format_of(decider: Decider[Any]) -> int:
+    """Return the format of a decider's collections: with entities, a new version of the state is a new format.
 
     Entities are folded beside the state that they leave, so that one cannot be folded anew without the other.
     """
-    return machine.state_version if hasattr(machine, "entity_rules") else 1
+    return decider.state_version if hasattr(decider, "entity_rules") else 1
 
 
 class Listener(Protocol[Seen_contra]):
     """Told about commits and ownership; must return at once and must not raise."""
 
-    def changed(self, aggregate_id: str, state: Seen_contra, recorded: Sequence[Recorded[Message]]) -> None:
+    def changed(
+        self, aggregate_id: str, state: Seen_contra, recorded: Sequence[RecordedMessage[Message]]
+    ) -> None:
         """Note a committed decision."""
 
     def loaded(self, shard: str, states: Mapping[str, Seen_contra]) -> None:
@@ -120,11 +122,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Decision of one cause for one aggregate; ``seq`` counts its decisions from 1."""
+    """Decision of one input for one aggregate; ``seq`` counts its decisions from 1."""
 
     aggregate_id: str
     seq: int
-    cause_id: str
+    input_id: str
     fingerprint: str
     entries: tuple[Entry, ...]
 
@@ -182,12 +184,12 @@ class Block:
                     self.offsets.items(), key=lambda pair: (pair[0].topic, pair[0].partition)
                 )
             ],
-            "causes": [decision.cause_id for decision in self.decisions],
+            "causes": [decision.input_id for decision in self.decisions],
             "decisions": [
                 {
                     "aggregate_id": decision.aggregate_id,
                     "seq": decision.seq,
-                    "cause_id": decision.cause_id,
+                    "cause_id": decision.input_id,
                     "fingerprint": decision.fingerprint,
                     "entries": [
                         {
@@ -226,14 +228,14 @@ def decision_from_document(document: Mapping[str, Any]) -> Decision:
     return Decision(
         aggregate_id=document["aggregate_id"],
         seq=document["seq"],
-        cause_id=document["cause_id"],
+        input_id=document["cause_id"],
         fingerprint=document["fingerprint"],
         entries=tuple(Entry(**entry) for entry in document["entries"]),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class Snapshot:
     """An aggregate's state as it is kept: JSON text, with how far it is folded."""
 
     aggregate_id: str

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from winnow.contracts.ids import shard_of
 from winnow.contracts.upcast import headers_of
-from winnow.runtime import crash_points, metrics
+from winnow.runtime import failpoints, metrics
 from winnow.runtime.journal.model import Block, Entry
 from winnow.runtime.log import get_logger
 
@@ -102,7 +102,7 @@ class Outbox:
             if entry.topic
         ]
         await asyncio.gather(*acknowledged)
-        crash_points.reach("after_publish")
+        failpoints.reach("after_publish")
         for block in blocks:
             # A shard's blocks are queued in their order, so one stands for all before it.
             self.begin(block.shard, block.block_no)

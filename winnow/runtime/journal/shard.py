@@ -1,4 +1,4 @@
-"""One shard in its owner's memory: the folded states, and a draft that becomes a block."""
+"""One shard in its owner's memory: the snapshots, and a unit of work that becomes a block."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any, Final, Generic
 
 from pydantic import TypeAdapter, ValidationError
 
-from winnow.contracts.envelope import Envelope, Event, Message, Recorded
+from winnow.contracts.envelope import Envelope, Event, Message, RecordedMessage
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import UnknownVersion
 from winnow.runtime.journal.entities import Find, Joined, Known, NotLoaded, entities_of, entity_id_of
-from winnow.runtime.journal.model import GENESIS, Block, Cause, Decision, Entry, Folded, Machine, S, Source
+from winnow.runtime.journal.model import GENESIS, Block, Decider, Decision, Entry, Input, S, Snapshot, Source
 from winnow.runtime.tracing import child_of
 
-RECENT_CAUSES_MAX: Final = 20_000
-"""Causes remembered in memory per shard; an older one is caught by the unique index."""
+RECENT_INPUTS_MAX: Final = 20_000
+"""Inputs remembered in memory per shard; an older one is caught by the unique index."""
 
 Route = Callable[[Message], tuple[str, str] | None]
 
 
-class CauseConflict(Exception):  # noqa: N818 (a conflict is the noun of the problem)
-    """The same cause id came with another content."""
+class InputReused(Exception):  # noqa: N818 (the noun of the problem)
+    """The same input id came with another content."""
 
 
 class UnreadableEvent(Unavailable):
@@ -35,7 +35,7 @@ class UnreadableEvent(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Generic[S]):
+class Cached(Generic[S]):
     """An aggregate in memory, with its counters."""
 
     state: S
@@ -45,17 +45,17 @@ class Held(Generic[S]):
 
 
 class Codec(Generic[S]):
-    """Turns a machine's states and messages into JSON text and back."""
+    """Turns a decider's states and messages into JSON text and back."""
 
-    def __init__(self, machine: Machine[S], route: Route) -> None:
-        """Know the machine's state type and private events."""
-        self.machine = machine
+    def __init__(self, decider: Decider[S], route: Route) -> None:
+        """Know the decider's state type and private events."""
+        self.decider = decider
         self.route = route
-        self.messages = REGISTRY.extended(machine.private_events, machine.upcasters)
-        self._state: TypeAdapter[S] = TypeAdapter(machine.state_type)
-        self.entities = entities_of(machine)
+        self.messages = REGISTRY.extended(decider.private_events, decider.upcasters)
+        self._state: TypeAdapter[S] = TypeAdapter(decider.state_type)
+        self.entities = entities_of(decider)
 
-    def entry(self, recorded: Recorded[Message]) -> Entry:
+    def entry(self, recorded: RecordedMessage[Message]) -> Entry:
         """Write a message for the journal and the bus."""
         message = recorded.message
         to = self.route(message)
@@ -67,7 +67,7 @@ class Codec(Generic[S]):
             body=recorded.text(),
         )
 
-    def recorded(self, entry: Entry) -> Recorded[Message]:
+    def recorded(self, entry: Entry) -> RecordedMessage[Message]:
         """Read a message of the journal as its newest version; raises UnreadableEvent."""
         try:
             return self.messages.read(entry.type, entry.body)
@@ -77,10 +77,10 @@ class Codec(Generic[S]):
             raise UnreadableEvent(f"a stored {entry.type} does not fit its version") from error
 
     def fold(
-        self, held: Held[S], decision: Decision, block_no: int, overlay: Overlay | None = None
-    ) -> Held[S]:
+        self, cached: Cached[S], decision: Decision, block_no: int, overlay: Overlay | None = None
+    ) -> Cached[S]:
         """Fold a stored decision; an ``overlay`` takes the entities it changes. Raises UnreadableEvent."""
-        state, published = held.state, held.published
+        state, published = cached.state, cached.published
         for entry in decision.entries:
             if entry.is_command:
                 continue
@@ -89,9 +89,9 @@ class Codec(Generic[S]):
                 at = recorded.envelope.occurred_at
                 if overlay is not None:
                     overlay.take(self, decision.aggregate_id, state, recorded.message, at)
-                state = self.machine.evolve(state, recorded.message, at)
+                state = self.decider.evolve(state, recorded.message, at)
                 published += entry.topic is not None
-        return Held(state, decision.seq, published, block_no)
+        return Cached(state, decision.seq, published, block_no)
 
     def read_by(self, blocks: Iterable[Block]) -> set[str]:
         """Return the ids of the entities whose former value is needed to fold these blocks."""
@@ -106,22 +106,22 @@ class Codec(Generic[S]):
             for name in self.entities.rules.read(event)
         }
 
-    def keep(self, aggregate_id: str, shard: str, held: Held[S]) -> Folded:
+    def dump(self, aggregate_id: str, shard: str, cached: Cached[S]) -> Snapshot:
         """Write a state for the store."""
-        text = self._state.dump_json(held.state).decode()
-        final = self.machine.is_final(held.state)
-        counts = (held.block_no, held.seq, held.published)
-        return Folded(aggregate_id, shard, *counts, text, final, self.machine.state_version)
+        text = self._state.dump_json(cached.state).decode()
+        final = self.decider.is_final(cached.state)
+        counts = (cached.block_no, cached.seq, cached.published)
+        return Snapshot(aggregate_id, shard, *counts, text, final, self.decider.state_version)
 
-    def hold(self, kept: Folded) -> Held[S] | None:
+    def load(self, snapshot: Snapshot) -> Cached[S] | None:
         """Read a state of the store; None for one of another shape, which is to be folded from the journal anew."""
-        if kept.state_version != self.machine.state_version:
+        if snapshot.state_version != self.decider.state_version:
             return None
         try:
-            state = self._state.validate_json(kept.state)
+            state = self._state.validate_json(snapshot.state)
         except ValidationError:
             return None
-        return Held(state, kept.seq, kept.published, kept.block_no)
+        return Cached(state, snapshot.seq, snapshot.published, snapshot.block_no)
 
 
 class Overlay:
@@ -176,7 +176,7 @@ class ShardMemory(Generic[S]):
         self.head_no = head.block_no if head else 0
         self.head_hash = head.hash if head else GENESIS
         self.offsets: dict[Source, int] = dict(head.offsets) if head else {}
-        self.held: dict[str, Held[S]] = {}
+        self.cached: dict[str, Cached[S]] = {}
         self.dirty: set[str] = set()
         self.entities: dict[str, Known[Any]] = {}
         """Entities that are not saved yet."""
@@ -184,133 +184,133 @@ class ShardMemory(Generic[S]):
         self._recent: OrderedDict[str, str] = OrderedDict()
 
     def remember(self, decisions: Iterable[Decision]) -> None:
-        """Note causes as decided."""
+        """Note inputs as decided."""
         for decision in decisions:
-            self._recent[decision.cause_id] = decision.fingerprint
-        while len(self._recent) > RECENT_CAUSES_MAX:
+            self._recent[decision.input_id] = decision.fingerprint
+        while len(self._recent) > RECENT_INPUTS_MAX:
             self._recent.popitem(last=False)
 
-    def fingerprint_of(self, cause_id: str) -> str | None:
-        """Return the fingerprint of a decided cause, None if it is not among the recent ones."""
-        return self._recent.get(cause_id)
+    def fingerprint_of(self, input_id: str) -> str | None:
+        """Return the fingerprint of a decided input, None if it is not among the recent ones."""
+        return self._recent.get(input_id)
 
     def replay(
         self, codec: Codec[S], blocks: Iterable[Block], loaded: Mapping[str, Known[Any] | None]
     ) -> None:
-        """Fold blocks that the kept states do not hold yet; ``loaded`` has the entities that their events read."""
+        """Fold blocks that the snapshots do not hold yet; ``loaded`` has the entities that their events read."""
         for block in blocks:
             overlay = Overlay(block.block_no, self.entities, loaded, stored=loaded)
             for decision in block.decisions:
-                held = self.held.get(decision.aggregate_id) or Held(
-                    codec.machine.initial(decision.aggregate_id)
+                cached = self.cached.get(decision.aggregate_id) or Cached(
+                    codec.decider.initial(decision.aggregate_id)
                 )
-                if held.block_no < block.block_no or held.seq < decision.seq:
-                    self.held[decision.aggregate_id] = codec.fold(held, decision, block.block_no, overlay)
+                if cached.block_no < block.block_no or cached.seq < decision.seq:
+                    self.cached[decision.aggregate_id] = codec.fold(cached, decision, block.block_no, overlay)
                     self.dirty.add(decision.aggregate_id)
             self.entities.update(overlay.changed)
             self.remember(block.decisions)
 
 
-class Draft(Generic[S]):
+class UnitOfWork(Generic[S]):
     """Decisions on top of a shard's memory that are not committed yet."""
 
     def __init__(
         self,
         codec: Codec[S],
         memory: ShardMemory[S],
-        kept: Mapping[str, Held[S]],
+        restored: Mapping[str, Cached[S]],
         loaded: Mapping[str, Known[Any] | None],
         now: datetime,
     ) -> None:
         """Decide at ``now``; ``kept`` and ``loaded`` hold states and entities that were not in memory."""
         self._codec = codec
         self._memory = memory
-        self._kept = kept
+        self._restored = restored
         self.entities: dict[str, Known[Any]] = {}
         self.missing: set[str] = set()
         """Entities that a decision turned out to read and that were not loaded: it has to be made again with them."""
         self._layers = (self.entities, memory.entities, loaded)
         self._now = now
-        self._causes: dict[str, str] = {}
-        self.changed: dict[str, Held[S]] = {}
+        self._inputs: dict[str, str] = {}
+        self.changed: dict[str, Cached[S]] = {}
         self.decisions: list[Decision] = []
-        self.recorded: dict[str, tuple[Recorded[Message], ...]] = {}
+        self.recorded: dict[str, tuple[RecordedMessage[Message], ...]] = {}
         self.offsets: dict[Source, int] = dict(memory.offsets)
 
-    def held(self, aggregate_id: str) -> Held[S]:
-        """Return an aggregate as this draft leaves it."""
+    def cached(self, aggregate_id: str) -> Cached[S]:
+        """Return an aggregate as this unit of work leaves it."""
         return (
             self.changed.get(aggregate_id)
-            or self._memory.held.get(aggregate_id)
-            or self._kept.get(aggregate_id)
-            or Held(self._codec.machine.initial(aggregate_id))
+            or self._memory.cached.get(aggregate_id)
+            or self._restored.get(aggregate_id)
+            or Cached(self._codec.decider.initial(aggregate_id))
         )
 
-    def is_duplicate(self, cause: Cause) -> bool:
-        """Return whether the cause is decided; raises CauseConflict when its content differs."""
-        known = self._causes.get(cause.cause_id)
+    def is_duplicate(self, input_: Input) -> bool:
+        """Return whether the input is decided; raises InputReused when its content differs."""
+        known = self._inputs.get(input_.input_id)
         if known is None:
-            known = self._memory.fingerprint_of(cause.cause_id)
+            known = self._memory.fingerprint_of(input_.input_id)
         if known is None:
             return False
-        if known != cause.fingerprint:
-            raise CauseConflict(cause.cause_id)
+        if known != input_.fingerprint:
+            raise InputReused(input_.input_id)
         return True
 
-    def decide(self, cause: Cause) -> bool:
-        """Decide a cause; False when it leads to nothing. An exception of the machine leaves the draft as it was."""
-        held = self.held(cause.aggregate_id)
+    def decide(self, input_: Input) -> bool:
+        """Decide an input; False when it leads to nothing. An exception of the decider leaves the unit of work as it was."""
+        cached = self.cached(input_.aggregate_id)
         block_no = self._memory.head_no + 1
-        machine, overlay = self._codec.machine, Overlay(block_no, *self._layers)
+        decider, overlay = self._codec.decider, Overlay(block_no, *self._layers)
         try:
-            message = self._joined(held.state, cause, overlay)
+            message = self._joined(cached.state, input_, overlay)
         finally:
             self.missing |= overlay.missing
-        messages = machine.decide(held.state, message, self._now)
+        messages = decider.decide(cached.state, message, self._now)
         if not messages:
             return False
-        state, published = held.state, held.published
-        recorded: list[Recorded[Message]] = []
+        state, published = cached.state, cached.published
+        recorded: list[RecordedMessage[Message]] = []
         for ordinal, message in enumerate(messages):
             counts = isinstance(message, Event) and self._codec.route(message) is not None
             published += counts
-            envelope = self._envelope(cause, ordinal, published if counts else 0)
-            recorded.append(Recorded(envelope, message))
+            envelope = self._envelope(input_, ordinal, published if counts else 0)
+            recorded.append(RecordedMessage(envelope, message))
             if isinstance(message, Event):
-                overlay.take(self._codec, cause.aggregate_id, state, message, self._now)
-                state = machine.evolve(state, message, self._now)
+                overlay.take(self._codec, input_.aggregate_id, state, message, self._now)
+                state = decider.evolve(state, message, self._now)
         entries = tuple(self._codec.entry(event) for event in recorded)
         self.entities.update(overlay.changed)
-        decision = Decision(cause.aggregate_id, held.seq + 1, cause.cause_id, cause.fingerprint, entries)
-        self.changed[cause.aggregate_id] = Held(state, decision.seq, published, block_no)
+        decision = Decision(input_.aggregate_id, cached.seq + 1, input_.input_id, input_.fingerprint, entries)
+        self.changed[input_.aggregate_id] = Cached(state, decision.seq, published, block_no)
         self.decisions.append(decision)
-        self.recorded[cause.cause_id] = tuple(recorded)
-        self._causes[cause.cause_id] = cause.fingerprint
+        self.recorded[input_.input_id] = tuple(recorded)
+        self._inputs[input_.input_id] = input_.fingerprint
         return True
 
-    def _joined(self, state: S, cause: Cause, overlay: Overlay) -> object:
+    def _joined(self, state: S, input_: Input, overlay: Overlay) -> object:
         entities = self._codec.entities
         if entities is None:
-            return cause.message
-        found = entities.gather(state, cause.message, overlay.finder(cause.aggregate_id))
-        return Joined(cause.message, found)
+            return input_.message
+        found = entities.gather(state, input_.message, overlay.finder(input_.aggregate_id))
+        return Joined(input_.message, found)
 
-    def _envelope(self, cause: Cause, ordinal: int, sequence: int) -> Envelope:
-        producer = self._codec.machine.producer
-        event_id = derive_id(Prefix.event, producer, cause.cause_id, ordinal)
+    def _envelope(self, input_: Input, ordinal: int, sequence: int) -> Envelope:
+        producer = self._codec.decider.producer
+        event_id = derive_id(Prefix.event, producer, input_.input_id, ordinal)
         return Envelope(
             event_id=event_id,
             occurred_at=self._now,
             producer=producer,
-            subject=cause.aggregate_id,
+            subject=input_.aggregate_id,
             sequence=sequence,
-            correlation_id=cause.correlation_id,
-            causation_id=cause.cause_id,
-            traceparent=child_of(cause.traceparent, event_id),
+            correlation_id=input_.correlation_id,
+            causation_id=input_.input_id,
+            traceparent=child_of(input_.traceparent, event_id),
         )
 
     def block(self, sent_to: int) -> Block:
-        """Seal the draft as the shard's next block, which notes up to which block the shard is on the bus."""
+        """Seal the unit of work as the shard's next block, which notes up to which block the shard is on the bus."""
         memory = self._memory
         block = Block(
             shard=memory.name,
@@ -324,18 +324,18 @@ class Draft(Generic[S]):
         return block.sealed()
 
     def apply(self, block: Block | None) -> None:
-        """Make the draft the shard's memory, after its block is committed."""
+        """Make the unit of work the shard's memory, after its block is committed."""
         memory = self._memory
         memory.offsets = self.offsets
         if block is None:
             return
         memory.head_no, memory.head_hash = block.block_no, block.hash
-        memory.held.update(self.changed)
+        memory.cached.update(self.changed)
         memory.entities.update(self.entities)
         memory.dirty.update(self.changed)
         memory.remember(self.decisions)
 
 
-def fingerprint(content: bytes) -> str:
-    """Return a short hash of a cause's content, to tell a repeat from a clash."""
+def content_fingerprint(content: bytes) -> str:
+    """Return a short hash of an input's content, to tell a repeat from a clash."""
     return hashlib.sha256(content).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Storage of blocks and folded states: one collection each, in the service's own database."""
+"""Storage of blocks and snapshots: one collection each, in the service's own database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from winnow.runtime import metrics
 from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import Block, Decision, Folded, decision_from_document
+from winnow.runtime.journal.model import Block, Decision, Snapshot, decision_from_document
 from winnow.runtime.log import get_logger
 from winnow.runtime.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
 
@@ -25,21 +25,21 @@ _BACKOFF_MAX_S = 5.0
 _READ_BATCH = 200
 
 
-class Insert(StrEnum):
+class CommitResult(StrEnum):
     """Result of inserting a block."""
 
     committed = "committed"
     fenced = "fenced"
     """Another owner has written this block number."""
-    cause_known = "cause_known"
-    """One of its causes is decided in another block."""
+    input_known = "cause_known"
+    """One of its inputs is decided in another block."""
 
 
 class JournalStore(Protocol):
     """The port of the journal. Every method retries while the database does not answer."""
 
-    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
-        """Commit blocks of different shards; return the fate of each by shard. Never half of a block."""
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
+        """Commit blocks of different shards; return the result of each by shard. Never half of a block."""
         ...
 
     async def head(self, shard: str) -> Block | None:
@@ -62,20 +62,20 @@ class JournalStore(Protocol):
         """Return the blocks whose messages may not have reached the bus, in order."""
         ...
 
-    async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decisions taken for these causes, in this shard or wherever causes are unique."""
+    async def known_inputs(self, shard: str, input_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return the decisions taken for these inputs, in this shard or wherever inputs are unique."""
         ...
 
     async def folded_to(self, shard: str) -> int:
         """Return the block up to which every state of the shard is kept."""
         ...
 
-    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
-        """Return kept states by aggregate."""
+    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
+        """Return snapshots by aggregate."""
         ...
 
-    async def open_states(self, shard: str) -> list[Folded]:
-        """Return the kept states of a shard that are not final."""
+    async def open_states(self, shard: str) -> list[Snapshot]:
+        """Return the snapshots of a shard that are not final."""
         ...
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
@@ -84,7 +84,7 @@ class JournalStore(Protocol):
 
     async def save(
         self,
-        states: Sequence[Folded],
+        states: Sequence[Snapshot],
         folded_to: Mapping[str, int],
         sent_to: Mapping[str, int],
         entities: Sequence[StoredEntity] = (),
@@ -98,13 +98,13 @@ class JournalStore(Protocol):
 
 
 class MongoJournalStore:
-    """The journal in MongoDB. With ``causes_unique_everywhere`` a cause is unique over all shards."""
+    """The journal in MongoDB. With ``inputs_unique_everywhere`` an input is unique over all shards."""
 
     def __init__(
         self,
         database: AsyncIOMotorDatabase[Any],
         *,
-        causes_unique_everywhere: bool = False,
+        inputs_unique_everywhere: bool = False,
         prefix: str = "",
         state_format: int = 1,
     ) -> None:
@@ -121,7 +121,7 @@ class MongoJournalStore:
         self._entities = database[f"{prefix}entities{suffix}"].with_options(write_concern=UNSYNCED)
         self._folds = database[f"{prefix}folds"]
         self._losses = database[f"{prefix}bus_losses"]
-        self._everywhere = causes_unique_everywhere
+        self._everywhere = inputs_unique_everywhere
 
     async def prepare(self) -> None:
         """Create the indexes; may be repeated."""
@@ -132,7 +132,7 @@ class MongoJournalStore:
             await self._blocks.create_index([("shard", 1), ("causes", 1)], unique=True, name="cause_once")
         await self._states.create_index([("shard", 1), ("is_final", 1)], name="open")
 
-    async def insert(self, blocks: Sequence[Block]) -> dict[str, Insert]:
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         """Commit blocks; an insert whose answer is lost is looked up, never repeated blindly."""
         documents = [block.to_document() for block in blocks]
         waited_s = 0.05
@@ -142,35 +142,35 @@ class MongoJournalStore:
                     await self._blocks.insert_one(documents[0])
                 else:
                     await self._blocks.insert_many(documents, ordered=False)
-                return {block.shard: Insert.committed for block in blocks}
+                return {block.shard: CommitResult.committed for block in blocks}
             except BulkWriteError:
                 pass
             except PyMongoError as error:
                 if not _is_duplicate(error):
                     waited_s = await _back_off("journal.insert.retried", error, waited_s)
-            fates = await self._fates(blocks)
-            if fates is not None:
-                return fates
+            results = await self._results_of(blocks)
+            if results is not None:
+                return results
 
-    async def _fates(self, blocks: Sequence[Block]) -> dict[str, Insert] | None:
+    async def _results_of(self, blocks: Sequence[Block]) -> dict[str, CommitResult] | None:
         """Look up what became of each block; None when one of them is simply absent and may be tried again."""
         ids = [block.block_id for block in blocks]
         found = {
             row["_id"]: row["hash"]
             for row in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})
         }
-        fates: dict[str, Insert] = {}
+        results: dict[str, CommitResult] = {}
         for block in blocks:
             stored = found.get(block.block_id)
             if stored == block.hash:
-                fates[block.shard] = Insert.committed
+                results[block.shard] = CommitResult.committed
             elif stored is not None:
-                fates[block.shard] = Insert.fenced
-            elif await self.known_causes(block.shard, [decision.cause_id for decision in block.decisions]):
-                fates[block.shard] = Insert.cause_known
+                results[block.shard] = CommitResult.fenced
+            elif await self.known_inputs(block.shard, [decision.input_id for decision in block.decisions]):
+                results[block.shard] = CommitResult.input_known
             else:
                 return None
-        return fates
+        return results
 
     async def head(self, shard: str) -> Block | None:
         """Return the newest block of a shard; of one before a loss of the bus, without what it knew of that bus."""
@@ -222,12 +222,12 @@ class MongoJournalStore:
         later = await self.blocks_after(shard, await self.sent_to(shard))
         return [block for block in later if block.has_messages]
 
-    async def known_causes(self, shard: str, cause_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decisions taken for these causes."""
-        query: dict[str, Any] = {"causes": {"$in": list(cause_ids)}}
+    async def known_inputs(self, shard: str, input_ids: Sequence[str]) -> dict[str, Decision]:
+        """Return the decisions taken for these inputs."""
+        query: dict[str, Any] = {"causes": {"$in": list(input_ids)}}
         if not self._everywhere:
             query["shard"] = shard
-        wanted = set(cause_ids)
+        wanted = set(input_ids)
         return {
             decision["cause_id"]: decision_from_document(decision)
             for row in await self._read(self._blocks, query, {"decisions": 1})
@@ -240,15 +240,15 @@ class MongoJournalStore:
         rows = await self._read(self._folds, {"_id": shard})
         return int(rows[0].get(self._folded_to, 0)) if rows else 0
 
-    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Folded]:
-        """Return kept states by aggregate."""
+    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
+        """Return snapshots by aggregate."""
         ids = list(aggregate_ids)
         rows = await self._read(self._states, {"_id": {"$in": ids}}) if ids else []
-        return {row["_id"]: _folded(row) for row in rows}
+        return {row["_id"]: _snapshot(row) for row in rows}
 
-    async def open_states(self, shard: str) -> list[Folded]:
-        """Return the kept states of a shard that are not final."""
-        return [_folded(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
+    async def open_states(self, shard: str) -> list[Snapshot]:
+        """Return the snapshots of a shard that are not final."""
+        return [_snapshot(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
         """Return stored entities by id."""
@@ -258,7 +258,7 @@ class MongoJournalStore:
 
     async def save(
         self,
-        states: Sequence[Folded],
+        states: Sequence[Snapshot],
         folded_to: Mapping[str, int],
         sent_to: Mapping[str, int],
         entities: Sequence[StoredEntity] = (),
@@ -283,7 +283,7 @@ class MongoJournalStore:
             steps.setdefault(shard, {})["sent_to"] = block_no
         return steps
 
-    async def _save_states(self, states: Sequence[Folded]) -> None:
+    async def _save_states(self, states: Sequence[Snapshot]) -> None:
         rows = {state.aggregate_id: _row(state) for state in states}
         known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
         kept = {row["_id"] for row in known}
@@ -340,7 +340,7 @@ async def _back_off(event: str, error: PyMongoError, waited_s: float) -> float:
     return min(waited_s * 2, _BACKOFF_MAX_S)
 
 
-def _row(state: Folded) -> dict[str, Any]:
+def _row(state: Snapshot) -> dict[str, Any]:
     return {
         "_id": state.aggregate_id,
         "shard": state.shard,
@@ -353,11 +353,11 @@ def _row(state: Folded) -> dict[str, Any]:
     }
 
 
-def _folded(row: dict[str, Any]) -> Folded:
+def _snapshot(row: dict[str, Any]) -> Snapshot:
     counts = (row["block_no"], row["seq"], row["published"])
     # A state of the first build states no version.
     version = row.get("state_version", 1)
-    return Folded(row["_id"], row["shard"], *counts, row["state"], row["is_final"], version)
+    return Snapshot(row["_id"], row["shard"], *counts, row["state"], row["is_final"], version)
 
 
 def _entity_row(entity: StoredEntity) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A piece of the journal's work: records of a partition or a local cause, decided on a draft, and what became of it."""
+"""A piece of the journal's work: records of a partition or a local input, decided on a unit of work, and what became of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-from winnow.contracts.envelope import Message, Recorded
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.runtime import metrics
-from winnow.runtime.journal.model import Cause, S, Source
-from winnow.runtime.journal.shard import Draft, ShardMemory
+from winnow.runtime.journal.model import Input, S, Source
+from winnow.runtime.journal.shard import ShardMemory, UnitOfWork
 
 
 class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
@@ -23,10 +23,10 @@ class ShardHeld(NotOwner):
 
 @dataclass(frozen=True, slots=True)
 class Decided(Generic[S]):
-    """Decision of a local cause; a duplicate returns the recorded decision again."""
+    """Decision of a local input; a duplicate returns the recorded decision again."""
 
     state: S
-    recorded: tuple[Recorded[Message], ...]
+    recorded: tuple[RecordedMessage[Message], ...]
     duplicate: bool
 
 
@@ -47,10 +47,10 @@ class Consumed:
 
 @dataclass(slots=True)
 class Work(Generic[S]):
-    """Causes of one shard, with the offsets they came at; without a ``source`` the one cause of a caller who waits."""
+    """Inputs of one shard, with the offsets they came at; without a ``source`` the one input of a caller who waits."""
 
     shard: str
-    items: Sequence[tuple[int, Cause | None]]
+    items: Sequence[tuple[int, Input | None]]
     source: Source | None = None
     done: asyncio.Future[tuple[Consumed, asyncio.Future[None] | None, Decided[S] | None]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -58,14 +58,14 @@ class Work(Generic[S]):
 
 
 def decide_work(
-    work: Work[S], draft: Draft[S], memory: ShardMemory[S]
+    work: Work[S], unit: UnitOfWork[S], memory: ShardMemory[S]
 ) -> tuple[Consumed, Exception | None, bool]:
-    """Decide a work's causes on the draft: how far it got, what a local cause raised, whether it was known."""
+    """Decide a work's inputs on the unit of work: how far it got, what a local input raised, whether it was known."""
     if work.source is not None:
-        return _decide_records(work.source, work.items, draft, memory), None, False
-    for _, cause in work.items:
+        return _decide_records(work.source, work.items, unit, memory), None, False
+    for _, input_ in work.items:
         try:
-            if cause is not None and not _decide(draft, cause):
+            if input_ is not None and not _decide(unit, input_):
                 return Consumed(0), None, True
         except Exception as error:  # noqa: BLE001 (given to the caller of submit)
             return Consumed(0), error, False
@@ -73,36 +73,36 @@ def decide_work(
 
 
 def _decide_records(
-    source: Source, items: Sequence[tuple[int, Cause | None]], draft: Draft[S], memory: ShardMemory[S]
+    source: Source, items: Sequence[tuple[int, Input | None]], unit: UnitOfWork[S], memory: ShardMemory[S]
 ) -> Consumed:
     first = items[0][0]
     expected = memory.offsets.get(source, first)
     if first > expected and memory.sought.get(source) != expected:
         memory.sought[source] = expected
         return Consumed(expected, seek=True)
-    for offset, cause in items:
-        if offset < expected or cause is None:
+    for offset, input_ in items:
+        if offset < expected or input_ is None:
             continue
         try:
-            _decide(draft, cause)
+            _decide(unit, input_)
         except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
-            draft.offsets[source] = offset
+            unit.offsets[source] = offset
             return Consumed(offset, failed=error)
-    draft.offsets[source] = max(expected, items[-1][0] + 1)
-    return Consumed(draft.offsets[source])
+    unit.offsets[source] = max(expected, items[-1][0] + 1)
+    return Consumed(unit.offsets[source])
 
 
-def _decide(draft: Draft[S], cause: Cause) -> bool:
-    """Decide a cause; False when it was decided before."""
-    if draft.is_duplicate(cause):
+def _decide(unit: UnitOfWork[S], input_: Input) -> bool:
+    """Decide an input; False when it was decided before."""
+    if unit.is_duplicate(input_):
         metrics.JOURNAL_DUPLICATES.inc()
         return False
-    draft.decide(cause)
+    unit.decide(input_)
     return True
 
 
 def refuse(work: Work[S], reason: str, held_for_s: float) -> None:
-    """Notify the waiter of a held shard: records are read again later, a local cause raises ShardHeld."""
+    """Notify the waiter of a held shard: records are read again later, a local input raises ShardHeld."""
     if work.done.done():
         return
     if work.source is not None:
@@ -115,7 +115,7 @@ def refuse(work: Work[S], reason: str, held_for_s: float) -> None:
 
 def resolve(
     work: Work[S],
-    draft: Draft[S],
+    unit: UnitOfWork[S],
     consumed: Consumed,
     error: Exception | None,
     sent: asyncio.Future[None] | None,
@@ -130,8 +130,8 @@ def resolve(
         return
     decided = None
     if work.source is None and work.items:
-        cause = work.items[0][1]
-        if cause is not None:
-            recorded = draft.recorded.get(cause.cause_id, ())
-            decided = Decided(draft.held(cause.aggregate_id).state, recorded, duplicate)
+        input_ = work.items[0][1]
+        if input_ is not None:
+            recorded = unit.recorded.get(input_.input_id, ())
+            decided = Decided(unit.cached(input_.aggregate_id).state, recorded, duplicate)
     work.done.set_result((consumed, sent, decided))

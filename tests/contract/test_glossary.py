@@ -1,0 +1,79 @@
+"""The glossary and the code use the same words."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/glossary.md"
+SHARED_ROOMS = ("winnow/runtime/journal", "winnow/contracts")
+"""Rooms whose public names every service reads."""
+PLAIN = frozenset(
+    {
+        # Python's and the wire's own words, explained where they stand.
+        "codec",
+        "command",
+        "entities",
+        "envelope",
+        "error",
+        "errors",
+        "event",
+        "listener",
+        "message",
+        "mode",
+        "money",
+        "topic",
+        "value",
+    }
+)
+
+
+def rows() -> list[tuple[str, str]]:
+    """Return the words and the meanings of the page."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ") and "|---" not in line]
+    return [(cells[1].strip(), cells[2].strip()) for line in lines[1:] if (cells := line.split("|"))]
+
+
+def defined(folder: str) -> dict[str, str]:
+    """Return the public classes below a folder with their files."""
+    return {
+        node.name: path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+
+
+ALL = {name for folder in ("winnow", "services", "simulators", "tests/chaos") for name in defined(folder)}
+ALIASES = {
+    target.id
+    for folder in ("winnow", "services")
+    for path in (ROOT / folder).rglob("*.py")
+    for node in ast.parse(path.read_text()).body
+    if isinstance(node, (ast.Assign, ast.AnnAssign))
+    for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    if isinstance(target, ast.Name) and not target.id.isupper()
+}
+NAMED = sorted({name for _, text in rows() for name in re.findall(r"`([A-Z][A-Za-z0-9]+)`", text)})
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_type_of_the_glossary_exists(name: str) -> None:
+    assert name in ALL | ALIASES
+
+
+def test_a_word_has_one_row() -> None:
+    words = [word for row, _ in rows() for word in re.split(r", ", row)]
+    assert sorted({word for word in words if words.count(word) > 1}) == []
+
+
+@pytest.mark.parametrize(("name", "path"), sorted(defined(SHARED_ROOMS[0]).items()))
+def test_a_type_of_the_journal_is_explained(name: str, path: str) -> None:
+    """Its name, or a word of it, has a row."""
+    page = " ".join(f"{word} {text}" for word, text in rows()).lower()
+    parts = [part.lower() for part in re.findall(r"[A-Z][a-z]+", name)]
+    assert any(part in PLAIN or re.search(rf"\b{part}", page) for part in parts), f"{path}: {name} has no row"

@@ -1,0 +1,40 @@
+"""An address names a blob store, or is refused with a sentence before anything is asked of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from winnow.audit.blob_store import BadAddress, Location
+
+
+@pytest.mark.parametrize(
+    "address", ["", "s3://", "s3:///prefix", "s3://Bad_Bucket/x", "s3://a", "http://store/x", "file:///tmp"]
+)
+def test_an_address_that_names_no_shelf_is_refused(address: str) -> None:
+    with pytest.raises(BadAddress, match=r"is neither s3://bucket/prefix nor a folder"):
+        Location(address, "http://127.0.0.1:1").check()
+
+
+def test_a_file_is_no_shelf(tmp_path: Path) -> None:
+    file = tmp_path / "archive"
+    file.write_bytes(b"")
+    with pytest.raises(BadAddress, match="nor a folder"):
+        Location(str(file)).check()
+
+
+def test_a_bucket_needs_a_store() -> None:
+    with pytest.raises(BadAddress, match="needs an object store, and none is given"):
+        Location("s3://bucket/prefix").check()
+
+
+def test_folders_that_are_there_or_not_yet_and_buckets_are_shelves(tmp_path: Path) -> None:
+    for address in (str(tmp_path), str(tmp_path / "new"), "relative", "s3://my-bucket", "s3://bucket/a/b"):
+        Location(address, "http://127.0.0.1:1").check()
+
+
+async def test_a_shelf_that_is_none_is_not_opened() -> None:
+    with pytest.raises(BadAddress):
+        async with Location("s3://").open():
+            pass

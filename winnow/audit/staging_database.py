@@ -1,0 +1,52 @@
+"""Makes collections of a database anew beside the live ones, which stay as they are until all is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+_PREFIX: Final = "rebuilt_"
+
+
+class StagingDatabase:
+    """A database whose named collections are written beside the live ones; every other name gives the live one.
+
+    Handed to a store in the place of its database. Every method raises the driver's errors.
+    """
+
+    def __init__(self, database: Any, names: Sequence[str]) -> None:
+        """Stage the collections ``names``."""
+        self._database = database
+        self._names = tuple(names)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a collection."""
+        return self._database[_PREFIX + name if name in self._names else name]
+
+    async def full(self) -> list[str]:
+        """Name the live collections that hold something."""
+        return [name for name in self._names if await self._database[name].find_one({}, {"_id": 1})]
+
+    async def is_left_over(self) -> bool:
+        """Return whether a run was interrupted: its collections still lie beside the live ones."""
+        present = await self._database.list_collection_names()
+        return any(_PREFIX + name in present for name in self._names)
+
+    async def begin(self) -> None:
+        """Make every collection empty, whatever an interrupted run left."""
+        await self.drop()
+        for name in self._names:
+            await self._database.create_collection(_PREFIX + name)
+
+    async def replace(self) -> None:
+        """Put each collection, with its indexes, in the place of the live one.
+
+        Each change is whole; stopped between two of them, the same rebuilding has to be done again.
+        """
+        for name in self._names:
+            await self._database[_PREFIX + name].rename(name, dropTarget=True)
+
+    async def drop(self) -> None:
+        """Drop what is not in place."""
+        for name in self._names:
+            await self._database.drop_collection(_PREFIX + name)
