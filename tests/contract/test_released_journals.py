@@ -68,7 +68,7 @@ async def test_a_service_takes_a_released_journal_over(release: Path, decider: D
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-    assert journal.held() == {}
+    assert journal.held_shards() == {}
     assert len(store.blocks) == len(blocks)
     wanted = [state_line(state) for state in fold(decider, documents)]
     if decider.stores_states:

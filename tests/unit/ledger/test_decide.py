@@ -614,7 +614,7 @@ def test_parts_of_grants_that_are_pinned_at_once_are_bounded(monkeypatch: pytest
 
 
 def test_grants_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("decide", "ending"):
+    for module in ("decide", "reservation_end"):
         monkeypatch.setattr(f"services.ledger.domain.{module}.GRANTS_MAX", 2)
     books = Books()
     books.do(grant("spent", 10))

@@ -49,7 +49,7 @@ def test_a_wrong_name_or_number_ends_the_start(text: str) -> None:
 
 def test_points_are_named_where_they_are_reached() -> None:
     found = subprocess.run(
-        ["git", "grep", "-hoE", r"crash_points\.reach\(\"[a-z_]+\"\)", "--", "winnow", "services"],
+        ["git", "grep", "-hoE", r"failpoints\.reach\(\"[a-z_]+\"\)", "--", "winnow", "services"],
         capture_output=True,
         text=True,
         check=True,

@@ -184,7 +184,7 @@ def fitted_on(likenesses: Path, target: Path, *more: str) -> Result:
 def test_likeness_is_fitted_where_a_reference_is_named(
     models: Models, likenesses: Path, tmp_path: Path
 ) -> None:
-    assert models.missing(IDENTITY) is None
+    assert models.lacks(IDENTITY) is None
     target = tmp_path / "alike.yaml"
     result = fitted_on(likenesses, target, "--reference", str(likenesses / "reference.png"))
     assert result.exit_code == 0, result.output
@@ -202,7 +202,7 @@ def test_likeness_is_fitted_where_a_reference_is_named(
 def test_likeness_stays_as_it_is_without_a_reference(
     models: Models, likenesses: Path, tmp_path: Path
 ) -> None:
-    assert models.missing(IDENTITY) is None
+    assert models.lacks(IDENTITY) is None
     result = fitted_on(likenesses, tmp_path / "apart.yaml")
     assert result.exit_code == 0, result.output
     found = {dimension["name"]: dimension for dimension in json.loads(result.output)["dimensions"]}

@@ -332,7 +332,7 @@ GATED = [
 @pytest.mark.parametrize(("subject", "defect"), GATED)
 def test_gate_agrees_with_the_recorded_truth(subject: Subject, defect: Defect | None) -> None:
     for seed in range(3 if defect is None else SEEDS_PER_DEFECT):
-        made = shared_darkroom().develop(RenderRequest((20_311, seed), subject, (768, 768), "jpeg", defect))
+        made = shared_darkroom().render(RenderRequest((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)
         if defect is None:
             assert found.passed, found.reasons

@@ -68,7 +68,7 @@ def test_another_weight_file_is_not_converted() -> None:
 def test_a_missing_model_says_how_it_is_got(tmp_path: Path) -> None:
     models = Models(tmp_path)
     for name in (IDENTITY, NSFW, PORTRAIT_MATTE):
-        assert "make models" in (models.missing(name) or "")
+        assert "make models" in (models.lacks(name) or "")
     with pytest.raises(ModelMissing):
         models.network(NSFW)
 
@@ -76,7 +76,7 @@ def test_a_missing_model_says_how_it_is_got(tmp_path: Path) -> None:
 def test_a_changed_model_is_missing(models_dir: Path, tmp_path: Path) -> None:
     shutil.copy(models_dir / "manifest.yaml", tmp_path)
     (tmp_path / "nsfw.onnx").write_bytes(b"changed")
-    assert "not the one of the manifest" in (Models(tmp_path).missing(NSFW) or "")
+    assert "not the one of the manifest" in (Models(tmp_path).lacks(NSFW) or "")
 
 
 @pytest.mark.parametrize("text", ["models: 3", "models: [{name: Bad}]", "- - :"])

@@ -88,7 +88,7 @@ def pictures() -> dict[str, bytes]:
     }
     for index, subject in enumerate((Subject.headshot, Subject.product)):
         order = RenderRequest((7, index), subject, (512, 640), "jpeg")
-        found[f"simulated {subject}"] = shared_darkroom().develop(order).content
+        found[f"simulated {subject}"] = shared_darkroom().render(order).content
     return found
 
 

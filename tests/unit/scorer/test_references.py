@@ -191,7 +191,7 @@ async def test_inputs_are_looked_through_up_to_a_limit() -> None:
 
 
 def test_what_is_given_is_never_shown() -> None:
-    assert repr(References(GOOD, SENTENCE)) == "Given()"
+    assert repr(References(GOOD, SENTENCE)) == "References()"
 
 
 def test_the_dimensions_that_compare_with_a_reference_are_those_that_ask_for_one(models: Models) -> None:

@@ -180,10 +180,10 @@ def test_towers_of_two_spaces_or_a_changed_file_are_refused(mounted: Path) -> No
     manifest = yaml.safe_load((mounted / "manifest.yaml").read_text())
     manifest["models"][0]["space"] = "other"
     (mounted / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    assert "one space" in (Models(mounted=mounted).missing(TOWERS) or "")
+    assert "one space" in (Models(mounted=mounted).lacks(TOWERS) or "")
     manifest["models"][0] |= {"space": "colours", "sha256": "0" * 64}
     (mounted / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    assert "not the one of the manifest" in (Models(mounted=mounted).missing(TOWERS) or "")
+    assert "not the one of the manifest" in (Models(mounted=mounted).lacks(TOWERS) or "")
 
 
 def test_word_pieces_take_the_longest_match_and_cut_what_is_too_long() -> None:

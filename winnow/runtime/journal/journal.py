@@ -96,6 +96,10 @@ class Journal(Generic[S]):
         """Name the shard that an aggregate belongs to."""
         return str(shard_of(aggregate_id, self._shards))
 
+    def owns(self, shard: str) -> bool:
+        """Return whether this process owns the shard."""
+        return shard in self._owned
+
     def held_shards(self) -> Mapping[str, str]:
         """Return the shards that wait because this build cannot read their journal, each with the reason."""
         return self._holds.reasons()
