@@ -177,8 +177,8 @@ async def test_an_older_process_holds_a_newer_shard_and_hands_it_on_while_its_ot
             await write(0, number)
             await write(1, number)
         await eventually(lambda: has(1, 3), within_s=60)
-        await eventually(lambda: list(older.held()) == ["0"], within_s=60)
-        assert "test.added version 2" in older.held()["0"]
+        await eventually(lambda: list(older.held_shards()) == ["0"], within_s=60)
+        assert "test.added version 2" in older.held_shards()["0"]
         await write(1, 4)
         await eventually(lambda: has(1, 4), within_s=60)
         assert len(await decided(0)) == 1
