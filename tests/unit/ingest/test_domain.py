@@ -93,7 +93,7 @@ EVENTS = {
     )
 )
 def test_stages_end_a_task_at_most_once_and_never_a_funded_one(names: list[str]):
-    state, ends, states, requester = FundingState(TALE.ids["task_id"]), [], [], False
+    state, ends, states, was_funded = FundingState(TALE.ids["task_id"]), [], [], False
     queue = list(names)
     while queue:
         name = queue.pop(0)
@@ -101,6 +101,9 @@ def test_stages_end_a_task_at_most_once_and_never_a_funded_one(names: list[str])
             continue
         before = state
         messages = decide_funding(state, EVENTS[name])
+        assert not (messages and is_final(before)), (
+            "nothing is decided about a task that is not ingest's any more"
+        )
         for message in messages:
             if isinstance(message, Event):
                 state = evolve_funding(state, message)
@@ -109,10 +112,10 @@ def test_stages_end_a_task_at_most_once_and_never_a_funded_one(names: list[str])
             if isinstance(message, TaskCancelRequested):
                 queue.append("cancel")
         if name == "funded" and not is_final(before):
-            requester = True
+            was_funded = True
         states.append(state.phase)
     assert len(ends) <= 1
-    assert not (requester and ends)
+    assert not (was_funded and ends)
     if "accepted" in names and {"unfunded", "cancel", "overdue"} & set(names) and "funded" not in names:
         late_only = (
             set(names[: names.index("accepted")]) == {"overdue"}
@@ -136,9 +139,9 @@ def test_due_is_the_deadline_of_an_open_task_until_it_was_noticed():
     assert isinstance(opened, Event)
     state = evolve_funding(state, opened)
     assert due_at(state) == START + timedelta(hours=1)
-    (requester,) = decide_funding(state, DeadlinePassed())
-    assert isinstance(requester, TaskCancelRequested)
-    assert due_at(evolve_funding(state, requester)) is None
+    (request,) = decide_funding(state, DeadlinePassed())
+    assert isinstance(request, TaskCancelRequested)
+    assert due_at(evolve_funding(state, request)) is None
 
 
 @pytest.mark.parametrize(
