@@ -121,7 +121,7 @@ def _drop_the_fence() -> list[Any]:
     async def results(self: Any, blocks: Any) -> Any:
         return {block.shard: CommitResult.committed for block in blocks}
 
-    return [patch.object(MongoJournalStore, "_fates", results)]
+    return [patch.object(MongoJournalStore, "_results_of", results)]
 
 
 def _dedupe_window_too_small() -> list[Any]:

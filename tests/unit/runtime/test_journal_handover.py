@@ -13,7 +13,7 @@ from tests.unit.runtime.test_journal import SOURCE, Adder, Clock, Sum, make_inpu
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.runtime.journal import Journal, Source
 
-CALLS = ["head", "folded_to", "open_states", "states", "insert", "known_causes"]
+CALLS = ["head", "folded_to", "open_states", "states", "insert", "known_inputs"]
 
 
 class Watching:
@@ -37,6 +37,7 @@ class RevokesDuring:
 
     def __init__(self, call: str, nth: int) -> None:
         self._inner = MemoryJournalStore()
+        assert hasattr(self._inner, call), "nothing would be revoked"
         self._call = call
         self._left = nth
         self.journal: Journal[Sum] | None = None
