@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,16 @@ class Client:
     async def balance(self) -> Any:
         """Read the account."""
         return await self.get("/v1/account")
+
+
+async def until_served(send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Send again while the answer is 503 with a time to wait, as a client does; returns the first other answer."""
+
+    async def served() -> httpx.Response | None:
+        answer = await send()
+        return None if answer.status_code == 503 and "retry-after" in answer.headers else answer
+
+    return await eventually(served, within_s=60, every_s=1.0)
 
 
 class RunningLine:
@@ -190,15 +200,21 @@ class RunningLine:
         account_id = f"acct_test-{next(_numbers)}"
         admin = {"authorization": f"Bearer {self.line.admin_token}"}
         async with httpx.AsyncClient(base_url=self.line.api_url, timeout=30, headers=admin) as http:
-            made = await http.post(
-                "/v1/admin/keys", json={"account_id": account_id, "scopes": scopes or SCOPES, "label": "test"}
+            made = await until_served(
+                lambda: http.post(
+                    "/v1/admin/keys",
+                    json={"account_id": account_id, "scopes": scopes or SCOPES, "label": "test"},
+                )
             )
             assert made.status_code == 201, made.text
             if credit_count:
-                granted = await http.post(
-                    f"/v1/admin/accounts/{account_id}/grants",
-                    json={"amount_credits_micro": credit_count * CREDIT, "source": "topup"},
-                    headers={"idempotency-key": f"grant-{next(_numbers)}"},
+                headers = {"idempotency-key": f"grant-{next(_numbers)}"}
+                granted = await until_served(
+                    lambda: http.post(
+                        f"/v1/admin/accounts/{account_id}/grants",
+                        json={"amount_credits_micro": credit_count * CREDIT, "source": "topup"},
+                        headers=headers,
+                    )
                 )
                 assert granted.status_code == 202, granted.text
         key = {"authorization": f"Bearer {made.json()['key']}"}
