@@ -27,14 +27,14 @@ from winnow.runtime.mongo import Mongo
 STORES = ("state_2", "entities_2", "folds", "entries", "entries_read_to")
 KILLED_AFTER_ONE = """
 import os, runpy, signal
-from winnow.audit.staging_database import Aside
+from winnow.audit.staging_database import StagingDatabase
 
 async def replace(self):
     name = self._names[0]
     await self._database["rebuilt_" + name].rename(name, dropTarget=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-Aside.replace = replace
+StagingDatabase.replace = replace
 runpy.run_module("services.ledger.rebuild", run_name="__main__")
 """
 _NUMBERS = count()
