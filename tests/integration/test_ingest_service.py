@@ -31,9 +31,10 @@ BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest of a picture"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def addresses(bus: str) -> Iterator[Addresses]:
-    # A bus of its own: another ingest in the same consumer group would take partitions away.
+    # Servers of its own for each test: another ingest in the same consumer group would take partitions away, and
+    # what a killed instance leaves behind in bus and database kept later ones from starting on a busy machine.
     with running_stack(bus) as stack:
         asyncio.run(apply_topics(stack.addresses.kafka_bootstrap, shards=SHARDS, replicas=1))
         yield stack.addresses
