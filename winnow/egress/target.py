@@ -131,6 +131,11 @@ def _ipv6(named: str) -> tuple[str, Address | None]:
         raise _malformed("The URL's host is not an IPv6 address.") from None
     if not isinstance(address, IPv6Address) or address.scope_id is not None:
         raise _malformed("The URL's host is an address of one link.")
+    mapped = address.ipv4_mapped
+    if mapped is not None:
+        # Python 3.13 writes such an address with dots, older ones in hexadecimal.
+        high, low = divmod(int(mapped), 1 << 16)
+        return f"::ffff:{high:x}:{low:x}", address
     return address.compressed, address
 
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -155,9 +156,15 @@ class Player:
         return int(json.loads(kept.state)["refunded_credits_micro"])
 
 
+@pytest.fixture
+def entities(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(tmp_path / "entities.db", isolation_level=None)) as file:
+        yield file
+
+
 @pytest.mark.timeout(6 * 3600 if TASKS > 10_000 else 300)
-async def test_an_account_stays_flat_however_many_tasks_it_has_had(tmp_path: Path) -> None:
-    store = LeanStore(file=sqlite3.connect(tmp_path / "entities.db", isolation_level=None))
+async def test_an_account_stays_flat_however_many_tasks_it_has_had(entities: sqlite3.Connection) -> None:
+    store = LeanStore(file=entities)
     store.file.execute("pragma synchronous = off")
     player = Player(store)
     await player.owned([grant("paid", 100 * CHARGE * TASKS)])
