@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
+
+from tests.support.connections import ConnectionServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +36,30 @@ class Front:
 
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
-        self._server: asyncio.Server | None = None
+        self._server = ConnectionServer(self._serve)
         self.spoil: Spoil = untouched
         self.spoilt_count = 0
         self.port = 0
 
     async def start(self) -> Self:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = (await self._server.start()).port
         return self
 
     async def stop(self) -> None:
-        """Stop listening."""
-        if self._server is not None:
-            self._server.close()
+        """Stop listening and cut everything."""
+        await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError, asyncio.CancelledError):
+        try:
             method, path, request = await _request(reader)
             answer = await self._ask(request)
-            sent = self.spoil(method, path, answer)
-            self.spoilt_count += sent != answer
-            await _write(writer, sent)
-        writer.close()
+        except ValueError:
+            # The provider was killed in the middle of its answer, or the service in the middle of its request.
+            return
+        sent = self.spoil(method, path, answer)
+        self.spoilt_count += sent != answer
+        await _write(writer, sent)
 
     async def _ask(self, request: bytes) -> Answer:
         reader, writer = await asyncio.open_connection(*self._to)

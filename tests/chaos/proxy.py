@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import Self
 
+from tests.support.connections import ConnectionServer
+
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -36,7 +38,7 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
-        self._server: asyncio.Server | None = None
+        self._server = ConnectionServer(self._serve)
         self._open: set[asyncio.StreamWriter] = set()
         self._calm = asyncio.Event()
         self.weather = CLEAR
@@ -45,16 +47,13 @@ class Proxy:
 
     async def start(self) -> Self:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = (await self._server.start()).port
         self._calm.set()
         return self
 
     async def stop(self) -> None:
         """Cut everything and stop listening."""
-        if self._server is not None:
-            self._server.close()
-        self.cut()
+        await self._server.stop()
 
     def set(self, weather: Weather) -> None:
         """Change the weather for pieces that pass from now on."""
@@ -73,11 +72,6 @@ class Proxy:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The end of the run cancels what is still open; that is no failure of this connection.
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._join(reader, writer)
-
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.weather.refuses:
             writer.transport.abort()
             return
@@ -101,6 +95,7 @@ class Proxy:
             self._open -= pair
             for stream in pair:
                 stream.close()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool

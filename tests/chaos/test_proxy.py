@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,7 @@ import pytest
 from tests.chaos import front
 from tests.chaos.front import Answer, Front
 from tests.chaos.proxy import CLEAR, Proxy, Weather
+from tests.support.connections import listening
 from tests.support.eventually import eventually
 
 _BODY = b"x" * 5000
@@ -24,11 +26,9 @@ async def origin() -> AsyncIterator[int]:
         head = f"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {len(_BODY)}\r\nconnection: close\r\n\r\n"
         writer.write(head.encode() + _BODY)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
+    async with listening(serve) as port:
+        yield port
 
 
 async def _get(port: int, timeout_s: float = 5.0) -> httpx.Response:
@@ -65,20 +65,44 @@ async def test_what_a_one_way_network_robbed_of_its_answer_is_cut_when_it_clears
         await reader.readuntil(b"?")
         writer.write(b"!")
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    proxy = await Proxy("127.0.0.1", server.sockets[0].getsockname()[1]).start()
-    proxy.set(Weather(one_way=True))
-    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-    writer.write(b"?")
-    await eventually(lambda: proxy.dropped_bytes == 1)
-    proxy.set(CLEAR)
-    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-        await asyncio.wait_for(reader.readexactly(1), 5)
-    writer.close()
-    await proxy.stop()
-    server.close()
+    async with listening(serve) as port:
+        proxy = await Proxy("127.0.0.1", port).start()
+        proxy.set(Weather(one_way=True))
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"?")
+        await eventually(lambda: proxy.dropped_bytes == 1)
+        proxy.set(CLEAR)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), 5)
+        writer.close()
+        await proxy.stop()
+
+
+@pytest.mark.parametrize("stand", [Front, Proxy])
+async def test_a_stopped_one_leaves_no_connection_behind_whatever_is_under_way(
+    stand: type[Front | Proxy],
+) -> None:
+    reached = asyncio.Event()
+
+    async def never(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        reached.set()
+        await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    async with listening(never) as port:
+        server = await stand("127.0.0.1", port).start()
+        half, whole = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        half[1].write(b"GET /files/one HTT")
+        whole[1].write(b"GET /files/one HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reached.wait()
+        await server.stop()
+        for reader, writer in (half, whole):
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+    assert asyncio.all_tasks() == before
 
 
 async def test_answers_are_spoilt_as_asked(origin: int) -> None:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.connections import listening
+
 HOST = "pictures.example.test"
 NAMES = {HOST: ["127.0.0.1"], "other.example.test": ["127.0.0.1"], "inside.example.test": ["10.1.2.3"]}
 
@@ -134,33 +136,18 @@ def redirecting(to: str) -> Answer:
 async def serving(context: ssl.SSLContext | None, answer: Answer = ok) -> AsyncIterator[TlsServer]:
     """Serve on loopback with TLS, or in plain text without a context."""
     seen = TlsServer(0)
-    open_now: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_now.add(asyncio.current_task())
         seen.connections += 1
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            seen.requests.append(head)
-            await answer(writer, head)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        seen.requests.append(head)
+        await answer(writer, head)
+        await writer.drain()
 
     if context is not None:
         context.sni_callback = lambda _socket, name, _context: seen.names.append(name)
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    seen.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(serve, context) as seen.port:
         yield seen
-    finally:
-        server.close()
-        for task in open_now:
-            task.cancel()
-        await asyncio.gather(*open_now, return_exceptions=True)
-        await server.wait_closed()
 
 
 @asynccontextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -25,6 +24,7 @@ from services.router.domain.calls import (
 )
 from services.router.domain.catalogue import CallLimits
 from tests.contract.router.router_app import adapter, offering_of
+from tests.support.connections import listening
 from winnow.contracts.values import OutcomeClass
 from winnow.runtime.clock import SystemClock
 
@@ -35,30 +35,6 @@ PROVIDERS = ["fal", "replicate", "openai"]
 
 
 Answer = bytes | Callable[[bytes], bytes] | None
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def listening(serve: Serve) -> AsyncIterator[str]:
-    """Serve connections, and leave none behind."""
-    connections: set[asyncio.Task[None]] = set()
-
-    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await serve(reader, writer)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_server(connection, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await asyncio.wait_for(asyncio.gather(*connections), 5)
 
 
 @asynccontextmanager
@@ -76,8 +52,8 @@ async def server(answer: Answer) -> AsyncIterator[tuple[str, list[bytes]]]:
             writer.write(answer(requests[-1]) if callable(answer) else answer)
             await writer.drain()
 
-    async with listening(serve) as url:
-        yield url, requests
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}", requests
 
 
 def http(status: int, document: Any = None, **headers: str) -> bytes:
@@ -130,8 +106,8 @@ async def test_a_dripping_reply_ends_at_the_deadline_of_the_call(provider: str) 
             await asyncio.sleep(0.1)
 
     async with (
-        listening(drip) as url,
-        calling(provider, url, limits=IMPATIENT) as (client, offering),
+        listening(drip) as port,
+        calling(provider, f"http://127.0.0.1:{port}", limits=IMPATIENT) as (client, offering),
         asyncio.timeout(3),
     ):
         assert isinstance(await client.submit(offering, GENERATION), Unknown)

@@ -17,6 +17,7 @@ from services.delivery.clients.webhook import WebhookSender, _retry_after_s
 from services.delivery.domain.endpoints import WebhookRequest, secret_of
 from services.delivery.domain.messages import AttemptReason
 from simulators.receiver import build_receiver
+from tests.support.connections import listening
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.egress.client import EgressRules
 
@@ -128,26 +129,18 @@ async def test_a_huge_answer_is_not_read_to_its_end():
         nonlocal sent
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")
-        try:
-            while sent < 50_000_000:
-                writer.write(b"x" * 65_536)
-                await writer.drain()
-                sent += 65_536
-        except ConnectionError:
-            pass
-        writer.close()
+        while sent < 50_000_000:
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+            sent += 65_536
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    made = WebhookSender(EgressRules(allowed_hosts=(place,)), timeout_s=2.0)
-    try:
-        answer = await made.send(WebhookRequest(f"http://{place}/", "dlv_1", datetime.now(UTC), SECRET, BODY))
-        assert answer.reason is AttemptReason.accepted
-        assert sent < 20_000_000
-    finally:
+    async with listening(serve) as port:
+        host = f"127.0.0.1:{port}"
+        made = WebhookSender(EgressRules(allowed_hosts=(host,)), timeout_s=2.0)
+        answer = await made.send(WebhookRequest(f"http://{host}/", "dlv_1", datetime.now(UTC), SECRET, BODY))
         await made.close()
-        server.close()
-        await server.wait_closed()
+    assert answer.reason is AttemptReason.accepted
+    assert sent < 20_000_000
 
 
 @pytest.fixture
@@ -155,14 +148,11 @@ async def trap() -> AsyncIterator[tuple[int, list[int]]]:
     """A listener on loopback that counts connections: a blocked address must not even be connected to."""
     connected: list[int] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         connected.append(1)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1], connected
-    server.close()
-    await server.wait_closed()
+    async with listening(serve) as port:
+        yield port, connected
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from services.delivery.clients.webhook import WebhookSender
 from services.delivery.domain.endpoints import WebhookAnswer, WebhookRequest, secret_of
 from services.delivery.domain.messages import AttemptReason, WebhookState
 from tests.support import tls
+from tests.support.connections import listening
 from tests.support.eventually import eventually
 from tests.support.tls import HOST, Authority, Names, serving
 from tests.unit.delivery.builders import ACCOUNT, endpoint
@@ -73,14 +74,9 @@ async def test_a_server_in_plain_text_has_failed_tls(authority: Authority):
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(plain, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with sending(authority, port) as sender:
+    async with listening(plain) as port, sending(authority, port) as sender:
         assert (await sender.send(request(f"https://{HOST}:{port}/"))).reason is AttemptReason.tls_failed
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.mark.parametrize("answer", [tls.never, None], ids=["answers nothing", "no hello"])
