@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from winnow.audit.replay import ShardFold
-from winnow.runtime.journal.model import Decider, Snapshot, canonical
+from winnow.eventstore.model import Decider, Snapshot, canonical
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 JOURNALS_FOLDER: Final = ROOT / "tests/contract/journals"

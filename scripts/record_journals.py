@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.journals import JOURNALS_FOLDER, ROOT, write_states
 from winnow.audit.lanes import JOURNALS
-from winnow.runtime.journal.model import canonical
+from winnow.eventstore.model import canonical
 
 
 def _write_blocks(uri: str, folder: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.delivery.domain.messages import END_TYPES, EndReceived, SelectionReceived
+from winnow.adapters.bus import Bus
 from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import TaskSelected
 from winnow.contracts.topics import TASKS, group_of
-from winnow.runtime.bus import Bus
-from winnow.runtime.journal import Input, Journal
-from winnow.runtime.journal_consumer import JournalConsumer, Table
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.consumer import JournalConsumer, Table
 
 
 def selection(recorded: RecordedMessage[Any], fingerprint: str) -> Input:

@@ -7,9 +7,9 @@ from typing import Final
 
 from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.outputs import Outputs
+from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.errors import Unavailable, WinnowError
 from winnow.runtime.log import get_logger
-from winnow.runtime.object_store import ObjectStore
 
 _log = get_logger(__name__)
 REDELIVERIES_EVERY_S: Final = 2.0

@@ -18,11 +18,13 @@ from services.delivery.domain.outputs import derive_key
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.settings import DeliverySettings
 from services.delivery.store import EndpointStore, IndexStore
+from winnow.adapters.connections import run_bus
+from winnow.adapters.object_store import ObjectStore
+from winnow.adapters.resources import Resources, connect
 from winnow.contracts.topics import TASKS
 from winnow.egress.client import EgressRules
-from winnow.runtime.journal import Journal
-from winnow.runtime.object_store import ObjectStore
-from winnow.runtime.resources import Resources, connect, journal_of, run_bus
+from winnow.eventstore import Journal
+from winnow.eventstore.wiring import journal_of
 from winnow.runtime.service import Service, run
 
 
@@ -76,7 +78,7 @@ def build(settings: DeliverySettings) -> Service:
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(rpc.DeliveryServicer(outputs, register, log)))
     bus.subscribe(resources.bus, journal)
     service.add_drain(lambda: reconciler.stop(settings.drain_timeout_s / 2))
-    run_bus(service, resources, [TASKS.name], [journal])
+    run_bus(service, resources.bus, [TASKS.name], [journal.drain])
     return service
 
 

@@ -15,9 +15,9 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from services.delivery.domain.endpoints import Endpoint
 from services.delivery.domain.records import KeptOutputs, Redelivery
+from winnow.adapters.mongo import UNSYNCED, insert_new
 from winnow.contracts.errors import ErrorCode, Refused, Unavailable
 from winnow.runtime.coalescer import Coalescer
-from winnow.runtime.mongo import UNSYNCED, insert_new
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.ingest.app.projection import Projection
+from winnow.adapters.bus import Bus, Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, REGISTRY, TASKS, group_of
-from winnow.runtime.bus import Bus, Received
-from winnow.runtime.journal import Consumed, Input, Journal, Source
-from winnow.runtime.journal_consumer import JournalConsumer, Table, input_about
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.consumer import JournalConsumer, Table, input_about
 
 
 def about_task(recorded: RecordedMessage[Any], fingerprint: str) -> Input:

@@ -34,11 +34,13 @@ from services.ingest.store.leases import HttpShards
 from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
+from winnow.adapters.connections import run_bus
+from winnow.adapters.resources import Resources, connect
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.egress.client import EgressRules
+from winnow.eventstore import MongoJournalStore
+from winnow.eventstore.wiring import journal_of
 from winnow.runtime.clock import random_bytes
-from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.resources import Resources, connect, journal_of, run_bus
 from winnow.runtime.service import Service, run
 
 _SAVE_EVERY_S = 5.0
@@ -54,7 +56,7 @@ def build(settings: IngestSettings) -> Service:
     funding = journal_of(service, resources, FundingDecider(), save_every_s=_SAVE_EVERY_S)
     consumer = IngestConsumer(funding, Projection(MongoViewWriter(resources.mongo.database), notifier))
     consumer.subscribe(resources.bus)
-    run_bus(service, resources, [TASKS.name, ACCOUNTS.name], [funding])
+    run_bus(service, resources.bus, [TASKS.name, ACCOUNTS.name], [funding.drain])
     cases = _use_cases(service, resources, settings, requests, notifier)
     app = build_app(cases, settings.credit_value_usd_micro)
     service.add_http(wrap_app(app, random_bytes), settings.http_port)

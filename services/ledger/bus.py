@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from winnow.adapters.bus import Bus
 from winnow.contracts.commands import LEDGER_COMMANDS
 from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, group_of
-from winnow.runtime.bus import Bus
-from winnow.runtime.journal import Input, Journal
-from winnow.runtime.journal_consumer import JournalConsumer, Table, input_about
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.consumer import JournalConsumer, Table, input_about
 
 
 def _about_account(recorded: RecordedMessage[Any], fingerprint: str) -> Input | None:

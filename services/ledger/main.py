@@ -9,8 +9,10 @@ from services.ledger.app import Ledger
 from services.ledger.projections import EntryFeed
 from services.ledger.settings import LedgerSettings
 from services.ledger.store import PRICES_FOLDER, EntryView, LedgerDecider, read_prices
+from winnow.adapters.connections import run_bus
+from winnow.adapters.resources import connect
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC
-from winnow.runtime.resources import connect, journal_of, run_bus
+from winnow.eventstore.wiring import journal_of
 from winnow.runtime.service import Service, run
 
 
@@ -26,7 +28,7 @@ def build(settings: LedgerSettings) -> Service:
     service.add_task("entries", feed.run)
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(Ledger(journal, view, prices, service.clock)))
     bus.subscribe(resources.bus, journal)
-    run_bus(service, resources, [LEDGER_COMMAND_TOPIC.name], [journal])
+    run_bus(service, resources.bus, [LEDGER_COMMAND_TOPIC.name], [journal.drain])
     return service
 
 

@@ -22,6 +22,7 @@ from services.ledger.domain.decide import TimePassed, decide
 from services.ledger.domain.evolve import evolve
 from services.ledger.domain.prices import PriceList, PriceRule
 from services.ledger.domain.records import PRIVATE_EVENTS, UPCASTERS
+from winnow.adapters.mongo import UNSYNCED, insert_new
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.envelope import Event, Instant, Message
 from winnow.contracts.errors import Unavailable
@@ -31,9 +32,8 @@ from winnow.contracts.money import Micro
 from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import UnknownVersion
 from winnow.contracts.values import Mode
-from winnow.runtime.journal import Block, Tick
-from winnow.runtime.journal.entities import Find, Joined
-from winnow.runtime.mongo import UNSYNCED, insert_new
+from winnow.eventstore import Block, Tick
+from winnow.eventstore.entities import Find, Joined
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase

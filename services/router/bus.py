@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.router.app.router import Router
+from winnow.adapters.bus import Bus
 from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.topics import TASKS, group_of
-from winnow.runtime.bus import Bus
-from winnow.runtime.journal import Input, Journal
-from winnow.runtime.journal.shard import content_fingerprint
-from winnow.runtime.journal_consumer import JournalConsumer, Table, ToInput, input_about
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.consumer import JournalConsumer, Table, ToInput, input_about
+from winnow.eventstore.shard import content_fingerprint
 
 READS: Final = (
     "task.accepted",

@@ -26,8 +26,10 @@ from services.router.store import (
     RunJournal,
     read_catalogue,
 )
+from winnow.adapters.connections import run_bus
+from winnow.adapters.resources import connect
 from winnow.contracts.topics import TASKS
-from winnow.runtime.resources import connect, journal_of, run_bus
+from winnow.eventstore.wiring import journal_of
 from winnow.runtime.service import Service, run
 
 _DRAIN_SHARE: Final = 0.7
@@ -67,7 +69,7 @@ def build(settings: RouterSettings) -> Service:
     service.add_task("figures", lambda: metrics.sample(router))
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(router))
     service.add_drain(lambda: router.drain(settings.drain_timeout_s * _DRAIN_SHARE))
-    run_bus(service, resources, [TASKS.name], [journal])
+    run_bus(service, resources.bus, [TASKS.name], [journal.drain])
     service.add_close(wire.close)
     return service
 

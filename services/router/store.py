@@ -29,7 +29,7 @@ from services.router.domain.run import PRIVATE_EVENTS, UPCASTERS, Run, RunMessag
 from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
-from winnow.runtime.journal import Input, InputReused, Journal, NotOwner, Tick
+from winnow.eventstore import Input, InputReused, Journal, NotOwner, Tick
 from winnow.runtime.log import get_logger
 
 T = TypeVar("T", bound=BaseModel)

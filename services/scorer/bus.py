@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol
 from prometheus_client import Counter, Histogram
 
 from services.scorer.app import Scorer
+from winnow.adapters.bus import Bus, Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.errors import Unavailable
@@ -19,8 +21,6 @@ from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import REGISTRY, SCORER_COMMAND_TOPIC, TASKS, group_of
 from winnow.contracts.upcast import headers_of
-from winnow.runtime.bus import Bus, Received
-from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
 from winnow.runtime.tracing import child_of
 

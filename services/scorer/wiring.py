@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from functools import partial
 from pathlib import Path
@@ -20,16 +19,12 @@ from services.scorer.inference.manifest import BUILT, manifest_versions
 from services.scorer.inference.models import model_versions
 from services.scorer.rpc import SERVICE_NAME, ScorerService
 from services.scorer.settings import ScorerSettings
-from winnow.contracts.errors import Unavailable
+from winnow.adapters.connections import connect_bus, connect_objects, run_bus
 from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS
-from winnow.runtime.bus import Bus
 from winnow.runtime.log import get_logger
-from winnow.runtime.object_store import ObjectStore
 from winnow.runtime.service import Service
-from winnow.runtime.topics import check_topics
 
 _log = get_logger(__name__)
-_OBJECTS_WITHIN_S = 60.0
 
 
 def build(settings: ScorerSettings) -> Service:
@@ -41,13 +36,9 @@ def build(settings: ScorerSettings) -> Service:
     pool = _pool(settings, processes)
     models_dir = Path(settings.models_dir) if settings.models_dir else BUILT
     mounted = manifest_versions(Path(settings.mounted_models_dir)) if settings.mounted_models_dir else {}
-    objects = ObjectStore(
-        settings.s3_endpoint,
-        settings.s3_region,
-        settings.s3_access_key.get_secret_value(),
-        settings.s3_secret_key.get_secret_value(),
-    )
-    bus = Bus(settings, "scorer")
+    service.add_start(partial(_start, pool, profiles))
+    objects = connect_objects(service, settings)
+    bus = connect_bus(service, settings)
     scorer = Scorer(
         objects=StoredPictures(objects, PICTURE_BYTES_MAX),
         measurer=pool,
@@ -58,43 +49,19 @@ def build(settings: ScorerSettings) -> Service:
     )
     ScoreConsumer(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)
 
-    async def objects_ready() -> None:
-        async with asyncio.timeout(_OBJECTS_WITHIN_S):
-            while True:
-                try:
-                    return await objects.ping(settings.private_bucket)
-                except Unavailable:
-                    _log.warning("service.start.waiting", part="object store")
-                    await asyncio.sleep(0.5)
-
-    async def start_bus() -> None:
-        topics = [SCORER_COMMAND_TOPIC.name, TASKS.name]
-        await check_topics(settings.kafka_bootstrap, topics, shards=settings.shards)
-        await bus.start()
-
     async def pool_started() -> bool:
         return pool.is_started()
 
     async def device_ready() -> bool:
         return pool.has_device()
 
-    async def joined() -> bool:
-        return bus.joined
-
-    async def close() -> None:
+    async def stop_pool() -> None:
         pool.stop()
-        await objects.close()
 
-    service.add_start(partial(_start, pool, profiles))
-    service.add_start(objects_ready)
-    service.add_start(start_bus)
     service.add_check("pool", pool_started)
     service.add_check("device", device_ready)
-    service.add_check("objects", lambda: objects.ping(settings.private_bucket))
-    service.add_check("kafka", bus.ping)
-    service.add_check("group", joined)
-    service.add_drain(bus.stop)
-    service.add_close(close)
+    service.add_close(stop_pool)
+    run_bus(service, bus, [SCORER_COMMAND_TOPIC.name, TASKS.name])
     service.add_grpc(SERVICE_NAME, ScorerService(scorer).register)
     return service
 

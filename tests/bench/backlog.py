@@ -33,6 +33,8 @@ from tests.bench.report import Report
 from tests.support import buses
 from tests.support.stack import running_stack
 from tests.unit.router.builders import accepted
+from winnow.adapters.object_store import ObjectStore
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.events import TaskFunded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -41,8 +43,6 @@ from winnow.contracts.values import Mode, StoredObject, TemplateRef
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses, EmbeddedStack
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.object_store import ObjectStore
-from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
 BUCKET = "winnow-private"

@@ -26,11 +26,11 @@ from tests.bench.line import cpu_s
 from tests.bench.report import Report
 from tests.support.memory_journal import MemoryBus
 from tests.support.stack import running_stack
+from winnow.adapters.mongo import Mongo
 from winnow.contracts.envelope import Event, Message
+from winnow.eventstore import Input, Journal, MongoJournalStore, Tick
 from winnow.local.stack import EmbeddedStack
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Input, Journal, MongoJournalStore, Tick
-from winnow.runtime.mongo import Mongo
 
 SHARDS = 4
 BALANCE = 10**12

@@ -23,7 +23,7 @@ from services.ledger.store import RetiredRules
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.envelope import Event
-from winnow.runtime.journal.entities import Entities
+from winnow.eventstore.entities import Entities
 
 POINTS = (1, 1_000, 10_000, 100_000)
 SAMPLES = 200

@@ -20,9 +20,9 @@ from winnow.contracts.envelope import Message
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import route
 from winnow.contracts.values import ProviderCost
+from winnow.eventstore import Block, Input
+from winnow.eventstore.shard import Codec, ShardMemory, UnitOfWork
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Block, Input
-from winnow.runtime.journal.shard import Codec, ShardMemory, UnitOfWork
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = 100_000

@@ -17,8 +17,8 @@ from tests.chaos.scenario import Scenario
 from tests.chaos.world import BUS, SERVICES, ChaosWorld
 from tests.support import buses
 from tests.support.stack import object_client
+from winnow.adapters.topics import apply_topics
 from winnow.local.line import SHARDS
-from winnow.runtime.topics import apply_topics
 
 _ROBBED_MAX = 2
 

@@ -24,12 +24,12 @@ from tests.support import buses
 from tests.support.eventually import eventually
 from tests.support.kafka.cluster import KafkaCluster
 from tests.support.line import PROVIDERS, Client, RunningLine, free_port
+from winnow.adapters.topics import apply_topics
 from winnow.local.line import SERVICES, SHARDS, Line, LineOptions
 from winnow.local.ports import choose, listens
 from winnow.local.process import Managed
 from winnow.local.stack import Addresses, EmbeddedStack
 from winnow.local.supervisor import Care, Supervisor
-from winnow.runtime.topics import apply_topics
 
 BUS, DOCUMENTS, OBJECTS = "bus", "SecantusDB", "SeaweedFS"
 _CATALOGUE = Path(__file__).resolve().parents[2] / "services/router/catalogue"

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/glossary.md"
-SHARED_ROOMS = ("winnow/runtime/journal", "winnow/contracts")
+SHARED_ROOMS = ("winnow/eventstore", "winnow/contracts")
 """Rooms whose public names every service reads."""
 PLAIN = frozenset(
     {

@@ -22,7 +22,7 @@ from scripts.journals import (
 from tests.support.chain import verify_chain
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.topics import MESSAGES
-from winnow.runtime.journal import Block, Decider, Journal
+from winnow.eventstore import Block, Decider, Journal
 
 RELEASES = sorted(path for path in JOURNALS_FOLDER.iterdir() if path.is_dir())
 RECORDED = [

@@ -18,10 +18,10 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.forged_archive import Lanes, read_lanes
 from tests.support.line import RunningLine, running_line
+from winnow.adapters.leases import Purpose, StoreLease
+from winnow.adapters.mongo import Mongo
 from winnow.local.line import SERVICES
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.leases import Purpose, StoreLease
-from winnow.runtime.mongo import Mongo
 
 STORES = {
     "ledger": ("state_2", "entities_2", "folds", "entries", "entries_read_to"),

@@ -15,14 +15,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.bus import bus_of
 from tests.support.eventually import eventually
+from winnow.adapters.bus import BUG_TRIES_MAX, Bus, Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import REGISTRY, dead_letter_topic
 from winnow.local.ports import HOST, choose
 from winnow.local.stack import Addresses
-from winnow.runtime.bus import BUG_TRIES_MAX, Bus, Received
-from winnow.runtime.journal import Consumed, Source
 
 PARTITIONS = 3
 GROUP = "winnow-test"

@@ -13,11 +13,11 @@ from services.ledger.store import EntryView
 from tests.support.database_calls import Counted
 from tests.support.journal_store_suite import block
 from tests.support.set_clock import SetClock
+from winnow.adapters.leases import Purpose, StoreLease
+from winnow.adapters.mongo import Mongo, insert_new
+from winnow.eventstore.store import MongoJournalStore
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
-from winnow.runtime.journal.store import MongoJournalStore
-from winnow.runtime.leases import Purpose, StoreLease
-from winnow.runtime.mongo import Mongo, insert_new
 
 pytestmark = pytest.mark.one_bus
 

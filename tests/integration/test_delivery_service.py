@@ -31,6 +31,8 @@ from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from tests.support.tls import Authority, serving
 from tests.unit.delivery.builders import ACCOUNT, PRICE, candidate_id, image_bytes, selection, task_id
+from winnow.adapters.object_store import ObjectStore
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import TaskFailed, TaskSelected
@@ -41,8 +43,6 @@ from winnow.local.ports import choose
 from winnow.local.stack import Addresses
 from winnow.rpc.delivery.v1 import delivery_pb2 as pb
 from winnow.rpc.delivery.v1 import delivery_pb2_grpc
-from winnow.runtime.object_store import ObjectStore
-from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
 TIMEOUT_S = 15.0

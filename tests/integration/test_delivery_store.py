@@ -9,8 +9,8 @@ import pytest
 
 from services.delivery.store import EndpointStore, IndexStore
 from tests.unit.delivery.store_suite import EndpointSuite, IndexSuite
+from winnow.adapters.mongo import Mongo
 from winnow.local.stack import Addresses
-from winnow.runtime.mongo import Mongo
 
 _NUMBERS = count()
 

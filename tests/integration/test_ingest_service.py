@@ -20,10 +20,10 @@ from tests.support.eventually import eventually
 from tests.support.stack import running_stack
 from tests.support.tls import Authority, answering, serving
 from tests.unit.runtime.test_listener import HALF_BODY, HALF_HEADER, ended
+from winnow.adapters.topics import apply_topics
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
-from winnow.runtime.topics import apply_topics
 
 pytestmark = pytest.mark.timeout(500)
 ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}

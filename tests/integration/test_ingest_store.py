@@ -14,9 +14,9 @@ from services.ingest.store.views import MongoViews
 from tests.contract.ingest.store_suite import Stores, StoreSuite, history, task_named
 from tests.support.database_calls import Counted
 from tests.support.set_clock import SetClock
+from winnow.adapters.mongo import Mongo
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
-from winnow.runtime.mongo import Mongo
 
 pytestmark = pytest.mark.one_bus
 

@@ -8,9 +8,9 @@ from itertools import count
 import pytest
 
 from tests.support.journal_upgrade_suite import JournalUpgradeSuite
+from winnow.adapters.mongo import Mongo
+from winnow.eventstore.store import MongoJournalStore
 from winnow.local.stack import Addresses
-from winnow.runtime.journal.store import MongoJournalStore
-from winnow.runtime.mongo import Mongo
 
 _NUMBERS = count()
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.support.set_clock import SetClock
+from winnow.adapters.leases import LEASE_S, Purpose, StoreLease
+from winnow.adapters.mongo import Mongo
 from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
-from winnow.runtime.leases import LEASE_S, Purpose, StoreLease
-from winnow.runtime.mongo import Mongo
 
 _NUMBERS = count()
 

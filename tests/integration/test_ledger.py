@@ -26,12 +26,12 @@ from tests.integration.ledger_process import (
     stub_of,
 )
 from tests.support.eventually import eventually
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.contracts.values import Unit
 from winnow.local.stack import Addresses
 from winnow.rpc.ledger.v1 import ledger_pb2 as pb
-from winnow.runtime.topics import apply_topics
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,13 @@ from tests.integration.ledger_process import (
     stub_of,
 )
 from tests.support.chain import verify_chain
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import ACCOUNTS, TASKS
+from winnow.eventstore import MongoJournalStore
 from winnow.local.stack import Addresses
 from winnow.rpc.ledger.v1 import ledger_pb2 as pb
-from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.topics import apply_topics
 
 DATABASE = "winnow_ledger_it"
 """The database of the other tests: one deployment has one bus and one journal."""

@@ -21,13 +21,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
 from tests.support.eventually import eventually
+from winnow.adapters.mongo import Mongo
+from winnow.adapters.object_store import ObjectStore
+from winnow.adapters.topics import apply_topics
 from winnow.local import servers
 from winnow.local.ports import HOST, PortTaken, choose
 from winnow.local.process import Managed, ServerDidNotStart, ServerEnded, started_at
 from winnow.local.stack import DataDirectoryInUse, EmbeddedStack
-from winnow.runtime.mongo import Mongo
-from winnow.runtime.object_store import ObjectStore
-from winnow.runtime.topics import apply_topics
 
 TOPIC = "winnow.tasks.v1"
 LOOPBACK = "0100007F"  # as the kernel writes 127.0.0.1

@@ -19,10 +19,10 @@ from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import START
 from tests.unit.ledger.test_journal import SHARD, SHARDS, STORY, feed_all, running
+from winnow.adapters.mongo import Mongo
+from winnow.eventstore import MongoJournalStore
+from winnow.eventstore.model import state_format_of
 from winnow.local.stack import Addresses
-from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.journal.model import state_format_of
-from winnow.runtime.mongo import Mongo
 
 STORES = ("state_2", "entities_2", "folds", "entries", "entries_read_to")
 KILLED_AFTER_ONE = """

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.journal_store_suite import AT, decision
+from winnow.adapters.leases import Purpose, StoreLease
+from winnow.adapters.mongo import Mongo
+from winnow.adapters.partitions import Source
+from winnow.adapters.topics import apply_topics
 from winnow.audit.records import TopicReader, TopicRecord, connected_consumer
 from winnow.audit.reemit import ReemissionRefused, reemit
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TASKS
+from winnow.eventstore import Block, MongoJournalStore
+from winnow.eventstore.model import GENESIS
 from winnow.local.stack import Addresses, EmbeddedStack
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Block, MongoJournalStore, Source
-from winnow.runtime.journal.model import GENESIS
-from winnow.runtime.leases import Purpose, StoreLease
-from winnow.runtime.mongo import Mongo
-from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
 TASK = "task_1"

@@ -23,6 +23,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.support.eventually import eventually
 from tests.unit.router.builders import accepted, scored_candidate
+from winnow.adapters.object_store import ObjectStore
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -33,8 +35,6 @@ from winnow.local.stack import Addresses
 from winnow.rpc.router.v1 import router_pb2 as pb
 from winnow.rpc.router.v1 import router_pb2_grpc as pb_grpc
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.object_store import ObjectStore
-from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
 BUCKET = "winnow-private"

@@ -23,6 +23,8 @@ from scripts.models.sources import read_sources
 from services.scorer.inference.manifest import BUILT
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import blurred, exposed, photograph, png, portrait, reshaped
+from winnow.adapters.object_store import ObjectStore
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
 from winnow.contracts.events import CandidatesScored
@@ -31,8 +33,6 @@ from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS, dead_letter_top
 from winnow.contracts.values import GeneratedCandidate, ProfileRef, StoredObject
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses
-from winnow.runtime.object_store import ObjectStore
-from winnow.runtime.topics import apply_topics
 
 SHARDS = 4
 BUCKET = "winnow-private"

@@ -9,9 +9,9 @@ from itertools import count
 
 import pytest
 
+from winnow.adapters.mongo import Mongo
 from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
-from winnow.runtime.mongo import Mongo
 
 INSTANCES = 8
 ROUNDS = 20

@@ -10,11 +10,11 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from tests.support.journal_store_suite import folded
+from winnow.adapters.mongo import Mongo
+from winnow.eventstore.store import MongoJournalStore
 from winnow.local import servers
 from winnow.local.ports import HOST, choose
 from winnow.local.process import Managed
-from winnow.runtime.journal.store import MongoJournalStore
-from winnow.runtime.mongo import Mongo
 
 STATES = 20
 KILLS = 5

@@ -21,14 +21,14 @@ from tests.support.chain import verify_chain
 from tests.support.ends import ends_of
 from tests.support.eventually import eventually
 from tests.support.journal_upgrade_suite import Added, AddedUnits, Newer, Older, Sum
+from winnow.adapters.mongo import Mongo
 from winnow.contracts.envelope import Message
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import dead_letter_topic
+from winnow.eventstore import Journal, MongoJournalStore
+from winnow.eventstore.consumer import JournalConsumer, input_about
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Journal, MongoJournalStore
-from winnow.runtime.journal_consumer import JournalConsumer, input_about
-from winnow.runtime.mongo import Mongo
 
 __all__ = ["place"]
 FUNDED = "task.funded"

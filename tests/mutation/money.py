@@ -7,7 +7,7 @@ from tests.mutation.catalogue import Mutation
 _LEDGER = "services/ledger/domain"
 _DECIDE = "tests/unit/ledger/test_decide.py"
 _MODEL = "tests/unit/ledger/test_model.py"
-_ENTITIES = "tests/unit/runtime/test_journal_entities.py"
+_ENTITIES = "tests/unit/eventstore/test_journal_entities.py"
 _CRASHES = f"{_ENTITIES}::test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step"
 _ATTEMPTS = "tests/unit/router/test_attempts.py"
 _RUN = "tests/unit/router/test_run.py"
@@ -130,21 +130,21 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "money: an entity that the store has from a later block is folded again",
-        "winnow/runtime/journal/shard.py",
+        "winnow/eventstore/shard.py",
         "            if stored is None or stored.block_no < self._block_no:",
         "            if stored is None or stored.block_no <= self._block_no:",
         (f"{_ENTITIES}::test_an_entity_that_was_saved_before_its_state_is_not_folded_twice",),
     ),
     Mutation(
         "money: a new owner folds no entities",
-        "winnow/runtime/journal/shard.py",
+        "winnow/eventstore/shard.py",
         "            self.entities.update(overlay.changed)\n            self.remember",
         "            self.remember",
         (_CRASHES,),
     ),
     Mutation(
         "money: saved entities stay in memory",
-        "winnow/runtime/journal/loading.py",
+        "winnow/eventstore/loading.py",
         "        if memory.entities.get(entity_id) is known:",
         "        if memory.entities.get(entity_id) is None:",
         (f"{_ENTITIES}::test_saved_entities_leave_memory_and_are_read_once_for_a_batch",),

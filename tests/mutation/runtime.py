@@ -4,59 +4,59 @@ from __future__ import annotations
 
 from tests.mutation.catalogue import Mutation
 
-_JOURNAL = "tests/unit/runtime/test_journal.py"
+_JOURNAL = "tests/unit/eventstore/test_journal.py"
 _COUNTS = "tests/integration/test_database_calls.py"
 
 MUTATIONS = (
     Mutation(
         "journal: decides offsets below its own again",
-        "winnow/runtime/journal/work.py",
+        "winnow/eventstore/work.py",
         "if offset < expected or input_ is None:",
         "if input_ is None:",
         (f"{_JOURNAL}::test_a_record_below_the_journals_offset_is_not_decided_again",),
     ),
     Mutation(
         "journal: its offset goes back",
-        "winnow/runtime/journal/work.py",
+        "winnow/eventstore/work.py",
         "unit.offsets[source] = max(expected, items[-1][0] + 1)",
         "unit.offsets[source] = items[-1][0] + 1",
         (f"{_JOURNAL}::test_a_record_below_the_journals_offset_is_not_decided_again",),
     ),
     Mutation(
         "journal: passes over a gap",
-        "winnow/runtime/journal/work.py",
+        "winnow/eventstore/work.py",
         "if first > expected and memory.sought.get(source) != expected:",
         "if first > expected + 1_000 and memory.sought.get(source) != expected:",
         (f"{_JOURNAL}::test_consume_asks_to_seek_when_the_batch_starts_after_the_journal",),
     ),
     Mutation(
         "journal: passes over a failing record",
-        "winnow/runtime/journal/work.py",
+        "winnow/eventstore/work.py",
         "            unit.offsets[source] = offset\n            return Consumed(offset, failed=error)",
         "            unit.offsets[source] = offset + 1\n            return Consumed(offset + 1, failed=error)",
         (f"{_JOURNAL}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",),
     ),
     Mutation(
         "journal: takes the same input with another content",
-        "winnow/runtime/journal/shard.py",
+        "winnow/eventstore/shard.py",
         "if known != input_.fingerprint:",
         "if not known:",
         (f"{_JOURNAL}::test_a_record_with_the_same_cause_and_another_content_is_a_conflict",),
     ),
     Mutation(
         "journal: marks a block before all of it is on the bus",
-        "winnow/runtime/journal/outbox.py",
+        "winnow/eventstore/outbox.py",
         "        await asyncio.gather(*acknowledged)\n",
         "",
         (f"{_JOURNAL}::test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it",),
     ),
     Mutation(
         "journal: decides for another owner",
-        "winnow/runtime/journal_consumer.py",
+        "winnow/eventstore/consumer.py",
         "if input_ is not None and self._journal.shard_of(input_.aggregate_id) != str(source.partition):",
         "if input_ is not None and not self._journal.shard_of(input_.aggregate_id):",
         (
-            "tests/unit/runtime/test_journal_consumer.py::test_records_before_a_misplaced_one_are_decided_and_it_is_reported",
+            "tests/unit/eventstore/test_journal_consumer.py::test_records_before_a_misplaced_one_are_decided_and_it_is_reported",
         ),
     ),
     Mutation(
@@ -68,14 +68,14 @@ MUTATIONS = (
     ),
     Mutation(
         "database: reads are not counted",
-        "winnow/runtime/mongo.py",
+        "winnow/adapters/mongo.py",
         "        metrics.DATABASE_CALLS.labels(name, collection).inc()\n        if name in _WRITES:\n",
         "        if name in _WRITES:\n            metrics.DATABASE_CALLS.labels(name, collection).inc()\n",
         (f"{_COUNTS}::test_reads_are_counted_with_every_further_batch",),
     ),
     Mutation(
         "database: an unchanged document counts as written",
-        "winnow/runtime/mongo.py",
+        "winnow/adapters/mongo.py",
         'int(reply.get("nModified", 0))',
         'int(reply.get("n", 0))',
         (f"{_COUNTS}::test_a_bulk_is_a_call_for_each_kind_of_write_in_it",),

@@ -195,7 +195,7 @@ class Consumer:
 
 
 class SimulatedBroker:
-    """Stands where ``winnow.runtime.bus`` makes its KafkaBroker, as far as the bus uses one."""
+    """Stands where ``winnow.adapters.bus`` makes its KafkaBroker, as far as the bus uses one."""
 
     def __init__(self, process: Process, cluster: Cluster) -> None:
         self._process = process

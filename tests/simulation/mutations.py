@@ -31,14 +31,14 @@ from tests.simulation.database import Storage
 from tests.simulation.hashing import begin_fixed
 from tests.simulation.run import play
 from tests.simulation.script import Fault, Kind, Script, script_of
+from winnow.adapters.bus import Bus
 from winnow.contracts.commands import SettleCredits
 from winnow.contracts.values import EntryKind
-from winnow.runtime.bus import Bus
-from winnow.runtime.journal import outbox as outbox_module
-from winnow.runtime.journal import shard as shard_module
-from winnow.runtime.journal.journal import Journal
-from winnow.runtime.journal.shard import ShardMemory
-from winnow.runtime.journal.store import CommitResult, MongoJournalStore
+from winnow.eventstore import outbox as outbox_module
+from winnow.eventstore import shard as shard_module
+from winnow.eventstore.journal import Journal
+from winnow.eventstore.shard import ShardMemory
+from winnow.eventstore.store import CommitResult, MongoJournalStore
 
 SEEDS_MAX = 150
 

@@ -14,10 +14,10 @@ from tests.simulation.checker import check
 from tests.simulation.database import Storage
 from tests.simulation.services import SimulatedLine
 from winnow.contracts.topics import route
-from winnow.runtime.journal import Block
-from winnow.runtime.journal.entities import Known
-from winnow.runtime.journal.model import state_format_of
-from winnow.runtime.journal.shard import Cached, Codec, Overlay
+from winnow.eventstore import Block
+from winnow.eventstore.entities import Known
+from winnow.eventstore.model import state_format_of
+from winnow.eventstore.shard import Cached, Codec, Overlay
 
 _MACHINES: dict[tuple[str, str], Any] = {
     ("ingest", REQUEST_COLLECTIONS): RequestDecider(),

@@ -60,14 +60,14 @@ from tests.simulation.outside import (
     SimulatedReceiver,
 )
 from tests.simulation.world import Process, SimulatedWorld
+from winnow.adapters import bus as runtime_bus
+from winnow.adapters.bus import Bus
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import AttemptFinished
 from winnow.contracts.values import Mode
-from winnow.runtime import bus as runtime_bus
-from winnow.runtime.bus import Bus
-from winnow.runtime.journal import Journal, MongoJournalStore
-from winnow.runtime.journal import shard as shard_module
-from winnow.runtime.journal.model import state_format_of
+from winnow.eventstore import Journal, MongoJournalStore
+from winnow.eventstore import shard as shard_module
+from winnow.eventstore.model import state_format_of
 
 TEMPLATE, PROFILE = "portrait", "portrait"
 _SETTINGS = SimpleNamespace(

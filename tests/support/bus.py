@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from winnow.runtime.bus import Bus
+from winnow.adapters.bus import Bus
 from winnow.runtime.settings import ServiceSettings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from winnow.runtime.journal import Block
-from winnow.runtime.journal.model import GENESIS
+from winnow.eventstore import Block
+from winnow.eventstore.model import GENESIS
 
 
 def verify_chain(blocks: Iterable[Block]) -> str | None:

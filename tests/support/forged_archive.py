@@ -15,7 +15,7 @@ from winnow.audit.chains import BlockChain, RecordChain, digest_of
 from winnow.audit.lanes import is_journal
 from winnow.audit.manifests import Manifest, Segment, read_catalogue, sha256_of, write_manifest
 from winnow.audit.segments import line_of, pack, unpack
-from winnow.runtime.journal.model import GENESIS
+from winnow.eventstore.model import GENESIS
 
 Lanes = dict[str, list[dict[str, Any]]]
 

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from winnow.runtime.journal import Block, Decision, Source
-from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import GENESIS, Entry, Snapshot
-from winnow.runtime.journal.store import CommitResult, JournalStore
+from winnow.adapters.partitions import Source
+from winnow.eventstore import Block, Decision
+from winnow.eventstore.entities import StoredEntity
+from winnow.eventstore.model import GENESIS, Entry, Snapshot
+from winnow.eventstore.store import CommitResult, JournalStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

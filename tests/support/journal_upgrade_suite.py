@@ -15,12 +15,13 @@ from prometheus_client import REGISTRY as METRICS
 from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.upcast import Upcaster
+from winnow.eventstore import Input, Journal, ShardHeld
+from winnow.eventstore.store import JournalStore
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Consumed, Input, Journal, ShardHeld, Source
-from winnow.runtime.journal.store import JournalStore
 
 SOURCES = {shard: Source("commands", int(shard)) for shard in ("0", "1")}
 
@@ -158,7 +159,7 @@ class JournalUpgradeSuite:
 
     @pytest.fixture(autouse=True)
     def _quick_retries(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("winnow.runtime.journal.holds.RETRY_FIRST_S", 0.02)
+        monkeypatch.setattr("winnow.eventstore.holds.RETRY_FIRST_S", 0.02)
 
     @pytest.mark.parametrize("newest", [0, 5], ids=["an unknown type", "a newer version"])
     async def test_an_older_build_holds_a_shard_that_a_newer_one_wrote_and_hands_it_on_whole(

@@ -20,13 +20,13 @@ from aiokafka import AIOKafkaProducer
 from tests.support import buses
 from tests.support.eventually import eventually
 from tests.support.stack import running_stack
+from winnow.adapters.topics import apply_topics
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS
 from winnow.local.line import SHARDS, Line, LineOptions
 from winnow.local.ports import choose
 from winnow.local.stack import EmbeddedStack
 from winnow.local.supervisor import Supervisor
-from winnow.runtime.topics import apply_topics
 
 SCOPES = ["tasks:write", "tasks:read", "account:read", "webhooks:write", "operator"]
 PROVIDERS = ("fal", "replicate", "openai")

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from winnow.runtime.journal import Block, Decision
-from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import Snapshot
-from winnow.runtime.journal.store import CommitResult
+from winnow.eventstore import Block, Decision
+from winnow.eventstore.entities import StoredEntity
+from winnow.eventstore.model import Snapshot
+from winnow.eventstore.store import CommitResult
 
 
 @dataclass

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.errors import NotFound
-from winnow.runtime.object_store import ObjectStore
 
 OBJECT_BYTES_MAX: Final = 512 * 1024 * 1024
 """No segment and no manifest comes near this."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from winnow.runtime.journal.model import canonical
+from winnow.eventstore.model import canonical
 
 
 def fast_canonical(document: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from winnow.audit.canonical_json import fast_canonical
 from winnow.audit.finding import Finding
-from winnow.runtime.journal.model import GENESIS, canonical
+from winnow.eventstore.model import GENESIS, canonical
 
 _CHECK: Final = "chain"
 _HASHED: Final = ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")

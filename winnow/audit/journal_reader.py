@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Self
 
-from winnow.runtime.mongo import Mongo, answering
+from winnow.adapters.mongo import Mongo, answering
 
 _BLOCKS_AT_ONCE: Final = 200
 

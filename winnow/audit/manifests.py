@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from winnow.audit.blob_store import BlobStore
 from winnow.audit.chains import Head
 from winnow.contracts.envelope import Instant, Value
-from winnow.runtime.journal.model import GENESIS
+from winnow.eventstore.model import GENESIS
 
 PREFIX: Final = "manifests/"
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from winnow.adapters.leases import Purpose, StoreLease
+from winnow.adapters.mongo import Mongo, answering
 from winnow.audit.blob_store import BadAddress, Location
 from winnow.audit.manifests import BrokenArchive
 from winnow.audit.rebuild_session import RebuildRefused, RebuildSession
@@ -17,8 +19,6 @@ from winnow.audit.replay import BrokenChain
 from winnow.audit.staging_database import StagingDatabase
 from winnow.contracts.errors import WinnowError
 from winnow.runtime.clock import SystemClock, random_bytes
-from winnow.runtime.leases import Purpose, StoreLease
-from winnow.runtime.mongo import Mongo, answering
 from winnow.runtime.settings import ServiceSettings, SettingsError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from winnow.audit.lanes import journal_lane, topic_lane
 from winnow.audit.records import TopicReader, TopicRecord, connected_consumer, record_of
 from winnow.audit.replay import BrokenChain, ShardFold
 from winnow.audit.staging_database import StagingDatabase
+from winnow.eventstore import MongoJournalStore
+from winnow.eventstore.model import Decider, S, state_format_of
 from winnow.runtime.gc_tuning import rare_collections
-from winnow.runtime.journal import MongoJournalStore
-from winnow.runtime.journal.model import Decider, S, state_format_of
 from winnow.runtime.settings import ServiceSettings
 
 if TYPE_CHECKING:

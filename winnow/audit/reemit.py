@@ -15,6 +15,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from winnow.adapters.leases import Purpose, StoreLease
+from winnow.adapters.mongo import Mongo, answering
+from winnow.adapters.topics import check_topics
 from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS
 from winnow.audit.rebuild import held
@@ -23,12 +26,9 @@ from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TOPICS
 from winnow.contracts.upcast import headers_of
+from winnow.eventstore import Block, MongoJournalStore
+from winnow.eventstore.model import Entry
 from winnow.runtime.clock import SystemClock, random_bytes
-from winnow.runtime.journal import Block, MongoJournalStore
-from winnow.runtime.journal.model import Entry
-from winnow.runtime.leases import Purpose, StoreLease
-from winnow.runtime.mongo import Mongo, answering
-from winnow.runtime.topics import check_topics
 
 _HOLDER_BYTES: Final = 6
 _AT_ONCE: Final = 1_000

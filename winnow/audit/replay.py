@@ -13,9 +13,9 @@ from winnow.audit.chains import BlockChain
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
 from winnow.contracts.upcast import UnknownVersion
-from winnow.runtime.journal.entities import Known, StoredEntity
-from winnow.runtime.journal.model import Decider, S, Snapshot
-from winnow.runtime.journal.shard import Cached, Codec, Overlay
+from winnow.eventstore.entities import Known, StoredEntity
+from winnow.eventstore.model import Decider, S, Snapshot
+from winnow.eventstore.shard import Cached, Codec, Overlay
 
 _OCCURRED_AT: Final = '"occurred_at":"'
 

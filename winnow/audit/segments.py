@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 import zstandard
 
-from winnow.runtime.journal.model import canonical
+from winnow.eventstore.model import canonical
 
 SEGMENT_RAW_BYTES: Final = 8 * 1024 * 1024
 """A segment is closed at the item that takes its lines to this size."""

@@ -11,8 +11,8 @@ from winnow.audit.journal_reader import JournalReader
 from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, topic_lane
 from winnow.audit.records import TopicReader, connected_consumer
 from winnow.cli.audit_sources import document_of
+from winnow.eventstore.model import Block
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal.model import Block
 
 _LOST: Final = "{lane}: records {first} to {last} were deleted before they were archived"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from winnow.adapters.topics import apply_topics
 from winnow.cli.board import Board
 from winnow.cli.console import out
 from winnow.cli.demo import ensure_account, run_orders
@@ -25,7 +26,6 @@ from winnow.local.settings import LocalSettings
 from winnow.local.stack import DataDirectoryInUse, EmbeddedStack, NoDiskSpace
 from winnow.local.supervisor import Care, Supervisor
 from winnow.runtime.settings import SettingsError
-from winnow.runtime.topics import apply_topics
 
 
 @dataclass(frozen=True, slots=True)

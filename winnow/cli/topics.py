@@ -34,8 +34,8 @@ async def apply(
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Create every topic that is missing and check those that are there; doing it again changes nothing."""
+    from winnow.adapters.topics import apply_topics
     from winnow.cli.console import err
-    from winnow.runtime.topics import apply_topics
 
     access = LineAccess.read(data_dir).kafka_bootstrap
     kafka = address(bootstrap, access, "Kafka", "WINNOW_KAFKA_BOOTSTRAP", data_dir)

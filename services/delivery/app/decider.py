@@ -10,7 +10,7 @@ from services.delivery.domain.decide import Policy, decide
 from services.delivery.domain.messages import PRIVATE_EVENTS, UPCASTERS, Incoming, TimePassed
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from winnow.contracts.envelope import Event, Message
-from winnow.runtime.journal import Tick
+from winnow.eventstore import Tick
 
 
 class DeliveryDecider:

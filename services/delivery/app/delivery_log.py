@@ -11,8 +11,8 @@ from services.delivery.domain.messages import RedeliveryAsked
 from services.delivery.domain.records import Redelivery
 from services.delivery.domain.task import TaskDelivery, Webhook
 from winnow.contracts.errors import NotFound
+from winnow.eventstore import Input, NotOwner, UnreadableEvent
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Input, NotOwner, UnreadableEvent
 
 LOG_DEFAULT: Final = 50
 LOG_MAX: Final = 200

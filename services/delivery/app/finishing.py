@@ -15,8 +15,8 @@ from services.delivery.domain.outputs import object_key, unguessable
 from services.delivery.domain.task import TaskDelivery
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.values import Output, SelectedCandidate, StoredObject
+from winnow.eventstore import Input
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Input
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)

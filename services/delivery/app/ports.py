@@ -10,7 +10,7 @@ from services.delivery.domain.endpoints import Endpoint, WebhookAnswer, WebhookR
 from services.delivery.domain.images import FinishedImage
 from services.delivery.domain.records import KeptOutputs, Redelivery
 from services.delivery.domain.task import TaskDelivery
-from winnow.runtime.journal import Decided, Input
+from winnow.eventstore import Decided, Input
 
 
 class DeliveryAggregates(Protocol):

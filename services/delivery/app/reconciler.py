@@ -11,7 +11,7 @@ from services.delivery.domain.task import TaskDelivery
 from services.delivery.domain.work import WorkItem, wanted
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.ids import shard_of
-from winnow.runtime.journal import NotOwner
+from winnow.eventstore import NotOwner
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)

@@ -20,9 +20,9 @@ from services.delivery.domain.payload import webhook_payload
 from services.delivery.domain.schedule import disables_endpoint
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.domain.work import SendWebhook
+from winnow.eventstore import Input
 from winnow.runtime import failpoints
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal import Input
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)

@@ -25,7 +25,7 @@ from services.ingest.domain.requests import (
     evolve_request,
 )
 from winnow.contracts.envelope import Event, Message
-from winnow.runtime.journal import Tick
+from winnow.eventstore import Tick
 
 REQUEST_COLLECTIONS: Final = "http_"
 """Prefix of the request journal's collections; the funding journal has none."""

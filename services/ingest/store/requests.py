@@ -9,8 +9,8 @@ from services.ingest.store.deciders import RequestDecider
 from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
 from winnow.contracts.topics import route
-from winnow.runtime.journal import Decision, Input, InputReused, Journal, JournalStore, NotOwner
-from winnow.runtime.journal.shard import Codec
+from winnow.eventstore import Decision, Input, InputReused, Journal, JournalStore, NotOwner
+from winnow.eventstore.shard import Codec
 
 
 class RequestJournal:

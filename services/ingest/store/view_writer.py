@@ -17,7 +17,7 @@ from services.ingest.domain.task_projection import BatchProjection, PublicEvent
 from services.ingest.domain.views import TaskView
 from services.ingest.store.calls import answering
 from services.ingest.store.views import ENTRY, REFUSAL, VIEW, created_us, view_of
-from winnow.runtime.mongo import UNSYNCED, duplicates
+from winnow.adapters.mongo import UNSYNCED, duplicates
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase

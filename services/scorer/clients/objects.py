@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.errors import ErrorCode, Refused
-from winnow.runtime.object_store import ObjectStore
 
 
 class StoredPictures:

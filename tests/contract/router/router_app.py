@@ -35,6 +35,7 @@ from tests.support.darkroom import shared_darkroom
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.router.builders import accepted, scored_candidate, template
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.errors import NotFound
 from winnow.contracts.events import (
@@ -47,8 +48,8 @@ from winnow.contracts.events import (
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import MESSAGES
 from winnow.contracts.values import StoredObject
+from winnow.eventstore import Journal
 from winnow.runtime.clock import SystemClock
-from winnow.runtime.journal import Journal, Source
 
 SHARDS = 4
 

@@ -22,12 +22,13 @@ from aiokafka.errors import KafkaError
 from tests.support import bus as support
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
+from winnow.adapters.bus import Bus, Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.ids import shard_of
 from winnow.contracts.upcast import MessageRegistry
+from winnow.eventstore import Block, Decision, Entry
+from winnow.eventstore.outbox import Outbox
 from winnow.local.servers import KAFKA_SETTINGS
-from winnow.runtime.bus import Bus, Received
-from winnow.runtime.journal import Block, Consumed, Decision, Entry, Source
-from winnow.runtime.journal.outbox import Outbox
 
 PARTITIONS = 4
 KEYS = [f"key-{number}" for number in range(12)]

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from math import log
 from typing import Any
 
+from winnow.adapters.partitions import Source
 from winnow.audit.chains import digest_of
 from winnow.audit.profiles import DimensionRule, Profile, ScoreMap
 from winnow.contracts.values import ProfileRef
-from winnow.runtime.journal import Block, Decision, Source
-from winnow.runtime.journal.model import GENESIS, Entry
+from winnow.eventstore import Block, Decision
+from winnow.eventstore.model import GENESIS, Entry
 
 PROFILE_REF, SHA256 = ProfileRef(name="headshot", version=1), "0" * 64
 PROFILES = {

@@ -16,8 +16,8 @@ from winnow.audit.blob_store import Location
 from winnow.audit.books import Books, NumberedEntry
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.contracts.values import EntryKind
-from winnow.runtime.journal import Block, Decision
-from winnow.runtime.journal.model import GENESIS, Entry
+from winnow.eventstore import Block, Decision
+from winnow.eventstore.model import GENESIS, Entry
 
 GOLDEN = Path("tests/contract/golden")
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from winnow.audit.canonical_json import fast_canonical
 from winnow.audit.segments import BrokenSegment, pack, unpack
-from winnow.runtime.journal.model import canonical
+from winnow.eventstore.model import canonical
 
 TEXTS = st.text()
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.audit.chain_builders import blocks, records, rewritten
 from winnow.audit.chains import BlockChain, Head, RecordChain, digest_of
-from winnow.runtime.journal import Block
+from winnow.eventstore import Block
 
 LANE = "journal/ledger/0"
 Documents = list[dict[str, Any]]

@@ -19,7 +19,7 @@ from winnow.audit.replay import BrokenChain
 from winnow.audit.verify import Result, Verification
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TASKS
-from winnow.runtime.journal.model import GENESIS
+from winnow.eventstore.model import GENESIS
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 PROFILES = read_profiles([SHIPPED])

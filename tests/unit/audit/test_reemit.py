@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tests.support.journal_store_suite import AT, block
 from winnow.audit.reemit import merged
-from winnow.runtime.journal import Block
+from winnow.eventstore import Block
 
 
 async def _lane(blocks: Sequence[Block]) -> AsyncIterator[Block]:

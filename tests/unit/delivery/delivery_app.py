@@ -35,12 +35,13 @@ from tests.unit.delivery.builders import (
     stored,
     task_id,
 )
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.events import TaskSelected
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import MESSAGES, TASKS
 from winnow.contracts.values import SelectedCandidate
-from winnow.runtime.journal import Journal, Source
+from winnow.eventstore import Journal
 
 SHARDS = 4
 KEY = b"k" * 32

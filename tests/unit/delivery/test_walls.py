@@ -32,8 +32,8 @@ from tests.unit.delivery.builders import (
 )
 from winnow.contracts.errors import NotFound
 from winnow.contracts.ids import Prefix, derive_id
+from winnow.eventstore import Input
 from winnow.rpc.delivery.v1 import delivery_pb2 as pb
-from winnow.runtime.journal import Input
 
 KEY = b"k" * 32
 STRANGER = "acct_b"

@@ -48,12 +48,13 @@ from services.ingest.store.catalogue import Loaded, load
 from services.ingest.store.deciders import FundingDecider, RequestDecider
 from services.ingest.store.requests import RequestJournal
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from winnow.adapters.bus import Received
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Envelope, Event, RecordedMessage
 from winnow.contracts.errors import NotFound, Refused, Unavailable, WinnowError
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
-from winnow.runtime.bus import Received
-from winnow.runtime.journal import Journal, Source
+from winnow.eventstore import Journal
 
 SHARDS = 4
 ADMIN_TOKEN = "an-admin-token-for-tests"

@@ -8,9 +8,9 @@ import json
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.events import OFFERING, Tale
 from tests.unit.ingest.fakes import CREDIT, IngestApp, running
+from winnow.adapters.partitions import Source
 from winnow.contracts.topics import TASKS
 from winnow.contracts.values import EntryKind
-from winnow.runtime.journal import Source
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 

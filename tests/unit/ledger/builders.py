@@ -27,7 +27,7 @@ from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import EntryRecorded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import ProviderCost, Unit
-from winnow.runtime.journal.entities import Entities
+from winnow.eventstore.entities import Entities
 
 ACCOUNT = "acct_mila"
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -46,9 +46,9 @@ from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import route
-from winnow.runtime.journal import InputReused
-from winnow.runtime.journal.entities import Known
-from winnow.runtime.journal.shard import Cached, Codec, Overlay
+from winnow.eventstore import InputReused
+from winnow.eventstore.entities import Known
+from winnow.eventstore.shard import Cached, Codec, Overlay
 
 DAY = timedelta(days=1)
 
@@ -132,7 +132,7 @@ def test_a_suffix_of_the_commands_again_leaves_the_head_as_it_is(suffixes: list[
 
 
 async def test_command_older_than_what_is_remembered_is_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("winnow.runtime.journal.shard.RECENT_INPUTS_MAX", 2)
+    monkeypatch.setattr("winnow.eventstore.shard.RECENT_INPUTS_MAX", 2)
     store, bus, log = MemoryJournalStore(), MemoryBus(), [*STORY, *STORY]
     async with running(store, bus, SetClock(START)) as journal:
         await feed_all(journal, log, 1)

@@ -24,10 +24,10 @@ from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
 from tests.unit.ledger.test_journal import SHARD, SHARDS, SOURCE, input_of
 from winnow.contracts.commands import LedgerCommand
-from winnow.runtime.journal import Block, Journal
-from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import Snapshot
-from winnow.runtime.journal.store import CommitResult
+from winnow.eventstore import Block, Journal
+from winnow.eventstore.entities import StoredEntity
+from winnow.eventstore.model import Snapshot
+from winnow.eventstore.store import CommitResult
 
 TASKS = int(os.environ.get("WINNOW_LEDGER_TASKS", "2500"))
 PART = 250

@@ -32,13 +32,14 @@ from tests.unit.ledger.builders import (
     rsv,
     settle,
 )
+from winnow.adapters.partitions import Source
 from winnow.contracts.commands import LEDGER_COMMANDS, LedgerCommand
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, TASKS
-from winnow.runtime.journal import Input, InputReused, Journal, Source
-from winnow.runtime.journal.shard import content_fingerprint
+from winnow.eventstore import Input, InputReused, Journal
+from winnow.eventstore.shard import content_fingerprint
 
 SHARDS = 4
 SHARD = str(shard_of(ACCOUNT, SHARDS))

@@ -14,7 +14,7 @@ from tests.unit.ledger.test_journal import input_of
 from winnow.contracts.commands import RefundCredits
 from winnow.contracts.events import EntryRecorded, RefundRefused
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.runtime.journal import Block, Journal
+from winnow.eventstore import Block, Journal
 
 
 async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to_its_charge() -> None:

@@ -11,14 +11,14 @@ import pytest
 from services.scorer.bus import ScoreConsumer
 from tests.unit.scorer.fakes import NOW, MemoryObjects, command, scorer_on, stored
 from tests.unit.scorer.photographs import png, portrait
+from winnow.adapters.bus import Received
+from winnow.adapters.partitions import Source
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS
-from winnow.runtime.bus import Received
-from winnow.runtime.journal import Source
 
 SOURCE = Source(SCORER_COMMAND_TOPIC.name, 3)
 GOOD = png(portrait())

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.runtime.test_journal import Adder, Clock
+from tests.unit.eventstore.test_journal import Adder, Clock
+from winnow.adapters.bus import Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.runtime.bus import Received
-from winnow.runtime.journal import Consumed, Input, Journal, Source
-from winnow.runtime.journal_consumer import JournalConsumer, WrongPartition
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.consumer import JournalConsumer, WrongPartition
 
 SHARDS = 4
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from winnow.adapters.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
+from winnow.eventstore.entities import StoredEntity
+from winnow.eventstore.model import Block, Decision, Snapshot, decision_from_document
 from winnow.runtime import metrics
-from winnow.runtime.journal.entities import StoredEntity
-from winnow.runtime.journal.model import Block, Decision, Snapshot, decision_from_document
 from winnow.runtime.log import get_logger
-from winnow.runtime.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase

@@ -6,12 +6,12 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeAlias, cast
 
+from winnow.eventstore.entities import Known, StoredEntity
+from winnow.eventstore.model import S, Snapshot
+from winnow.eventstore.shard import Cached, Codec, ShardMemory
+from winnow.eventstore.store import JournalStore
+from winnow.eventstore.work import Work
 from winnow.runtime import metrics
-from winnow.runtime.journal.entities import Known, StoredEntity
-from winnow.runtime.journal.model import S, Snapshot
-from winnow.runtime.journal.shard import Cached, Codec, ShardMemory
-from winnow.runtime.journal.store import JournalStore
-from winnow.runtime.journal.work import Work
 
 BLOCKS_AT_ONCE: Final = 500
 """Blocks that are read at once when a shard is loaded, or a state is folded from the first block on."""

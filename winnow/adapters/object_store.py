@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from winnow.adapters.s3_http_client import S3HttpClient
 from winnow.contracts.errors import NotFound, Unavailable
 from winnow.runtime import metrics
-from winnow.runtime.s3_http_client import S3HttpClient
 
 T = TypeVar("T")
 _THREADS: Final = 8

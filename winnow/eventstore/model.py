@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.upcast import Upcaster
 
@@ -34,14 +35,6 @@ class Input:
 @dataclass(frozen=True, slots=True)
 class Tick:
     """Handed to an aggregate whose ``due_at`` has come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A partition that inputs come from."""
-
-    topic: str
-    partition: int
 
 
 class Decider(Protocol[S]):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from winnow.adapters import topics
 from winnow.contracts.errors import Unavailable
-from winnow.runtime import topics
 
 _SHARDS = 4
 _UNKNOWN_TOPIC = 3

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from winnow.adapters import s3_http_client
+from winnow.adapters.s3_http_client import S3HttpClient
 from winnow.contracts.errors import NotFound, Unavailable
-from winnow.runtime import s3_http_client
-from winnow.runtime.s3_http_client import S3HttpClient
 
 
 class Store:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Message, RecordedMessage
+from winnow.eventstore.model import Input, S
+from winnow.eventstore.shard import ShardMemory, UnitOfWork
 from winnow.runtime import metrics
-from winnow.runtime.journal.model import Input, S, Source
-from winnow.runtime.journal.shard import ShardMemory, UnitOfWork
 
 
 class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
@@ -28,21 +29,6 @@ class Decided(Generic[S]):
     state: S
     recorded: tuple[RecordedMessage[Message], ...]
     duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Consumed:
-    """Progress of a batch of a partition.
-
-    ``next_offset`` is what may be committed, or where to seek. ``failed`` is set when the record at
-    ``next_offset`` raised; ``seek`` when the journal stands before the batch. ``held_for_s`` is how long to leave the
-    partition alone when its shard is held.
-    """
-
-    next_offset: int
-    failed: BaseException | None = None
-    seek: bool = False
-    held_for_s: float = 0.0
 
 
 @dataclass(slots=True)

@@ -15,13 +15,13 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.sender import Sender
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.topics import dead_letter_topic
 from winnow.contracts.upcast import MessageRegistry, UnknownVersion, announced_version
 from winnow.runtime import failpoints, metrics
-from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.log import get_logger
-from winnow.runtime.sender import Sender
 from winnow.runtime.settings import ServiceSettings
 
 _log = get_logger(__name__)

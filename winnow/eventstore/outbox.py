@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from winnow.contracts.ids import shard_of
 from winnow.contracts.upcast import headers_of
+from winnow.eventstore.model import Block, Entry
 from winnow.runtime import failpoints, metrics
-from winnow.runtime.journal.model import Block, Entry
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)

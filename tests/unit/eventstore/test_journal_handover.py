@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.runtime.test_journal import SOURCE, Adder, Clock, Sum, make_input, running
+from tests.unit.eventstore.test_journal import SOURCE, Adder, Clock, Sum, make_input, running
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Message, RecordedMessage
-from winnow.runtime.journal import Journal, Source
+from winnow.eventstore import Journal
 
 CALLS = ["head", "folded_to", "open_states", "states", "insert", "known_inputs"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from winnow.adapters.bus import Bus, Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.topics import REGISTRY
-from winnow.runtime.bus import Bus, Received
-from winnow.runtime.journal import Consumed, Input, Journal, Source
-from winnow.runtime.journal.shard import content_fingerprint
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.shard import content_fingerprint
 
 ToInput = Callable[[RecordedMessage[Any], str], Input | None]
 """Turns a record into the input of a decision, or None to pass it over; the second argument is its fingerprint."""

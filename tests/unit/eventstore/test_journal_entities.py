@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.runtime.test_journal import SOURCE, Clock, Crash, Mortal
+from tests.unit.eventstore.test_journal import SOURCE, Clock, Crash, Mortal
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
-from winnow.runtime.journal import Input, Journal, Source
-from winnow.runtime.journal.entities import Find, Joined, NotLoaded
-from winnow.runtime.journal.shard import Cached, Codec, Overlay
+from winnow.eventstore import Input, Journal
+from winnow.eventstore.entities import Find, Joined, NotLoaded
+from winnow.eventstore.shard import Cached, Codec, Overlay
 
 
 class Put(Event):
@@ -211,8 +212,8 @@ async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As after an upgrade: nothing of the new format is there, and the journal is longer than is read at once."""
-    monkeypatch.setattr("winnow.runtime.journal.loading.BLOCKS_AT_ONCE", 3)
-    monkeypatch.setattr("winnow.runtime.journal.loading.UNSAVED_MAX", 4)
+    monkeypatch.setattr("winnow.eventstore.loading.BLOCKS_AT_ONCE", 3)
+    monkeypatch.setattr("winnow.eventstore.loading.UNSAVED_MAX", 4)
     store = MemoryJournalStore()
     log = [
         Input("ab"[number % 2], f"c{number}", (f"n{number % 9}", 1), "c", str(number)) for number in range(30)

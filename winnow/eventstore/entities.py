@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from winnow.contracts.envelope import Event
-from winnow.runtime.journal.model import Decider, S
+from winnow.eventstore.model import Decider, S
 
 E = TypeVar("E")
 State_contra = TypeVar("State_contra", contravariant=True)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY as METRICS
 
 from tests.support.weights import STEPS, WEIGHED, text
-from tests.unit.runtime.test_bus import _bus
-from winnow.runtime.bus import Received
-from winnow.runtime.journal import Consumed, Source
+from tests.unit.adapters.test_bus import _bus
+from winnow.adapters.bus import Received
+from winnow.adapters.partitions import Consumed, Source
 
 NEWEST = 3
 KNOWN = {

@@ -13,9 +13,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
+from winnow.adapters.bus import BUG_TRIES_MAX, Bus, Received
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.upcast import MessageRegistry
-from winnow.runtime.bus import BUG_TRIES_MAX, Bus, Received
-from winnow.runtime.journal import Consumed, Source
 from winnow.runtime.settings import ServiceSettings
 
 
@@ -115,7 +115,7 @@ async def test_a_record_put_aside_does_not_make_the_next_failure_wait_longer(
 
     bus = _bus()
     bus.subscribe(["topic"], "group", MessageRegistry(()), fail)
-    monkeypatch.setattr("winnow.runtime.bus.asyncio.sleep", rest)
+    monkeypatch.setattr("winnow.adapters.bus.asyncio.sleep", rest)
     monkeypatch.setattr(bus.broker, "publish", publish)
     partition = Partition(3)
     for _ in range(3 * BUG_TRIES_MAX):

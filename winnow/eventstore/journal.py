@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Generic, TypeAlias
 
+from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
+from winnow.eventstore.holds import Holds
+from winnow.eventstore.loading import Loaded, Loader, forget
+from winnow.eventstore.model import Block, Decider, Input, Listener, S, Tick
+from winnow.eventstore.outbox import Outbox, Publisher
+from winnow.eventstore.shard import Cached, Codec, InputReused, ShardMemory, UnitOfWork, UnreadableEvent
+from winnow.eventstore.store import CommitResult, JournalStore
+from winnow.eventstore.work import Decided, NotOwner, Work, decide_work, refuse, resolve
 from winnow.runtime import failpoints, metrics
 from winnow.runtime.clock import Clock
-from winnow.runtime.journal.holds import Holds
-from winnow.runtime.journal.loading import Loaded, Loader, forget
-from winnow.runtime.journal.model import Block, Decider, Input, Listener, S, Source, Tick
-from winnow.runtime.journal.outbox import Outbox, Publisher
-from winnow.runtime.journal.shard import Cached, Codec, InputReused, ShardMemory, UnitOfWork, UnreadableEvent
-from winnow.runtime.journal.store import CommitResult, JournalStore
-from winnow.runtime.journal.work import Consumed, Decided, NotOwner, Work, decide_work, refuse, resolve
 from winnow.runtime.log import get_logger
 
 __all__ = ["Consumed", "Decided", "InputReused", "Journal", "NotOwner"]

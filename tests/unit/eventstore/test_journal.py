@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from tests.support.chain import verify_chain
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.runtime.journal import Input, InputReused, Journal, NotOwner, Source, Tick
+from winnow.eventstore import Input, InputReused, Journal, NotOwner, Tick
 
 SOURCE = Source("commands", 0)
 
