@@ -6,7 +6,7 @@ import asyncio
 import json
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from multiprocessing import get_context
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from winnow.audit.archive_lane import LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
 from winnow.audit.blob_store import Location
-from winnow.audit.chains import Head
+from winnow.audit.chains import UNREADABLE, Head
 from winnow.audit.costs import OLDER, CostReport, compare_costs
 from winnow.audit.finding import Finding
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
@@ -131,14 +131,29 @@ async def _named(
     """Name the events of these marks by reading the lane once more; the first twenty of them."""
     named = 0
     async for document in _documents(location, segments):
-        for decision in document.get("decisions", ()):
-            for entry in decision["entries"]:
-                if entry["topic"] == topic and mark_of(entry["body"]) in lost and named < _NAMED_MAX:
-                    named += 1
-                    text = (
-                        f"{entry['type']} {json.loads(entry['body']).get('event_id')} of block"
-                        f" {document['block_no']} in {lane} is not in {topic}, or another text is"
-                    )
-                    yield Finding("published", str(entry["key"]), text)
+        for key, event in _lost_events(document, topic, lost):
+            if named < _NAMED_MAX:
+                named += 1
+                text = f"{event} in {lane} is not in {topic}, or another text is"
+                yield Finding("published", key, text)
     if len(lost) > named:
         yield Finding("published", lane, f"{len(lost) - named} more events are not in {topic}")
+
+
+def _lost_events(block: Mapping[str, Any], topic: str, lost: set[int]) -> Iterator[tuple[str, str]]:
+    """Yield key and name of each lost event of a block, as far as the block can be read; its lane names the fault."""
+    try:
+        for decision in block["decisions"]:
+            for entry in decision["entries"]:
+                if entry["topic"] == topic and mark_of(entry["body"]) in lost:
+                    event = f"{entry['type']} {_event_id(entry['body'])} of block {block['block_no']}"
+                    yield str(entry["key"]), event
+    except UNREADABLE:
+        return
+
+
+def _event_id(body: str) -> object:
+    try:
+        return json.loads(body)["event_id"]
+    except UNREADABLE:
+        return None

@@ -19,6 +19,8 @@ from winnow.contracts.errors import WinnowError
 P = ParamSpec("P")
 INTERRUPTED: Final = 130
 """The exit status of a process that Ctrl-C ended, as shells give it (128 + SIGINT)."""
+_IN_NAMES: Final = frozenset("_/.")
+"""Characters of collections, lanes, topics and paths, and of no word of prose."""
 
 
 class CliError(Exception):
@@ -86,9 +88,13 @@ def sentence_of(error: BaseException) -> str:
 
 
 def as_sentence(text: str) -> str:
-    """Begin with a capital; end with a stop, unless the text ends with something quoted on a line of its own."""
+    """Begin with a capital; end with a stop, unless the text ends with something quoted on a line of its own.
+
+    A first word that is the name of a thing (``winnow_ledger``, ``journal/ledger/0:``) stays as it is.
+    """
     ended = text if text.endswith(".") or "\n" in text else f"{text}."
-    return ended[:1].upper() + ended[1:]
+    first = ended.partition(" ")[0].rstrip(".,:")
+    return ended if _IN_NAMES & set(first) else ended[:1].upper() + ended[1:]
 
 
 def _foreseen(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

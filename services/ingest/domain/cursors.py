@@ -22,7 +22,7 @@ def decode_cursor(cursor: str) -> tuple[int, str]:
     """Read a cursor; raises Refused with ``invalid_request`` for text that no page gave."""
     try:
         place, tiebreak = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         raise _unreadable() from None
     if not isinstance(place, int) or isinstance(place, bool) or not isinstance(tiebreak, str):
         raise _unreadable()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.forged_archive import write_lanes
 from tests.unit.audit.chain_builders import AT, blocks, records, rewritten
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.archiving import ArchiveWriter, NotArchived
 from winnow.audit.blob_store import LocalBlobs, Location
 from winnow.audit.manifests import BrokenArchive, read_catalogue
 from winnow.audit.verify import Result
+from winnow.contracts.topics import ACCOUNTS
 
 SHARD, PARTITION = "journal/router/0", "topic/winnow.accounts.v1/0"
 SMALL = 1_000
@@ -121,3 +124,20 @@ async def test_a_lost_file_is_named(tmp_path: Path) -> None:
 
 async def test_an_empty_place_is_not_called_sound(tmp_path: Path) -> None:
     assert (await verified(tmp_path)).exit_code == 2
+
+
+@pytest.mark.parametrize("body", ["no JSON", "[" * 100_000, "[1]", "7"])
+def test_an_unpublished_event_that_cannot_be_read_is_named(tmp_path: Path, body: str) -> None:
+    documents = blocks(2, with_entries=True)
+    for document in documents:
+        for entry in document["decisions"][0]["entries"]:
+            entry |= {"topic": ACCOUNTS.name, "body": body}
+    documents[0]["decisions"].append(7)
+    write_lanes(tmp_path, {SHARD: documents, PARTITION: records(1)})
+    findings = asyncio.run(verified(tmp_path)).findings
+    found = [finding for finding in findings if finding.check == "published"]
+    assert {finding.subject for finding in found} == {"key"}
+    assert {finding.text.partition(" in ")[0] for finding in found} == {
+        "type None of block 1",
+        "type None of block 2",
+    }

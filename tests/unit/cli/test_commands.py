@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from scripts.command_page import every_command
 from winnow.audit.records import TopicRecord
 from winnow.cli.dead_letters import original_of, summary
-from winnow.cli.errors import CliError
+from winnow.cli.errors import CliError, as_sentence
 from winnow.cli.line_access import ACCESS_FILE, LineAccess
 from winnow.cli.main import app
 
@@ -114,6 +114,19 @@ def test_a_rebuilding_from_what_is_no_archive_is_refused_before_anything_is_aske
 def test_an_archive_that_would_not_be_read_is_refused(tmp_path: Path) -> None:
     said = refusal("rebuild", "ledger", "--archive", str(tmp_path))
     assert "--archive is read with --from archive only" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("the stores are held", "The stores are held."),
+        ("winnow_ledger is not empty (state)", "winnow_ledger is not empty (state)."),
+        ("journal/ledger/0: block 2 is missing", "journal/ledger/0: block 2 is missing."),
+        ("stopped.", "Stopped."),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_as_it_is(text: str, sentence: str) -> None:
+    assert as_sentence(text) == sentence
 
 
 def test_nothing_to_stop_is_no_failure(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -182,6 +183,13 @@ def test_any_other_text_is_a_refused_cursor(text: str):
         decode_cursor(text)
     except Refused as refused:
         assert refused.code == "invalid_request"
+
+
+def test_a_cursor_that_is_nested_too_deeply_is_refused():
+    nested = base64.urlsafe_b64encode(b"[" * 100_000).decode()
+    with pytest.raises(Refused) as refused:
+        decode_cursor(nested)
+    assert refused.value.code == "invalid_request"
 
 
 @pytest.mark.parametrize("place", [-1, 2**63, 10**40])
