@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import REGISTRY
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from scripts.command_page import command_page
 from scripts.figure_tables import PAGES, page_with_tables
+from scripts.metrics import metrics_page
 from scripts.schemas import as_json, events_schema, journal_events_schema, journal_states_schema
 from winnow.contracts.states import ENDS, OWNERS, TRANSITIONS
 from winnow.contracts.topics import CONSUMER_GROUPS, MESSAGES, PRODUCERS, TOPICS, dead_letter_topics, group_of
@@ -172,27 +172,6 @@ def settings_page() -> str:
             lines.append(f"| `{(prefix + name).upper()}` | {default} | {field.description or ''} |")
         lines.append("")
     return "\n".join(lines)
-
-
-def metrics_page() -> str:
-    """Return the metrics page: every metric that any service declares."""
-    for service in SERVICES:
-        importlib.import_module(f"services.{service}.main")
-    rows = sorted(
-        (family.name, family.type, family.documentation)
-        for family in REGISTRY.collect()
-        if family.name.startswith("winnow_")
-    )
-    lines = [
-        "# Metrics",
-        "",
-        "Generated from the registry, on `/metrics` of each service.",
-        "",
-        "| metric | type | meaning |",
-    ]
-    return "\n".join(
-        [*lines, "|---|---|---|", *(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows), ""]
-    )
 
 
 def dimensions_page() -> str:

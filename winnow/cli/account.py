@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from winnow.cli.documents import show_document
 from winnow.cli.errors import command
 from winnow.cli.options import DATA_DIR, AdminToken, ApiKey, ApiUrl, DataDir, Json
 
@@ -43,10 +43,7 @@ async def account(
         document = await api.get("/v1/account")
         if entries:
             document["entries"] = (await api.get("/v1/account/entries", limit=entries))["entries"]
-    if as_json:
-        typer.echo(json.dumps(document))
-    else:
-        _print(document)
+    show_document(document, _print, as_json=as_json)
 
 
 @command
@@ -76,11 +73,9 @@ async def grant(  # noqa: PLR0913 (each is an option of the command)
     wanted = Grant(account_id, micro_of(amount, "credits"), source.value, expires_at)
     async with administering(api_url, admin_token, data_dir) as api:
         answer = await grant_credits(api, wanted, idempotency_key or secrets.token_hex(16))
-    if as_json:
-        typer.echo(json.dumps(answer))
-        return
     until = f", until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
-    typer.echo(f"Granted {amount} credits to {account_id}{until}.")
+    sentence = f"Granted {amount} credits to {account_id}{until}."
+    show_document(answer, lambda _: typer.echo(sentence), as_json=as_json)
 
 
 def _print(document: dict[str, Any]) -> None:

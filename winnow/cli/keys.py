@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final
 
 import typer
 
+from winnow.cli.documents import checked_id, show_document
 from winnow.cli.errors import command
 from winnow.cli.lazy import group
 from winnow.cli.options import DATA_DIR, AdminToken, ApiUrl, DataDir, Json
@@ -55,10 +55,7 @@ async def list_keys(
     async with administering(api_url, admin_token, data_dir) as api:
         answer = await api.get("/v1/admin/keys", **({"account_id": account} if account else {}))
     shown = [key for key in answer["keys"] if revoked or not key["revoked_at"]]
-    if as_json:
-        typer.echo(json.dumps(shown))
-    else:
-        _print(shown)
+    show_document(shown, _print, as_json=as_json)
 
 
 @app.command("revoke")
@@ -73,8 +70,9 @@ async def revoke(
     """Revoke a key; it stops working everywhere within two seconds."""
     from winnow.cli.connection import administering
 
+    path = f"/v1/admin/keys/{checked_id(key_id, 'a key', 'winnow keys list')}"
     async with administering(api_url, admin_token, data_dir) as api:
-        await api.delete(f"/v1/admin/keys/{key_id}")
+        await api.delete(path)
     typer.echo(f"{key_id} is revoked.")
 
 

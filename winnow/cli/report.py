@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.padding import Padding
 from rich.table import Table
@@ -14,6 +15,8 @@ from winnow.cli.client import Api
 from winnow.cli.console import out
 from winnow.cli.live import STATES, amount, credits_, reason_words, usd
 from winnow.cli.watching import Watched
+
+_ON_THEIR_WAY: Final = ("planned", "generating")
 
 
 async def report(api: Api, watched: Watched, sheets: Path | None, prompt: str = "") -> Bill:
@@ -40,13 +43,17 @@ async def report(api: Api, watched: Watched, sheets: Path | None, prompt: str = 
 
 
 def funnel_table(task: Task) -> Table:
-    """Show how many candidates reached which state, and why the others failed."""
+    """Show how many candidates reached which state, and why the others failed.
+
+    A complete task has no candidate on its way: those were planned and never made.
+    """
     table = Table("candidates", "count", title="Funnel", title_justify="left")
-    total = sum(task.funnel.values())
-    table.add_row("made in all", str(total))
-    for state in STATES:
-        if task.funnel.get(state):
-            table.add_row(state.replace("_", " "), str(task.funnel[state]))
+    counts = {state: task.funnel.get(state, 0) for state in STATES}
+    never_made = sum(counts.pop(state) for state in _ON_THEIR_WAY) if task.complete else 0
+    table.add_row("planned in all", str(sum(counts.values()) + never_made))
+    for name, count in ({"never made": never_made} | counts).items():
+        if count:
+            table.add_row(name.replace("_", " "), str(count))
     for reason, count in task.failure_reasons.items():
         table.add_row(f"  {reason_words(reason)}", str(count), style="red")
     return table

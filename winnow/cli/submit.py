@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from winnow.cli.documents import checked_id
 from winnow.cli.errors import command
 from winnow.cli.options import DATA_DIR, ApiKey, ApiUrl, DataDir
 
@@ -90,4 +91,5 @@ async def watch(
     from winnow.cli.task_orders import follow
 
     async with connected(api_url, api_key, data_dir) as api:
-        await follow(api, Task.model_validate(await api.get(f"/v1/tasks/{task_id}")), sheets)
+        task = await api.get(f"/v1/tasks/{checked_id(task_id, 'a task', 'winnow tasks list')}")
+        await follow(api, Task.model_validate(task), sheets)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from winnow.cli.documents import checked_id, show_document
 from winnow.cli.errors import CliError, command
 from winnow.cli.lazy import group
 from winnow.cli.options import DATA_DIR, ApiKey, ApiUrl, DataDir, Json
 from winnow.cli.terminal import harmless
+
+if TYPE_CHECKING:
+    from winnow.cli.downloads import DownloadedFile
 
 app = group("Tasks: list, cancel, bill, download.")
 
@@ -39,10 +43,7 @@ async def list_tasks(
             found.append(task)
             if len(found) == limit:
                 break
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
-        _print(found)
+    show_document(found, _print, as_json=as_json)
 
 
 @app.command("cancel")
@@ -59,11 +60,8 @@ async def cancel(
     from winnow.cli.connection import connected
 
     async with connected(api_url, api_key, data_dir) as api:
-        answer = await api.post(f"/v1/tasks/{task_id}/cancel", {})
-    if as_json:
-        typer.echo(json.dumps(answer))
-    else:
-        typer.echo(harmless(f"{answer['task_id']} {answer['state']}: {answer['detail']}"))
+        answer = await api.post(f"{_path(task_id)}/cancel", {})
+    show_document(answer, _print_cancel, as_json=as_json)
 
 
 @app.command("bill")
@@ -80,14 +78,8 @@ async def bill(
     from winnow.cli.connection import connected
 
     async with connected(api_url, api_key, data_dir) as api:
-        document = await api.get(f"/v1/tasks/{task_id}/bill")
-    if as_json:
-        typer.echo(json.dumps(document))
-        return
-    from winnow.cli.answers import Bill
-    from winnow.cli.report import print_bill
-
-    print_bill(Bill.model_validate(document))
+        document = await api.get(f"{_path(task_id)}/bill")
+    show_document(document, _print_bill, as_json=as_json)
 
 
 @app.command("download")
@@ -111,12 +103,32 @@ async def download(
     from winnow.cli.downloads import download_outputs
 
     async with connected(api_url, api_key, data_dir) as api:
-        files = await download_outputs(api, task_id, to or Path(task_id))
+        files = await download_outputs(api, _checked(task_id), to or Path(task_id))
     if not files:
         raise CliError(f"{task_id} has no outputs.", hint=f"`winnow watch {task_id}` shows how it ended.")
-    if as_json:
-        typer.echo(json.dumps([str(file.path) for file in files]))
-        return
+    show_document([str(file.path) for file in files], lambda _: _print_files(files), as_json=as_json)
+
+
+def _checked(task_id: str) -> str:
+    return checked_id(task_id, "a task", "winnow tasks list")
+
+
+def _path(task_id: str) -> str:
+    return f"/v1/tasks/{_checked(task_id)}"
+
+
+def _print_cancel(answer: dict[str, Any]) -> None:
+    typer.echo(harmless(f"{answer['task_id']} {answer['state']}: {answer['detail']}"))
+
+
+def _print_bill(document: dict[str, Any]) -> None:
+    from winnow.cli.answers import Bill
+    from winnow.cli.report import print_bill
+
+    print_bill(Bill.model_validate(document))
+
+
+def _print_files(files: Sequence[DownloadedFile]) -> None:
     for file in files:
         typer.echo(f"{file.path}  {file.output.width} x {file.output.height}, {file.output.size_bytes} bytes")
 

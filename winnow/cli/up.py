@@ -36,6 +36,7 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground/--background", help="Stay until Ctrl-C, or leave it running.")
     ] = True,
+    detached: Annotated[bool, typer.Option("--detached", hidden=True)] = False,
 ) -> None:
     """Start the whole line on this machine and stay until Ctrl-C, which stops every process.
 
@@ -50,7 +51,7 @@ def up(
 
         hosts = [f"--webhook-host={host}" for host in webhook_host or ()]
         orders = "--demo" if demo else "--no-demo"
-        start_in_background(data_dir, ["--api-port", str(api_port), orders, *hosts])
+        start_in_background(data_dir, ["--detached", "--api-port", str(api_port), orders, *hosts])
         return
     from winnow.cli.console import out
     from winnow.cli.demo import ACCOUNT
@@ -62,7 +63,7 @@ def up(
             place_demo_orders(line.access, data_dir)
         out.print(f"\nAPI:  [bold]{line.access.api_url}[/]\ndocs: [bold]{line.access.api_url}/docs[/]")
         out.print(f"key:  api_key in {data_dir / ACCESS_FILE} (account {ACCOUNT})", soft_wrap=True)
-        out.print("Ctrl-C stops every process.")
+        out.print("`winnow down` stops every process." if detached else "Ctrl-C stops every process.")
         while True:
             time.sleep(_REST_S)
 

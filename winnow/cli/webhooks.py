@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from winnow.cli.documents import checked_id, show_document
 from winnow.cli.errors import CliError, command
 from winnow.cli.lazy import group
 from winnow.cli.options import DATA_DIR, ApiKey, ApiUrl, DataDir, Json
+
+if TYPE_CHECKING:
+    from winnow.cli.answers import Attempt
 
 app = group("Webhooks: endpoints, deliveries, redelivery.")
 
@@ -23,7 +26,7 @@ async def list_endpoints(
     *, api_url: ApiUrl = "", api_key: ApiKey = "", data_dir: DataDir = DATA_DIR, as_json: Json = False
 ) -> None:
     """List the endpoints of your account."""
-    _print_endpoints(await _endpoints(api_url, api_key, data_dir), as_json=as_json)
+    show_document(await _endpoints(api_url, api_key, data_dir), _print_endpoints, as_json=as_json)
 
 
 @app.command("create")
@@ -55,10 +58,7 @@ async def create(
                     "For a handler on this machine start the line with `winnow up --webhook-host HOST:PORT`."
                 )
             raise
-    if as_json:
-        typer.echo(json.dumps(made))
-    else:
-        typer.echo(f"{made['endpoint_id']}\n{made['secret']}")
+    show_document(made, _print_secret, as_json=as_json)
 
 
 @app.command("show")
@@ -79,12 +79,7 @@ async def show(
     ]
     if not found:
         raise CliError(f"There is no endpoint {endpoint_id}.", hint="`winnow webhooks list` shows all.")
-    if as_json:
-        typer.echo(json.dumps(found[0]))
-        return
-    for name, value in found[0].items():
-        shown = ", ".join(value) or "every end of a task" if isinstance(value, list) else value
-        typer.echo(f"{name}: {shown}")
+    show_document(found[0], _print_endpoint, as_json=as_json)
 
 
 @app.command("delete")
@@ -96,7 +91,8 @@ async def delete(
     from winnow.cli.connection import connected
 
     async with connected(api_url, api_key, data_dir) as api:
-        await api.delete(f"/v1/webhook-endpoints/{endpoint_id}")
+        endpoint = checked_id(endpoint_id, "an endpoint", "winnow webhooks list")
+        await api.delete(f"/v1/webhook-endpoints/{endpoint}")
     typer.echo(f"{endpoint_id} is deleted.")
 
 
@@ -117,10 +113,7 @@ async def deliveries(
     async with connected(api_url, api_key, data_dir) as api:
         params: dict[str, str | int] = {"limit": limit} | ({"task_id": task} if task else {})
         found = (await api.get("/v1/webhook-deliveries", **params))["deliveries"]
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
-        _print_deliveries(found)
+    show_document(found, _print_deliveries, as_json=as_json)
 
 
 @app.command("redeliver")
@@ -136,7 +129,8 @@ async def redeliver(
     from winnow.cli.connection import connected
 
     async with connected(api_url, api_key, data_dir) as api:
-        await api.post(f"/v1/webhook-deliveries/{delivery_id}/redeliver", {})
+        delivery = checked_id(delivery_id, "a delivery", "winnow webhooks deliveries")
+        await api.post(f"/v1/webhook-deliveries/{delivery}/redeliver", {})
     typer.echo(f"{delivery_id} is sent again.")
 
 
@@ -148,10 +142,17 @@ async def _endpoints(api_url: str, api_key: str, data_dir: DataDir) -> list[dict
     return endpoints
 
 
-def _print_endpoints(endpoints: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(endpoints))
-        return
+def _print_secret(made: dict[str, Any]) -> None:
+    typer.echo(f"{made['endpoint_id']}\n{made['secret']}")
+
+
+def _print_endpoint(endpoint: dict[str, Any]) -> None:
+    for name, value in endpoint.items():
+        shown = ", ".join(value) or "every end of a task" if isinstance(value, list) else value
+        typer.echo(f"{name}: {shown}")
+
+
+def _print_endpoints(endpoints: Sequence[dict[str, Any]]) -> None:
     from winnow.cli.answers import Endpoint
     from winnow.cli.console import print_list
 
@@ -171,9 +172,13 @@ def _print_deliveries(found: Sequence[dict[str, Any]]) -> None:
 
     rows = []
     for delivery in map(Delivery.model_validate, found):
-        last = delivery.attempts[-1] if delivery.attempts else None
-        answer = "-" if last is None else f"{last.status or 'none'} {last.reason.replace('_', ' ')}"
+        attempts = "\n".join(map(_attempt_line, delivery.attempts)) or "-"
         upcoming = f"{delivery.next_attempt_at:%H:%M:%S}" if delivery.next_attempt_at else "-"
-        cells = (delivery.event_type, delivery.state, str(len(delivery.attempts)), answer, upcoming)
+        cells = (delivery.event_type, delivery.state, attempts, upcoming)
         rows.append((delivery.delivery_id, delivery.task_id, *cells))
-    print_list(("delivery", "task", "event", "state", "attempts", "last answer", "next attempt"), rows)
+    print_list(("delivery", "task", "event", "state", "attempts", "next attempt"), rows)
+
+
+def _attempt_line(attempt: Attempt) -> str:
+    answer = f"{attempt.status or 'none'} {attempt.reason.replace('_', ' ')}"
+    return f"{attempt.at:%H:%M:%S} {answer}"

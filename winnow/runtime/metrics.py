@@ -38,7 +38,7 @@ BUS_RECEIVED = Counter("winnow_bus_received_total", "Records read.", ["topic"])
 BUS_SENT = Counter("winnow_bus_sent_total", "Messages acknowledged by the bus.", ["topic"])
 BUS_SEND_FAILURES = Counter("winnow_bus_send_failures_total", "Sends that failed or are unknown.", ["topic"])
 BUS_DEAD_LETTERS = Counter(
-    "winnow_bus_dead_letters_total", "Records put aside, by reason class.", ["topic", "reason"]
+    "winnow_bus_dead_letters_total", "Dead-lettered records, by reason class.", ["topic", "reason"]
 )
 BUS_NEWER = Counter(
     "winnow_bus_newer_records_total",

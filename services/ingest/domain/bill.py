@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.ingest.domain.views import RouteView, TaskView
+from services.ingest.domain.views import CandidateState, RouteView, TaskView
 from winnow.contracts.money import div_ceil, format_micro
 from winnow.contracts.states import TaskState
 
@@ -84,11 +84,15 @@ def _explain(view: TaskView, delivered_count: int, refunded_credits_micro: int) 
     terms, settled = view.terms, view.settlement
     if terms is None:
         return ()
-    passed = sum(1 for mark in view.candidates.values() if mark.state in _PASSED)
+    states = [candidate.state for candidate in view.candidates.values()]
+    made = sum(state not in _NOT_MADE for state in states)
+    passed = sum(state in _PASSED for state in states)
     lines = [
         f"{terms.k} outputs were promised at {_credits(terms.price_per_output_credits_micro)} each.",
-        f"{len(view.candidates)} candidates were made, {passed} passed, {delivered_count} were delivered.",
+        f"{made} candidates were made, {passed} passed, {delivered_count} were delivered.",
     ]
+    if view.complete and made < len(states):
+        lines.append(f"{len(states) - made} more were planned, and no picture of them came.")
     if view.state is TaskState.rejected:
         lines.append("The credits could not be reserved, so nothing was made and nothing is charged.")
     elif settled is None:
@@ -109,3 +113,4 @@ def _credits(amount_micro: int) -> str:
 
 
 _PASSED = frozenset({"passed", "selected", "set_aside", "delivered"})
+_NOT_MADE = frozenset({CandidateState.planned, CandidateState.generating, CandidateState.generation_failed})

@@ -252,7 +252,32 @@ def test_an_endpoint_is_made_shown_and_deleted() -> None:
     assert deleted.output == "ep_1 is deleted.\n"
 
 
-def test_deliveries_show_the_last_answer_and_can_be_sent_again() -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("keys", "revoke"), "winnow keys list"),
+        (("tasks", "cancel"), "winnow tasks list"),
+        (("tasks", "bill"), "winnow tasks list"),
+        (("tasks", "download"), "winnow tasks list"),
+        (("watch",), "winnow tasks list"),
+        (("webhooks", "delete"), "winnow webhooks list"),
+        (("webhooks", "redeliver"), "winnow webhooks deliveries"),
+    ],
+)
+def test_an_id_that_can_be_none_is_refused_before_anything_is_asked(
+    words: tuple[str, ...], said: str
+) -> None:
+    with api({}) as server:
+        empty = server.winnow(*words, "")
+        path = server.winnow(*words, "../x")
+    assert (empty.exit_code, path.exit_code) == (1, 1)
+    assert "is empty." in empty.output
+    assert "'../x' is no id of " in path.output
+    assert said in empty.output
+    assert server.requests == []
+
+
+def test_deliveries_show_every_attempt_and_can_be_sent_again() -> None:
     delivery = {
         "delivery_id": "dlv_1",
         "endpoint_id": "ep_1",
@@ -260,7 +285,8 @@ def test_deliveries_show_the_last_answer_and_can_be_sent_again() -> None:
         "event_type": "task.delivered",
         "state": "pending",
         "attempts": [
-            {"at": "2026-01-01T00:00:00Z", "status": 500, "reason": "server_error", "latency_ms": 3}
+            {"at": "2026-01-01T00:00:00Z", "status": 500, "reason": "server_error", "latency_ms": 3},
+            {"at": "2026-01-01T00:00:02Z", "status": 0, "reason": "timed_out", "latency_ms": 9},
         ],
         "next_attempt_at": "2026-01-01T00:00:05Z",
     }
@@ -271,7 +297,9 @@ def test_deliveries_show_the_last_answer_and_can_be_sent_again() -> None:
     with api(answers) as server:
         shown = server.winnow("webhooks", "deliveries", "--task", "task_1").output
         again = server.winnow("webhooks", "redeliver", "dlv_1")
-    assert "500 server error" in shown
+    assert "00:00:00 500 server error" in shown
+    assert "00:00:02 none timed out" in shown
+    assert shown.count("dlv_1") == 1
     assert "task_id=task_1" in server.requests[0][0]
     assert again.output == "dlv_1 is sent again.\n"
 

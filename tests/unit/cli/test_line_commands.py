@@ -8,14 +8,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from winnow.cli import board
+from winnow.cli import background, board, line_session, up
 from winnow.cli.line_access import LineAccess
 from winnow.cli.line_state import read_state
 from winnow.cli.logs import Follower
@@ -209,6 +210,23 @@ def test_a_start_in_the_background_that_fails_says_why(tmp_path: Path) -> None:
     assert status == 1
     assert "The line did not start" in said
     assert f"ort {port} for the API is already taken" in said
+
+
+def test_a_start_says_how_the_line_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(background, "start_in_background", lambda _, arguments: started.extend(arguments))
+    monkeypatch.setattr(line_session, "running", lambda _: nullcontext(SimpleNamespace(access=LineAccess())))
+    monkeypatch.setattr(up.time, "sleep", interrupt)
+    assert run("up", "--background", "--data-dir", str(tmp_path))[0] == 0
+    detached = run("up", *started, "--data-dir", str(tmp_path))[1]
+    attended = run("up", "--data-dir", str(tmp_path))[1]
+    assert "`winnow down` stops every process." in detached
+    assert "Ctrl-C" not in detached
+    assert "Ctrl-C stops every process." in attended
+
+
+def interrupt(_: float) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_host_for_webhooks_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:

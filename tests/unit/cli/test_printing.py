@@ -95,6 +95,15 @@ def picture(state: str, name: str, **changes: object) -> Picture:
     return Picture(**(fields | changes))  # type: ignore[arg-type]
 
 
+def test_the_funnel_of_a_complete_task_has_no_candidate_on_its_way() -> None:
+    ended = TASK.model_copy(update={"state": "cancelled", "complete": True})
+    shown = printed(funnel_table(ended))
+    assert "generating" not in shown
+    assert re.search(r"planned in all\s+│\s+7", shown)
+    assert re.search(r"never made\s+│\s+4", shown)
+    assert "never made" not in printed(funnel_table(TASK))
+
+
 def test_the_screen_shows_funnel_round_spend_and_health() -> None:
     offering = Offering(
         offering="fal-x",

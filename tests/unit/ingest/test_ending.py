@@ -89,6 +89,28 @@ async def test_a_cancel_after_funding_is_left_to_the_router():
     assert told["state"] == "cancelled"
 
 
+async def test_the_bill_of_a_task_cancelled_at_once_counts_nothing_that_was_only_planned_as_made():
+    world = IngestApp()
+    async with running(world) as client:
+        headers = await world.key()
+        tale = await place(world, client, headers)
+        world.say(tale.funded(), "ledger", 1)
+        world.say(tale.planned(), "router", 1)
+        world.say(tale.submitted(), "router", 2)
+        await world.settle()
+        path = f"/v1/tasks/{tale.ids['task_id']}/bill"
+        running_bill = (await client.get(path, headers=headers)).json()
+        world.say(TaskCancelled(**tale.ids, stage="router", released_credits_micro=4), "router", 3)
+        world.say(tale.settled(), "ledger", 2)
+        await world.settle()
+        final_bill = (await client.get(path, headers=headers)).json()
+    assert "0 candidates were made, 0 passed, 0 were delivered." in running_bill["explanation"]
+    assert not any("planned" in line for line in running_bill["explanation"])
+    assert final_bill["is_final"]
+    assert "0 candidates were made, 0 passed, 1 were delivered." in final_bill["explanation"]
+    assert "2 more were planned, and no picture of them came." in final_bill["explanation"]
+
+
 async def test_a_cancel_that_nobody_answers_in_time_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(orders, "CANCEL_WAIT_S", 0.05)
     world = IngestApp()
