@@ -199,7 +199,7 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "router: a selection without the promise of its order",
-        "services/router/domain/rounds.py",
+        "services/router/domain/run_end.py",
         "deadline_slack_s=order.deadline_slack_s,",
         "deadline_slack_s=None,",
         ("tests/unit/router/test_run.py::test_a_selection_carries_the_promise_of_its_order",),

@@ -110,15 +110,15 @@ MUTATIONS: list[Mutation] = [
     Mutation(
         "money: the cost of an attempt that was out is not corrected",
         "services/router/domain/attempt_results.py",
-        "    correct_cost(builder, attempt)\n",
-        "",
+        "[finished, *correct_cost(run, attempt, finished)]",
+        "[finished]",
         (_CORRECTED,),
     ),
     Mutation(
         "money: costs that the bill already has are corrected too",
-        "services/router/domain/rounds.py",
-        "if run.phase is Phase.running or after.cost_usd_micro == before.cost_usd_micro:",
-        "if after.cost_usd_micro == before.cost_usd_micro:",
+        "services/router/domain/attempt_results.py",
+        "if run.phase is Phase.running or finished.actual_cost_usd_micro == attempt.cost_usd_micro:",
+        "if finished.actual_cost_usd_micro == attempt.cost_usd_micro:",
         (f"{_RUN}::test_the_cost_of_an_attempt_that_returns_in_time_stands_in_the_bill_alone",),
     ),
     Mutation(

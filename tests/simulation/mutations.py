@@ -318,7 +318,7 @@ def _timed_out_is_unpaid() -> list[Any]:
 
 
 def _late_cost_is_dropped() -> list[Any]:
-    return [patch.object(router_attempt_results, "correct_cost", lambda draft, before: None)]
+    return [patch.object(router_attempt_results, "correct_cost", lambda run, attempt, finished: ())]
 
 
 def _work_not_resumed() -> list[Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.router.domain.chunks import send_chunks
-from services.router.domain.decision_builder import RunDecisionBuilder
-from services.router.domain.rounds import conclude, correct_cost
 from services.router.domain.run import Attempt, AttemptReturned, CandidateState, Phase, Run
+from winnow.contracts.commands import BookCostVariance
+from winnow.contracts.envelope import Message
 from winnow.contracts.events import AttemptFinished, CandidatesFailed, CandidatesGenerated
+from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, OutcomeClass
 
 RETRIED = frozenset(
@@ -31,38 +31,54 @@ class _CandidateResults:
     retried: list[str] = field(default_factory=list)
 
 
-def record_result(builder: RunDecisionBuilder, message: AttemptReturned) -> None:
-    """Record how an attempt ended, and what becomes of its candidates."""
-    run = builder.run
-    attempt = run.attempts.get(message.attempt_id)
-    if attempt is None or attempt.outcome is not None:
-        return
+def record_result(run: Run, returned: AttemptReturned) -> Sequence[Message]:
+    """Record how an attempt that was out ended, and the fate of its candidates."""
+    order, attempt = run.known_order, run.attempts[returned.attempt_id]
     results = _CandidateResults()
     if run.phase is Phase.running:
-        results = _results_of(run, attempt, message)
-    actual = message.actual_cost_usd_micro
-    order = builder.order
-    builder.add(
-        AttemptFinished(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            attempt_id=attempt.attempt_id,
-            round_index=attempt.round_index,
-            offering=attempt.offering,
-            provider=attempt.provider,
-            outcome=message.outcome,
-            reason=message.reason,
-            provider_reference=message.reference or attempt.reference,
-            expected_cost_usd_micro=attempt.expected_cost_usd_micro,
-            actual_cost_usd_micro=attempt.expected_cost_usd_micro if actual is None else actual,
-            latency_ms=message.latency_ms,
-            will_retry=bool(results.retried),
-        )
+        results = _results_of(run, attempt, returned)
+    actual = returned.actual_cost_usd_micro
+    finished = AttemptFinished(
+        task_id=order.task_id,
+        account_id=order.account_id,
+        attempt_id=attempt.attempt_id,
+        round_index=attempt.round_index,
+        offering=attempt.offering,
+        provider=attempt.provider,
+        outcome=returned.outcome,
+        reason=returned.reason,
+        provider_reference=returned.reference or attempt.reference,
+        expected_cost_usd_micro=attempt.expected_cost_usd_micro,
+        actual_cost_usd_micro=attempt.expected_cost_usd_micro if actual is None else actual,
+        latency_ms=returned.latency_ms,
+        will_retry=bool(results.retried),
     )
-    correct_cost(builder, attempt)
-    _add_results(builder, attempt, results)
-    send_chunks(builder)
-    conclude(builder, message.market)
+    messages: list[Message] = [finished, *correct_cost(run, attempt, finished)]
+    if results.generated:
+        messages.append(_add_candidates(run, attempt, results.generated))
+    if results.failed:
+        messages.append(fail_candidates(run, results.failed))
+    return messages
+
+
+def correct_cost(run: Run, attempt: Attempt, finished: AttemptFinished) -> Sequence[Message]:
+    """Correct the cost of an attempt that was out when the task's bill was written.
+
+    The bill took it for its expected cost.
+    """
+    if run.phase is Phase.running or finished.actual_cost_usd_micro == attempt.cost_usd_micro:
+        return ()
+    order = run.known_order
+    correction = BookCostVariance(
+        command_id=derive_id(Prefix.command, "variance", attempt.attempt_id),
+        account_id=order.account_id,
+        task_id=order.task_id,
+        reservation_id=order.reservation_id,
+        attempt_id=attempt.attempt_id,
+        booked_usd_micro=attempt.cost_usd_micro,
+        actual_usd_micro=finished.actual_cost_usd_micro,
+    )
+    return (correction,)
 
 
 def _results_of(run: Run, attempt: Attempt, message: AttemptReturned) -> _CandidateResults:
@@ -99,37 +115,22 @@ def _is_out_elsewhere(run: Run, candidate_id: str, attempt: Attempt) -> bool:
     )
 
 
-def _add_results(builder: RunDecisionBuilder, attempt: Attempt, results: _CandidateResults) -> None:
-    order = builder.order
-    if results.generated:
-        builder.add(
-            CandidatesGenerated(
-                task_id=order.task_id,
-                account_id=order.account_id,
-                attempt_id=attempt.attempt_id,
-                round_index=attempt.round_index,
-                offering=attempt.offering,
-                candidates=results.generated,
-            )
-        )
-    if results.failed:
-        _add_failed(builder, results.failed)
-
-
-def fail_candidates(builder: RunDecisionBuilder, candidate_ids: Sequence[str], reason: str) -> None:
-    """Fail candidates."""
-    _add_failed(
-        builder, [FailedCandidate(candidate_id=candidate_id, reason=reason) for candidate_id in candidate_ids]
+def _add_candidates(run: Run, attempt: Attempt, generated: list[GeneratedCandidate]) -> CandidatesGenerated:
+    return CandidatesGenerated(
+        task_id=run.known_order.task_id,
+        account_id=run.known_order.account_id,
+        attempt_id=attempt.attempt_id,
+        round_index=attempt.round_index,
+        offering=attempt.offering,
+        candidates=generated,
     )
 
 
-def _add_failed(builder: RunDecisionBuilder, failed: list[FailedCandidate]) -> None:
-    order = builder.order
-    builder.add(
-        CandidatesFailed(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            round_index=builder.run.round_index,
-            candidates=failed,
-        )
+def fail_candidates(run: Run, failed: list[FailedCandidate]) -> CandidatesFailed:
+    """End candidates without a picture."""
+    return CandidatesFailed(
+        task_id=run.known_order.task_id,
+        account_id=run.known_order.account_id,
+        round_index=run.round_index,
+        candidates=failed,
     )

@@ -1,12 +1,25 @@
-"""Chunks of candidates for the scorer: what came while the last chunk was being scored is the next one."""
+"""Chunks of candidates for the scorer, and their verdicts.
+
+Candidates that come while a chunk is being scored form the next chunk.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from services.router.domain.decision_builder import RunDecisionBuilder
-from services.router.domain.run import Candidate, CandidateState, ChunkSent, Phase, Run
+from services.router.domain.run import (
+    Candidate,
+    CandidateState,
+    ChunkSent,
+    NotedScore,
+    Phase,
+    Run,
+    ScoresNoted,
+)
 from winnow.contracts.commands import ScoreCandidates
+from winnow.contracts.envelope import Message
+from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import GeneratedCandidate
 
@@ -15,53 +28,73 @@ CHUNK_MAX: Final = 32
 parallel, but its verdicts come together, so it must not grow to a round."""
 
 
-def send_chunks(builder: RunDecisionBuilder) -> None:
+def send_chunks(run: Run) -> Sequence[Message]:
     """Send what waits for the scorer.
 
     At once when none of the run's chunks is out, so that a scorer with time never waits; when a chunk is full; and
     when no more can come. Else it waits for the verdicts of the chunk that is out, and goes with what came meanwhile.
     """
-    while waiting := _waiting(builder.run):
-        is_last = not builder.run.outstanding and not builder.run.pending
-        if builder.run.chunks and len(waiting) < CHUNK_MAX and not is_last:
-            return
-        _send(builder, waiting[:CHUNK_MAX])
+    messages: list[Message] = []
+    waiting = _waiting(run)
+    is_last = not run.outstanding and not run.pending
+    while waiting:
+        chunk = [candidate for candidate in waiting if candidate.round_index == waiting[0].round_index]
+        is_out = bool(run.chunks or messages)
+        if is_out and len(chunk) < CHUNK_MAX and not is_last:
+            break
+        chunk = chunk[:CHUNK_MAX]
+        messages += _chunk(run, chunk)
+        waiting = [candidate for candidate in waiting if candidate not in chunk]
+    return messages
+
+
+def note_scores(run: Run, scored: CandidatesScored) -> Sequence[Message]:
+    """Note the verdicts of a chunk: those on its own candidates count."""
+    noted = [
+        NotedScore(
+            candidate_id=candidate.candidate_id,
+            passed=candidate.passed,
+            score=candidate.score,
+            perceptual_hash=candidate.perceptual_hash,
+        )
+        for candidate in scored.candidates
+        if candidate.candidate_id in run.chunks[scored.chunk_id]
+    ]
+    return (ScoresNoted(chunk_id=scored.chunk_id, candidates=noted),)
 
 
 def _waiting(run: Run) -> list[Candidate]:
-    """Return the generated candidates that are in no chunk, all of one round."""
+    """Return the generated candidates that are in no chunk."""
     if run.phase is not Phase.running:
         return []
     sent = {candidate_id for ids in run.chunks.values() for candidate_id in ids}
-    waiting = [
+    return [
         candidate
         for candidate in run.candidates.values()
         if candidate.state is CandidateState.generated and candidate.candidate_id not in sent
     ]
-    return [candidate for candidate in waiting if candidate.round_index == waiting[0].round_index]
 
 
-def _send(builder: RunDecisionBuilder, candidates: list[Candidate]) -> None:
-    order = builder.order
+def _chunk(run: Run, candidates: Sequence[Candidate]) -> tuple[Message, Message]:
+    order = run.known_order
     ids = [candidate.candidate_id for candidate in candidates]
     chunk_id = derive_id(Prefix.chunk, *ids)
-    builder.add(ChunkSent(task_id=order.task_id, chunk_id=chunk_id, candidate_ids=ids))
-    builder.add(
-        ScoreCandidates(
-            command_id=derive_id(Prefix.command, "score", chunk_id),
-            chunk_id=chunk_id,
-            task_id=order.task_id,
-            account_id=order.account_id,
-            round_index=candidates[0].round_index,
-            profile=order.profile,
-            candidates=[
-                GeneratedCandidate(
-                    candidate_id=candidate.candidate_id, stored=candidate.stored, seed=candidate.seed
-                )
-                for candidate in candidates
-                if candidate.stored is not None
-            ],
-            request=order.request,
-            inputs=order.inputs,
-        )
+    sent = ChunkSent(task_id=order.task_id, chunk_id=chunk_id, candidate_ids=ids)
+    command = ScoreCandidates(
+        command_id=derive_id(Prefix.command, "score", chunk_id),
+        chunk_id=chunk_id,
+        task_id=order.task_id,
+        account_id=order.account_id,
+        round_index=candidates[0].round_index,
+        profile=order.profile,
+        candidates=[
+            GeneratedCandidate(
+                candidate_id=candidate.candidate_id, stored=candidate.stored, seed=candidate.seed
+            )
+            for candidate in candidates
+            if candidate.stored is not None
+        ],
+        request=order.request,
+        inputs=order.inputs,
     )
+    return sent, command

@@ -1,12 +1,12 @@
-"""The end of a round: select, plan the next one, or stop; and the ends of the task."""
+"""The rounds of a run: plan the first, and close each by a selection, another round or a stop."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.router.domain.catalogue import PPM, RoundPolicy, SelectionPolicy
-from services.router.domain.decision_builder import RunDecisionBuilder
 from services.router.domain.market import MarketSnapshot
 from services.router.domain.planning import (
     Estimate,
@@ -15,19 +15,14 @@ from services.router.domain.planning import (
     plan_count,
     tail_ppm,
 )
-from services.router.domain.run import SETTLED, Attempt, CandidateState, Phase, Run
+from services.router.domain.run import SETTLED, CandidateState, Phase, Run
+from services.router.domain.run_end import end_failed, end_selected
 from services.router.domain.selection import Passed, Selection, choose_best
-from winnow.contracts.commands import BookCostVariance, ReleaseCredits
+from winnow.contracts.envelope import Message
 from winnow.contracts.errors import ErrorCode
-from winnow.contracts.events import RoundClosed, RoundPlanned, TaskFailed, TaskSelected
+from winnow.contracts.events import RoundClosed, RoundPlanned
 from winnow.contracts.ids import Prefix, derive_id, derive_seed
-from winnow.contracts.values import (
-    PlannedCandidate,
-    RoundDecision,
-    RouteLine,
-    SelectedCandidate,
-    SetAsideCandidate,
-)
+from winnow.contracts.values import PlannedCandidate, RoundDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,57 +32,57 @@ class _Plan:
     reason: str
 
 
-def plan_first(builder: RunDecisionBuilder, market: MarketSnapshot) -> None:
+def plan_first(run: Run, market: MarketSnapshot, now: datetime) -> Sequence[Message]:
     """Plan round 0 of a funded run, or fail it when nothing can be bought."""
-    order = builder.order
-    if builder.run.policy is None:
-        fail(builder, ErrorCode.unknown_template, "the template version is not in the catalogue")
-        return
-    if builder.now >= order.deadline_at:
-        fail(builder, ErrorCode.deadline_exceeded, "the deadline passed before the first round")
-        return
-    estimate = _estimate(builder, market)
+    order = run.known_order
+    if run.policy is None:
+        return end_failed(run, ErrorCode.unknown_template, "the template version is not in the catalogue")
+    if now >= order.deadline_at:
+        return end_failed(run, ErrorCode.deadline_exceeded, "the deadline passed before the first round")
+    estimate = _estimate(run, market)
     if estimate is None:
-        fail(builder, ErrorCode.no_offering, "no offering has this capability, size and a price")
-        return
-    plan = _plan(builder.run, builder.run.policy, estimate, order.k)
+        return end_failed(run, ErrorCode.no_offering, "no offering has this capability, size and a price")
+    plan = _plan(run, run.policy, estimate, order.k)
     if plan.count < 1:
-        fail(builder, ErrorCode.cost_cap_reached, "the cost cap is below the price of one candidate")
-        return
-    _add_round(builder, 0, order.k, plan)
+        return end_failed(run, ErrorCode.cost_cap_reached, "the cost cap is below the price of one candidate")
+    return (_open(run, 0, order.k, plan),)
 
 
-def conclude(builder: RunDecisionBuilder, market: MarketSnapshot | None) -> None:
+def conclude(run: Run, market: MarketSnapshot | None, now: datetime) -> Sequence[Message]:
     """Close the round if it can be closed, and do what follows: select, regenerate or stop.
 
     ``best_k`` waits until every candidate of the plan has its verdict; ``first_k`` stops at the
     K-th distinct pass. The deadline closes any round with what has passed by then.
     """
-    run = builder.run
     policy = run.policy
     if run.phase is not Phase.running or not run.round_open or policy is None:
-        return
-    order = builder.order
-    is_late = builder.now >= order.deadline_at
+        return ()
+    order = run.known_order
+    is_late = now >= order.deadline_at
     is_complete = all(candidate.state in SETTLED for candidate in run.candidates.values())
     may_stop_early = policy.selection is SelectionPolicy.first_k and run.passed_count >= order.k
     if not (is_late or is_complete or may_stop_early):
-        return
+        return ()
     selection = select(run, order.k, policy)
-    if len(selection.selected) >= order.k:
-        _close(builder, RoundDecision.select, f"{order.k} distinct candidates passed")
-        _select(builder, selection, "enough candidates passed")
-        return
+    missing = order.k - len(selection.selected)
+    if missing <= 0:
+        closed = _close(run, RoundDecision.select, f"{order.k} distinct candidates passed")
+        return closed, end_selected(run, selection, "enough candidates passed")
     if not (is_late or is_complete):
-        return
-    code = _next_round(builder, policy, market, order.k - len(selection.selected), is_late=is_late)
-    if code is None:
-        return
-    _close(builder, RoundDecision.stop, code.value)
+        return ()
+    plan = ErrorCode.deadline_exceeded if is_late else _next_plan(run, policy, market, missing)
+    if isinstance(plan, _Plan):
+        closed = _close(run, RoundDecision.regenerate, f"{missing} more are wanted")
+        return closed, _open(run, run.round_index + 1, missing, plan)
+    return _stop(run, selection, plan)
+
+
+def _stop(run: Run, selection: Selection, code: ErrorCode) -> Sequence[Message]:
+    """End the task with fewer than it asked for."""
+    closed = _close(run, RoundDecision.stop, code.value)
     if selection.selected:
-        _select(builder, selection, code.value)
-    else:
-        fail(builder, code, "no candidate passed")
+        return closed, end_selected(run, selection, code.value)
+    return closed, *end_failed(run, code, "no candidate passed")
 
 
 def select(run: Run, k: int, policy: RoundPolicy) -> Selection:
@@ -105,33 +100,21 @@ def select(run: Run, k: int, policy: RoundPolicy) -> Selection:
     return choose_best(passed, k, duplicate_distance=policy.duplicate_distance)
 
 
-def _next_round(
-    builder: RunDecisionBuilder,
-    policy: RoundPolicy,
-    market: MarketSnapshot | None,
-    wanted: int,
-    *,
-    is_late: bool,
-) -> ErrorCode | None:
-    """Close this round and plan another; or return the reason why there is none."""
-    run = builder.run
-    if is_late:
-        return ErrorCode.deadline_exceeded
+def _next_plan(
+    run: Run, policy: RoundPolicy, market: MarketSnapshot | None, wanted: int
+) -> _Plan | ErrorCode:
+    """Return the plan of another round, or the reason why there is none."""
     if run.round_index + 1 >= policy.rounds_max or len(run.candidates) >= policy.candidates_max:
         return ErrorCode.rounds_exhausted
-    estimate = _estimate(builder, market)
+    estimate = _estimate(run, market)
     if estimate is None:
         return ErrorCode.no_offering
     plan = _plan(run, policy, estimate, wanted)
-    if plan.count < 1:
-        return ErrorCode.cost_cap_reached
-    _close(builder, RoundDecision.regenerate, f"{wanted} more are wanted")
-    _add_round(builder, run.round_index + 1, wanted, plan)
-    return None
+    return plan if plan.count >= 1 else ErrorCode.cost_cap_reached
 
 
-def _estimate(builder: RunDecisionBuilder, market: MarketSnapshot | None) -> Estimate | None:
-    order = builder.order
+def _estimate(run: Run, market: MarketSnapshot | None) -> Estimate | None:
+    order = run.known_order
     if market is None:
         return None
     return market.estimate(
@@ -166,163 +149,37 @@ def _plan(run: Run, policy: RoundPolicy, estimate: Estimate, wanted: int) -> _Pl
     return _Plan(count, rate_ppm, reason)
 
 
-def _add_round(builder: RunDecisionBuilder, round_index: int, wanted: int, plan: _Plan) -> None:
-    order = builder.order
-    builder.add(
-        RoundPlanned(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            round_index=round_index,
-            candidates=[
-                PlannedCandidate(
-                    candidate_id=derive_id(Prefix.candidate, order.task_id, round_index, index),
-                    index=index,
-                    seed=derive_seed(order.task_id, round_index, index),
-                )
-                for index in range(plan.count)
-            ],
-            wanted_count=wanted,
-            assumed_pass_rate_ppm=plan.rate_ppm,
-            reason=plan.reason,
-        )
+def _open(run: Run, round_index: int, wanted: int, plan: _Plan) -> RoundPlanned:
+    order = run.known_order
+    return RoundPlanned(
+        task_id=order.task_id,
+        account_id=order.account_id,
+        round_index=round_index,
+        candidates=[
+            PlannedCandidate(
+                candidate_id=derive_id(Prefix.candidate, order.task_id, round_index, index),
+                index=index,
+                seed=derive_seed(order.task_id, round_index, index),
+            )
+            for index in range(plan.count)
+        ],
+        wanted_count=wanted,
+        assumed_pass_rate_ppm=plan.rate_ppm,
+        reason=plan.reason,
     )
 
 
-def _close(builder: RunDecisionBuilder, decision: RoundDecision, reason: str) -> None:
-    run = builder.run
-    order = builder.order
+def _close(run: Run, decision: RoundDecision, reason: str) -> RoundClosed:
+    order = run.known_order
     here = [candidate for candidate in run.candidates.values() if candidate.round_index == run.round_index]
-    passed = sum(1 for candidate in here if candidate.state is CandidateState.passed)
-    failed = sum(1 for candidate in here if candidate.state is CandidateState.failed)
-    builder.add(
-        RoundClosed(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            round_index=run.round_index,
-            generated_count=sum(1 for candidate in here if candidate.stored is not None),
-            passed_count=passed,
-            failed_count=failed,
-            passed_total_count=run.passed_count,
-            decision=decision,
-            reason=reason,
-        )
-    )
-
-
-def _select(builder: RunDecisionBuilder, selection: Selection, reason: str) -> None:
-    run = builder.run
-    order = builder.order
-    builder.add(
-        TaskSelected(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            k=order.k,
-            profile=order.profile,
-            selected=_selected(run, selection.selected),
-            set_aside=[
-                SetAsideCandidate(
-                    candidate_id=candidate.candidate_id, reason=candidate.reason.value, like=candidate.like
-                )
-                for candidate in selection.set_aside
-            ],
-            reason=reason,
-            reservation_id=order.reservation_id,
-            price_per_output_credits_micro=order.price_per_output_credits_micro,
-            reserved_credits_micro=run.reserved_credits_micro,
-            cost=run.cost,
-            routes=routes(run),
-            deadline_at=order.deadline_at,
-            deadline_slack_s=order.deadline_slack_s,
-        )
-    )
-
-
-def _selected(run: Run, chosen: Sequence[Passed]) -> list[SelectedCandidate]:
-    selected: list[SelectedCandidate] = []
-    for rank, candidate in enumerate(chosen, start=1):
-        stored = run.candidates[candidate.candidate_id].stored
-        if stored is None:
-            msg = "a candidate without bytes cannot have passed"
-            raise ValueError(msg)
-        selected.append(
-            SelectedCandidate(
-                candidate_id=candidate.candidate_id, rank=rank, score=candidate.score, stored=stored
-            )
-        )
-    return selected
-
-
-def routes(run: Run) -> list[RouteLine]:
-    """Return each offering's part in the run, by name: attempts, candidates, passes and cost."""
-    lines: list[RouteLine] = []
-    for offering in sorted({attempt.offering for attempt in run.attempts.values()}):
-        attempts = [attempt for attempt in run.attempts.values() if attempt.offering == offering]
-        made = [
-            candidate
-            for candidate in run.candidates.values()
-            if candidate.offering == offering and candidate.stored is not None
-        ]
-        lines.append(
-            RouteLine(
-                offering=offering,
-                provider=attempts[0].provider,
-                attempts_count=len(attempts),
-                candidates_count=len(made),
-                passed_count=sum(1 for candidate in made if candidate.state is CandidateState.passed),
-                expected_cost_usd_micro=sum(attempt.expected_cost_usd_micro for attempt in attempts),
-                actual_cost_usd_micro=sum(attempt.cost_usd_micro for attempt in attempts),
-            )
-        )
-    return lines
-
-
-def fail(builder: RunDecisionBuilder, code: ErrorCode, reason: str) -> None:
-    """End the task with nothing, and release the credits."""
-    order = builder.order
-    builder.add(
-        TaskFailed(
-            task_id=order.task_id,
-            account_id=order.account_id,
-            code=code,
-            stage="router",
-            reason=reason,
-        )
-    )
-    release(builder, code.value)
-
-
-def release(builder: RunDecisionBuilder, reason: str) -> None:
-    """Ask the ledger to release the whole reservation."""
-    order = builder.order
-    builder.add(
-        ReleaseCredits(
-            command_id=derive_id(Prefix.command, "release", order.reservation_id),
-            account_id=order.account_id,
-            reservation_id=order.reservation_id,
-            task_id=order.task_id,
-            cost=builder.run.cost,
-            reason=reason,
-        )
-    )
-
-
-def correct_cost(builder: RunDecisionBuilder, before: Attempt) -> None:
-    """Correct the cost of an attempt that was out when the task's bill was written.
-
-    The bill took it for its expected cost. ``before`` is the attempt as the bill knew it.
-    """
-    run, order = builder.run, builder.order
-    after = run.attempts[before.attempt_id]
-    if run.phase is Phase.running or after.cost_usd_micro == before.cost_usd_micro:
-        return
-    builder.add(
-        BookCostVariance(
-            command_id=derive_id(Prefix.command, "variance", before.attempt_id),
-            account_id=order.account_id,
-            task_id=order.task_id,
-            reservation_id=order.reservation_id,
-            attempt_id=before.attempt_id,
-            booked_usd_micro=before.cost_usd_micro,
-            actual_usd_micro=after.cost_usd_micro,
-        )
+    return RoundClosed(
+        task_id=order.task_id,
+        account_id=order.account_id,
+        round_index=run.round_index,
+        generated_count=sum(1 for candidate in here if candidate.stored is not None),
+        passed_count=sum(1 for candidate in here if candidate.state is CandidateState.passed),
+        failed_count=sum(1 for candidate in here if candidate.state is CandidateState.failed),
+        passed_total_count=run.passed_count,
+        decision=decision,
+        reason=reason,
     )

@@ -126,6 +126,14 @@ class Run:
     passed_count: int = 0
 
     @property
+    def known_order(self) -> TaskAccepted:
+        """Return the order; only for a run that was opened."""
+        if self.order is None:
+            msg = "a run without an order has nothing to decide"
+            raise ValueError(msg)
+        return self.order
+
+    @property
     def committed_usd_micro(self) -> int:
         """Return what is spent or may be: the sum that never exceeds the cost cap at a submit."""
         return sum(attempt.cost_usd_micro for attempt in self.attempts.values())
@@ -134,6 +142,11 @@ class Run:
     def outstanding(self) -> tuple[Attempt, ...]:
         """Return the attempts whose outcome is not known yet."""
         return tuple(attempt for attempt in self.attempts.values() if attempt.outcome is None)
+
+    def awaits(self, attempt_id: str) -> bool:
+        """Return whether an attempt of this run is out."""
+        attempt = self.attempts.get(attempt_id)
+        return attempt is not None and attempt.outcome is None
 
     @property
     def pending(self) -> tuple[Candidate, ...]:
