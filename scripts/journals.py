@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from winnow.audit.replay import ShardFold
-from winnow.eventstore.model import Decider, Snapshot, canonical
+from winnow.contracts.decider import Decider
+from winnow.eventstore.model import Snapshot, canonical
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 JOURNALS_FOLDER: Final = ROOT / "tests/contract/journals"
@@ -16,13 +17,13 @@ JOURNALS_FOLDER: Final = ROOT / "tests/contract/journals"
 
 def deciders() -> dict[str, Decider[Any]]:
     """Return the rules of every journal by the name of its producer."""
-    policy = importlib.import_module("services.delivery.domain.decide").Policy
+    delivery = importlib.import_module("services.delivery.domain.decide")
     return {
-        "ledger": importlib.import_module("services.ledger.store").LedgerDecider(),
-        "router": importlib.import_module("services.router.store").RunDecider(),
-        "delivery": importlib.import_module("services.delivery.app.decider").DeliveryDecider(policy()),
-        "ingest": importlib.import_module("services.ingest.store.deciders").FundingDecider(),
-        "ingest-api": importlib.import_module("services.ingest.store.deciders").RequestDecider(),
+        "ledger": importlib.import_module("services.ledger.domain.decide").DECIDER,
+        "router": importlib.import_module("services.router.domain.decide").DECIDER,
+        "delivery": delivery.decider(delivery.Policy()),
+        "ingest": importlib.import_module("services.ingest.domain.funding_workflow").FUNDING_DECIDER,
+        "ingest-api": importlib.import_module("services.ingest.domain.requests").REQUEST_DECIDER,
     }
 
 

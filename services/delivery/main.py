@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from services.delivery import bus, jobs, rpc
-from services.delivery.app.decider import DeliveryDecider
 from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.endpoint_register import EndpointRegister
 from services.delivery.app.finishing import Finishing, FinishingLimits
@@ -13,7 +12,7 @@ from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
 from services.delivery.clients.images import ImageFinisher
 from services.delivery.clients.webhook import WebhookSender
-from services.delivery.domain.decide import Policy
+from services.delivery.domain.decide import Policy, decider
 from services.delivery.domain.outputs import derive_key
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.settings import DeliverySettings
@@ -38,7 +37,7 @@ def build(settings: DeliverySettings) -> Service:
     service.add_start(index.prepare)
     sender = _sender(service, settings)
     policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
-    journal = journal_of(service, resources, DeliveryDecider(policy))
+    journal = journal_of(service, resources, decider(policy))
     finishing = _finishing(service, settings, resources, journal, index)
     webhooks = Webhooks(
         journal,

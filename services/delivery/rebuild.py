@@ -6,8 +6,7 @@ written, which nothing records; a rebuilt one notes the end of the task.
 
 from __future__ import annotations
 
-from services.delivery.app.decider import DeliveryDecider
-from services.delivery.domain.decide import Policy
+from services.delivery.domain.decide import Policy, decider
 from services.delivery.domain.task import TaskDelivery
 from services.delivery.settings import DeliverySettings
 from services.delivery.store import IndexStore
@@ -23,7 +22,7 @@ async def rebuild(settings: DeliverySettings, options: RebuildOptions) -> dict[s
         index = IndexStore(session.database)
         await index.prepare()
         count = 0
-        async for states in session.folded(DeliveryDecider(policy)):
+        async for states in session.folded(decider(policy)):
             count += len(states)
             for state in states:
                 await _note(index, state)

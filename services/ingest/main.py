@@ -25,13 +25,14 @@ from services.ingest.clients.files import PrivateFiles
 from services.ingest.clients.ledger import LedgerClient
 from services.ingest.clients.router import RouterClient
 from services.ingest.clients.scorer import ScorerClient
+from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.limits import Rate
+from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.settings import IngestSettings
 from services.ingest.store.catalogue import load
-from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
 from services.ingest.store.keys import MongoAccountSettings, MongoInputs, MongoKeys
 from services.ingest.store.leases import HttpShards
-from services.ingest.store.requests import RequestJournal
+from services.ingest.store.requests import REQUEST_COLLECTIONS, RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from winnow.adapters.connections import run_bus
@@ -53,7 +54,7 @@ def build(settings: IngestSettings) -> Service:
     resources = connect(service, settings)
     notifier = Notifier()
     requests = _requests(service, resources, settings)
-    funding = journal_of(service, resources, FundingDecider(), save_every_s=_SAVE_EVERY_S)
+    funding = journal_of(service, resources, FUNDING_DECIDER, save_every_s=_SAVE_EVERY_S)
     consumer = IngestConsumer(funding, Projection(MongoViewWriter(resources.mongo.database), notifier))
     consumer.subscribe(resources.bus)
     run_bus(service, resources.bus, [TASKS.name, ACCOUNTS.name], [funding.drain])
@@ -67,7 +68,7 @@ def _requests(service: Service, resources: Resources, settings: IngestSettings) 
     """Build the journal of HTTP requests on the shard that this instance leases."""
     database = resources.mongo.database
     journal = journal_of(
-        service, resources, RequestDecider(), inputs_unique_everywhere=True, collections=REQUEST_COLLECTIONS
+        service, resources, REQUEST_DECIDER, inputs_unique_everywhere=True, collections=REQUEST_COLLECTIONS
     )
     store = MongoJournalStore(database, inputs_unique_everywhere=True, prefix=REQUEST_COLLECTIONS)
     holder = f"{settings.instance}-{random_bytes(6).hex()}"

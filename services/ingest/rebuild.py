@@ -11,8 +11,10 @@ from typing import Any
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
 from services.ingest.bus import OF_ACCOUNTS, READS
+from services.ingest.domain.funding_workflow import FUNDING_DECIDER
+from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.settings import IngestSettings
-from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
+from services.ingest.store.requests import REQUEST_COLLECTIONS
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from winnow.audit.newer import Reader
@@ -34,10 +36,10 @@ async def rebuild(settings: IngestSettings, options: RebuildOptions) -> dict[str
     async with open_session(
         "ingest", settings, (*STATES, *_REQUESTS, *VIEWS), options, journals=_JOURNALS
     ) as session:
-        funding = [len(states) async for states in session.folded(FundingDecider())]
+        funding = [len(states) async for states in session.folded(FUNDING_DECIDER)]
         requests = [
             len(states)
-            async for states in session.folded(RequestDecider(), prefix=REQUEST_COLLECTIONS, everywhere=True)
+            async for states in session.folded(REQUEST_DECIDER, prefix=REQUEST_COLLECTIONS, everywhere=True)
         ]
         await MongoViews(session.database).prepare()
         projection, reader = Projection(MongoViewWriter(session.database), Notifier()), Reader()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from services.ledger import bus, rpc
 from services.ledger.app import Ledger
+from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
 from services.ledger.settings import LedgerSettings
-from services.ledger.store import PRICES_FOLDER, EntryView, LedgerDecider, read_prices
+from services.ledger.store import PRICES_FOLDER, EntryView, read_prices
 from winnow.adapters.connections import run_bus
 from winnow.adapters.resources import connect
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC
@@ -24,7 +25,7 @@ def build(settings: LedgerSettings) -> Service:
     view = EntryView(resources.mongo.database, shards=settings.shards)
     service.add_start(view.prepare)
     feed = EntryFeed(view, shards=settings.shards)
-    journal = journal_of(service, resources, LedgerDecider(), listener=feed)
+    journal = journal_of(service, resources, DECIDER, listener=feed)
     service.add_task("entries", feed.run)
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(Ledger(journal, view, prices, service.clock)))
     bus.subscribe(resources.bus, journal)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from services.ledger.domain.decide import DECIDER
 from services.ledger.settings import LedgerSettings
-from services.ledger.store import EntryView, LedgerDecider
+from services.ledger.store import EntryView
 from winnow.audit.rebuild import RebuildOptions, open_session, run
 
 STATES = ("state_2", "entities_2", "folds")
@@ -14,7 +15,7 @@ VIEW = ("entries", "entries_read_to")
 async def rebuild(settings: LedgerSettings, options: RebuildOptions) -> dict[str, int]:
     """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
     async with open_session("ledger", settings, (*STATES, *VIEW), options) as session:
-        accounts = [len(states) async for states in session.folded(LedgerDecider())]
+        accounts = [len(states) async for states in session.folded(DECIDER)]
         view = EntryView(session.database, shards=settings.shards)
         await view.prepare()
         entries = [await view.catch_up(shard) for shard in session.shards()]

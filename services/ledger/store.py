@@ -1,12 +1,11 @@
-"""Storage of the ledger: its decider for the journal, the view of entries for statements, the price lists."""
+"""Storage of the ledger: the view of entries for statements, and the price lists."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
@@ -15,16 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
-from services.ledger.domain import retired
-from services.ledger.domain.account import Account, Retired, due_at
 from services.ledger.domain.books import StatementEntry
-from services.ledger.domain.decide import TimePassed, decide
-from services.ledger.domain.evolve import evolve
 from services.ledger.domain.prices import PriceList, PriceRule
-from services.ledger.domain.records import PRIVATE_EVENTS, UPCASTERS
 from winnow.adapters.mongo import UNSYNCED, insert_new
-from winnow.contracts.commands import LedgerCommand
-from winnow.contracts.envelope import Event, Instant, Message
+from winnow.contracts.envelope import Instant
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import shard_of
@@ -32,8 +25,7 @@ from winnow.contracts.money import Micro
 from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import UnknownVersion
 from winnow.contracts.values import Mode
-from winnow.eventstore import Block, Tick
-from winnow.eventstore.entities import Find, Joined
+from winnow.eventstore import Block
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -42,65 +34,6 @@ PRICES_FOLDER: Final = Path(__file__).parent / "prices"
 _BLOCKS_AT_ONCE: Final = 100
 _ENTRIES_IN_BLOCK_MAX: Final = 1_000_000
 """A block holds at most 1,000 inputs, so its entries number far fewer; a place is block number and ordinal."""
-
-
-class RetiredRules:
-    """The rules of an account's entities, for the journal."""
-
-    entity_type = Retired
-
-    def needed(self, state: Account, message: object, found: Mapping[str, Retired | None]) -> Iterable[str]:
-        """Return the names that a decision reads."""
-        return retired.needed(state, message, found)
-
-    def read(self, event: Event) -> Iterable[str]:
-        """Return the names whose former value ``changed`` reads."""
-        return retired.read(event)
-
-    def changed(
-        self, state: Account, event: Event, at: datetime, find: Find[Retired]
-    ) -> Mapping[str, Retired]:
-        """Return what entities become by an event."""
-        return retired.changed(state, event, at, find)
-
-
-class LedgerDecider:
-    """Joins the pure rules to the journal."""
-
-    producer = "ledger"
-    state_type = Account
-    state_version = 2
-    """Version 1 held what has become entities."""
-    private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
-    upcasters = UPCASTERS
-    stores_states = True
-
-    def __init__(self) -> None:
-        """Join the rules."""
-        self.entity_rules = RetiredRules()
-
-    def initial(self, aggregate_id: str) -> Account:
-        """Return an account without an entry."""
-        return Account(aggregate_id)
-
-    def decide(self, state: Account, message: object, now: datetime) -> Sequence[Message]:
-        """Decide a command, or what is due, with the entities that were found for it."""
-        joined = cast("Joined[Retired]", message)
-        incoming = joined.message
-        command = TimePassed() if isinstance(incoming, Tick) else cast("LedgerCommand", incoming)
-        return decide(state, command, now, joined.entities)
-
-    def evolve(self, state: Account, event: Event, at: datetime) -> Account:
-        """Fold an event."""
-        return evolve(state, event, at)
-
-    def due_at(self, state: Account) -> datetime | None:
-        """Return when time alone changes the books."""
-        return due_at(state)
-
-    def is_final(self, state: Account) -> bool:
-        """Let an account leave memory while nothing of it is due; it is read again on demand."""
-        return due_at(state) is None
 
 
 class EntryView:

@@ -17,12 +17,12 @@ from services.router.clients.openai_images import OpenAIImages
 from services.router.clients.replicate import Replicate
 from services.router.clients.wire import Wire
 from services.router.domain.catalogue import Catalogue
+from services.router.domain.decide import DECIDER
 from services.router.settings import RouterSettings
 from services.router.store import (
     CATALOGUE_FOLDER,
     OFFERINGS,
     SIMULATED_OFFERINGS,
-    RunDecider,
     RunJournal,
     read_catalogue,
 )
@@ -62,7 +62,7 @@ def build(settings: RouterSettings) -> Service:
             epoch=f"{settings.instance}-{int(service.clock.now().timestamp() * 1000)}",
         ),
     )
-    journal = journal_of(service, resources, RunDecider(), listener=router, save_every_s=_SAVE_EVERY_S)
+    journal = journal_of(service, resources, DECIDER, listener=router, save_every_s=_SAVE_EVERY_S)
     record.bind(journal)
     bus.subscribe(resources.bus, journal, router)
     service.add_task("router", router.run)

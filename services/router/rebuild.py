@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from services.router.domain.decide import DECIDER
 from services.router.settings import RouterSettings
-from services.router.store import RunDecider
 from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
 
 
 async def rebuild(settings: RouterSettings, options: RebuildOptions) -> dict[str, int]:
     """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
     async with open_session("router", settings, STATES, options) as session:
-        runs = [len(states) async for states in session.folded(RunDecider())]
+        runs = [len(states) async for states in session.folded(DECIDER)]
     return {"runs": sum(runs)}
 
 

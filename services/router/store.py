@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -23,13 +23,11 @@ from services.router.domain.catalogue import (
     Template,
     Traits,
 )
-from services.router.domain.decide import decide, due_at, is_final
-from services.router.domain.evolve import evolve
-from services.router.domain.run import PRIVATE_EVENTS, UPCASTERS, Run, RunMessage, TimePassed
-from winnow.contracts.envelope import Event, Message, RecordedMessage
+from services.router.domain.run import Run, RunMessage
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
-from winnow.eventstore import Input, InputReused, Journal, NotOwner, Tick
+from winnow.eventstore import Input, InputReused, Journal, NotOwner
 from winnow.runtime.log import get_logger
 
 T = TypeVar("T", bound=BaseModel)
@@ -40,39 +38,6 @@ CATALOGUE_FOLDER: Final = Path(__file__).parent / "catalogue"
 OFFERINGS: Final = "offerings.yaml"
 SIMULATED_OFFERINGS: Final = "simulated.yaml"
 """Beside ``OFFERINGS`` in the bundled folder: what the simulated providers make."""
-
-
-class RunDecider:
-    """The rules of a task run, in the form that the journal drives."""
-
-    producer = "router"
-    state_type: type[Run] = Run
-    state_version = 2
-    private_events: tuple[type[Event], ...] = PRIVATE_EVENTS
-    upcasters = UPCASTERS
-    stores_states = True
-
-    def initial(self, aggregate_id: str) -> Run:
-        """Return a run nothing is known of."""
-        return Run(aggregate_id)
-
-    def decide(self, state: Run, message: object, now: datetime) -> Sequence[Message]:
-        """Decide; a Tick means that the run's own time has come."""
-        if isinstance(message, Tick):
-            return decide(state, TimePassed(), now)
-        return decide(state, message, now)  # type: ignore[arg-type]  # the bus and the app send no others
-
-    def evolve(self, state: Run, event: Event, at: datetime) -> Run:
-        """Fold."""
-        return evolve(state, event, at)
-
-    def due_at(self, state: Run) -> datetime | None:
-        """Return the deadline of a running task."""
-        return due_at(state)
-
-    def is_final(self, state: Run) -> bool:
-        """Return whether the run may leave memory."""
-        return is_final(state)
 
 
 class RunJournal:

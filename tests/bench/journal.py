@@ -27,8 +27,9 @@ from tests.bench.report import Report
 from tests.support.memory_journal import MemoryBus
 from tests.support.stack import running_stack
 from winnow.adapters.mongo import Mongo
+from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Message
-from winnow.eventstore import Input, Journal, MongoJournalStore, Tick
+from winnow.eventstore import Input, Journal, MongoJournalStore
 from winnow.local.stack import EmbeddedStack
 from winnow.runtime.clock import SystemClock
 
@@ -58,37 +59,24 @@ class Account:
     balance: int = BALANCE
 
 
-class Spender:
-    """Spends while the balance suffices."""
+def _spend(state: Account, message: object, now: datetime) -> Sequence[Message]:
+    """Spend 1 while the balance suffices."""
+    del now
+    return [] if isinstance(message, Tick) or state.balance < 1 else [Spent(amount=1)]
 
-    producer = "bench"
-    state_type = Account
-    private_events: tuple[type[Event], ...] = (Spent,)
-    upcasters = ()
-    state_version = 1
-    stores_states = True
 
-    def initial(self, aggregate_id: str) -> Account:
-        """Return an account with its opening balance."""
-        return Account()
-
-    def decide(self, state: Account, message: object, now: datetime) -> Sequence[Message]:
-        """Spend one."""
-        if isinstance(message, Tick) or state.balance < 1:
-            return []
-        return [Spent(amount=1)]
-
-    def evolve(self, state: Account, event: Event, at: datetime) -> Account:
-        """Fold."""
-        return Account(state.balance - event.amount) if isinstance(event, Spent) else state
-
-    def due_at(self, state: Account) -> datetime | None:
-        """Want nothing."""
-        return None
-
-    def is_final(self, state: Account) -> bool:
-        """Stay."""
-        return False
+SPENDER = Decider(
+    producer="bench",
+    state_type=Account,
+    state_version=1,
+    private_events=(Spent,),
+    initial=lambda _: Account(),
+    decide=_spend,
+    evolve=lambda state, event, _: (
+        Account(state.balance - event.amount) if isinstance(event, Spent) else state
+    ),
+    is_final=lambda _: False,
+)
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +84,7 @@ async def journal(mongo: Mongo, aggregates: Sequence[str]) -> AsyncIterator[Writ
     """Submit to the journal; those who wait at the same time share a block."""
     store = MongoJournalStore(mongo.database, prefix=f"run{next(_NUMBERS)}_")
     await store.prepare()
-    ours = Journal(Spender(), store, MemoryBus(), SystemClock(), shards=SHARDS)
+    ours = Journal(SPENDER, store, MemoryBus(), SystemClock(), shards=SHARDS)
     ours.assign(str(shard) for shard in range(SHARDS))
     running = asyncio.create_task(ours.run())
 

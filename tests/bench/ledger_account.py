@@ -19,7 +19,7 @@ from services.ledger.domain import retired
 from services.ledger.domain.account import Account, Retired
 from services.ledger.domain.decide import decide
 from services.ledger.domain.evolve import evolve
-from services.ledger.store import RetiredRules
+from services.ledger.domain.retired import RETIRED_RULES
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.envelope import Event
@@ -35,7 +35,7 @@ class Books:
     def __init__(self) -> None:
         self.account = Account(ACCOUNT)
         self._stored: dict[str, bytes] = {}
-        self._entities: Entities[Account, Retired] = Entities(RetiredRules())
+        self._entities: Entities[Account, Retired] = Entities(RETIRED_RULES)
         self.do(grant("paid", 100_000_000))
 
     def do(self, command: LedgerCommand) -> float:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER
 from winnow.audit.archiving import ArchiveWriter
 from winnow.audit.blob_store import LocalBlobs
 from winnow.audit.lanes import journal_lane
@@ -93,7 +93,7 @@ def make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
 
 
 async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
-    codec = Codec(LedgerDecider(), route)
+    codec = Codec(DECIDER, route)
     memory = ShardMemory(shard, None)
     writer = await ArchiveWriter.on(LocalBlobs(folder), SystemClock())
     entries = events = 0

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER
 from tests.bench.ledger_archive import ACCOUNTS_PER_SHARD, Made, make_shard, states_sha256
 from tests.bench.report import Report
 from tests.support.forged_archive import merge
@@ -48,7 +48,7 @@ def fold_shard(folder: Path, shard: str) -> tuple[int, float, str]:
     started_s = time.process_time()
     store = LocalBlobs(folder)
     lane = journal_lane("ledger", shard)
-    fold = ShardFold(LedgerDecider(), lane)
+    fold = ShardFold(DECIDER, lane)
     with rare_collections():
         for segment in asyncio.run(read_catalogue(store)).segments()[lane]:
             for document in unpack(asyncio.run(store.get(segment.name))):

@@ -28,9 +28,9 @@ DEFINITIONS = {
     for definition in schema["$defs"].values()
     if "const" in definition.get("properties", {}).get("type", {})
 }
-_MACHINES = deciders().values()
-_STEPS: list[Upcaster] = [step for decider in _MACHINES for step in decider.upcasters]
-ALL = REGISTRY.extended([event for decider in _MACHINES for event in decider.private_events], _STEPS)
+_DECIDERS = deciders().values()
+_STEPS: list[Upcaster] = [step for decider in _DECIDERS for step in decider.upcasters]
+ALL = REGISTRY.extended([event for decider in _DECIDERS for event in decider.private_events], _STEPS)
 
 
 def is_newest(document: dict[str, Any]) -> bool:

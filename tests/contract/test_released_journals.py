@@ -21,8 +21,9 @@ from scripts.journals import (
 )
 from tests.support.chain import verify_chain
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from winnow.contracts.decider import Decider
 from winnow.contracts.topics import MESSAGES
-from winnow.eventstore import Block, Decider, Journal
+from winnow.eventstore import Block, Journal
 
 RELEASES = sorted(path for path in JOURNALS_FOLDER.iterdir() if path.is_dir())
 RECORDED = [

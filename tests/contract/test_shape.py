@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = {
     "winnow/adapters": 1_350,
-    "winnow/contracts": 1_430,
+    "winnow/contracts": 1_540,
     "winnow/eventstore": 2_300,
     "winnow/runtime": 950,
 }
@@ -27,7 +27,7 @@ SOURCES = [
 def test_a_shared_room_stays_within_its_budget(folder: str, lines_max: int) -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py"))
     assert lines <= lines_max, (
-        f"{folder} has {lines} lines; raising the budget needs a decision of its own (ADR-0036)"
+        f"{folder} has {lines} lines; raising the budget needs a decision of its own (ADR-0036, ADR-0037)"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import START
@@ -57,7 +57,7 @@ async def _journal(uri: str, name: str) -> None:
     async with running(decided, MemoryBus(), SetClock(START)) as journal:
         await feed_all(journal, STORY, 3)
     connection = Mongo(uri, name)
-    store = MongoJournalStore(connection.database, state_format=state_format_of(LedgerDecider()))
+    store = MongoJournalStore(connection.database, state_format=state_format_of(DECIDER))
     await store.prepare()
     for block in decided.chain(SHARD):
         await store.insert([block])

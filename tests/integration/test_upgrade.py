@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,9 +20,9 @@ from tests.support.bus import bus_of
 from tests.support.chain import verify_chain
 from tests.support.ends import ends_of
 from tests.support.eventually import eventually
-from tests.support.journal_upgrade_suite import Added, AddedUnits, Newer, Older, Sum
+from tests.support.journal_upgrade_suite import NEWER, OLDER, Added, AddedUnits, Sum
 from winnow.adapters.mongo import Mongo
-from winnow.contracts.envelope import Message
+from winnow.contracts.decider import Decider
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import dead_letter_topic
 from winnow.eventstore import Journal, MongoJournalStore
@@ -35,20 +35,11 @@ FUNDED = "task.funded"
 GOLDEN = Path(__file__).resolve().parents[1] / "contract/golden/task.funded.v1/demo.json"
 
 
-class OlderTasks(Older):
-    """Adds ten for every record about a task."""
+OLDER_TASKS = replace(OLDER, decide=lambda _state, _message, _now: [Added(tens=1)])
+"""Adds ten for every record about a task."""
 
-    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-        del state, message, now
-        return [Added(tens=1)]
-
-
-class NewerTasks(Newer):
-    """Adds ten for every record about a task, in events of a newer version."""
-
-    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-        del state, message, now
-        return [AddedUnits(units=10)]
+NEWER_TASKS = replace(NEWER, decide=lambda _state, _message, _now: [AddedUnits(units=10)])
+"""Adds ten for every record about a task, in events of a newer version."""
 
 
 def newer_records() -> float:
@@ -109,7 +100,7 @@ async def test_a_second_version_of_task_funded_is_skipped_and_what_follows_is_re
 
 
 @contextlib.asynccontextmanager
-async def replica(build: Older, place: Place, store: MongoJournalStore) -> AsyncIterator[Journal[Sum]]:
+async def replica(build: Decider[Sum], place: Place, store: MongoJournalStore) -> AsyncIterator[Journal[Sum]]:
     """Run a process of one build: its journal, and its place in the group."""
     addresses = place.addresses
     bus = bus_of(addresses.kafka_bootstrap, "replica", addresses.bus_settings, PARTITIONS)
@@ -169,10 +160,10 @@ async def test_an_older_process_holds_a_newer_shard_and_hands_it_on_while_its_ot
         return len(await decided(shard)) == count
 
     await write(0, 0)
-    async with replica(NewerTasks(), place, store):
+    async with replica(NEWER_TASKS, place, store):
         await eventually(lambda: has(0, 1), within_s=60)
 
-    async with replica(OlderTasks(), place, store) as older:
+    async with replica(OLDER_TASKS, place, store) as older:
         for number in range(1, 4):
             await write(0, number)
             await write(1, number)
@@ -184,7 +175,7 @@ async def test_an_older_process_holds_a_newer_shard_and_hands_it_on_while_its_ot
         assert len(await decided(0)) == 1
         assert await place.committed(0) == 1
 
-    async with replica(NewerTasks(), place, store) as newer:
+    async with replica(NEWER_TASKS, place, store) as newer:
         await write(0, 4)
         await eventually(lambda: has(0, 5), within_s=60)
         await eventually(lambda: newer.state(tasks[0]) == Sum(50), within_s=60)

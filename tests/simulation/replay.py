@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from services.delivery.app.decider import DeliveryDecider
-from services.delivery.domain.decide import Policy
-from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
-from services.ledger.store import LedgerDecider
-from services.router.store import RunDecider
+from services.delivery.domain import decide as delivery
+from services.ingest.domain.funding_workflow import FUNDING_DECIDER
+from services.ingest.domain.requests import REQUEST_DECIDER
+from services.ingest.store.requests import REQUEST_COLLECTIONS
+from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
+from services.router.domain.decide import DECIDER as ROUTER_DECIDER
 from tests.simulation.checker import check
 from tests.simulation.database import Storage
 from tests.simulation.services import SimulatedLine
+from winnow.contracts.decider import Decider
 from winnow.contracts.topics import route
 from winnow.eventstore import Block
 from winnow.eventstore.entities import Known
 from winnow.eventstore.model import state_format_of
 from winnow.eventstore.shard import Cached, Codec, Overlay
 
-_MACHINES: dict[tuple[str, str], Any] = {
-    ("ingest", REQUEST_COLLECTIONS): RequestDecider(),
-    ("ingest", ""): FundingDecider(),
-    ("ledger", ""): LedgerDecider(),
-    ("router", ""): RunDecider(),
-    ("delivery", ""): DeliveryDecider(Policy()),
+_DECIDERS: dict[tuple[str, str], Decider[Any]] = {
+    ("ingest", REQUEST_COLLECTIONS): REQUEST_DECIDER,
+    ("ingest", ""): FUNDING_DECIDER,
+    ("ledger", ""): LEDGER_DECIDER,
+    ("router", ""): ROUTER_DECIDER,
+    ("delivery", ""): delivery.decider(delivery.Policy()),
 }
 
 
 def check_replay(line: SimulatedLine) -> None:
     """Fold every journal from its first block; compare with what was kept at that block and what is held now."""
-    for (service, prefix), decider in _MACHINES.items():
+    for (service, prefix), decider in _DECIDERS.items():
         codec = Codec(decider, route)
         rows = line.storages[service][f"{prefix}journal"].rows.values()
         held, at_block, entities = _folded(codec, rows)

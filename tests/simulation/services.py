@@ -12,22 +12,22 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.delivery import bus as delivery_bus
-from services.delivery.app.decider import DeliveryDecider
 from services.delivery.app.finishing import Finishing, FinishingLimits
 from services.delivery.app.reconciler import Reconciler
 from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
-from services.delivery.domain.decide import Policy
+from services.delivery.domain.decide import Policy, decider
 from services.delivery.domain.endpoints import Endpoint
 from services.delivery.store import EndpointStore, IndexStore
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
 from services.ingest.bus import IngestConsumer
-from services.ingest.store.deciders import REQUEST_COLLECTIONS, FundingDecider, RequestDecider
-from services.ingest.store.requests import RequestJournal
+from services.ingest.domain.funding_workflow import FUNDING_DECIDER
+from services.ingest.domain.requests import REQUEST_DECIDER
+from services.ingest.store.requests import REQUEST_COLLECTIONS, RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ledger import bus as ledger_bus
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
 from services.router import bus as router_bus
 from services.router.app.router import Limits, Router
 from services.router.domain.catalogue import (
@@ -41,7 +41,8 @@ from services.router.domain.catalogue import (
     Template,
     Traits,
 )
-from services.router.store import RunDecider, RunJournal
+from services.router.domain.decide import DECIDER as ROUTER_DECIDER
+from services.router.store import RunJournal
 from services.scorer.app import Scorer
 from services.scorer.bus import ScoreConsumer
 from services.scorer.domain import Profile
@@ -217,20 +218,18 @@ def _prepare(
 
 def _ingest(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
-    requests, store = line.journal(
-        process, bus, RequestDecider(), prefix=REQUEST_COLLECTIONS, everywhere=True
-    )
+    requests, store = line.journal(process, bus, REQUEST_DECIDER, prefix=REQUEST_COLLECTIONS, everywhere=True)
     shard = f"http-{process.replica}"
     requests.assign([shard])
     line.fronts[process.name] = RequestJournal(requests, store, lambda: shard)
-    funding, _ = line.journal(process, bus, FundingDecider())
+    funding, _ = line.journal(process, bus, FUNDING_DECIDER)
     IngestConsumer(funding, Projection(MongoViewWriter(line.database(process)), Notifier())).subscribe(bus)
     process.run(bus.start(), vital=True)
 
 
 def _ledger(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
-    journal, _ = line.journal(process, bus, LedgerDecider())
+    journal, _ = line.journal(process, bus, LEDGER_DECIDER)
     ledger_bus.subscribe(bus, journal)
     process.run(bus.start(), vital=True)
 
@@ -243,7 +242,7 @@ def _router(line: SimulatedLine, process: Process) -> None:
     script, epoch = line.world.script, f"{process.name}-{process.start}"
     limits = Limits(script.shards, attempts_max=script.attempts_max, epoch=epoch)
     router = Router(CATALOGUE, providers, media, record, process.clock, line.meter, limits)
-    journal, _ = line.journal(process, bus, RunDecider())
+    journal, _ = line.journal(process, bus, ROUTER_DECIDER)
     journal.listen(router)
     record.bind(journal)
     router_bus.subscribe(bus, journal, router)
@@ -267,7 +266,7 @@ def _scorer(line: SimulatedLine, process: Process) -> None:
 def _delivery(line: SimulatedLine, process: Process) -> None:
     bus, database, clock = line.bus(process), line.database(process), process.clock
     endpoints, index = EndpointStore(database), IndexStore(database)
-    journal, _ = line.journal(process, bus, DeliveryDecider(Policy(schedule_s=(0, 2, 5))))
+    journal, _ = line.journal(process, bus, decider(Policy(schedule_s=(0, 2, 5))))
     finishing = Finishing(
         journal,
         SimulatedObjects(process, line.outside),

@@ -16,6 +16,7 @@ from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus
 from winnow.adapters.partitions import Consumed, Source
+from winnow.contracts.decider import Decider
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.upcast import Upcaster
@@ -59,63 +60,58 @@ class Sum:
     total: int = 0
 
 
-class Older:
-    """Adds amounts in tens."""
-
-    producer = "adder"
-    state_type = Sum
-    state_version = 1
-    private_events: tuple[type[Event], ...] = (Added,)
-    upcasters: tuple[Upcaster, ...] = ()
-    stores_states = True
-
-    def initial(self, aggregate_id: str) -> Sum:
-        del aggregate_id
-        return Sum()
-
-    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-        del state, now
-        assert isinstance(message, int)
-        return [Added(tens=message // 10)]
-
-    def evolve(self, state: Sum, event: Event, at: datetime) -> Sum:
-        del at
-        return replace(state, total=state.total + 10 * event.tens) if isinstance(event, Added) else state
-
-    def due_at(self, state: Sum) -> datetime | None:
-        del state
-        return None
-
-    def is_final(self, state: Sum) -> bool:
-        return state.total >= 10_000
+def _add_tens(state: Sum, message: object, now: datetime) -> Sequence[Message]:
+    del state, now
+    assert isinstance(message, int)
+    return [Added(tens=message // 10)]
 
 
-class Newer(Older):
-    """Adds amounts in units, and doubles at 0."""
-
-    private_events: tuple[type[Event], ...] = (AddedUnits, Doubled)
-    upcasters: tuple[Upcaster, ...] = (Upcaster("test.added", 1, to_units),)
-
-    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-        del state, now
-        assert isinstance(message, int)
-        return [AddedUnits(units=message)] if message else [Doubled()]
-
-    def evolve(self, state: Sum, event: Event, at: datetime) -> Sum:
-        del at
-        match event:
-            case AddedUnits():
-                return replace(state, total=state.total + event.units)
-            case Doubled():
-                return replace(state, total=state.total * 2)
-            case _:
-                return state
+def _tens_added(state: Sum, event: Event, at: datetime) -> Sum:
+    del at
+    return replace(state, total=state.total + 10 * event.tens) if isinstance(event, Added) else state
 
 
-class Reshaped(Newer):
-    """The newer rules over a state of another shape."""
+OLDER = Decider(
+    producer="adder",
+    state_type=Sum,
+    state_version=1,
+    private_events=(Added,),
+    initial=lambda _: Sum(),
+    decide=_add_tens,
+    evolve=_tens_added,
+    is_final=lambda state: state.total >= 10_000,
+)
+"""Adds amounts in tens."""
 
-    state_version = 2
+
+def _add_units(state: Sum, message: object, now: datetime) -> Sequence[Message]:
+    del state, now
+    assert isinstance(message, int)
+    return [AddedUnits(units=message)] if message else [Doubled()]
+
+
+def _units_added(state: Sum, event: Event, at: datetime) -> Sum:
+    del at
+    match event:
+        case AddedUnits():
+            return replace(state, total=state.total + event.units)
+        case Doubled():
+            return replace(state, total=state.total * 2)
+        case _:
+            return state
+
+
+NEWER = replace(
+    OLDER,
+    private_events=(AddedUnits, Doubled),
+    upcasters=(Upcaster("test.added", 1, to_units),),
+    decide=_add_units,
+    evolve=_units_added,
+)
+"""Adds amounts in units, and doubles at 0."""
+
+RESHAPED = replace(NEWER, state_version=2)
+"""The newer rules over a state of another shape."""
 
 
 class _Clock:
@@ -128,7 +124,7 @@ class _Clock:
 
 @contextlib.asynccontextmanager
 async def running(
-    build: Older, store: JournalStore, *, clock: Clock | None = None, **options: Any
+    build: Decider[Sum], store: JournalStore, *, clock: Clock | None = None, **options: Any
 ) -> AsyncIterator[Journal[Sum]]:
     """Run a journal by the rules of a build; it saves no state by itself."""
     clock = clock or _Clock()
@@ -166,11 +162,11 @@ class JournalUpgradeSuite:
         self, store: JournalStore, newest: int
     ) -> None:
         before = held_shards()
-        async with running(Newer(), store) as newer:
+        async with running(NEWER, store) as newer:
             await consume(newer, "0", make_input(0, 30), make_input(1, newest))
         head = await store.head("0")
 
-        async with running(Older(), store) as older:
+        async with running(OLDER, store) as older:
             older.assign(["0", "1"])
             held, other = await asyncio.gather(
                 consume(older, "0", make_input(2, 40)), consume(older, "1", make_input(0, 70, "b"))
@@ -193,7 +189,7 @@ class JournalUpgradeSuite:
             assert older.held_shards() == {}
             assert held_shards() == before
 
-        async with running(Newer(), store) as newer:
+        async with running(NEWER, store) as newer:
             newer.assign(["0"])
             assert await consume(
                 newer, "0", make_input(1, newest), make_input(2, 40), make_input(3, 1)
@@ -207,7 +203,7 @@ class JournalUpgradeSuite:
     async def test_a_held_shard_is_tried_again_until_this_build_can_read_it(
         self, store: JournalStore
     ) -> None:
-        async with running(Newer(), store) as newer, running(Older(), store) as older:
+        async with running(NEWER, store) as newer, running(OLDER, store) as older:
             await consume(newer, "0", make_input(0, 30), make_input(1, 0))
             older.assign(["0"])
             await eventually(older.held_shards)
@@ -218,7 +214,7 @@ class JournalUpgradeSuite:
             assert older.state("d") == Sum(100)
 
     async def test_a_shard_that_is_lost_to_a_newer_build_is_held(self, store: JournalStore) -> None:
-        async with running(Older(), store) as older, running(Newer(), store) as newer:
+        async with running(OLDER, store) as older, running(NEWER, store) as newer:
             assert await consume(older, "0", make_input(0, 30)) == Consumed(1)
             assert await consume(newer, "0", make_input(1, 5)) == Consumed(2)
             fenced = await consume(older, "0", make_input(1, 5), make_input(2, 40))
@@ -226,9 +222,9 @@ class JournalUpgradeSuite:
             assert list(older.held_shards()) == ["0"]
 
     async def test_a_newer_build_reads_all_that_an_older_one_wrote(self, store: JournalStore) -> None:
-        async with running(Older(), store) as older:
+        async with running(OLDER, store) as older:
             await consume(older, "0", make_input(0, 30), make_input(1, 40))
-        async with running(Newer(), store) as newer:
+        async with running(NEWER, store) as newer:
             await consume(newer, "0", make_input(2, 5))
             assert newer.state("d") == Sum(75)
             again = await newer.submit(make_input(1, 40)[1], shard="0")
@@ -237,13 +233,13 @@ class JournalUpgradeSuite:
     async def test_a_state_of_another_shape_is_folded_from_the_journal_and_stored_anew(
         self, store: JournalStore
     ) -> None:
-        async with running(Newer(), store) as newer:
+        async with running(NEWER, store) as newer:
             await consume(newer, "0", make_input(0, 30), make_input(1, 0), make_input(2, 20_000, "final"))
             await newer.save()
         await _misshape(store, "d")
         await _misshape(store, "final")
 
-        async with running(Reshaped(), store) as reshaped:
+        async with running(RESHAPED, store) as reshaped:
             assert await reshaped.read_state("d") == Sum(60)
             reshaped.assign(["0"])
             await consume(reshaped, "0", make_input(3, 1), make_input(4, 1, "final"))
@@ -259,10 +255,10 @@ class JournalUpgradeSuite:
     async def test_a_state_that_nothing_changes_is_stored_in_its_new_shape_too(
         self, store: JournalStore
     ) -> None:
-        async with running(Newer(), store) as newer:
+        async with running(NEWER, store) as newer:
             await consume(newer, "0", make_input(0, 30))
             await newer.save()
-        async with running(Reshaped(), store) as reshaped:
+        async with running(RESHAPED, store) as reshaped:
             reshaped.assign(["0"])
             await eventually(lambda: reshaped.state("d") == Sum(30))
             await reshaped.save()
@@ -272,9 +268,9 @@ class JournalUpgradeSuite:
     async def test_a_stored_event_that_fits_no_version_holds_its_shard_alone(
         self, store: JournalStore
     ) -> None:
-        async with running(Older(), store) as older:
+        async with running(OLDER, store) as older:
             await consume(older, "0", make_input(0, 30))
-        async with running(_Stricter(), store) as stricter:
+        async with running(_STRICTER, store) as stricter:
             stricter.assign(["0"])
             held, other = await asyncio.gather(
                 consume(stricter, "0", make_input(1, 40)), consume(stricter, "1", make_input(0, 40, "b"))
@@ -290,12 +286,11 @@ class _AddedStrictly(Event):
     tens: str
 
 
-class _Stricter(Older):
-    private_events: tuple[type[Event], ...] = (_AddedStrictly,)
-
-    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-        del state, now
-        return [_AddedStrictly(tens=str(message))]
+_STRICTER = replace(
+    OLDER,
+    private_events=(_AddedStrictly,),
+    decide=lambda _state, message, _now: [_AddedStrictly(tens=str(message))],
+)
 
 
 async def _misshape(store: JournalStore, aggregate_id: str) -> None:

@@ -15,8 +15,9 @@ from winnow.audit.lanes import journal_lane, topic_lane
 from winnow.audit.records import TopicReader, TopicRecord, connected_consumer, record_of
 from winnow.audit.replay import BrokenChain, ShardFold
 from winnow.audit.staging_database import StagingDatabase
+from winnow.contracts.decider import Decider
 from winnow.eventstore import MongoJournalStore
-from winnow.eventstore.model import Decider, S, state_format_of
+from winnow.eventstore.model import S, state_format_of
 from winnow.runtime.gc_tuning import rare_collections
 from winnow.runtime.settings import ServiceSettings
 

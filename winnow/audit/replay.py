@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic
 
 from winnow.audit.chains import BlockChain
+from winnow.contracts.decider import Decider
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
 from winnow.contracts.upcast import UnknownVersion
 from winnow.eventstore.entities import Known, StoredEntity
-from winnow.eventstore.model import Decider, S, Snapshot
+from winnow.eventstore.model import S, Snapshot
 from winnow.eventstore.shard import Cached, Codec, Overlay
 
 _OCCURRED_AT: Final = '"occurred_at":"'

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from winnow.contracts.envelope import Event
-from winnow.eventstore.model import Decider, S
+from winnow.contracts.decider import Decider, EntityRules
+from winnow.eventstore.model import S
 
 E = TypeVar("E")
-State_contra = TypeVar("State_contra", contravariant=True)
 Find = Callable[[str], E | None]
-
-
-class EntityRules(Protocol[State_contra, E]):
-    """Pure rules of entities. A name is unique within its aggregate; the state never depends on an entity."""
-
-    entity_type: type[E]
-
-    def needed(self, state: State_contra, message: object, found: Mapping[str, E | None]) -> Iterable[str]:
-        """Return the names that a decision of the message reads; asked again until all of them are in ``found``."""
-        ...
-
-    def read(self, event: Event) -> Iterable[str]:
-        """Return the names of the entities whose former value ``changed`` reads."""
-        ...
-
-    def changed(self, state: State_contra, event: Event, at: datetime, find: Find[E]) -> Mapping[str, E]:
-        """Return the entities that an event leaves behind; ``state`` is the one before the event."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Joined(Generic[E]):
-    """A message with the entities that its decision reads, by name; None for a name without an entity."""
-
-    message: object
-    entities: Mapping[str, E | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +81,7 @@ class Entities(Generic[S, E]):
 
 def entities_of(decider: Decider[S]) -> Entities[S, Any] | None:
     """Return the entities of a decider that has rules for some; None for any other."""
-    rules = getattr(decider, "entity_rules", None)
-    return None if rules is None else Entities(rules)
+    return None if decider.entity_rules is None else Entities(decider.entity_rules)
 
 
 def entity_id_of(aggregate_id: str, name: str) -> str:

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Final, Generic, TypeAlias
 
 from winnow.adapters.partitions import Consumed, Source
+from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
 from winnow.eventstore.holds import Holds
 from winnow.eventstore.loading import Loaded, Loader, forget
-from winnow.eventstore.model import Block, Decider, Input, Listener, S, Tick
+from winnow.eventstore.model import Block, Input, Listener, S
 from winnow.eventstore.outbox import Outbox, Publisher
 from winnow.eventstore.shard import Cached, Codec, InputReused, ShardMemory, UnitOfWork, UnreadableEvent
 from winnow.eventstore.store import CommitResult, JournalStore

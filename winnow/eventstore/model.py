@@ -1,4 +1,4 @@
-"""Model of the journal: inputs, decisions, blocks, and what a service supplies."""
+"""Model of the journal: inputs, decisions, blocks, snapshots, and who is told about them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from winnow.adapters.partitions import Source
-from winnow.contracts.envelope import Event, Message, RecordedMessage
-from winnow.contracts.upcast import Upcaster
+from winnow.contracts.decider import Decider
+from winnow.contracts.envelope import Message, RecordedMessage
 
 GENESIS: Final = "0" * 64
 """The hash before the first block of a shard."""
@@ -32,51 +32,12 @@ class Input:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Handed to an aggregate whose ``due_at`` has come."""
-
-
-class Decider(Protocol[S]):
-    """Rules of a service: pure functions, and the form in which its state is kept."""
-
-    producer: str
-    state_type: type[S]
-    state_version: int
-    """Counts the shapes of the state; a stored state of another version is folded from the journal anew."""
-    private_events: tuple[type[Event], ...]
-    upcasters: tuple[Upcaster, ...]
-    """The steps that lift older versions of the private events."""
-    stores_states: bool
-    """False where every aggregate is decided once and nobody asks for its state again."""
-
-    def initial(self, aggregate_id: str) -> S:
-        """Return the state of an aggregate that nothing is known of."""
-        ...
-
-    def decide(self, state: S, message: object, now: datetime) -> Sequence[Message]:
-        """Return events and commands, in order; nothing means that nothing is recorded."""
-        ...
-
-    def evolve(self, state: S, event: Event, at: datetime) -> S:
-        """Fold an event, public or private."""
-        ...
-
-    def due_at(self, state: S) -> datetime | None:
-        """Return when the aggregate wants a Tick."""
-        ...
-
-    def is_final(self, state: S) -> bool:
-        """Return whether the aggregate may leave memory."""
-        ...
-
-
 def state_format_of(decider: Decider[Any]) -> int:
     """Return the format of a decider's collections: with entities, a new version of the state is a new format.
 
     Entities are folded beside the state that they leave, so that one cannot be folded anew without the other.
     """
-    return decider.state_version if hasattr(decider, "entity_rules") else 1
+    return decider.state_version if decider.entity_rules is not None else 1
 
 
 class Listener(Protocol[Seen_contra]):

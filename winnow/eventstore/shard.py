@@ -12,13 +12,14 @@ from typing import Any, Final, Generic
 from pydantic import TypeAdapter, ValidationError
 
 from winnow.adapters.partitions import Source
+from winnow.contracts.decider import Decider, Joined
 from winnow.contracts.envelope import Envelope, Event, Message, RecordedMessage
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import UnknownVersion
-from winnow.eventstore.entities import Find, Joined, Known, NotLoaded, entities_of, entity_id_of
-from winnow.eventstore.model import GENESIS, Block, Decider, Decision, Entry, Input, S, Snapshot
+from winnow.eventstore.entities import Find, Known, NotLoaded, entities_of, entity_id_of
+from winnow.eventstore.model import GENESIS, Block, Decision, Entry, Input, S, Snapshot
 from winnow.runtime.tracing import child_of
 
 RECENT_INPUTS_MAX: Final = 20_000

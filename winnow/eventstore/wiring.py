@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from winnow.adapters.resources import Resources
+from winnow.contracts.decider import Decider
 from winnow.eventstore.journal import SAVE_EVERY_S, Journal
-from winnow.eventstore.model import Decider, Listener, S, state_format_of
+from winnow.eventstore.model import Listener, S, state_format_of
 from winnow.eventstore.store import MongoJournalStore
 from winnow.runtime.service import Service
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, assert_never
 
 from services.delivery.domain.messages import (
+    PRIVATE_EVENTS,
+    UPCASTERS,
     AttemptReason,
     EndNoted,
     EndpointsRead,
@@ -20,7 +23,6 @@ from services.delivery.domain.messages import (
     RedeliveryAsked,
     SelectionNoted,
     SelectionReceived,
-    TimePassed,
     WebhookAnswered,
     WebhookAttemptReturned,
     WebhookAttemptStarted,
@@ -29,8 +31,9 @@ from services.delivery.domain.messages import (
     WebhookState,
 )
 from services.delivery.domain.schedule import SCHEDULE_S, disables_endpoint, next_at
-from services.delivery.domain.task import Selection, TaskDelivery, Webhook
+from services.delivery.domain.task import Selection, TaskDelivery, Webhook, due_at, evolve
 from winnow.contracts.commands import ReleaseCredits, SettleCredits
+from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Message
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
@@ -75,7 +78,7 @@ def decide(  # noqa: PLR0911 (one return a message)
             return _note_attempt(state, message, now, policy)
         case RedeliveryAsked():
             return _redeliver(state, message)
-        case TimePassed():
+        case Tick():
             return _on_time(state, now)
         case _:
             assert_never(message)
@@ -301,3 +304,19 @@ def _on_time(state: TaskDelivery, now: datetime) -> list[Message]:
         if webhook.next_at is not None and webhook.next_at <= now
     ]
     return [WebhookAttemptStarted(task_id=state.task_id, delivery_ids=due)] if due else []
+
+
+def decider(policy: Policy) -> Decider[TaskDelivery]:
+    """Return the rules of a task delivery under ``policy``; what was decided before does not change with it."""
+    return Decider(
+        producer="delivery",
+        state_type=TaskDelivery,
+        state_version=1,
+        private_events=PRIVATE_EVENTS,
+        upcasters=UPCASTERS,
+        initial=TaskDelivery,
+        decide=partial(decide, policy=policy),
+        evolve=evolve,
+        due_at=due_at,
+        is_final=lambda state: state.is_final,
+    )

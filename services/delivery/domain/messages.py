@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Instant, Value
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
@@ -132,19 +133,8 @@ class RedeliveryAsked:
     delivery_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
-    """Something of this task is due."""
-
-
 Incoming = (
-    SelectionReceived
-    | EndReceived
-    | Finished
-    | EndpointsRead
-    | WebhookAnswered
-    | RedeliveryAsked
-    | TimePassed
+    SelectionReceived | EndReceived | Finished | EndpointsRead | WebhookAnswered | RedeliveryAsked | Tick
 )
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from winnow.contracts.commands import ReleaseCredits
+from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Instant, Message
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
@@ -84,11 +85,6 @@ FUNDING_UPCASTERS: Final[tuple[Upcaster, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class DeadlinePassed:
-    """The deadline of an open task has passed."""
-
-
-@dataclass(frozen=True, slots=True)
 class FundingState:
     """State of a task for later decisions."""
 
@@ -115,7 +111,7 @@ def decide_funding(state: FundingState, message: object) -> Sequence[Message]:  
             return _on_unfunded(state, message)
         case TaskCancelRequested():
             return _on_cancel(state)
-        case DeadlinePassed() if state.phase is Phase.open and not state.overdue_seen:
+        case Tick() if state.phase is Phase.open and not state.overdue_seen:
             return (TaskCancelRequested(task_id=state.task_id, account_id=state.account_id),)
         case _:
             return ()
@@ -208,3 +204,18 @@ def _cancelled(state: FundingState) -> Sequence[Message]:
         reason="cancelled_before_funding",
     )
     return cancelled, release
+
+
+FUNDING_DECIDER: Final = Decider(
+    producer="ingest",
+    state_type=FundingState,
+    state_version=1,
+    private_events=FUNDING_EVENTS,
+    upcasters=FUNDING_UPCASTERS,
+    initial=FundingState,
+    decide=lambda state, message, _: decide_funding(state, message),
+    evolve=lambda state, event, _: evolve_funding(state, event),
+    due_at=due_at,
+    is_final=is_final,
+)
+"""The rules of the funding of a task, by partition of the record."""

@@ -9,6 +9,7 @@ from typing import Final, Literal, assert_never
 
 from services.ingest.domain.orders import PlaceOrder, acceptance
 from winnow.contracts.commands import GrantCredits, RefundCredits
+from winnow.contracts.decider import Decider
 from winnow.contracts.envelope import Event, Instant, Message
 from winnow.contracts.events import TaskAccepted, TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
@@ -186,3 +187,18 @@ def _refund(order: OrderRefund) -> Sequence[Message]:
         reason=order.reason,
     )
     return noted, command
+
+
+REQUEST_DECIDER: Final = Decider(
+    producer="ingest-api",
+    state_type=RequestState,
+    state_version=2,
+    private_events=REQUEST_EVENTS,
+    upcasters=REQUEST_UPCASTERS,
+    stores_states=False,
+    initial=lambda _: RequestState(),
+    decide=lambda _, request, now: decide_request(request, now),
+    evolve=evolve_request,
+    is_final=lambda state: state.at is not None,
+)
+"""The rules of a request: one decision, whose input is unique over all instances."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
-from services.ingest.domain.requests import Origin, Outcome, Request, RequestState
-from services.ingest.store.deciders import RequestDecider
+from services.ingest.domain.requests import REQUEST_DECIDER, Origin, Outcome, Request, RequestState
 from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
 from winnow.contracts.topics import route
 from winnow.eventstore import Decision, Input, InputReused, Journal, JournalStore, NotOwner
 from winnow.eventstore.shard import Codec
+
+REQUEST_COLLECTIONS: Final = "http_"
+"""Prefix of the request journal's collections; the funding journal has none."""
 
 
 class RequestJournal:
@@ -23,8 +26,7 @@ class RequestJournal:
         self._journal = journal
         self._store = store
         self._shard = shard
-        self._machine = RequestDecider()
-        self._codec = Codec(self._machine, route)
+        self._codec = Codec(REQUEST_DECIDER, route)
 
     async def submit(self, request: Request, origin: Origin) -> Outcome:
         """Record a request once; raises Conflict when its content differs, Unavailable without a shard."""
@@ -62,8 +64,8 @@ class RequestJournal:
         return [self._codec.recorded(entry) for entry in decision.entries]
 
     def _fold(self, aggregate_id: str, recorded: Iterable[RecordedMessage[Message]]) -> RequestState:
-        state = self._machine.initial(aggregate_id)
+        state = REQUEST_DECIDER.initial(aggregate_id)
         for event in recorded:
             if isinstance(event.message, Event):
-                state = self._machine.evolve(state, event.message, event.envelope.occurred_at)
+                state = REQUEST_DECIDER.evolve(state, event.message, event.envelope.occurred_at)
         return state

@@ -9,7 +9,6 @@ and not taken from credits that the customer may have spent since.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -19,8 +18,10 @@ from services.ledger.domain.account import (
     Account,
     Grant,
     Reservation,
+    Retired,
     Slice,
     Source,
+    due_at,
     total,
 )
 from services.ledger.domain.books import (
@@ -33,10 +34,18 @@ from services.ledger.domain.books import (
 )
 from services.ledger.domain.burn import pin
 from services.ledger.domain.decision_builder import LedgerDecisionBuilder
-from services.ledger.domain.evolve import lots_of
-from services.ledger.domain.records import Granted, GrantExpired, GrantRetired, ReservationRefused, Reserved
+from services.ledger.domain.evolve import evolve, lots_of
+from services.ledger.domain.records import (
+    PRIVATE_EVENTS,
+    UPCASTERS,
+    Granted,
+    GrantExpired,
+    GrantRetired,
+    ReservationRefused,
+    Reserved,
+)
 from services.ledger.domain.reservation_end import ReservationEnd, book_variance, end, refund, release, settle
-from services.ledger.domain.retired import Found
+from services.ledger.domain.retired import RETIRED_RULES, Found
 from winnow.contracts.commands import (
     BookCostVariance,
     GrantCredits,
@@ -46,6 +55,7 @@ from winnow.contracts.commands import (
     ReserveCredits,
     SettleCredits,
 )
+from winnow.contracts.decider import Decider, Joined, Tick
 from winnow.contracts.envelope import Message
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import TaskFunded, TaskUnfunded
@@ -56,14 +66,7 @@ _RETIRED_AT_ONCE: Final = 100
 """Grants that one decision retires at most; an account of before may bring thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
-    """Something of the account is due."""
-
-
-def decide(
-    account: Account, message: LedgerCommand | TimePassed, now: datetime, found: Found
-) -> Sequence[Message]:
+def decide(account: Account, message: LedgerCommand | Tick, now: datetime, found: Found) -> Sequence[Message]:
     """Decide a command, or what time alone changes, at ``now``; nothing means that nothing is recorded.
 
     ``found`` holds the entities that ``retired.needed`` names. Raises ValueError for a command about another
@@ -72,7 +75,7 @@ def decide(
     builder = LedgerDecisionBuilder(account, now, found)
     sweep(builder)
     match message:
-        case TimePassed():
+        case Tick():
             _expire_reservations(builder)
         case LedgerCommand(account_id=account_id) if account_id != account.account_id:
             msg = "a command reached the books of another account"
@@ -254,3 +257,28 @@ def _unfunded(command: ReserveCredits, code: ErrorCode, shortfall_credits_micro:
         code=code,
         shortfall_credits_micro=shortfall_credits_micro,
     )
+
+
+def _decide(account: Account, joined: Joined[Retired], now: datetime) -> Sequence[Message]:
+    return decide(account, joined.message, now, joined.entities)
+
+
+def _is_final(account: Account) -> bool:
+    """Let an account leave memory while nothing of it is due; it is read again on demand."""
+    return due_at(account) is None
+
+
+DECIDER: Final = Decider(
+    producer="ledger",
+    state_type=Account,
+    state_version=2,
+    private_events=PRIVATE_EVENTS,
+    upcasters=UPCASTERS,
+    initial=Account,
+    decide=_decide,
+    evolve=evolve,
+    due_at=due_at,
+    is_final=_is_final,
+    entity_rules=RETIRED_RULES,
+)
+"""The rules of an account. Version 1 of the state held what has become entities."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from services.ledger.domain.account import Account, Ended, Refusal, Retired, total
 from services.ledger.domain.evolve import slices_of
@@ -25,6 +26,7 @@ from winnow.contracts.commands import (
     ReserveCredits,
     SettleCredits,
 )
+from winnow.contracts.decider import EntityRules
 from winnow.contracts.envelope import Event
 
 Found = Mapping[str, Retired | None]
@@ -106,3 +108,6 @@ def _ended(retired: Retired | None) -> Ended:
         msg = "only an ended reservation is refunded or gets a late cost"
         raise ValueError(msg)
     return retired.ended
+
+
+RETIRED_RULES: Final = EntityRules(Retired, needed, read, changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from services.router.domain.attempt_results import record_result
 from services.router.domain.attempts import free_candidates, note_reference, submit
@@ -14,6 +14,8 @@ from services.router.domain.evolve import evolve
 from services.router.domain.market import MarketSnapshot
 from services.router.domain.rounds import conclude, plan_first
 from services.router.domain.run import (
+    PRIVATE_EVENTS,
+    UPCASTERS,
     AttemptAccepted,
     AttemptReturned,
     AttemptSlow,
@@ -26,9 +28,9 @@ from services.router.domain.run import (
     RunFunded,
     RunMessage,
     RunOpened,
-    TimePassed,
 )
 from services.router.domain.run_end import end_cancelled
+from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import (
     CandidatesScored,
@@ -91,7 +93,7 @@ def _steps(run: Run, message: RunMessage, now: datetime) -> Sequence[Step]:  # n
                 return ()
             record = partial(record_result, returned=message)
             return (record, send_chunks, partial(conclude, market=message.market, now=now))
-        case TimePassed():
+        case Tick():
             return (partial(conclude, market=None, now=now),)
         case _:
             assert_never(message)
@@ -159,3 +161,18 @@ def _cancel(run: Run) -> Sequence[Message]:
             return end_cancelled(run)
         case _:
             return ()
+
+
+DECIDER: Final = Decider(
+    producer="router",
+    state_type=Run,
+    state_version=2,
+    private_events=PRIVATE_EVENTS,
+    upcasters=UPCASTERS,
+    initial=Run,
+    decide=decide,
+    evolve=evolve,
+    due_at=due_at,
+    is_final=is_final,
+)
+"""The rules of a task run."""

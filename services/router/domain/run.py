@@ -12,6 +12,7 @@ from pydantic import Field
 
 from services.router.domain.catalogue import PPM, RoundPolicy
 from services.router.domain.market import MarketSnapshot
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Value
 from winnow.contracts.events import (
     CandidatesScored,
@@ -350,11 +351,4 @@ class AttemptReturned:
     market: MarketSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
-    """The run's own time has come (its deadline)."""
-
-
-RunMessage: TypeAlias = (
-    Observed | DispatchAttempts | AttemptAccepted | AttemptSlow | AttemptReturned | TimePassed
-)
+RunMessage: TypeAlias = Observed | DispatchAttempts | AttemptAccepted | AttemptSlow | AttemptReturned | Tick

@@ -27,8 +27,9 @@ from services.router.clients.openai_images import OpenAIImages
 from services.router.clients.replicate import Replicate
 from services.router.clients.wire import Wire
 from services.router.domain.catalogue import CallLimits, Catalogue, Offering, Price, Template, Traits
+from services.router.domain.decide import DECIDER
 from services.router.domain.run import Run
-from services.router.store import RunDecider, RunJournal
+from services.router.store import RunJournal
 from simulators.main import build
 from simulators.provider_profile import load_profile
 from tests.support.darkroom import shared_darkroom
@@ -331,9 +332,7 @@ async def line(
         meter,
         Limits(shards=SHARDS, attempts_max=attempts_max, epoch=epoch),
     )
-    journal: Journal[Run] = Journal(
-        RunDecider(), world.store, world.bus, clock, shards=SHARDS, listener=router
-    )
+    journal: Journal[Run] = Journal(DECIDER, world.store, world.bus, clock, shards=SHARDS, listener=router)
     record.bind(journal)
     running = [asyncio.create_task(journal.run()), asyncio.create_task(router.run())]
     journal.assign(str(n) for n in range(SHARDS))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER
 from tests.bench.ledger_archive import Made, make_shard, states_sha256
 from tests.support.forged_archive import Lanes, read_lanes, rehashed, write_lanes
 from winnow.audit.archive_verify import verify_archive
@@ -34,7 +34,7 @@ def verified(folder: Path) -> Result:
 
 
 def folded(blocks: list[dict[str, Any]]) -> ShardFold[Any]:
-    fold = ShardFold(LedgerDecider(), LANE)
+    fold = ShardFold(DECIDER, LANE)
     for block in blocks:
         fold.take(block)
     return fold

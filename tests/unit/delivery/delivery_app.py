@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from services.delivery import bus
-from services.delivery.app.decider import DeliveryDecider
 from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.endpoint_register import EndpointRegister
 from services.delivery.app.finishing import Finishing, FinishingLimits
@@ -18,7 +17,7 @@ from services.delivery.app.reconciler import Reconciler
 from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
 from services.delivery.clients.images import ImageFinisher
-from services.delivery.domain.decide import Policy
+from services.delivery.domain.decide import Policy, decider
 from services.delivery.domain.messages import WebhookState
 from services.delivery.domain.task import TaskDelivery
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
@@ -66,7 +65,7 @@ class DeliveryApp:
     def __post_init__(self) -> None:
         self.images = ImageFinisher(threads=1, pixels_max=4_000_000, thumbnail_px=64)
         self.journal: Journal[TaskDelivery] = Journal(
-            DeliveryDecider(Policy(schedule_s=(0, 5, 300))),
+            decider(Policy(schedule_s=(0, 5, 300))),
             self.journal_store,
             self.bus,
             self.clock,

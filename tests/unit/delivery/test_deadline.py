@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.delivery.domain.decide import Policy, decide, finish_by
-from services.delivery.domain.messages import Finished, TimePassed
+from services.delivery.domain.messages import Finished
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from tests.support.eventually import eventually
 from tests.unit.delivery.builders import (
@@ -25,6 +25,7 @@ from tests.unit.delivery.builders import (
 )
 from tests.unit.delivery.delivery_app import PICTURES, DeliveryApp
 from winnow.contracts.commands import ReleaseCredits, SettleCredits
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event
 from winnow.contracts.events import TaskDelivered, TaskFailed, TaskSelected
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, TASKS
@@ -53,7 +54,7 @@ def test_the_limit_of_delivery_lies_before_deadline_and_slack_with_half_the_slac
         assert isinstance(message, Event)
         state = evolve(state, message, now)
     assert due_at(state) == limit
-    ended = decide(state, TimePassed(), max(now, limit), policy)
+    ended = decide(state, Tick(), max(now, limit), policy)
     assert [type(message) for message in ended] == [TaskFailed, ReleaseCredits]
 
 
@@ -74,7 +75,7 @@ def test_outputs_that_are_decided_at_the_limit_or_after_it_are_neither_delivered
     assert isinstance(failed, TaskFailed)
     assert failed.reason == "finishing_timed_out"
     assert isinstance(released, ReleaseCredits)
-    assert [failed, released] == decide(state, TimePassed(), at, policy)
+    assert [failed, released] == decide(state, Tick(), at, policy)
 
 
 @pytest.mark.parametrize("absent", ["deadline_at", "deadline_slack_s"])

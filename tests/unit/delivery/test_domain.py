@@ -22,7 +22,6 @@ from services.delivery.domain.messages import (
     Finished,
     Incoming,
     RedeliveryAsked,
-    TimePassed,
     WebhookAnswered,
     WebhookState,
 )
@@ -43,6 +42,7 @@ from tests.unit.delivery.builders import (
     task_id,
 )
 from winnow.contracts.commands import ReleaseCredits, SettleCredits
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import (
@@ -156,8 +156,8 @@ def test_finishing_that_never_returns_fails_at_its_deadline_and_not_before():
     state = finishing()
     due = due_at(state)
     assert due == NOW + timedelta(seconds=POLICY.finish_deadline_s)
-    assert step(state, TimePassed(), due - timedelta(seconds=1))[1] == []
-    _, messages = step(state, TimePassed(), due)
+    assert step(state, Tick(), due - timedelta(seconds=1))[1] == []
+    _, messages = step(state, Tick(), due)
     assert [type(message) for message in messages] == [TaskFailed, ReleaseCredits]
 
 
@@ -178,7 +178,7 @@ def test_whatever_comes_in_whatever_order_a_task_ends_once_and_pays_for_deliveri
             "finish_all": Finished(tuple(output(index) for index in range(k + 2)), ()),
             "finish_none": Finished((), ()),
             "finish_one": Finished((output(0), output(0)), ()),
-            "time": TimePassed(),
+            "time": Tick(),
             "end": EndReceived(
                 TaskCancelled(
                     task_id=task_id(), account_id=ACCOUNT, stage="router", released_credits_micro=0
@@ -248,10 +248,10 @@ def test_a_failing_endpoint_gets_the_whole_schedule_then_is_exhausted_and_can_be
         if due is None:
             break
         assert wanted(state) == ()
-        assert step(state, TimePassed(), due - timedelta(milliseconds=1))[1] == []
+        assert step(state, Tick(), due - timedelta(milliseconds=1))[1] == []
         now = due
         at.append(now)
-        state, _ = step(state, TimePassed(), now)
+        state, _ = step(state, Tick(), now)
     webhook = state.webhooks[0]
     assert (webhook.state, webhook.attempts_count) == (WebhookState.exhausted, 10)
     assert len(at) == 9

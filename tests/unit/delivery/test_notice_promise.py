@@ -15,7 +15,6 @@ from services.delivery.domain.messages import (
     EndReceived,
     Incoming,
     RedeliveryAsked,
-    TimePassed,
     WebhookAnswered,
     WebhookState,
 )
@@ -23,6 +22,7 @@ from services.delivery.domain.schedule import disables_endpoint
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from services.delivery.domain.work import ReadEndpoints, SendWebhook, wanted
 from tests.unit.delivery.builders import ACCOUNT, NOW, output, task_id
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
@@ -80,7 +80,7 @@ class Player:
         due = due_at(self.state)
         if due is not None:
             self.now = max(self.now, due)
-            self.take(TimePassed())
+            self.take(Tick())
         return due is not None
 
     def answer(self, work: SendWebhook, reason: AttemptReason) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from tests.support.chain import verify_chain
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.adapters.partitions import Source
+from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.eventstore import Input, InputReused, Journal, NotOwner, Tick
+from winnow.eventstore import Input, InputReused, Journal, NotOwner
 
 SOURCE = Source("commands", 0)
 
@@ -38,41 +39,37 @@ class Sum:
     due_at: datetime | None = None
 
 
-class Adder:
-    """Adds amounts; a negative one is a bug, a tick adds a thousand once."""
+def add(state: Sum, message: object, now: datetime) -> Sequence[Message]:
+    """Add an amount; a negative one is a bug, a tick adds a thousand once."""
+    if isinstance(message, Tick):
+        return [Added(amount=1000)] if state.due_at and state.due_at <= now else []
+    assert isinstance(message, int)
+    if message == 0:
+        return []
+    if message < 0:
+        raise ValueError
+    task = derive_id(Prefix.task, state.count, message)
+    return [Added(amount=message), TaskCancelRequested(task_id=task, account_id="acct_a")]
 
-    producer = "adder"
-    state_type = Sum
-    private_events: tuple[type[Event], ...] = (Added,)
-    upcasters = ()
-    state_version = 1
-    stores_states = True
 
-    def initial(self, aggregate_id: str) -> Sum:
-        return Sum()
+def _added(state: Sum, event: Event, at: datetime) -> Sum:
+    if not isinstance(event, Added):
+        return state
+    due_at = at + timedelta(milliseconds=20) if event.amount == 7 else None
+    return Sum(state.total + event.amount, state.count + 1, due_at)
 
-    def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-        if isinstance(message, Tick):
-            return [Added(amount=1000)] if state.due_at and state.due_at <= now else []
-        assert isinstance(message, int)
-        if message == 0:
-            return []
-        if message < 0:
-            raise ValueError
-        task = derive_id(Prefix.task, state.count, message)
-        return [Added(amount=message), TaskCancelRequested(task_id=task, account_id="acct_a")]
 
-    def evolve(self, state: Sum, event: Event, at: datetime) -> Sum:
-        if not isinstance(event, Added):
-            return state
-        due_at = at + timedelta(milliseconds=20) if event.amount == 7 else None
-        return Sum(state.total + event.amount, state.count + 1, due_at)
-
-    def due_at(self, state: Sum) -> datetime | None:
-        return state.due_at
-
-    def is_final(self, state: Sum) -> bool:
-        return state.total >= 10_000
+ADDER = Decider(
+    producer="adder",
+    state_type=Sum,
+    state_version=1,
+    private_events=(Added,),
+    initial=lambda _: Sum(),
+    decide=add,
+    evolve=_added,
+    due_at=lambda state: state.due_at,
+    is_final=lambda state: state.total >= 10_000,
+)
 
 
 class Clock:
@@ -117,7 +114,7 @@ def make_input(name: str, amount: int, aggregate: str = "a") -> Input:
 
 async def _own(store: Any, bus: Any, log: list[Input], batch: int) -> None:
     """Be an owner of shard 0 until the whole log is consumed."""
-    journal = Journal(Adder(), store, bus, Clock(), shards=4)
+    journal = Journal(ADDER, store, bus, Clock(), shards=4)
     running = asyncio.create_task(journal.run())
     work = asyncio.create_task(_consume(journal, log, batch))
     try:
@@ -218,8 +215,7 @@ def test_two_owners_of_one_shard_write_one_chain(rows: list[Input], first: int, 
 async def running(
     store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",), *, stores_states: bool = True
 ) -> Any:
-    decider = Adder()
-    decider.stores_states = stores_states
+    decider = replace(ADDER, stores_states=stores_states)
     journal = Journal(decider, store, bus, Clock(), shards=4)
     journal.assign(shards)
     task = asyncio.create_task(journal.run())
@@ -314,12 +310,11 @@ async def test_consume_asks_to_seek_when_the_batch_starts_after_the_journal() ->
 async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None:
     """It led to nothing when it came, so no input remembers it; meanwhile it would lead to something."""
 
-    class Gated(Adder):
-        def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-            return [] if message == 2 and not state.total else super().decide(state, message, now)
+    def gated(state: Sum, message: object, now: datetime) -> Sequence[Message]:
+        return [] if message == 2 and not state.total else add(state, message, now)
 
     store = MemoryJournalStore()
-    journal = Journal(Gated(), store, MemoryBus(), Clock(), shards=4)
+    journal = Journal(replace(ADDER, decide=gated), store, MemoryBus(), Clock(), shards=4)
     journal.assign(["0"])
     task = asyncio.create_task(journal.run())
     try:
@@ -413,13 +408,12 @@ async def test_records_below_the_journals_offset_are_not_decided_again() -> None
     log = [make_input("c0", 1), make_input("c1", 0), make_input("c2", 2)]
     store, asked = MemoryJournalStore(), list[object]()
 
-    class Noting(Adder):
-        def decide(self, state: Sum, message: object, now: datetime) -> Sequence[Message]:
-            asked.append(message)
-            return super().decide(state, message, now)
+    def noting(state: Sum, message: object, now: datetime) -> Sequence[Message]:
+        asked.append(message)
+        return add(state, message, now)
 
     for _ in range(2):
-        journal = Journal(Noting(), store, MemoryBus(), Clock(), shards=4)
+        journal = Journal(replace(ADDER, decide=noting), store, MemoryBus(), Clock(), shards=4)
         running = asyncio.create_task(journal.run())
         await _consume(journal, log, 3)
         running.cancel()
@@ -445,7 +439,7 @@ class _SlowStore(MemoryJournalStore):
 @pytest.mark.parametrize("end", ["fails", "is cancelled"])
 async def test_a_save_that_ends_badly_while_another_begins_loses_no_committed_state(end: str) -> None:
     store, bus = _SlowStore(), MemoryBus()
-    journal = Journal(Adder(), store, bus, Clock(), shards=4, save_every_s=3600)
+    journal = Journal(ADDER, store, bus, Clock(), shards=4, save_every_s=3600)
     writing = asyncio.create_task(journal.run())
     async with asyncio.timeout(5):
         await journal.consume("0", SOURCE, [(0, make_input("x", 1, "a"))])

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.test_journal import SOURCE, Clock, Crash, Mortal
 from winnow.adapters.partitions import Source
+from winnow.contracts.decider import Decider, EntityRules, Joined
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
 from winnow.eventstore import Input, Journal
-from winnow.eventstore.entities import Find, Joined, NotLoaded
+from winnow.eventstore.entities import Find, NotLoaded
 from winnow.eventstore.shard import Cached, Codec, Overlay
 
 
@@ -43,62 +44,52 @@ class Box:
     puts_count: int
 
 
-class BoxRules:
-    """A box for each name; the message names the box and the amount, and ``->other`` one more that is read."""
-
-    entity_type = Box
-
-    def needed(self, state: Crate, message: object, found: Mapping[str, Box | None]) -> Iterable[str]:
-        del state
-        name, amount = message  # type: ignore[misc]
-        yield name
-        # Known only once the first is read, as a refund's grants are.
-        if found.get(name) and amount == 5:
-            yield f"{name}-other"
-
-    def read(self, event: Event) -> Iterable[str]:
-        return (event.name,) if isinstance(event, Put) else ()
-
-    def changed(self, state: Crate, event: Event, at: datetime, find: Find[Box]) -> Mapping[str, Box]:
-        del state, at
-        if not isinstance(event, Put):
-            return {}
-        before = find(event.name) or Box(0, 0)
-        return {event.name: Box(before.total + event.amount, before.puts_count + 1)}
+def _needed(state: Crate, message: object, found: Mapping[str, Box | None]) -> Iterable[str]:
+    """Name the box of the message, and ``->other`` as a second box that is read."""
+    del state
+    name, amount = message  # type: ignore[misc]
+    yield name
+    # Known only once the first is read, as a refund's grants are.
+    if found.get(name) and amount == 5:
+        yield f"{name}-other"
 
 
-class Shelves:
-    producer = "shelves"
-    state_type = Crate
-    state_version = 1
-    private_events: tuple[type[Event], ...] = (Put,)
-    upcasters = ()
-    stores_states = True
-    entity_rules = BoxRules()
+def _read(event: Event) -> Iterable[str]:
+    return (event.name,) if isinstance(event, Put) else ()
 
-    def initial(self, aggregate_id: str) -> Crate:
-        return Crate()
 
-    def decide(self, state: Crate, message: object, now: datetime) -> Sequence[Message]:
-        assert isinstance(message, Joined)
-        name, amount = message.message  # type: ignore[misc]
-        box: Box | None = message.entities[name]
-        if box and amount == 5:
-            assert f"{name}-other" in message.entities
-        return [Put(name=name, amount=amount, total=amount + (box.total if box else 0))]
+def _changed(state: Crate, event: Event, at: datetime, find: Find[Box]) -> Mapping[str, Box]:
+    del state, at
+    if not isinstance(event, Put):
+        return {}
+    before = find(event.name) or Box(0, 0)
+    return {event.name: Box(before.total + event.amount, before.puts_count + 1)}
 
-    def evolve(self, state: Crate, event: Event, at: datetime) -> Crate:
-        return Crate(state.count + 1) if isinstance(event, Put) else state
 
-    def due_at(self, state: Crate) -> datetime | None:
-        return None
+def _put(state: Crate, joined: Joined[Box], now: datetime) -> Sequence[Message]:
+    del state, now
+    name, amount = joined.message
+    box = joined.entities[name]
+    if box and amount == 5:
+        assert f"{name}-other" in joined.entities
+    return [Put(name=name, amount=amount, total=amount + (box.total if box else 0))]
 
-    def is_final(self, state: Crate) -> bool:
-        return state.count % 2 == 0
+
+SHELVES = Decider(
+    producer="shelves",
+    state_type=Crate,
+    state_version=1,
+    private_events=(Put,),
+    initial=lambda _: Crate(),
+    decide=_put,
+    evolve=lambda state, event, _: Crate(state.count + 1) if isinstance(event, Put) else state,
+    is_final=lambda state: state.count % 2 == 0,
+    entity_rules=EntityRules(Box, _needed, _read, _changed),
+)
 
 
 async def _own(store: Any, log: list[Input], batch: int) -> None:
-    journal = Journal(Shelves(), store, MemoryBus(), Clock(), shards=1)
+    journal = Journal(SHELVES, store, MemoryBus(), Clock(), shards=1)
     running = asyncio.create_task(journal.run())
     work = asyncio.create_task(_consume(journal, log, batch))
     try:
@@ -128,7 +119,7 @@ async def _consume(journal: Journal[Crate], log: list[Input], batch: int) -> Non
 
 def folded(store: MemoryJournalStore) -> tuple[dict[str, Cached[Crate]], dict[str, str]]:
     """Fold the journal from its first block."""
-    codec: Codec[Crate] = Codec(Shelves(), route)
+    codec: Codec[Crate] = Codec(SHELVES, route)
     held: dict[str, Cached[Crate]] = {}
     known: dict[str, Any] = {}
     for block in store.chain("0"):
@@ -187,7 +178,7 @@ def test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step(
 
 async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> None:
     store = MemoryJournalStore()
-    journal = Journal(Shelves(), store, MemoryBus(), Clock(), shards=1)
+    journal = Journal(SHELVES, store, MemoryBus(), Clock(), shards=1)
     running = asyncio.create_task(journal.run())
     log = [Input("a", f"c{number}", (f"n{number}", 1), "c", str(number)) for number in range(40)]
     await _consume(journal, log, 10)
@@ -220,7 +211,7 @@ async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first
     ]
     await _own(store, log, 1)
     fresh = MemoryJournalStore(blocks=store.blocks)
-    journal = Journal(Shelves(), fresh, MemoryBus(), Clock(), shards=1)
+    journal = Journal(SHELVES, fresh, MemoryBus(), Clock(), shards=1)
     running = asyncio.create_task(journal.run())
     last = Input("a", "last", ("n0", 1), "c", "last")
     await journal.consume("0", Source("commands", 0), [(30, last)])

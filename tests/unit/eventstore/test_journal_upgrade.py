@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.support.journal_upgrade_suite import (
+    NEWER,
+    OLDER,
     JournalUpgradeSuite,
-    Newer,
-    Older,
     consume,
     held_shards,
     make_input,
@@ -42,23 +42,21 @@ class _StoppedStore(MemoryJournalStore):
         return await super().blocks_after(*args, **kwargs)
 
 
-class _OlderReshaped(Older):
-    """The older rules over a state of another shape."""
-
-    state_version = 2
+_OLDER_RESHAPED = replace(OLDER, state_version=2)
+"""The older rules over a state of another shape."""
 
 
 @pytest.mark.parametrize("aggregate", ["d", "final"], ids=["at its load", "at a state that is folded anew"])
 async def test_a_shard_that_is_given_up_while_it_is_read_is_not_held(aggregate: str) -> None:
     """The newer build's states hide its events from a load, but not from a state that is folded anew."""
     before, store = held_shards(), _StoppedStore()
-    async with running(Newer(), store) as newer:
+    async with running(NEWER, store) as newer:
         await consume(newer, "0", make_input(0, 20_000, "final"), make_input(1, 0, "final"))
         if aggregate == "d":
             await consume(newer, "0", make_input(2, 0))
         else:
             await newer.save()
-    async with running(_OlderReshaped(), store) as older:
+    async with running(_OLDER_RESHAPED, store) as older:
         older.assign(["0"])
         if aggregate == "final":
             await consume(older, "0", make_input(2, 10, "new"))
@@ -98,9 +96,9 @@ async def test_records_of_a_held_shard_are_never_held_for_no_time(
     for name in ("RETRY_FIRST_S", "RETRY_MAX_S"):
         monkeypatch.setattr(f"winnow.eventstore.holds.{name}", 1.0)
     store = MemoryJournalStore()
-    async with running(Newer(), store) as newer:
+    async with running(NEWER, store) as newer:
         await consume(newer, "0", make_input(0, 0))
-    async with running(Older(), store, clock=_SteppingClock(1.0 / (looks - 0.5))) as older:
+    async with running(OLDER, store, clock=_SteppingClock(1.0 / (looks - 0.5))) as older:
         for offset in range(1, 13):
             consumed = await consume(older, "0", make_input(offset, 10))
             assert consumed.next_offset == offset

@@ -39,13 +39,14 @@ from services.ingest.domain.answers import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.keys import KeyRecord, Scope
 from services.ingest.domain.limits import Rate
 from services.ingest.domain.orders import CostQuote, Price
+from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.domain.task_projection import BatchProjection, Page, PublicEvent
 from services.ingest.domain.views import TaskView
 from services.ingest.store.catalogue import Loaded, load
-from services.ingest.store.deciders import FundingDecider, RequestDecider
 from services.ingest.store.requests import RequestJournal
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.adapters.bus import Received
@@ -379,8 +380,8 @@ class IngestApp:
         self.bus = MemoryBus()
         self.http_store = http_store or MemoryJournalStore(everywhere=True)
         self.stage_store = MemoryJournalStore()
-        self.requests = Journal(RequestDecider(), self.http_store, self.bus, self.clock, shards=SHARDS)
-        self.funding = Journal(FundingDecider(), self.stage_store, self.bus, self.clock, shards=SHARDS)
+        self.requests = Journal(REQUEST_DECIDER, self.http_store, self.bus, self.clock, shards=SHARDS)
+        self.funding = Journal(FUNDING_DECIDER, self.stage_store, self.bus, self.clock, shards=SHARDS)
         self.requests.assign([shard])
         self.keys, self.inputs, self.views = MemoryKeys(), MemoryInputs(), MemoryViews()
         self.settings = MemoryAccountSettings()

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from services.ingest.domain.catalogue import WordRule
 from services.ingest.domain.cursors import decode_cursor, encode_cursor
 from services.ingest.domain.funding_workflow import (
-    DeadlinePassed,
     FundingState,
     decide_funding,
     due_at,
@@ -23,6 +22,7 @@ from services.ingest.domain.orders import OrderForm, fingerprint_of
 from services.ingest.domain.task_projection import fold
 from tests.contract.ingest.store_suite import accepted, recorded
 from tests.unit.ingest.events import Tale
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event
 from winnow.contracts.errors import Refused
 from winnow.contracts.events import TaskCancelled, TaskCancelRequested, TaskRejected
@@ -83,7 +83,7 @@ EVENTS = {
     "funded": TALE.funded(),
     "unfunded": TALE.unfunded(),
     "cancel": TaskCancelRequested(**TALE.ids),
-    "overdue": DeadlinePassed(),
+    "overdue": Tick(),
 }
 
 
@@ -140,7 +140,7 @@ def test_due_is_the_deadline_of_an_open_task_until_it_was_noticed():
     assert isinstance(opened, Event)
     state = evolve_funding(state, opened)
     assert due_at(state) == START + timedelta(hours=1)
-    (request,) = decide_funding(state, DeadlinePassed())
+    (request,) = decide_funding(state, Tick())
     assert isinstance(request, TaskCancelRequested)
     assert due_at(evolve_funding(state, request)) is None
 

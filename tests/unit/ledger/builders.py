@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from services.ledger.domain import retired
 from services.ledger.domain.account import Account, Retired
 from services.ledger.domain.books import available_of, held_of
-from services.ledger.domain.decide import TimePassed, decide
+from services.ledger.domain.decide import decide
 from services.ledger.domain.evolve import evolve
-from services.ledger.store import RetiredRules
+from services.ledger.domain.retired import RETIRED_RULES
 from winnow.contracts.commands import (
     BookCostVariance,
     GrantCredits,
@@ -23,6 +23,7 @@ from winnow.contracts.commands import (
     ReserveCredits,
     SettleCredits,
 )
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import EntryRecorded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id
@@ -35,7 +36,7 @@ PRICE = 10
 EventT = TypeVar("EventT", bound=Event)
 _STATE: TypeAdapter[Account] = TypeAdapter(Account)
 _RETIRED: TypeAdapter[dict[str, Retired]] = TypeAdapter(dict[str, Retired])
-_ENTITIES: Entities[Account, Retired] = Entities(RetiredRules())
+_ENTITIES: Entities[Account, Retired] = Entities(RETIRED_RULES)
 
 
 def rsv(name: object) -> str:
@@ -149,7 +150,7 @@ class Books:
         return self._take(decide(self.account, command, self.now, found))
 
     def tick(self) -> list[Message]:
-        return self._take(decide(self.account, TimePassed(), self.now, {}))
+        return self._take(decide(self.account, Tick(), self.now, {}))
 
     def pass_time(self, by: timedelta) -> None:
         """Let time pass without a tick."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from services.ledger.domain.account import Account
 from services.ledger.domain.books import available_of
+from services.ledger.domain.decide import DECIDER
 from services.ledger.domain.records import CommandRefused
-from services.ledger.store import LedgerDecider
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import (
@@ -153,7 +153,7 @@ async def test_command_older_than_what_is_remembered_is_decided_once(monkeypatch
 async def test_state_is_the_same_from_the_first_block_or_from_any_kept_one() -> None:
     store = MemoryJournalStore()
     final = await chain_of(store, STORY, batch=1)
-    codec = Codec(LedgerDecider(), route)
+    codec = Codec(DECIDER, route)
     held = Cached(codec.decider.initial(ACCOUNT))
     entities: dict[str, Known[Any]] = {}
     chain = store.chain(SHARD)

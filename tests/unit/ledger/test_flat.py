@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from services.ledger.domain.account import Account
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
@@ -110,7 +110,7 @@ class Player:
     async def owned(self, commands: Sequence[LedgerCommand]) -> None:
         """Be the owner for these commands, from the start to the last save."""
         bus = MemoryBus()
-        journal: Journal[Account] = Journal(LedgerDecider(), self.store, bus, self.clock, shards=SHARDS)
+        journal: Journal[Account] = Journal(DECIDER, self.store, bus, self.clock, shards=SHARDS)
         running = asyncio.create_task(journal.run())
         for first in range(0, len(commands), 2 * PART):
             part = commands[first : first + 2 * PART]

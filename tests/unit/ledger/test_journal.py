@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from services.ledger.bus import TABLE
 from services.ledger.domain.account import Account
+from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
-from services.ledger.store import LedgerDecider
 from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
@@ -81,7 +81,7 @@ def input_of(command: LedgerCommand) -> Input:
 async def running(
     store: MemoryJournalStore, bus: MemoryBus, clock: SetClock, feed: EntryFeed | None = None
 ) -> AsyncIterator[Journal[Account]]:
-    journal = Journal(LedgerDecider(), store, bus, clock, shards=SHARDS, listener=feed)
+    journal = Journal(DECIDER, store, bus, clock, shards=SHARDS, listener=feed)
     task = asyncio.create_task(journal.run())
     try:
         yield journal

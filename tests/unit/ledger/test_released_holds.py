@@ -7,7 +7,7 @@ import json
 
 from scripts.journals import JOURNALS_FOLDER, read_blocks
 from services.ledger.domain.account import Account
-from services.ledger.store import LedgerDecider
+from services.ledger.domain.decide import DECIDER
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.support.set_clock import SetClock
 from tests.unit.ledger.test_journal import input_of
@@ -35,9 +35,7 @@ async def test_a_reservation_that_ended_under_a_released_build_is_refunded_up_to
     )
     assert charge.task_id is not None
     assert charge.reservation_id is not None
-    journal: Journal[Account] = Journal(
-        LedgerDecider(), store, MemoryBus(), SetClock(blocks[-1].at), shards=4
-    )
+    journal: Journal[Account] = Journal(DECIDER, store, MemoryBus(), SetClock(blocks[-1].at), shards=4)
     running = asyncio.create_task(journal.run())
     try:
         journal.assign([journal.shard_of(charge.account_id)])

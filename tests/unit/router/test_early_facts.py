@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.router.domain.run import Phase, TimePassed
+from services.router.domain.run import Phase
 from tests.unit.router.builders import accepted, cancel_requested, funded, market, opened
 from tests.unit.router.test_run import Player
 from winnow.contracts.commands import ReleaseCredits
+from winnow.contracts.decider import Tick
 from winnow.contracts.events import RoundPlanned, TaskCancelled
 
 
@@ -63,4 +64,4 @@ def test_an_early_funding_past_the_deadline_fails_the_task():
     run_player.now = run_player.order.deadline_at + timedelta(seconds=1)
     run_player.tell(opened(run_player.order, run_player.on))
     assert run_player.run.phase is Phase.failed
-    assert run_player.tell(TimePassed()) == ()
+    assert run_player.tell(Tick()) == ()

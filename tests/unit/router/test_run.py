@@ -26,7 +26,6 @@ from services.router.domain.run import (
     Run,
     RunMessage,
     ScoresNoted,
-    TimePassed,
 )
 from tests.unit.router.builders import (
     NOW,
@@ -40,6 +39,7 @@ from tests.unit.router.builders import (
     scored_candidate,
 )
 from winnow.contracts.commands import BookCostVariance, ReleaseCredits, ScoreCandidates
+from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
@@ -367,7 +367,7 @@ def test_the_deadline_delivers_what_has_passed() -> None:
     player.give_back(player.out()[0])
     player.score(player.chunks.pop(), [True, False, False])
     player.now = player.order.deadline_at
-    player.tell(TimePassed())
+    player.tell(Tick())
     selected = player.of(TaskSelected)[0]
     assert isinstance(selected, TaskSelected)
     assert (len(selected.selected), selected.reason) == (1, "deadline_exceeded")
@@ -379,7 +379,7 @@ def test_the_deadline_delivers_what_has_passed() -> None:
 def test_a_tick_before_the_deadline_changes_nothing() -> None:
     player = Player(accepted(k=1), market())
     player.start()
-    assert player.tell(TimePassed()) == ()
+    assert player.tell(Tick()) == ()
 
 
 def test_nothing_is_bought_from_the_deadline_on() -> None:
@@ -500,7 +500,7 @@ def _play(player: Player, kind: str, which: int, chance: int) -> None:
                 player.score(chunk, bits)
         case "tick":
             player.now += timedelta(seconds=which)
-            player.tell(TimePassed())
+            player.tell(Tick())
         case "cancel" if chance % 8 == 0:
             player.tell(cancel_requested(player.order, player.on))
         case "repeat":
