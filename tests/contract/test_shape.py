@@ -17,7 +17,7 @@ BUDGETS = {
 }
 SOURCES = [
     path
-    for folder in ("winnow", "services", "simulators", "scripts")
+    for folder in ("winnow", "services", "simulators", "scripts", "model_builder")
     for path in sorted((ROOT / folder).rglob("*.py"))
     if "rpc" not in path.relative_to(ROOT).parts[:2]
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("services", "winnow", "simulators", "scripts", "tests")
+FOLDERS = ("services", "winnow", "simulators", "scripts", "model_builder", "tests")
 GENERATED = ROOT / "winnow" / "rpc"
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

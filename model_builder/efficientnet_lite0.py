@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 from its PyTorch weights to ONNX, without PyTorch.
 
-The topology is the published one (stem, seven stages of inverted bottlenecks without squeeze and excitation, head of
-1280 channels, ReLU6 throughout, paddings as TensorFlow's SAME at 224 px); batch norms are folded into the convolution
+The topology is as published: a stem, seven stages of inverted bottlenecks without squeeze and excitation, a head of 1280
+channels. It has ReLU6 throughout and paddings as TensorFlow's SAME at 224 px. Batch norms are folded into the convolution
 before them. Input is RGB, ``(pixel - 127) / 128``; outputs are the 1000 probabilities and the 1280 features.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.models.graph import Floats, Graph, square_image
-from scripts.models.legacy_torch import read_tensors
+from model_builder.graph import Floats, Graph, square_image
+from model_builder.legacy_torch import read_tensors
 
 SIDE_PX = 224
 LABELS = 1000
@@ -32,8 +32,7 @@ def convert(content: bytes) -> bytes:
     try:
         return _graph(read_tensors(content))
     except KeyError as error:
-        msg = f"the weights have no {error}"
-        raise ValueError(msg) from error
+        raise ValueError(f"the weights have no {error}") from error
 
 
 def _graph(tensors: Tensors) -> bytes:

@@ -1,7 +1,7 @@
 """Reads tensors out of PyTorch's file format of before 2020, without PyTorch and without running what the file says.
 
-Such a file is five pickles (a magic number, a version, facts of the machine, the named tensors, the keys of their
-storages) and then, for each storage, its length and its little-endian values. Tensors name their storage by a
+Such a file begins with five pickles: a magic number, a version, facts of the machine, the named tensors, the keys of their
+storages. For each storage follow its length and its little-endian values. Tensors name their storage by a
 persistent id.
 """
 
@@ -44,8 +44,7 @@ class _Reader(pickle.Unpickler):
             return _Placed
         if module == "torch" and name in _TYPES:
             return name
-        msg = f"the weights name {module}.{name}"
-        raise ValueError(msg)
+        raise ValueError(f"the weights name {module}.{name}")
 
     def persistent_load(self, pid: Any) -> tuple[str, str]:
         """Return a storage's key and type."""
@@ -58,15 +57,13 @@ def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     stream = io.BytesIO(content)
     try:
         if _Reader(stream).load() != _MAGIC:
-            msg = "this is no PyTorch file of the old format"
-            raise ValueError(msg)
+            raise ValueError("this is no PyTorch file of the old format")
         for _ in range(2):
             _Reader(stream).load()
         placed: dict[str, _Placed] = _Reader(stream).load()
         keys = [str(key) for key in _Reader(stream).load()]
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        msg = "this is no PyTorch file of the old format"
-        raise ValueError(msg) from error
+        raise ValueError("this is no PyTorch file of the old format") from error
     kinds = dict(tensor.storage for tensor in placed.values())
     storages = {}
     for key in keys:
@@ -81,8 +78,7 @@ def _cut(storage: NDArray[Any], placed: _Placed) -> NDArray[Any]:
         (size - 1) * step for size, step in zip(placed.sizes, placed.steps, strict=True)
     )
     if min((placed.offset, *placed.steps)) < 0 or last >= storage.size:
-        msg = "a tensor lies outside of its storage"
-        raise ValueError(msg)
+        raise ValueError("a tensor lies outside of its storage")
     steps = [step * storage.itemsize for step in placed.steps]
     return np.ascontiguousarray(
         np.lib.stride_tricks.as_strided(storage[placed.offset :], placed.sizes, steps)

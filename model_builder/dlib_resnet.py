@@ -1,7 +1,7 @@
 """dlib's face recognition network, from its own weight file to ONNX, without dlib.
 
-The file holds the layers from input to output; each with parameters starts with its kind as a word, followed by
-one tensor: a version, four sizes, then little-endian floats. The topology is dlib's published one (ResNet of 29
+The file holds the layers from input to output. A layer with parameters starts with its kind as a word. One tensor follows:
+a version, four sizes, then little-endian floats. The topology is dlib's published one (ResNet of 29
 layers, 150 px input, 128 values out); affine layers are folded into the convolution before them.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scripts.models.graph import Floats, Graph, square_image
+from model_builder.graph import Floats, Graph, square_image
 
 SIDE_PX = 150
 WIDTH = 128
@@ -103,8 +103,7 @@ def _tensors(content: bytes) -> list[Floats]:
         found.append(np.frombuffer(content, "<f4", count, position).astype(np.float32))
         end = position + 4 * count
     if len(found) != _PIECES:
-        msg = "this is not dlib's face recognition network"
-        raise ValueError(msg)
+        raise ValueError("this is not dlib's face recognition network")
     return found
 
 
@@ -113,7 +112,6 @@ def _integer(content: bytes, position: int) -> tuple[int, int]:
     control = content[position] if position < len(content) else 0
     length = control & 0x0F
     if not length:
-        msg = "this is not dlib's face recognition network"
-        raise ValueError(msg)
+        raise ValueError("this is not dlib's face recognition network")
     value = int.from_bytes(content[position + 1 : position + 1 + length], "little")
     return (-value if control & 0x80 else value), position + 1 + length

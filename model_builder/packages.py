@@ -38,9 +38,8 @@ def unpacked(package: str, wheel_sha256: str) -> Iterator[Path]:
 
 
 def _installer() -> str:
-    beside = Path(__file__).resolve().parents[2] / ".tools/bin/uv"
+    beside = Path(__file__).resolve().parents[1] / ".tools/bin/uv"
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
-        msg = "uv is not installed"
-        raise NotFetched(msg)
+        raise NotFetched("uv is not installed")
     return found

@@ -9,18 +9,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+import tflite
 from numpy.typing import NDArray
 
-from scripts.models.graph import Graph, square_image
-from scripts.models.tflite_file import Network, Operator, read_network
+from model_builder.graph import Graph, square_image
+from model_builder.tflite_file import Network, Operator, read_network
 
 _PLANE: Final = 4
-_VALID: Final = 1
-_RELU: Final = 1
 
 
 def convert(content: bytes, name: str, outputs: dict[str, str]) -> bytes:
-    """Return the model; ``outputs`` maps names of the file to public ones, in their order. Raises ValueError."""
+    """Return the model; ``outputs`` maps names of the file to public names, in their order. Raises ValueError."""
     network = read_network(content)
     shape = network.tensors[network.inputs[0]].shape
     plan = _Plan(network, Graph(name, square_image(shape[3], shape[1])))
@@ -59,8 +58,7 @@ class _Plan:
 
     def _constant(self, number: int) -> NDArray[Any]:
         if number not in self._constants:
-            msg = "a constant is computed in the network"
-            raise ValueError(msg)
+            raise ValueError("a constant is computed in the network")
         return self._constants[number]
 
     def _shape(self, number: int) -> tuple[int, ...]:
@@ -68,14 +66,14 @@ class _Plan:
 
     def _convolution(self, operator: Operator) -> str:
         kernel = self._constant(operator.inputs[1]).transpose(0, 3, 1, 2)
-        return self._convolved(operator, kernel, groups=1, activation=operator.options.small(3))
+        return self._convolved(operator, kernel, groups=1, activation=_activation(operator))
 
     def _depthwise(self, operator: Operator) -> str:
         kernel = self._constant(operator.inputs[1]).transpose(3, 0, 1, 2)
-        return self._convolved(operator, kernel, groups=kernel.shape[0], activation=operator.options.small(4))
+        return self._convolved(operator, kernel, groups=kernel.shape[0], activation=_activation(operator))
 
     def _convolved(self, operator: Operator, kernel: NDArray[Any], *, groups: int, activation: int) -> str:
-        stride = operator.options.whole(1)
+        stride = operator.options.StrideW()
         height, width = kernel.shape[2:]
         found = self.graph.convolution(
             self.names[operator.inputs[0]],
@@ -88,14 +86,15 @@ class _Plan:
         return self._activated(found, activation)
 
     def _activated(self, source: str, activation: int) -> str:
-        if activation not in {0, _RELU}:
-            msg = f"the activation {activation} is not converted"
-            raise ValueError(msg)
-        return self.graph.node("Relu", [source]) if activation == _RELU else source
+        if activation not in {tflite.ActivationFunctionType.NONE, tflite.ActivationFunctionType.RELU}:
+            raise ValueError(f"the activation {activation} is not converted")
+        return (
+            self.graph.node("Relu", [source]) if activation == tflite.ActivationFunctionType.RELU else source
+        )
 
     def _pads(self, operator: Operator, window: tuple[int, int], stride: int) -> tuple[int, int, int, int]:
         """Return top, left, bottom, right; where the padding is uneven, more is at the end."""
-        if operator.options.small(0) == _VALID:
+        if operator.options.Padding() == tflite.Padding.VALID:
             return (0, 0, 0, 0)
         sides = self._shape(operator.inputs[0])[1:3]
         needed = [
@@ -107,8 +106,8 @@ class _Plan:
         return (before[0], before[1], after[0], after[1])
 
     def _max_pool(self, operator: Operator) -> str:
-        width, height = operator.options.whole(3), operator.options.whole(4)
-        stride = operator.options.whole(1)
+        width, height = operator.options.FilterWidth(), operator.options.FilterHeight()
+        stride = operator.options.StrideW()
         return self.graph.node(
             "MaxPool",
             [self.names[operator.inputs[0]]],
@@ -118,9 +117,10 @@ class _Plan:
         )
 
     def _prelu(self, operator: Operator) -> str:
-        """Write ``slope x + (1 - slope) max(x, 0)`` as convolutions of one pixel: ONNX Runtime then keeps its blocked
-        layout between the convolutions around it, which halves the network's time on a CPU.
-        """  # noqa: D205
+        """Write ``slope x + (1 - slope) max(x, 0)`` as convolutions of one pixel.
+
+        ONNX Runtime then keeps its blocked layout between the convolutions around it, which halves the network's time on a CPU.
+        """
         source = self.names[operator.inputs[0]]
         slope = self._constant(operator.inputs[1]).astype(np.float32).reshape(-1, 1, 1, 1)
         channels, none = len(slope), np.zeros(len(slope), np.float32)
@@ -138,7 +138,7 @@ class _Plan:
 
     def _add(self, operator: Operator) -> str:
         found = self.graph.node("Add", [self.names[number] for number in operator.inputs])
-        return self._activated(found, operator.options.small(0))
+        return self._activated(found, _activation(operator))
 
     def _pad(self, operator: Operator) -> str:
         pads = self._constant(operator.inputs[1])[[0, 3, 1, 2]].T.reshape(-1).astype(np.int64)
@@ -148,9 +148,8 @@ class _Plan:
         height, width = self._shape(operator.outputs[0])[1:3]
         before = self._shape(operator.inputs[0])[1:3]
         scales = np.array([1, 1, height / before[0], width / before[1]], np.float32)
-        if operator.options.small(2) or not operator.options.small(3):
-            msg = "only resizing by pixel centres is converted"
-            raise ValueError(msg)
+        if operator.options.AlignCorners() or not operator.options.HalfPixelCenters():
+            raise ValueError("only resizing by pixel centres is converted")
         return self.graph.node(
             "Resize",
             [self.names[operator.inputs[0]], "", self.graph.weight(scales)],
@@ -164,8 +163,11 @@ class _Plan:
 
     def _concatenation(self, operator: Operator) -> str:
         if len(self._shape(operator.outputs[0])) == _PLANE:
-            msg = "planes of pixels are not joined"
-            raise ValueError(msg)
+            raise ValueError("planes of pixels are not joined")
         return self.graph.node(
-            "Concat", [self.names[number] for number in operator.inputs], axis=operator.options.whole(0)
+            "Concat", [self.names[number] for number in operator.inputs], axis=operator.options.Axis()
         )
+
+
+def _activation(operator: Operator) -> int:
+    return 0 if operator.options is None else int(operator.options.FusedActivationFunction())

@@ -39,8 +39,7 @@ class Source(BaseModel):
     def _comes_from_somewhere(self) -> Self:
         pins = (self.package, self.wheel_sha256, self.member, self.member_sha256)
         if not (all(pins) if self.built is None else not any(pins)):
-            msg = "a model is either in a pinned file of a pinned package, or built"
-            raise ValueError(msg)
+            raise ValueError("a model is either in a pinned file of a pinned package, or built")
         return self
 
     def manifest_entry(self) -> dict[str, object]:

@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from scripts.models import efficientnet_lite0, tflite_graph, word_pieces
-from scripts.models.legacy_torch import read_tensors
+from model_builder import efficientnet_lite0, tflite_graph, word_pieces
+from model_builder.legacy_torch import read_tensors
 from services.scorer.inference.models import load_face_models
 from tests.unit.scorer.photographs import portrait
 

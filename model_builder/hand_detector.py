@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
-from scripts.models import tflite_graph
+from model_builder import tflite_graph
 
 _MEMBER = "hand_detector.tflite"
 _OUTPUTS = {"Identity_1": "confidences", "Identity": "boxes"}
@@ -17,6 +17,5 @@ def convert(content: bytes) -> bytes:
         with zipfile.ZipFile(io.BytesIO(content)) as bundle:
             network = bundle.read(_MEMBER)
     except (zipfile.BadZipFile, KeyError) as error:
-        msg = "this is no hand landmarker bundle"
-        raise ValueError(msg) from error
+        raise ValueError("this is no hand landmarker bundle") from error
     return tflite_graph.convert(network, "palm_detector", _OUTPUTS)

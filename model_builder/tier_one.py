@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from onnx import TensorProto, helper
 
-from scripts.models.graph import Graph
+from model_builder.graph import Graph
 
 TILE: Final = 16
 DARK: Final = 5

@@ -10,10 +10,8 @@ def convert(content: bytes) -> bytes:
     try:
         numbers: dict[str, int] = json.loads(content)["model"]["vocab"]
     except (KeyError, TypeError) as error:
-        msg = "this is no WordPiece tokenizer"
-        raise ValueError(msg) from error
+        raise ValueError("this is no WordPiece tokenizer") from error
     pieces = sorted(numbers, key=numbers.__getitem__)
     if sorted(numbers.values()) != list(range(len(pieces))):
-        msg = "the numbers of the pieces have gaps"
-        raise ValueError(msg)
+        raise ValueError("the numbers of the pieces have gaps")
     return ("\n".join(pieces) + "\n").encode()

