@@ -77,6 +77,7 @@ async def measure(line: RunningLine, orders: int, report: Report) -> None:
     async with line.client(credit_count=1_000_000) as client:
         await place(client, 200, 32)
         with held(pids):
+            waits_ms, took_s = list[float](), 1.0
             for at_once in (1, 32, 128):
                 spent, started = cpu_s(ingest)["ingest"], time.perf_counter()
                 waits_ms = await place(client, orders if at_once > 1 else orders // 10, at_once)

@@ -105,6 +105,7 @@ async def through_the_pool(contents: list[bytes], device: Device, processes: int
     pool = ScoringPool(processes, device=order)
     await pool.start(wanted)
     try:
+        spent_s = 0.0
         for _ in range(2):
             started = time.perf_counter()
             await asyncio.gather(*(pool.measure(content, wanted) for content in contents))

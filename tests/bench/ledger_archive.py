@@ -94,7 +94,7 @@ def make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
 
 async def _make_shard(folder: Path, shard: str, tasks_count: int) -> Made:
     codec = Codec(DECIDER, route)
-    memory = ShardMemory(shard, None)
+    memory: ShardMemory[Any] = ShardMemory(shard, None)
     writer = await ArchiveWriter.on(LocalBlobs(folder), SystemClock())
     entries = events = 0
     waiting: list[LedgerCommand] = []

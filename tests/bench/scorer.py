@@ -32,6 +32,7 @@ from simulators.photos.studio import Subject
 from simulators.renderer import Renderer, RenderRequest
 from tests.bench.report import Report
 from tests.bench.straightforward import tier_one
+from tests.support.opencv import pixels
 from tests.unit.scorer.photographs import jpeg, photograph
 
 PHOTOGRAPHS = (
@@ -60,7 +61,7 @@ def megapixels(quality: int) -> list[bytes]:
         height, width = picture.shape[:2]
         bottom, right = max(0, SIDE - height), max(0, SIDE - width)
         wide = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REFLECT)
-        contents.append(jpeg(wide[:SIDE, :SIDE], quality))
+        contents.append(jpeg(pixels(wide)[:SIDE, :SIDE], quality))
     return contents
 
 

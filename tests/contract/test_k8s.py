@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from services.scorer.inference.device_protocol import Device
 from services.scorer.settings import ScorerSettings
@@ -52,7 +53,7 @@ def of_kind(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def container(name: str) -> dict[str, Any]:
-    return of_kind("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]  # type: ignore[no-any-return]
+    return of_kind("Deployment")[name]["spec"]["template"]["spec"]["containers"][0]
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.37"])
@@ -108,10 +109,10 @@ def test_probes_ask_paths_that_the_runtime_serves() -> None:
 
     settings = ServiceSettings(
         kafka_bootstrap="x",
-        mongo_uri="x",
+        mongo_uri=SecretStr("x"),
         s3_endpoint="x",
-        s3_access_key="x",
-        s3_secret_key="x",  # type: ignore[arg-type]
+        s3_access_key=SecretStr("x"),
+        s3_secret_key=SecretStr("x"),
     )
     paths = {route.path for route in Service("x", settings)._ops_app().routes}  # type: ignore[attr-defined]
     for name in SERVICES:

@@ -55,7 +55,8 @@ class Door:
     url: str = ""
     ids: dict[str, str] = field(default_factory=dict)
     hook: str = ""
-    picture: bytes = b""
+    picture: Any = b""
+    """Bytes; schemathesis sends them where its types say JSON."""
     tokens: Any = None
 
 
@@ -120,7 +121,7 @@ def put_in_data(case: schemathesis.Case) -> None:
     if case.media_type == "application/json":
         # JSON Schema takes 2.0 for an integer; here an integer has no point, as money must not.
         case.body = _integers(case.body)
-    body = case.body if isinstance(case.body, dict) else {}
+    body: dict[str, Any] = case.body if isinstance(case.body, dict) else {}
     for parameter in ("task_id", "candidate_id", "delivery_id"):
         # Refunds keep an unknown task: how much of a known one can be refunded is its state.
         if parameter in case.path_parameters and name != "refund_task":
@@ -139,7 +140,8 @@ def put_in_data(case: schemathesis.Case) -> None:
         body.pop("cost_cap_usd_micro", None)
     for text in ("prompt", "reason"):
         # That a text shows something is more than a pattern says in a form that people read.
-        if isinstance(body.get(text), str) and is_blank(body[text]):
+        given = body.get(text)
+        if isinstance(given, str) and is_blank(given):
             body[text] = "x"
     if name == "register_endpoint":
         # The only address that may be reached from here.

@@ -30,7 +30,10 @@ PROFILES = read_profiles([SHIPPED])
 
 @pytest.fixture(scope="module")
 def database(whole_line: RunningLine) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
-    with pymongo.MongoClient(whole_line.addresses.mongo_uri, tz_aware=True) as client:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
+        whole_line.addresses.mongo_uri, tz_aware=True
+    )
+    with client:
         yield client
 
 

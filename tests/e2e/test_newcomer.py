@@ -61,7 +61,7 @@ class Newcomer:
 
     def json(self, *arguments: str, **env: str) -> Any:
         """Run a command and read the JSON that it prints."""
-        return json.loads(self.winnow(*arguments, "--json", **env))
+        return json.loads(self.winnow(*arguments, "--json", status=0, **env))
 
     @contextlib.contextmanager
     def slow_providers(self) -> Iterator[None]:

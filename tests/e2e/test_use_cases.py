@@ -6,9 +6,9 @@ import hashlib
 
 import cv2
 import httpx
-import numpy as np
 
 from tests.support.line import RunningLine
+from tests.support.opencv import decoded
 
 
 async def test_advertisements_are_judged_by_the_words_and_colours_of_the_order(line: RunningLine) -> None:
@@ -39,6 +39,6 @@ async def test_cut_outs_are_delivered_with_their_transparency(line: RunningLine)
         async with httpx.AsyncClient(timeout=30) as files:
             content = (await files.get(output["url"])).content
         assert hashlib.sha256(content).hexdigest() == output["sha256"]
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        picture = decoded(content, cv2.IMREAD_UNCHANGED)
         assert picture.shape == (1024, 1024, 4)
         assert (picture[..., 3] == 0).mean() > 0.2

@@ -13,12 +13,13 @@ from typing import Any
 import grpc.aio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from tests.support.builders import TaskIds
 from tests.unit.ingest.events import Tale
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Event, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC, TASKS, route
-from winnow.contracts.values import ProviderCost
+from winnow.contracts.values import EntryKind, ProviderCost
 from winnow.rpc.delivery.v1 import delivery_pb2, delivery_pb2_grpc
 from winnow.rpc.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from winnow.rpc.router.v1 import router_pb2, router_pb2_grpc
@@ -141,18 +142,17 @@ class Neighbours:
             await self._producer.stop()
 
     async def _answer(self, command: dict[str, Any]) -> None:
-        ids = {name: command[name] for name in ("task_id", "account_id") if name in command}
         match command["type"]:
             case "ReserveCredits":
                 reserved = command["amount_credits_micro"]
                 funded = TaskFunded(
-                    **ids, reservation_id=command["reservation_id"], reserved_credits_micro=reserved
+                    **_ids(command), reservation_id=command["reservation_id"], reserved_credits_micro=reserved
                 )
                 await self.say("ledger", funded)
             case "GrantCredits":
                 await self.say("ledger", _entry(command))
             case "ReleaseCredits":
-                await self.say("ledger", _released(command, ids))
+                await self.say("ledger", _released(command))
 
     def types_of(self, task_id: str) -> list[str]:
         """Return the types of a task's events, each event once."""
@@ -164,7 +164,7 @@ def _entry(command: dict[str, Any]) -> EntryRecorded:
     return EntryRecorded(
         entry_id=derive_id(Prefix.entry, command["grant_id"]),
         account_id=command["account_id"],
-        kind="grant",
+        kind=EntryKind.grant,
         amount_credits_micro=amount,
         postings=[],
         grant_id=command["grant_id"],
@@ -173,9 +173,13 @@ def _entry(command: dict[str, Any]) -> EntryRecorded:
     )
 
 
-def _released(command: dict[str, Any], ids: dict[str, str]) -> TaskSettled:
+def _ids(command: dict[str, Any]) -> TaskIds:
+    return TaskIds(task_id=command["task_id"], account_id=command["account_id"])
+
+
+def _released(command: dict[str, Any]) -> TaskSettled:
     return TaskSettled(
-        **ids,
+        **_ids(command),
         reservation_id=command["reservation_id"],
         reserved_credits_micro=4 * CREDIT,
         settled_credits_micro=0,

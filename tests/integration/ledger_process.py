@@ -19,6 +19,7 @@ import grpc.aio
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from tests.support.builders import ReservationIds
 from tests.support.eventually import eventually
 from winnow.contracts.commands import (
     GrantCredits,
@@ -142,12 +143,12 @@ async def read(addresses: Addresses, topic: str, account_id: str, count: int) ->
     return sorted(found.values(), key=lambda event: int(event["sequence"]))
 
 
-def ids(account_id: str, name: object) -> dict[str, str]:
-    return {
-        "account_id": account_id,
-        "reservation_id": derive_id(Prefix.reservation, account_id, str(name)),
-        "task_id": derive_id(Prefix.task, account_id, str(name)),
-    }
+def ids(account_id: str, name: object) -> ReservationIds:
+    return ReservationIds(
+        account_id=account_id,
+        reservation_id=derive_id(Prefix.reservation, account_id, str(name)),
+        task_id=derive_id(Prefix.task, account_id, str(name)),
+    )
 
 
 def command_id(*parts: object) -> str:

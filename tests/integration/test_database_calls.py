@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from pymongo import DeleteOne, InsertOne, ReturnDocument, UpdateOne
@@ -49,7 +50,7 @@ async def test_a_document_that_was_there_already_is_not_counted_as_written(mongo
 
 
 async def test_a_bulk_is_a_call_for_each_kind_of_write_in_it(mongo: Mongo) -> None:
-    writes = [
+    writes: list[UpdateOne | InsertOne[Any] | DeleteOne] = [
         UpdateOne({"_id": 0}, {"$set": {"kind": "new"}}),
         UpdateOne({"_id": 20}, {"$set": {"kind": "new"}}, upsert=True),
         UpdateOne({"_id": 21}, {"$set": {"kind": "new"}}),

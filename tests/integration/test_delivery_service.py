@@ -29,6 +29,7 @@ from simulators.receiver import build_receiver
 from tests.chaos.proxy import Proxy, Weather
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
+from tests.support.refusals import code_of
 from tests.support.tls import Authority, serving
 from tests.unit.delivery.builders import ACCOUNT, PRICE, candidate_id, image_bytes, selection, task_id
 from winnow.adapters.object_store import ObjectStore
@@ -313,7 +314,7 @@ async def test_the_walls_between_accounts_hold_over_grpc(line: DeliveryService) 
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await asked(request, timeout=TIMEOUT_S)
             assert refused.value.code() is grpc.StatusCode.NOT_FOUND
-            assert dict(refused.value.trailing_metadata() or ())["winnow-code"] == "not_found"
+            assert code_of(refused.value) == "not_found"
         mine = await stub.ListEndpoints(pb.ListEndpointsRequest(account_id=ACCOUNT), timeout=TIMEOUT_S)
         assert endpoint_id in {endpoint.endpoint_id for endpoint in mine.endpoints}
         await stub.DeleteEndpoint(
@@ -324,7 +325,7 @@ async def test_the_walls_between_accounts_hold_over_grpc(line: DeliveryService) 
                 pb.RegisterEndpointRequest(account_id=ACCOUNT, url="http://127.0.0.1:1/"), timeout=TIMEOUT_S
             )
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert dict(refused.value.trailing_metadata() or ())["winnow-code"] == "url_not_allowed"
+        assert code_of(refused.value) == "url_not_allowed"
 
 
 async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge(
@@ -365,12 +366,12 @@ async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slac
         task = name()
         order = await line.order(task, image_bytes(), image_bytes("PNG"))
         proxy.set(Weather(swallows=True))
-        promise = {"deadline_at": datetime.now(UTC), "deadline_slack_s": 40}
-        await line.publish(order.model_copy(update=promise))
+        deadline_at = datetime.now(UTC)
+        await line.publish(order.model_copy(update={"deadline_at": deadline_at, "deadline_slack_s": 40}))
         (end,) = await line.until_published(TASKS.name, task_id(task))
         (release,) = await line.until_published(LEDGER_COMMAND_TOPIC.name, task_id(task))
         assert (end["type"], release["type"]) == ("task.failed", "ReleaseCredits")
-        late = datetime.fromisoformat(end["occurred_at"]) - promise["deadline_at"]
+        late = datetime.fromisoformat(end["occurred_at"]) - deadline_at
         assert late < timedelta(seconds=40)
     finally:
         proxy.set(Weather(refuses=True))

@@ -72,7 +72,7 @@ class Holder:
 
 
 async def test_instances_hold_different_shards_and_give_them_back(mongo: Mongo):
-    clock, unsent = SetClock(), {}
+    clock, unsent = SetClock(), dict[str, list[object]]()
     first, second, third = (Holder(mongo, clock, name, unsent) for name in ("one", "two", "three"))
     await first.shards.claim()
     await second.shards.claim()
@@ -84,7 +84,7 @@ async def test_instances_hold_different_shards_and_give_them_back(mongo: Mongo):
 
 
 async def test_a_dead_instances_shard_is_adopted_until_everything_of_it_is_sent(mongo: Mongo):
-    clock, unsent = SetClock(), {"http-0": ["a block"]}
+    clock, unsent = SetClock(), dict[str, list[object]]({"http-0": ["a block"]})
     dead, alive = Holder(mongo, clock, "dead", unsent), Holder(mongo, clock, "alive", unsent)
     await dead.shards.claim()
     await alive.shards.claim()
@@ -103,7 +103,7 @@ async def test_a_dead_instances_shard_is_adopted_until_everything_of_it_is_sent(
 
 
 async def test_an_instance_that_could_not_renew_in_time_stops_writing_and_claims_again(mongo: Mongo):
-    clock, unsent = SetClock(), {}
+    clock, unsent = SetClock(), dict[str, list[object]]()
     slow, quick = Holder(mongo, clock, "slow", unsent), Holder(mongo, clock, "quick", unsent)
     await slow.shards.claim()
     clock.at += timedelta(seconds=16)

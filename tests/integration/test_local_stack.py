@@ -217,9 +217,12 @@ def test_a_broken_binary_is_named_with_its_log_and_the_others_are_stopped(
     monkeypatch.setattr(servers, "BIN", programs)
     launched: list[Managed] = []
     launch = EmbeddedStack._launch
-    monkeypatch.setattr(
-        EmbeddedStack, "_launch", lambda self, process: (launched.append(process), launch(self, process))
-    )
+
+    def noted(stack: EmbeddedStack, process: Managed) -> None:
+        launched.append(process)
+        launch(stack, process)
+
+    monkeypatch.setattr(EmbeddedStack, "_launch", noted)
     with pytest.raises(ServerDidNotStart, match="SeaweedFS did not start: it ended with status 3") as refused:
         EmbeddedStack(tmp_path / "data").start()
     assert "no such instruction" in str(refused.value)

@@ -373,7 +373,12 @@ async def test_the_quote_names_the_expected_and_the_least_cost(router: Any) -> N
 async def test_a_wrong_quote_is_refused(
     router: Any, changes: dict[str, Any], status: grpc.StatusCode
 ) -> None:
-    wanted = {"template": "studio_headshot", "template_version": 1, "mode": "low_cost", "k": 6}
+    wanted: dict[str, Any] = {
+        "template": "studio_headshot",
+        "template_version": 1,
+        "mode": "low_cost",
+        "k": 6,
+    }
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await router.Quote(pb.QuoteRequest(**(wanted | changes)), timeout=5)
     assert refused.value.code() is status

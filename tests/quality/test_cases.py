@@ -33,6 +33,7 @@ from tests.quality.pictures import (
     third_eye,
     tinted,
 )
+from tests.support.opencv import pixels
 from tests.unit.scorer.photographs import (
     BGR,
     blurred,
@@ -215,7 +216,11 @@ def test_20_no_face_to_speak_of_fails(kind: str) -> None:
     tiny = cv2.copyMakeBorder(
         cv2.resize(PORTRAIT, (56, 56), interpolation=cv2.INTER_AREA), 300, 300, 300, 300, cv2.BORDER_REFLECT
     )
-    pictures = {"a face 9 px wide": tiny, "no face": scene("coffee.png"), "a cat": scene("chelsea.png")}
+    pictures = {
+        "a face 9 px wide": pixels(tiny),
+        "no face": scene("coffee.png"),
+        "a cat": scene("chelsea.png"),
+    }
     assert missed(headshot(pictures[kind])) & FRAMED
 
 

@@ -68,6 +68,7 @@ class Clients:
     refunds: dict[str, int] = field(default_factory=dict)
     """Command id → amount that was ordered."""
     busy: int = 0
+    stories: list[asyncio.Task[None]] = field(default_factory=list)
 
     def account_of(self, number: int) -> str:
         return f"acct_{number}"
@@ -85,7 +86,7 @@ class Clients:
         stories += [self._order(order) for order in script.orders]
         self.busy = len(stories)
         for story in stories:
-            loop.create_task(self._count(story))
+            self.stories.append(loop.create_task(self._count(story)))
 
     async def _count(self, story: Any) -> None:
         await story
@@ -189,7 +190,7 @@ class Clients:
             return None
         process = running[world.dice.randrange(len(running))]
         front: RequestJournal = self.line.fronts[process.name]
-        task = process.run(front.submit(request, origin))
+        task = process.spawn(front.submit(request, origin))
         await asyncio.wait([task], timeout=10)
         if not task.done():
             task.cancel()

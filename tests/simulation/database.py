@@ -221,16 +221,16 @@ class SimulatedCollection:
             raise BulkWriteError({"writeErrors": errors})
 
     def _one(self, write: Any) -> None:
-        match write:
-            case InsertOne():
-                self._storage.insert(write._doc)
-            case ReplaceOne():
-                self._storage.replace(write._filter, write._doc)
-            case UpdateOne():
-                self._storage.update(write._filter, write._doc, upsert=bool(write._upsert))
-            case _:
-                msg = f"the simulated database has no {type(write).__name__}"
-                raise NotImplementedError(msg)
+        kind = type(write)
+        if kind is InsertOne:
+            self._storage.insert(write._doc)
+        elif kind is ReplaceOne:
+            self._storage.replace(write._filter, write._doc)
+        elif kind is UpdateOne:
+            self._storage.update(write._filter, write._doc, upsert=bool(write._upsert))
+        else:
+            msg = f"the simulated database has no {kind.__name__}"
+            raise NotImplementedError(msg)
 
 
 class Cursor:

@@ -173,8 +173,9 @@ def _check_provider(task_id: str, task: Any, outside: Outside, cap_usd_micro: in
 def _check_gate(task_id: str, task: Any, outside: Outside) -> None:
     for output in task.end.get("outputs", ()):
         stored = output["stored"]
-        content = outside.objects.get((stored["bucket"], stored["key"]))
-        check(content is not None, "I5", f"{task_id}: a delivered file is not there")
+        place = (stored["bucket"], stored["key"])
+        check(place in outside.objects, "I5", f"{task_id}: a delivered file is not there")
+        content = outside.objects[place]
         quality = quality_of(content.removeprefix(b"finished "))
         check(quality is not None and quality > 50, "I5", f"{task_id}: delivered quality {quality}")
 
@@ -186,6 +187,8 @@ def _check_webhooks(checker: Checker, answered: dict[str, float], outside: Outsi
         told[url, task_id].append((delivery_id, body, answered_well))
     for task_id in answered:
         task = checker.tasks[task_id]
+        assert task.accepted is not None
+        assert task.end is not None
         requests = told.get((f"https://receiver/{task.accepted['account_id']}", task_id), [])
         check(requests, "I6", f"{task_id}: nobody was told of {task.end['type']}")
         check(len({request[0] for request in requests}) == 1, "I6", f"{task_id}: several webhook ids")

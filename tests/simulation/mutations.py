@@ -33,6 +33,8 @@ from tests.simulation.run import play
 from tests.simulation.script import Fault, Kind, Script, script_of
 from winnow.adapters.bus import Bus
 from winnow.contracts.commands import SettleCredits
+from winnow.contracts.events import TaskFunded
+from winnow.contracts.ids import derive_id
 from winnow.contracts.values import EntryKind
 from winnow.eventstore import outbox as outbox_module
 from winnow.eventstore import shard as shard_module
@@ -188,11 +190,10 @@ def _mark_sent_before_acknowledged() -> list[Any]:
 
 
 def _random_event_ids() -> list[Any]:
-    original = shard_module.derive_id
     serial = iter(range(10**9))
 
     def derived(prefix: Any, *parts: Any) -> str:
-        return original(prefix, *parts, next(serial))
+        return derive_id(prefix, *parts, next(serial))
 
     return [patch.object(shard_module, "derive_id", derived)]
 
@@ -227,7 +228,7 @@ def _settle_twice() -> list[Any]:
 def _reserve_ignored() -> list[Any]:
     def reserve(draft: Any, command: Any, slices: Any) -> None:
         draft.add(
-            ledger_decide.TaskFunded(
+            TaskFunded(
                 task_id=command.task_id,
                 account_id=command.account_id,
                 reservation_id=command.reservation_id,

@@ -106,6 +106,13 @@ class SimulatedObjects:
 
         return await self._process.call("get", effect, _store_away)
 
+    async def delete(self, bucket: str, keys: list[str]) -> None:
+        def effect() -> None:
+            for key in keys:
+                self._objects.pop((bucket, key), None)
+
+        await self._process.call("delete", effect, _store_away)
+
 
 def _store_away() -> Exception:
     return Unavailable("the simulated object store does not answer")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from pydantic import TypeAdapter
 
@@ -177,12 +178,10 @@ class SimulatedLine:
 
     def bus(self, process: Process) -> Bus:
         """Make the real bus on a simulated broker."""
-        original = runtime_bus.KafkaBroker
-        runtime_bus.KafkaBroker = lambda *_, **__: SimulatedBroker(process, self.cluster)  # type: ignore[assignment, misc]
-        try:
+        with patch.object(
+            runtime_bus, "KafkaBroker", lambda *_, **__: SimulatedBroker(process, self.cluster)
+        ):
             return Bus(_SETTINGS, process.service)  # type: ignore[arg-type]
-        finally:
-            runtime_bus.KafkaBroker = original  # type: ignore[misc]
 
     def journal(
         self, process: Process, bus: Bus, decider: Any, *, prefix: str = "", everywhere: bool = False
@@ -336,4 +335,4 @@ class _KnownAdapters:
         return self._known[state_type]
 
 
-shard_module.TypeAdapter = _KnownAdapters()  # type: ignore[assignment, misc]
+patch.object(shard_module, "TypeAdapter", _KnownAdapters()).start()

@@ -46,13 +46,12 @@ def _smaller(script: Script) -> Iterator[Script]:
     if script.shards > 1:
         yield replace(script, shards=1)
     for place, order in enumerate(script.orders):
-        for change in (
-            {"cancel_after_s": None},
-            {"refund_percent": 0},
-            {"repeats": 0},
-            {"k": 1},
+        for simpler in (
+            replace(order, cancel_after_s=None),
+            replace(order, refund_percent=0),
+            replace(order, repeats=0),
+            replace(order, k=1),
         ):
-            simpler = replace(order, **change)  # type: ignore[arg-type]
             if simpler != order:
                 yield replace(script, orders=(*script.orders[:place], simpler, *script.orders[place + 1 :]))
 

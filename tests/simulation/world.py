@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -37,14 +37,17 @@ class Process:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.on_death: list[Callable[[], None]] = []
 
-    def run(self, coroutine: Any, *, vital: bool = False) -> asyncio.Task[Any]:
+    def run(self, coroutine: Coroutine[Any, Any, Any], *, vital: bool = False) -> None:
         """Run something as this process; when something ``vital`` ends by an error, the process ends."""
-        context = contextvars.copy_context()
-        context.run(_PROCESS.set, self)
-        task = self.world.loop.create_task(coroutine, context=context)
+        task = self.spawn(coroutine)
         if vital:
             task.add_done_callback(self._vital_ended)
-        return task
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start something as this process; return its task."""
+        context = contextvars.copy_context()
+        context.run(_PROCESS.set, self)
+        return self.world.loop.create_task(coroutine, context=context)
 
     def _vital_ended(self, task: asyncio.Task[Any]) -> None:
         if not self.dead and (task.cancelled() or task.exception() is not None):
@@ -117,7 +120,7 @@ class SimulatedWorld:
 
     def __init__(self, script: Script, *, trace: Callable[[str], None] | None = None) -> None:
         self.script = script
-        self.loop = VirtualLoop(self._created)
+        self.loop = VirtualLoop(self._created)  # type: ignore[abstract]
         self.clock = SimulatedClock(self.loop)
         self.dice = random.Random(f"{script.seed} world")
         self.processes: dict[tuple[str, int], Process] = {}

@@ -52,7 +52,8 @@ class ConnectionServer:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await self._serve(reader, writer)
         finally:
-            if asyncio.current_task().cancelling():
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
                 writer.transport.abort()
             writer.close()
             with contextlib.suppress(OSError):

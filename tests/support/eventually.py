@@ -6,21 +6,29 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05
-) -> T:
+    check: Callable[[], Awaitable[T | None]], within_s: float = 10.0, every_s: float = 0.05
+) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T | None], within_s: float = 10.0, every_s: float = 0.05) -> T: ...
+
+
+async def eventually(check: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.05) -> Any:
     """Return the result of ``check`` once it is truthy and raises nothing; else raise its last failure."""
     deadline_s = time.monotonic() + within_s
     while True:
         failure: BaseException | None = None
         try:
             result = check()
-            value: T = await result if inspect.isawaitable(result) else result
+            value = await result if inspect.isawaitable(result) else result
             if value:
                 return value
         except AssertionError as error:
@@ -30,7 +38,7 @@ async def eventually(
         await asyncio.sleep(every_s)
 
 
-def eventually_sync(check: Callable[[], T], within_s: float = 10.0, every_s: float = 0.05) -> T:
+def eventually_sync(check: Callable[[], T | None], within_s: float = 10.0, every_s: float = 0.05) -> T:
     """Do the same without an event loop; ``check`` is a plain function."""
     deadline_s = time.monotonic() + within_s
     while True:

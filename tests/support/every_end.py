@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from tests.support.builders import ReservationIds
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
 from tests.support.line import CREDIT, PROVIDERS, RunningLine
@@ -276,12 +277,12 @@ async def _books(line: RunningLine, recorder: Recorder) -> None:
             expires_at=expires_at,
         )
 
-    def names(name: str) -> dict[str, str]:
-        return {
-            "account_id": account_id,
-            "task_id": derive_id(Prefix.task, "recorder", "books", name),
-            "reservation_id": derive_id(Prefix.reservation, "recorder", "books", name),
-        }
+    def names(name: str) -> ReservationIds:
+        return ReservationIds(
+            account_id=account_id,
+            task_id=derive_id(Prefix.task, "recorder", "books", name),
+            reservation_id=derive_id(Prefix.reservation, "recorder", "books", name),
+        )
 
     def reserve(name: str, amount: int, expires_at: datetime) -> Message:
         return ReserveCredits(

@@ -41,6 +41,6 @@ STEPS = (Upcaster("test.weighed", 1, to_milligrams), Upcaster("test.weighed", 2,
 WEIGHED = MessageRegistry([Weighed], STEPS)
 
 
-def text(version: int | None, **fields: Any) -> str:
+def text(version: object, **fields: Any) -> str:
     stated = {} if version is None else {"version": version}
     return json.dumps(ENVELOPE | {"type": "test.weighed"} | stated | fields)

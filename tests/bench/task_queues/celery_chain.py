@@ -19,7 +19,7 @@ app.conf.worker_prefetch_multiplier = 64
 _DONE = "peer-done"
 
 
-@app.task  # type: ignore[untyped-decorator]
+@app.task
 def stage(payload: dict[str, Any]) -> dict[str, Any]:
     """Move the payload on; the last stage counts it."""
     moved = one_step(payload)

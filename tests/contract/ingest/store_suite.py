@@ -14,7 +14,7 @@ from tests.unit.ingest.events import Tale
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskAccepted
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.contracts.values import StoredObject
+from winnow.contracts.values import Mode, ProfileRef, StoredObject, TemplateRef
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,9 +32,9 @@ class Stores:
 def accepted(tale: Tale, at: datetime) -> RecordedMessage[Any]:
     event = TaskAccepted(
         **tale.ids,
-        template={"name": "studio_headshot", "version": 1},
-        mode="low_cost",
-        profile={"name": "headshot", "version": 1},
+        template=TemplateRef(name="studio_headshot", version=1),
+        mode=Mode.low_cost,
+        profile=ProfileRef(name="headshot", version=1),
         k=2,
         request=tale.stored("request"),
         request_sha256="a" * 64,

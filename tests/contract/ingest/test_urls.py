@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import grpc.aio
 import httpx
@@ -42,12 +43,12 @@ async def line() -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
         MemoryEndpoints(), sender, MovedClock(), signing_key=b"k" * 32, endpoints_max=99
     )
     server = grpc.aio.server()
-    rpc.register(rpc.DeliveryServicer(None, register, None))(server)
+    nobody: Any = None
+    rpc.register(rpc.DeliveryServicer(nobody, register, nobody))(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    world = IngestApp()
+    world = IngestApp(fetcher=fetcher)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        world.fetcher.fetch = fetcher.fetch
         world.cases = replace(world.cases, webhooks=Webhooks(DeliveryClient(channel, 10.0)))
         async with running(world) as client:
             yield client, await world.key()

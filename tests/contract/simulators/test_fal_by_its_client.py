@@ -75,7 +75,9 @@ def test_cancelled_while_queued_is_not_billed(fal: Any, client: fal_client.SyncC
     assert isinstance(handle.status(), fal_client.Queued)
     handle.cancel()
 
-    assert handle.status().error == "Request was cancelled"
+    status = handle.status()
+    assert isinstance(status, fal_client.Completed)
+    assert status.error == "Request was cancelled"
     assert fal.ledger()["lines"][0]["stage"] == "canceled"
     assert fal.ledger()["billed_usd_micro"] == 0
 

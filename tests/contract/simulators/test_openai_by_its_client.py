@@ -5,11 +5,11 @@ from typing import Any
 
 import cv2
 import httpx
-import numpy as np
 import openai
 import pytest
 
 from simulators.openai_images import USD_MICRO_PER_OUTPUT_TOKEN
+from tests.support.opencv import decoded
 
 MODEL = "gpt-image-2"
 
@@ -112,8 +112,8 @@ def test_transparent_background_gives_a_cut_out_and_is_no_jpeg(client: openai.Op
         model=MODEL, prompt="a cup", size="512x512", background="transparent", output_format="png"
     )
 
-    content = np.frombuffer(base64.b64decode((answer.data or [])[0].b64_json or ""), np.uint8)
-    alpha = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)[..., 3]
+    content = base64.b64decode((answer.data or [])[0].b64_json or "")
+    alpha = decoded(content, cv2.IMREAD_UNCHANGED)[..., 3]
     assert answer.background == "transparent"
     assert (alpha == 0).mean() > 0.2
     assert (alpha == 255).mean() > 0.1

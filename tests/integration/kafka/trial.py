@@ -60,7 +60,9 @@ class Trial:
                 "writer": asyncio.create_task(trial.writer.run()),
                 "watch": asyncio.create_task(trial.watch.run()),
             }
-            await eventually(lambda: trial.healthy() or len(trial.watch.committed) == PARTITIONS, within_s=60)
+            await eventually(
+                lambda: trial.healthy() and len(trial.watch.committed) == PARTITIONS, within_s=60
+            )
             yield trial
         finally:
             for task in trial._tasks.values():
@@ -83,11 +85,12 @@ class Trial:
         finally:
             await admin.close()
 
-    def healthy(self) -> None:
-        """Raise what ended the writer or the watch on its own."""
+    def healthy(self) -> bool:
+        """Return True; raise what ended the writer or the watch on its own."""
         for task in self._tasks.values():
             if task.done() and not task.cancelled():
                 task.result()
+        return True
 
     async def recovered(self, what: str, since_s: float, within_s: float = 120) -> None:
         """Wait until numbers written from now on are acknowledged and handled, and note how long both took."""
@@ -122,7 +125,7 @@ class Trial:
             assert numbers == sorted(numbers), f"{key} out of order"
         await all_handled(self.readers, log, within_s=120)
         ends = {partition: records[-1][0] + 1 for partition, records in log.items()}
-        await eventually(lambda: self.healthy() or self.watch.committed == ends, within_s=60)
+        await eventually(lambda: self.healthy() and self.watch.committed == ends, within_s=60)
         copies = Counter((key, number) for records in log.values() for _, key, number in records)
         self.figures |= {
             "written": self.writer.written,

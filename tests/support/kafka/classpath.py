@@ -55,10 +55,11 @@ def class_path() -> str:
     _CACHE.mkdir(parents=True, exist_ok=True)
     scratch = kept.with_suffix(f".{os.getpid()}")
     argv = [maven, "-q", "-B", "-f", str(POM), _GOAL, f"-Dmdep.outputFile={scratch}"]
+    last = ""
     for _ in range(_TRIES):
         ran = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
         if ran.returncode == 0:
             scratch.replace(kept)
             return kept.read_text()
-    last = (ran.stdout.strip().splitlines() or [f"status {ran.returncode}"])[0]
+        last = (ran.stdout.strip().splitlines() or [f"status {ran.returncode}"])[0]
     raise KafkaUnavailable(f"Maven could not resolve its artefacts: {last}")

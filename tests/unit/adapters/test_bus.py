@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import faststream.kafka.subscriber.usecase as faststream_reading
+import anyio
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
@@ -55,7 +55,7 @@ async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
     async def rest(_seconds: float) -> None:
         raise AssertionError("it rests, and what comes meanwhile lies there")
 
-    monkeypatch.setattr(faststream_reading.anyio, "sleep", rest)
+    monkeypatch.setattr(anyio, "sleep", rest)
     bus = _bus()
     bus.subscribe(["topic"], "group", MessageRegistry(()), _handle)
     (subscriber,) = bus.broker.subscribers

@@ -20,7 +20,7 @@ from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Consumed, Source
 
 NEWEST = 3
-KNOWN = {
+KNOWN: dict[int, dict[str, Any]] = {
     1: {"weight_g": 5},
     2: {"weight_mg": 5000},
     3: {"weight_mg": 5000, "scale": "unknown"},
@@ -165,7 +165,7 @@ def test_a_newer_version_is_logged_once(capsys: Any) -> None:
 
 
 async def test_a_held_partition_is_paused_and_its_neighbours_are_read() -> None:
-    bus, calls = _bus(), []
+    bus, calls = _bus(), list[tuple[Any, ...]]()
     held, other = TopicPartition("weights", 0), TopicPartition("weights", 1)
 
     async def handle(source: Source, received: Sequence[Received]) -> Consumed:

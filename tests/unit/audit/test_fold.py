@@ -209,7 +209,7 @@ ORDER_OF_THE_LEDGER = ("grant", "reserve", "task.funded", "settle", "task.settle
 def _recorded(messages: list[tuple[str, str, Event]]) -> list[RecordedMessage[Message]]:
     """Number the events as their producers would: the ledger writes one sequence into both topics."""
     counts: dict[tuple[str, str], int] = {}
-    found = []
+    found: list[RecordedMessage[Message]] = []
     for ordinal, (producer, subject, message) in enumerate(messages):
         name = message.kind.value if isinstance(message, EntryRecorded) else message.type
         if producer == "ledger":

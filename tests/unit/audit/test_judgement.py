@@ -80,7 +80,9 @@ def test_every_shipped_profile_has_the_hash_and_the_rules_of_the_scorer() -> Non
     for theirs in CATALOG.all():
         ours = pinned(theirs)
         assert (ours.ref.name, ours.ref.version) == (theirs.name, theirs.version)
-        assert ours.rules.keys() == {rule.name for rule in (*theirs.dimensions, *theirs.rules)}
+        assert ours.rules.keys() == {rule.name for rule in theirs.dimensions} | {
+            rule.name for rule in theirs.rules
+        }
 
 
 @given(st.floats(allow_nan=True, allow_infinity=False), st.integers(0, 10_000))

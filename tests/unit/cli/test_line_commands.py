@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from winnow.cli import background, board, line_session, up
+from winnow.cli import background, board, line_session
 from winnow.cli.line_access import LineAccess
 from winnow.cli.line_state import read_state
 from winnow.cli.logs import Follower
@@ -216,7 +217,7 @@ def test_a_start_says_how_the_line_is_stopped(tmp_path: Path, monkeypatch: pytes
     started: list[str] = []
     monkeypatch.setattr(background, "start_in_background", lambda _, arguments: started.extend(arguments))
     monkeypatch.setattr(line_session, "running", lambda _: nullcontext(SimpleNamespace(access=LineAccess())))
-    monkeypatch.setattr(up.time, "sleep", interrupt)
+    monkeypatch.setattr(time, "sleep", interrupt)
     assert run("up", "--background", "--data-dir", str(tmp_path))[0] == 0
     detached = run("up", *started, "--data-dir", str(tmp_path))[1]
     attended = run("up", "--data-dir", str(tmp_path))[1]

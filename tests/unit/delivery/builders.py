@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from PIL import Image
 
@@ -110,7 +111,7 @@ def output(index: int, task: str = "one") -> Output:
     )
 
 
-def endpoint(name: str = "one", url: str = "https://example.com/hook", **changes: object) -> Endpoint:
+def endpoint(name: str = "one", url: str = "https://example.com/hook", **changes: Any) -> Endpoint:
     made = Endpoint(derive_id(Prefix.endpoint, name), ACCOUNT, url, (), enabled=True, created_at=NOW)
     return replace(made, **changes)
 

@@ -141,7 +141,7 @@ class DeliveryApp:
     async def _receive(self, recorded: RecordedMessage[Message]) -> None:
         if recorded.message.type not in bus.TABLE:
             return
-        partition = shard_of(recorded.message.task_id, SHARDS)
+        partition = shard_of(recorded.envelope.subject, SHARDS)
         offset = self.offsets.get(partition, 0)
         self.offsets[partition] = offset + 1
         input_ = bus.TABLE[recorded.message.type](recorded, "")

@@ -21,6 +21,7 @@ from services.delivery.domain.messages import (
 from services.delivery.domain.schedule import disables_endpoint
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from services.delivery.domain.work import ReadEndpoints, SendWebhook, wanted
+from tests.support.builders import TaskIds
 from tests.unit.delivery.builders import ACCOUNT, NOW, output, task_id
 from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event
@@ -39,7 +40,7 @@ POLICY = Policy(schedule_s=SCHEDULE_S)
 WAIT_MAX_S = 1.25 * sum(SCHEDULE_S)
 """The schedule with the largest jitter and a second for each timer."""
 EVENT = derive_id(Prefix.event, "end")
-ABOUT = {"task_id": task_id(), "account_id": ACCOUNT}
+ABOUT = TaskIds(task_id=task_id(), account_id=ACCOUNT)
 ENDS = (
     TaskDelivered(**ABOUT, outputs=[output(0)]),
     TaskPartiallyDelivered(**ABOUT, outputs=[output(0)], missing_count=1, reason="r"),

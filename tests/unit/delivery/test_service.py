@@ -53,7 +53,7 @@ async def test_a_selection_becomes_outputs_an_end_a_charge_and_links():
                 assert task_id()[-12:] not in url, (
                     "a derived id lets its reader test guesses of what it is made of"
                 )
-        names = {re.search(r"file=winnow-([0-9a-f]{12})-", link.url)[1] for link in links}
+        names = {name for link in links for name in re.findall(r"file=winnow-([0-9a-f]{12})-", link.url)}
         assert len(names) == 1, "the files of an order are saved side by side"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -194,6 +195,15 @@ def pass_s(line: DeliveryApp, seconds: int) -> None:
     line.journal.assign(str(index) for index in range(SHARDS))
 
 
+def waits_after(line: DeliveryApp, attempts_count: int) -> bool:
+    """Return whether the only webhook waits for its next attempt after so many."""
+    state = line.state()
+    if state is None or not state.webhooks:
+        return False
+    (webhook,) = state.webhooks
+    return len(webhook.attempts) == attempts_count and webhook.next_at is not None
+
+
 async def shown(line: DeliveryApp) -> list[tuple[str, int]]:
     """The attempts as the delivery log shows them."""
     (logged,) = await line.log.lines(ACCOUNT, "", 10)
@@ -250,15 +260,7 @@ async def test_a_fault_nobody_foresaw_is_recorded_and_tried_again(
         async with line.running():
             await line.receive(line.order(PICTURES[0]))
             for made in (1, 2):
-                await eventually(
-                    lambda made=made: (
-                        (state := line.state())
-                        and state.webhooks
-                        and len(state.webhooks[0].attempts) == made
-                        and state.webhooks[0].next_at
-                    ),
-                    25.0,
-                )
+                await eventually(partial(waits_after, line, made), 25.0)
                 pass_s(line, 400)
             await eventually(lambda: line.webhook_state() is WebhookState.delivered, 25.0)
             assert await shown(line) == [("unforeseen", 0), ("unforeseen", 0), ("accepted", 200)]

@@ -47,7 +47,8 @@ class Box:
 def _needed(state: Crate, message: object, found: Mapping[str, Box | None]) -> Iterable[str]:
     """Name the box of the message, and ``->other`` as a second box that is read."""
     del state
-    name, amount = message  # type: ignore[misc]
+    assert isinstance(message, tuple)
+    name, amount = message
     yield name
     # Known only once the first is read, as a refund's grants are.
     if found.get(name) and amount == 5:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.builders import TaskIds
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
     AttemptFinished,
@@ -13,6 +14,7 @@ from winnow.contracts.events import (
     RoundClosed,
     RoundPlanned,
     TaskDelivered,
+    TaskEvent,
     TaskFunded,
     TaskSelected,
     TaskSettled,
@@ -44,7 +46,7 @@ class Tale:
     """The events of one task of two candidates, of which the first passes."""
 
     def __init__(self, task_id: str, account_id: str = "acct_one") -> None:
-        self.ids = {"task_id": task_id, "account_id": account_id}
+        self.ids = TaskIds(task_id=task_id, account_id=account_id)
         self.reservation_id = derive_id(Prefix.reservation, task_id)
         self.first = derive_id(Prefix.candidate, task_id, 0, 0)
         self.second = derive_id(Prefix.candidate, task_id, 0, 1)
@@ -69,7 +71,7 @@ class Tale:
         return TaskUnfunded(
             **self.ids,
             reservation_id=self.reservation_id,
-            code="insufficient_credits",
+            code=ErrorCode.insufficient_credits,
             shortfall_credits_micro=7,
         )
 
@@ -232,7 +234,7 @@ class Tale:
             reason="more than is left of the charge",
         )
 
-    def whole(self) -> list[tuple[str, object]]:
+    def whole(self) -> list[tuple[str, TaskEvent]]:
         """Return the task's events after its acceptance, with their producers."""
         return [
             ("ledger", self.funded()),

@@ -22,6 +22,7 @@ from services.ingest.app.accounts import Accounts
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.offers import Offers
 from services.ingest.app.orders import Orders
+from services.ingest.app.ports import Fetcher
 from services.ingest.app.prices import Prices
 from services.ingest.app.projection import Projection
 from services.ingest.app.screening import InputScreening
@@ -71,12 +72,13 @@ class ManualClock:
 
     at: datetime = START
     offset_s: float = 0.0
+    durations_pass: bool = True
 
     def now(self) -> datetime:
         return self.at
 
     def monotonic_s(self) -> float:
-        return asyncio.get_event_loop().time() + self.offset_s
+        return (asyncio.get_event_loop().time() if self.durations_pass else 0.0) + self.offset_s
 
     def advance(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
@@ -201,7 +203,7 @@ class MemoryViews:
         return sorted(mine, key=place, reverse=True)[: page.limit]
 
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
-        mine = [
+        mine: list[Mapping[str, Any]] = [
             row for row in self.rows.values() if (row["account_id"], row["task_id"]) == (account_id, task_id)
         ]
         mine = [candidate for candidate in mine if page.state in {None, candidate["state"]}]
@@ -375,7 +377,12 @@ def _loaded() -> Loaded:
 class IngestApp:
     """One instance of ingest, and the record that its messages and the other services' go through."""
 
-    def __init__(self, http_store: MemoryJournalStore | None = None, shard: str = "http-0") -> None:
+    def __init__(
+        self,
+        http_store: MemoryJournalStore | None = None,
+        shard: str = "http-0",
+        fetcher: Fetcher | None = None,
+    ) -> None:
         self.clock = ManualClock()
         self.bus = MemoryBus()
         self.http_store = http_store or MemoryJournalStore(everywhere=True)
@@ -387,6 +394,7 @@ class IngestApp:
         self.settings = MemoryAccountSettings()
         self.ledger, self.router, self.screener = FakeLedger(), FakeRouter(), FakeScreener()
         self.delivery, self.files, self.fetcher = FakeDelivery(), MemoryFiles(), FakeFetcher()
+        self._fetcher = fetcher or self.fetcher
         self.notifier = Notifier()
         self.projection = Projection(self.views, self.notifier)
         self.consumer = IngestConsumer(self.funding, self.projection)
@@ -449,7 +457,7 @@ class IngestApp:
             ),
             screening=InputScreening(
                 files=self.files,
-                fetcher=self.fetcher,
+                fetcher=self._fetcher,
                 screener=self.screener,
                 inputs=self.inputs,
                 clock=self.clock,

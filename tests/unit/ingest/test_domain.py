@@ -27,7 +27,7 @@ from winnow.contracts.envelope import Event
 from winnow.contracts.errors import Refused
 from winnow.contracts.events import TaskCancelled, TaskCancelRequested, TaskRejected
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.contracts.states import TRANSITIONS, next_state
+from winnow.contracts.states import TRANSITIONS, TaskState, next_state
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TALE = Tale(derive_id(Prefix.task, "one"))
@@ -127,9 +127,9 @@ def test_stages_end_a_task_at_most_once_and_never_a_funded_one(names: list[str])
 
 
 def test_every_end_of_ingest_is_allowed_by_the_table_from_where_it_can_come():
-    for state in ("accepted", "unfunded"):
+    for state in (TaskState.accepted, TaskState.unfunded):
         assert next_state(state, "task.cancelled") == "cancelled"
-    assert next_state("unfunded", "task.rejected") == "rejected"
+    assert next_state(TaskState.unfunded, "task.rejected") == "rejected"
     assert ("accepted", "task.cancel_requested") in TRANSITIONS
 
 

@@ -39,9 +39,8 @@ async def fetching(authority: Authority, *ports: int, timeout_s: float = 5.0, si
 
 async def refused(fetcher: GuardedFetcher, url: str) -> dict:
     """Ask the API for an input by URL and return the problem that it answers."""
-    world = IngestApp()
+    world = IngestApp(fetcher=fetcher)
     async with running(world) as client:
-        world.fetcher.fetch = fetcher.fetch
         answer = await client.post("/v1/inputs", json={"url": url}, headers=await world.key())
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

@@ -26,7 +26,7 @@ async def serving(*proxies: str, **changes: object) -> AsyncIterator[httpx.Async
     """Ingest's routes on a real listener of the runtime, and a client of it on loopback."""
     port = choose(["http"], {})["http"]
     world = IngestApp()
-    world.clock.monotonic_s = lambda: 0.0  # No bucket fills up again, however slow the machine is.
+    world.clock.durations_pass = False  # No bucket fills up again, however slow the machine is.
     app = wrap_app(build_app(world.cases, CREDIT), lambda count: bytes(range(count)))
     server = http_server(app, port, settings(http_trusted_proxies=proxies, **changes))
     running = asyncio.create_task(server.serve())
@@ -79,6 +79,7 @@ async def test_the_environment_of_the_server_library_trusts_nobody(monkeypatch):
 @pytest.mark.parametrize("kind", [b"application/json", b"image/png", b"multipart/form-data; boundary=x"])
 async def test_a_body_that_never_ends_is_closed_and_is_no_fault_of_ours(kind: bytes):
     async with serving(http_body_timeout_s=0.2) as client:
+        assert client.base_url.port is not None
         key = f"Authorization: {client.headers['x-key']}\r\nContent-Type: ".encode() + kind
         head = (
             HALF_BODY.replace(b"some", b"--x")

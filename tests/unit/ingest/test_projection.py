@@ -9,10 +9,11 @@ from services.ingest.app.projection import Projection
 from tests.unit.ingest.events import Tale
 from tests.unit.ingest.fakes import MemoryViews
 from winnow.contracts.envelope import Envelope, RecordedMessage
+from winnow.contracts.events import TaskEvent
 from winnow.contracts.ids import Prefix, derive_id
 
 
-def records(tale: Tale) -> list[tuple[int, RecordedMessage]]:
+def records(tale: Tale) -> list[tuple[int, RecordedMessage[TaskEvent]]]:
     sequences: dict[str, int] = {}
     found = []
     for offset, (producer, event) in enumerate(tale.whole()):

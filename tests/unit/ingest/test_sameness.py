@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,13 @@ from services.ingest.store.catalogue import load
 from tests.unit.ingest.fakes import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.events import TaskAccepted
 
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
-DEFAULTS = {
+BODY: dict[str, Any] = {
+    "template": "studio_headshot",
+    "mode": "low_cost",
+    "k": 2,
+    "prompt": "a friendly engineer",
+}
+DEFAULTS: dict[str, Any] = {
     "negative_prompt": None,
     "profile": "headshot",
     "inputs": [],
@@ -95,7 +101,7 @@ async def test_a_default_cap_that_has_moved_since_is_still_the_orders_own(monkey
 
 
 @pytest.mark.parametrize("written_out", [{}, {"priority": 5, "width": 1024}])
-async def test_an_order_that_was_recorded_as_it_was_sent_is_found_again(written_out: dict[str, int]):
+async def test_an_order_that_was_recorded_as_it_was_sent_is_found_again(written_out: dict[str, Any]):
     """Orders of before have the bytes as sent for a fingerprint, their defaults written out or not."""
     world = IngestApp()
     async with running(world) as client:
@@ -116,7 +122,7 @@ async def test_an_order_that_was_recorded_as_it_was_sent_is_found_again(written_
     ),
 )
 def test_leaving_defaults_out_twice_changes_nothing_more(template: str, chosen: dict[str, bool]):
-    values = {"width": 1024, "height": 512, "priority": 5, "label": " "}
+    values: dict[str, Any] = {"width": 1024, "height": 512, "priority": 5, "label": " "}
     form = OrderForm(template, "fast", 2, "p", **{name: values[name] for name in chosen})
     once = without_defaults(form, CATALOGUE)
     assert without_defaults(once, CATALOGUE) == once

@@ -205,17 +205,17 @@ async def test_a_candidates_picture_is_shown_to_operators_of_its_account_only():
 
 async def test_a_record_that_cannot_be_folded_is_named_and_those_before_it_are_kept(monkeypatch):
     from services.ingest.app import projection
+    from services.ingest.domain.task_projection import fold
 
     world = IngestApp()
     async with running(world) as client:
         tale = await place(world, client, await world.key())
         tell(world, tale, 4)
-        whole = projection.fold
 
         def broken(view, recorded, offset):
             if recorded.message.type == "attempt.submitted":
                 raise KeyError
-            return whole(view, recorded, offset)
+            return fold(view, recorded, offset)
 
         monkeypatch.setattr(projection, "fold", broken)
         ((lane, records),) = [
@@ -223,6 +223,10 @@ async def test_a_record_that_cannot_be_folded_is_named_and_those_before_it_are_k
         ]
         start = world._read[lane]
         consumed = await world.consumer.handle(Source(*lane), records[start:])
-    at = next(record.offset for record in records if record.recorded.message.type == "attempt.submitted")
+    at = next(
+        record.offset
+        for record in records
+        if record.recorded and record.recorded.message.type == "attempt.submitted"
+    )
     assert (consumed.next_offset, type(consumed.failed)) == (at, KeyError)
     assert world.views.views[tale.ids["task_id"]].state == "generating"

@@ -147,6 +147,7 @@ def test_any_redelivery_in_any_batches_leaves_the_same_entries(
         log: Sequence[LedgerCommand], size: int, restarts: int
     ) -> tuple[list[EntryRecorded], Account]:
         store, bus, clock = MemoryJournalStore(), MemoryBus(), SetClock(START)
+        account = None
         for _ in range(restarts):
             async with running(store, bus, clock) as journal:
                 await feed_all(journal, log, size)

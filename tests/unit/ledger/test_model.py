@@ -270,7 +270,7 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         """Check that a grant's credits live until its expiry, or one day more, once, however often they came back."""
         graces = [lot for lot in self.model.lots if lot.name == "grace"]
         opened: dict[str, set[datetime]] = defaultdict(set)
-        for event in (*self.books.all(ReservationEnded), *self.books.all(Refunded)):
+        for event in self.ends():
             for grace in event.graces:
                 opened[grace.of_grant_id].add(grace.expires_at)
         assert all(len(ends) == 1 for ends in opened.values())
@@ -300,8 +300,11 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         for name, hold in self.model.holds.items():
             assert len(self.books.settled(name)) == (hold.state == "ended")
 
+    def ends(self) -> list[ReservationEnded | Refunded]:
+        return [*self.books.all(ReservationEnded), *self.books.all(Refunded)]
+
     def graces_seen(self) -> set[str]:
-        events = (*self.books.all(ReservationEnded), *self.books.all(Refunded))
+        events = self.ends()
         return {grace.grant_id for event in events for grace in event.graces}
 
     @staticmethod

@@ -28,7 +28,8 @@ class Placed:
     """A tensor to be written."""
 
     def __init__(self, offset: int, sizes: tuple[int, ...], steps: tuple[int, ...]) -> None:
-        self.parts = (offset, sizes, steps, False, OrderedDict())
+        hooks: OrderedDict[str, object] = OrderedDict()
+        self.parts = (offset, sizes, steps, False, hooks)
 
 
 def written(tensors: dict[str, Placed], values: list[float]) -> bytes:
@@ -67,7 +68,8 @@ def test_a_tensor_outside_of_its_storage_is_refused() -> None:
 
 def test_nothing_that_a_file_names_is_run() -> None:
     stream = io.BytesIO()
-    for part in (MAGIC, 1001, {}):
+    parts: tuple[object, ...] = (MAGIC, 1001, {})
+    for part in parts:
         pickle.dump(part, stream, protocol=2)
     stream.write(b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00truetR.")
     with pytest.raises(ValueError, match=r"os\.system"):

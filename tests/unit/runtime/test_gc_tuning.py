@@ -37,10 +37,10 @@ def test_what_was_there_at_the_start_is_walked_no_more() -> None:
 @pytest.mark.usefixtures("collector")
 def test_cycles_left_later_are_still_found_without_being_asked_for() -> None:
     freeze_after_startup()
-    collected = []
+    collected: list[weakref.ref[Node]] = []
     # Asking the reference would hold the node in the moments in which Python 3.12 and newer collect.
     lost = weakref.ref(Node(), collected.append)
-    garbage = []
+    garbage: list[list[object]] = []
     while not collected and len(garbage) < 1_000_000:
         garbage.append([])
     assert collected == [lost]

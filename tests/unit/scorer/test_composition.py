@@ -12,6 +12,7 @@ from services.scorer.clients.rules import CelRules
 from services.scorer.domain.measures import Measurement
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.colour import ciede2000, lab_of
+from tests.support.opencv import decoded
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, jpeg, png
 from winnow.contracts.values import MeasureStatus
@@ -51,7 +52,8 @@ def test_ciede2000_agrees_with_an_independent_implementation() -> None:
 
 def test_lab_of_white_black_and_red() -> None:
     lab = lab_of(np.array([[[255, 255, 255], [0, 0, 0], [255, 0, 0]]], np.uint8))[0]
-    assert np.allclose(lab, [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.2]], atol=0.3)
+    wanted = np.array([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.2]])
+    assert np.allclose(lab, wanted, atol=0.3)
 
 
 @pytest.mark.parametrize(("x", "margin"), [(200, 0.25), (150, 0.125), (120, 0.05)])
@@ -127,7 +129,7 @@ def test_holes_grow_with_their_number_and_a_large_opening_is_none() -> None:
     shares = [raw(take(cut_out(soft_px=2, holes=count), REMOVAL), "alpha_holes") for count in (0, 4, 16)]
     assert shares == sorted(shares)
     assert shares[2] > 0.006
-    opened = cv2.imdecode(np.frombuffer(cut_out(soft_px=2), np.uint8), cv2.IMREAD_UNCHANGED)
+    opened = decoded(cut_out(soft_px=2), cv2.IMREAD_UNCHANGED)
     cv2.circle(opened, (200, 200), 50, (0, 0, 0, 0), -1)
     assert raw(take(png(opened), REMOVAL), "alpha_holes") == 0
 

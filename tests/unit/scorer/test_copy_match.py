@@ -29,7 +29,7 @@ def test_distance_and_extra_are_letters_over_the_letters_of_the_copy(
 ) -> None:
     found = copy_match(copy, read)
     assert found is not None
-    assert (found.distance, found.extra) == (pytest.approx(distance), pytest.approx(extra))
+    assert (found.distance, found.extra) == pytest.approx((distance, extra))
 
 
 def test_a_line_is_found_when_half_of_it_was_read() -> None:

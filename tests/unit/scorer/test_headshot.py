@@ -13,6 +13,7 @@ from services.scorer.dimensions.skin import evenness, stops
 from services.scorer.domain.measures import Measurement
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.model_set import Models
+from tests.support.opencv import pixels
 from tests.unit.scorer.photographs import BGR, blurred, exposed, photograph, png, portrait
 from winnow.contracts.values import MeasureStatus
 
@@ -43,7 +44,7 @@ def covered_eyes(picture: BGR) -> BGR:
 @pytest.mark.parametrize("angle_deg", [-20, -8, 8, 20])
 def test_roll_is_the_angle_that_the_picture_was_turned_by(models: Models, angle_deg: float) -> None:
     turn = cv2.getRotationMatrix2D((224, 120), angle_deg, 1)
-    turned = cv2.warpAffine(PORTRAIT, turn, (512, 512), borderMode=cv2.BORDER_REFLECT)
+    turned = pixels(cv2.warpAffine(PORTRAIT, turn, (512, 512), borderMode=cv2.BORDER_REFLECT))
     upright = take(models, "head_roll", PORTRAIT).raw
     assert upright is not None
     assert raw(models, "head_roll", turned) == pytest.approx(abs(angle_deg + upright), abs=2) or raw(
@@ -100,7 +101,7 @@ def test_margins_above_and_below_share_the_height(models: Models) -> None:
 
 
 def test_inter_eye_distance_doubles_with_the_picture(models: Models) -> None:
-    double = cv2.resize(PORTRAIT, (1024, 1024), interpolation=cv2.INTER_CUBIC)
+    double = pixels(cv2.resize(PORTRAIT, (1024, 1024), interpolation=cv2.INTER_CUBIC))
     once = raw(models, "inter_eye_distance", PORTRAIT)
     assert raw(models, "inter_eye_distance", double) == pytest.approx(2 * once, rel=0.05)
 
@@ -139,7 +140,7 @@ def test_stops_of_white_and_of_half_the_light() -> None:
 
 def test_natural_colour_refuses_tint_and_grey_and_takes_skin(models: Models) -> None:
     blue = np.clip(PORTRAIT * np.array([1.5, 0.9, 0.6]), 0, 255).astype(np.uint8)
-    grey = cv2.cvtColor(cv2.cvtColor(PORTRAIT, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    grey = pixels(cv2.cvtColor(cv2.cvtColor(PORTRAIT, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
     assert raw(models, "natural_colour", PORTRAIT) == 0
     assert raw(models, "natural_colour", exposed(PORTRAIT, -2)) == 0
     assert raw(models, "natural_colour", blue) == 100

@@ -29,6 +29,7 @@ from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
 from simulators.renderer import RenderRequest
 from tests.support.darkroom import shared_darkroom
+from tests.support.opencv import decoded, pixels
 from tests.unit.scorer.answers import ANSWERS
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
@@ -64,8 +65,12 @@ def failed(found: CandidateScore) -> set[str]:
     return {verdict.name for verdict in found.dimensions if verdict.required and not verdict.passed}
 
 
+def resized(picture: BGR, side_px: int) -> BGR:
+    return pixels(cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA))
+
+
 def grey_of(picture: BGR) -> classic.Grey:
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return pixels(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
 
 
 def grain_of(grey: classic.Grey) -> NoiseLevel:
@@ -106,7 +111,7 @@ DEGRADED: dict[str, tuple[Callable[[BGR], bytes], set[str]]] = {
     "under by 3 stops": (lambda p: png(exposed(p, -3)), {"exposure"}),
     "over by 2 stops": (lambda p: png(exposed(p, 2)), {"exposure"}),
     "over by 3 stops, where no face is left": (lambda p: png(exposed(p, 3)), {"face_count"}),
-    "small": (lambda p: png(cv2.resize(p, (200, 200), interpolation=cv2.INTER_AREA)), {"resolution"}),
+    "small": (lambda p: png(resized(p, 200)), {"resolution"}),
 }
 
 
@@ -191,7 +196,7 @@ def test_sharpness_separates_degraded_from_clean_photographs(
     degrade: Callable[[BGR], BGR], at_least: float
 ) -> None:
     def read(picture: BGR) -> float:
-        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        grey = grey_of(picture)
         return classic.sharpness(grey, grain_of(grey).flat).ratio
 
     photographs = [photograph(name) for name in (*GENERAL, "astronaut.png", "rocket.jpg")]
@@ -203,7 +208,7 @@ def test_sharpness_separates_degraded_from_clean_photographs(
 
 def test_blockiness_rises_with_compression_and_survives_cropping() -> None:
     def read(content: bytes, crop: int = 0) -> float:
-        grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+        grey = decoded(content, cv2.IMREAD_GRAYSCALE)
         return classic.blockiness(np.ascontiguousarray(grey[crop:, crop:]))
 
     readings = [read(jpeg(PORTRAIT, quality)) for quality in (95, 50, 20, 10)]
@@ -215,10 +220,7 @@ def test_blockiness_rises_with_compression_and_survives_cropping() -> None:
 @pytest.mark.parametrize("name", [*GENERAL, "brick.png", "grass.png", "gravel.png"])
 def test_blockiness_tells_quality_30_from_75_whatever_is_shown(name: str) -> None:
     low, middle = (
-        classic.blockiness(
-            cv2.imdecode(np.frombuffer(jpeg(photograph(name), q), np.uint8), cv2.IMREAD_GRAYSCALE)
-        )
-        for q in (30, 75)
+        classic.blockiness(decoded(jpeg(photograph(name), q), cv2.IMREAD_GRAYSCALE)) for q in (30, 75)
     )
     assert middle < 1.4
     assert low > 1.6
@@ -240,20 +242,18 @@ def test_texture_without_a_flat_part_is_told_from_noise(name: str) -> None:
 
 
 def test_noise_that_went_through_jpeg_is_seen_in_blotches() -> None:
-    noise = grain_of(
-        cv2.imdecode(np.frombuffer(jpeg(noisy(PORTRAIT, 10), 75), np.uint8), cv2.IMREAD_GRAYSCALE)
-    )
+    noise = grain_of(decoded(jpeg(noisy(PORTRAIT, 10), 75), cv2.IMREAD_GRAYSCALE))
     assert noise.fine < 0.5
     assert noise.sigma > 4.1
-    assert (
-        grain_of(cv2.imdecode(np.frombuffer(jpeg(PORTRAIT, 75), np.uint8), cv2.IMREAD_GRAYSCALE)).sigma < 1.5
-    )
+    assert grain_of(decoded(jpeg(PORTRAIT, 75), cv2.IMREAD_GRAYSCALE)).sigma < 1.5
 
 
 def on_white(picture: BGR, share: float) -> BGR:
     """Lay a picture on a white ground with ``share`` of the frame white."""
     edge = round(picture.shape[0] * ((1 / (1 - share)) ** 0.5 - 1) / 2)
-    return cv2.copyMakeBorder(picture, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    return pixels(
+        cv2.copyMakeBorder(picture, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    )
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8])
@@ -271,7 +271,7 @@ def test_a_white_ground_is_no_overexposure_and_what_stands_on_it_may_be(share: f
 @pytest.mark.parametrize(
     ("alter", "near"),
     [
-        (lambda p: cv2.imdecode(np.frombuffer(jpeg(p, 60), np.uint8), cv2.IMREAD_COLOR), True),
+        (lambda p: decoded(jpeg(p, 60)), True),
         (lambda p: exposed(p, 1), True),
         (lambda p: p[10:-10, 10:-10], True),
         (lambda p: p[:, ::-1], False),
@@ -281,9 +281,7 @@ def test_a_white_ground_is_no_overexposure_and_what_stands_on_it_may_be(share: f
 )
 def test_perceptual_hash_tells_near_duplicates(alter: Callable[[BGR], BGR], near: bool) -> None:
     def read(picture: BGR) -> int:
-        return int(
-            classic.perceptual_hash(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY)), 16
-        )
+        return int(classic.perceptual_hash(grey_of(np.ascontiguousarray(picture))), 16)
 
     distance = (read(PORTRAIT) ^ read(alter(PORTRAIT))).bit_count()
     assert (distance <= 10) is near

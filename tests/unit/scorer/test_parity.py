@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from services.scorer.inference.batching import Batcher
 from services.scorer.inference.device_client import DeviceClient
 from services.scorer.inference.device_networks import load_networks
 from services.scorer.inference.device_protocol import Device, DeviceConfiguration
+from services.scorer.inference.network import Network
 from services.scorer.vision import classic
 from services.scorer.vision.frame import ClassicFrame, TensorFrame, fits_tensors
 from services.scorer.vision.model_set import (
@@ -39,6 +41,7 @@ from services.scorer.vision.model_set import (
 from simulators.photos.studio import Subject
 from simulators.renderer import RenderRequest
 from tests.support.darkroom import shared_darkroom
+from tests.support.opencv import pixels
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
     blurred,
@@ -79,10 +82,12 @@ def pictures() -> dict[str, bytes]:
         "dark": png(exposed(person, -3)),
         "bright": png(exposed(person, 2)),
         "blocky": jpeg(person, 15),
-        "small": png(cv2.resize(person, (96, 96), interpolation=cv2.INTER_AREA)),
-        "wider than tensors are": jpeg(cv2.resize(person, (1600, 400), interpolation=cv2.INTER_CUBIC), 90),
+        "small": png(pixels(cv2.resize(person, (96, 96), interpolation=cv2.INTER_AREA))),
+        "wider than tensors are": jpeg(
+            pixels(cv2.resize(person, (1600, 400), interpolation=cv2.INTER_CUBIC)), 90
+        ),
         "higher, and looked at more thinly": jpeg(
-            cv2.resize(person, (600, 1100), interpolation=cv2.INTER_CUBIC), 60
+            pixels(cv2.resize(person, (600, 1100), interpolation=cv2.INTER_CUBIC)), 60
         ),
         "no picture": b"no picture",
     }
@@ -150,11 +155,11 @@ async def test_frames_in_batches_give_the_sums_of_single_pictures(models_dir: Pa
     (key,) = networks.loaded
     batcher = Batcher(networks.run, networks.rows_max, 0.05)
     batcher.start()
-    decoded = [
+    planes = [
         cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
         for picture in pictures().values()
     ]
-    greys = [frame for frame in decoded if frame is not None and fits_tensors(frame)]
+    greys = [pixels(frame) for frame in planes if frame is not None and fits_tensors(pixels(frame))]
     answers = await asyncio.gather(*(batcher.submit(key, (plane[None],)) for plane in greys))
     await batcher.stop()
     assert batcher.batches_count < len(greys)
@@ -170,22 +175,23 @@ async def test_frames_in_batches_give_the_sums_of_single_pictures(models_dir: Pa
             assert from_tensors.method == other.method
             assert from_tensors.ratio == pytest.approx(other.ratio, rel=1e-4, abs=1e-5)
         small = classic.small_copy(grey)
-        seen, expected = (
+        exposed_here, exposed_there = (
             method.exposure(bright_share_max=0.4, dark_share_max=0.75, small=small)
             for method in (tensors, classical)
         )
-        assert seen.highlight == expected.highlight
+        assert exposed_here.highlight == exposed_there.highlight
         for name in ("overrun", "mean", "dark_share", "bright_share"):
-            assert getattr(seen, name) == pytest.approx(getattr(expected, name), rel=SUMS_RELATIVE, abs=1e-6)
+            there = pytest.approx(getattr(exposed_there, name), rel=SUMS_RELATIVE, abs=1e-6)
+            assert getattr(exposed_here, name) == there
 
 
-class Answered:
+class Answered(Network):
     """A network that has run already."""
 
-    def __init__(self, answer) -> None:
+    def __init__(self, answer: list[Any]) -> None:
         self._answer = answer
 
-    def run(self, *_):
+    def run(self, *_: object, **__: object) -> list[Any]:
         return self._answer
 
 

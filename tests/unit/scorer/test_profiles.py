@@ -95,7 +95,7 @@ def test_loading_names_the_file_with_the_fault(tmp_path) -> None:
         load_profiles(tmp_path, RULES)
 
 
-VALUES = {
+VALUES: dict[str, dict[str, float | str | list[str]]] = {
     "sharpness": {"raw": 0.7, "status": "ok"},
     "face_count": {"raw": 1.0, "status": "ok"},
     "noise": {"status": "x"},

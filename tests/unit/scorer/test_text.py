@@ -19,7 +19,8 @@ def take(models: Models, picture: BGR) -> Measurement:
 
 def written(picture: BGR, text: str, at: tuple[int, int], scale: float = 1.5) -> BGR:
     copy = picture.copy()
-    return cv2.putText(copy, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (20, 20, 160), 3, cv2.LINE_AA)
+    cv2.putText(copy, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (20, 20, 160), 3, cv2.LINE_AA)
+    return copy
 
 
 def test_written_words_are_read_and_located(models: Models) -> None:

