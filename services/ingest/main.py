@@ -32,11 +32,12 @@ from services.ingest.settings import IngestSettings
 from services.ingest.store.catalogue import load
 from services.ingest.store.keys import MongoAccountSettings, MongoInputs, MongoKeys
 from services.ingest.store.leases import HttpShards
-from services.ingest.store.requests import REQUEST_COLLECTIONS, RequestJournal
+from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from winnow.adapters.connections import run_bus
 from winnow.adapters.resources import Resources, connect
+from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.egress.client import EgressRules
 from winnow.eventstore import MongoJournalStore

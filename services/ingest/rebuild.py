@@ -14,7 +14,6 @@ from services.ingest.bus import OF_ACCOUNTS, READS
 from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.settings import IngestSettings
-from services.ingest.store.requests import REQUEST_COLLECTIONS
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from winnow.audit.newer import Reader
@@ -22,6 +21,7 @@ from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
 from winnow.audit.records import TopicRecord
 from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused
+from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 from winnow.contracts.upcast import announced_version
 

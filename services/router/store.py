@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.router.domain.catalogue import (
     CallLimits,
@@ -82,6 +82,10 @@ class RunJournal:
 # The catalogue's files. Unknown fields are refused: a misspelt limit must not be ignored.
 
 
+_FORMER_TRAITS: Final = frozenset({"is_async", "seed", "replayable_submit", "bills_on_cancel"})
+"""Traits of older files that no rule reads; they are passed over."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -118,6 +122,13 @@ class _Offering(_Strict):
     retired_on: date | None = None
     replaced_by: str | None = None
     pinned_for: list[str] = Field(default_factory=list)
+
+    @field_validator("traits", mode="before")
+    @classmethod
+    def _without_former_traits(cls, traits: object) -> object:
+        if not isinstance(traits, dict):
+            return traits
+        return {name: value for name, value in traits.items() if name not in _FORMER_TRAITS}
 
     def offering(self) -> Offering:
         return Offering(

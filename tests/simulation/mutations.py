@@ -20,7 +20,7 @@ from services.delivery.domain import decide as delivery_decide
 from services.ledger.domain import decide as ledger_decide
 from services.ledger.domain import reservation_end as ledger_reservation_end
 from services.ledger.domain.account import Account, Ended, Slice
-from services.ledger.domain.books import REVENUE, Subject, available_of, credit_postings
+from services.ledger.domain.books import Subject, credit_postings
 from services.router.app.attempts import AttemptRunner
 from services.router.domain import attempt_results as router_attempt_results
 from services.router.domain import rounds as router_rounds
@@ -32,6 +32,7 @@ from tests.simulation.hashing import begin_fixed
 from tests.simulation.run import play
 from tests.simulation.script import Fault, Kind, Script, script_of
 from winnow.adapters.bus import Bus
+from winnow.contracts.chart_of_accounts import REVENUE, available_of
 from winnow.contracts.commands import SettleCredits
 from winnow.contracts.events import TaskFunded
 from winnow.contracts.ids import derive_id

@@ -152,7 +152,7 @@ class SimulatedProvider:
         if kind is Kind.lose_reply:
             await self._process.pause(0.5, 0)
             return Unknown("read_timeout")
-        if not offering.traits.is_async:
+        if not offering.traits.cancel:
             await self._process.pause(0.01, max(0.0, work.ready_at_s - self._process.world.loop.time()))
             return self._finished(work, generation.attempt_id)
         await self._process.pause(0.01, 0)

@@ -8,13 +8,13 @@ from typing import Any
 from services.delivery.domain import decide as delivery
 from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.requests import REQUEST_DECIDER
-from services.ingest.store.requests import REQUEST_COLLECTIONS
 from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
 from services.router.domain.decide import DECIDER as ROUTER_DECIDER
 from tests.simulation.checker import check
 from tests.simulation.database import Storage
 from tests.simulation.services import SimulatedLine
 from winnow.contracts.decider import Decider
+from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.topics import route
 from winnow.eventstore import Block
 from winnow.eventstore.entities import Known

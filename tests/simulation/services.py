@@ -25,7 +25,7 @@ from services.ingest.app.projection import Projection
 from services.ingest.bus import IngestConsumer
 from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.requests import REQUEST_DECIDER
-from services.ingest.store.requests import REQUEST_COLLECTIONS, RequestJournal
+from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ledger import bus as ledger_bus
 from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
@@ -66,6 +66,7 @@ from winnow.adapters import bus as runtime_bus
 from winnow.adapters.bus import Bus
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.events import AttemptFinished
+from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.values import Mode
 from winnow.eventstore import Journal, MongoJournalStore
 from winnow.eventstore import shard as shard_module
@@ -94,7 +95,7 @@ def _offering(name: str, price: int, *, is_async: bool) -> Offering:
         concurrency_limit=8,
         latency_prior_ms=500,
         pass_prior_ppm={TEMPLATE: 600_000},
-        traits=Traits(is_async=is_async, seed=True, cancel=is_async),
+        traits=Traits(cancel=is_async),
         limits=CallLimits(total_timeout_s=6, poll_interval_s=0.1, slow_least_s=2),
     )
 

@@ -14,6 +14,7 @@ from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.errors import WinnowError
+from winnow.contracts.journals import database_of
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.service import Service
 from winnow.runtime.settings import ServiceSettings
@@ -43,7 +44,7 @@ def connect_mongo(service: Service, settings: ServiceSettings) -> Mongo:
 
     The service's stores are leased for its life, so that nobody rebuilds them meanwhile.
     """
-    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database or f"winnow_{service.name}")
+    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database or database_of(service.name))
 
     async def mongo_ready() -> None:
         await wait_for("mongodb", mongo.ping, _ERRORS)

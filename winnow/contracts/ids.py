@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID, uuid5
@@ -55,15 +54,6 @@ def derive_id(prefix: Prefix, *parts: str | int) -> str:
 def derive_seed(*parts: str | int) -> int:
     """Derive a generation seed in [0, 2**31) from what determines it (task, round, index)."""
     return zlib.crc32(chr(31).join(map(str, parts)).encode()) & 0x7FFF_FFFF
-
-
-def timed_id(prefix: Prefix, at: datetime, randomness: bytes) -> str:
-    """Build a time-ordered id (UUIDv7, RFC 9562 §5.7) from a time and 10 random bytes given by the caller."""
-    milliseconds = int(at.timestamp() * 1000)
-    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(randomness[:10], "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return f"{prefix.value}_{UUID(int=value)}"
 
 
 def shard_of(aggregate_id: str, shards: int) -> int:

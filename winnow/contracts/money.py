@@ -32,15 +32,6 @@ def div_ceil(amount: int, by: int) -> int:
     return -div_floor(-amount, by)
 
 
-def split_exact(amount: int, parts: int) -> tuple[int, ...]:
-    """Split into ``parts`` shares that differ by at most one and sum to ``amount``, larger first."""
-    if parts <= 0:
-        msg = "an amount is split into one part or more"
-        raise ValueError(msg)
-    share, rest = divmod(amount, parts)
-    return tuple(share + 1 if index < rest else share for index in range(parts))
-
-
 def format_micro(amount: int, unit: str) -> str:
     """Write an amount for people: ``1_500_000`` and ``"USD"`` give ``"1.50 USD"``, exact."""
     sign = "-" if amount < 0 else ""

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from winnow.contracts.envelope import Value
-from winnow.contracts.ids import AttemptId, CandidateId, OutputId
+from winnow.contracts.ids import CandidateId, OutputId
 from winnow.contracts.money import Micro, SignedMicro
 
 Count = Annotated[int, Field(ge=0)]
@@ -224,10 +224,3 @@ class RouteLine(Value):
     passed_count: Count
     expected_cost_usd_micro: Micro
     actual_cost_usd_micro: Micro
-
-
-class AttemptRef(Value):
-    """An attempt, named with its candidates."""
-
-    attempt_id: AttemptId
-    candidate_ids: list[CandidateId]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.delivery.app.ports import Endpoints, Sender
-from services.delivery.domain.endpoints import Endpoint, checked_event_types, secret_of
+from services.delivery.domain.endpoints import Endpoint, checked_event_types, endpoint_id_at, secret_of
 from winnow.contracts.errors import NotFound
-from winnow.contracts.ids import Prefix, timed_id
 from winnow.runtime.clock import Clock
 from winnow.runtime.log import get_logger
 
@@ -38,7 +37,7 @@ class EndpointRegister:
         await self._sender.check(url)
         now = self._clock.now()
         endpoint = Endpoint(
-            endpoint_id=timed_id(Prefix.endpoint, now, randomness),
+            endpoint_id=endpoint_id_at(now, randomness),
             account_id=account_id,
             url=url,
             event_types=types,

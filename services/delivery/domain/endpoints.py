@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from services.delivery.domain.messages import END_TYPES, AttemptReason
 from winnow.contracts.errors import ErrorCode, Refused
+from winnow.contracts.ids import Prefix
 
 FAILING_MAX: Final = timedelta(days=5)
 """An endpoint that has answered nothing well for this long is switched off. Source: Svix, endpoint disabling."""
@@ -53,6 +55,15 @@ class WebhookAnswer:
     status: int
     reason: AttemptReason
     retry_after_s: int = 0
+
+
+def endpoint_id_at(at: datetime, randomness: bytes) -> str:
+    """Build the time-ordered id of a new endpoint (UUIDv7, RFC 9562 §5.7) from 10 random bytes."""
+    milliseconds = int(at.timestamp() * 1000)
+    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(randomness[:10], "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"{Prefix.endpoint.value}_{UUID(int=value)}"
 
 
 def secret_of(signing_key: bytes, endpoint_id: str) -> str:

@@ -10,8 +10,6 @@ from services.delivery.domain.task import TaskDelivery
 OUTPUTS_MAX: Final = 100
 """Outputs named in a body: about 110 bytes each, so that a body stays under 20 kB (Standard Webhooks 1.0.0)."""
 
-BODY_MAX_BYTES: Final = 20_000
-
 
 def webhook_payload(state: TaskDelivery) -> bytes:
     """Write the body: type, time of the end, and ids and counts; never links, never media.

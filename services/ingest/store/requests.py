@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from services.ingest.domain.requests import REQUEST_DECIDER, Origin, Outcome, Request, RequestState
 from winnow.contracts.envelope import Event, Message, RecordedMessage
@@ -11,9 +10,6 @@ from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
 from winnow.contracts.topics import route
 from winnow.eventstore import Decision, Input, InputReused, Journal, JournalStore, NotOwner
 from winnow.eventstore.shard import Codec
-
-REQUEST_COLLECTIONS: Final = "http_"
-"""Prefix of the request journal's collections; the funding journal has none."""
 
 
 class RequestJournal:

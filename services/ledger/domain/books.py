@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from services.ledger.domain.account import Account, Slice
 from services.ledger.domain.evolve import lots_of
+from winnow.contracts.chart_of_accounts import PROVIDER_COST, PROVIDER_PAYABLE, PROVIDER_VARIANCE
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import EntryKind, Posting, ProviderCost, Unit
-
-REVENUE: Final = "house:revenue"
-BREAKAGE: Final = "house:breakage"
-PROVIDER_COST: Final = "house:provider_cost"
-PROVIDER_VARIANCE: Final = "house:provider_cost_variance"
-PROVIDER_PAYABLE: Final = "house:provider_payable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +21,6 @@ class StatementEntry:
     place: int
     occurred_at: datetime
     entry: EntryRecorded
-
-
-def available_of(account_id: str) -> str:
-    """Name the account of what a customer can spend."""
-    return f"customer:{account_id}:available"
-
-
-def held_of(account_id: str) -> str:
-    """Name the account of what is reserved for a customer's tasks."""
-    return f"customer:{account_id}:held"
-
-
-def grants_of(source: str) -> str:
-    """Name the account that grants of a source come out of."""
-    return f"house:grants:{source}"
 
 
 def credit_postings(moves: Iterable[tuple[str, int]]) -> list[Posting]:

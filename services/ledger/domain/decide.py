@@ -24,14 +24,7 @@ from services.ledger.domain.account import (
     due_at,
     total,
 )
-from services.ledger.domain.books import (
-    BREAKAGE,
-    Subject,
-    available_of,
-    credit_postings,
-    grants_of,
-    held_of,
-)
+from services.ledger.domain.books import Subject, credit_postings
 from services.ledger.domain.burn import pin
 from services.ledger.domain.decision_builder import LedgerDecisionBuilder
 from services.ledger.domain.evolve import evolve, lots_of
@@ -46,6 +39,7 @@ from services.ledger.domain.records import (
 )
 from services.ledger.domain.reservation_end import ReservationEnd, book_variance, end, refund, release, settle
 from services.ledger.domain.retired import RETIRED_RULES, Found
+from winnow.contracts.chart_of_accounts import BREAKAGE, available_of, grants_of, held_of
 from winnow.contracts.commands import (
     BookCostVariance,
     GrantCredits,

@@ -6,15 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.ledger.domain.account import GRANTS_MAX, REFUNDABLE_FOR, Ended, Reservation
-from services.ledger.domain.books import (
-    REVENUE,
-    Subject,
-    available_of,
-    cost_postings,
-    credit_postings,
-    held_of,
-    variance_postings,
-)
+from services.ledger.domain.books import Subject, cost_postings, credit_postings, variance_postings
 from services.ledger.domain.burn import give_back, refund_slices, take
 from services.ledger.domain.decision_builder import LedgerDecisionBuilder
 from services.ledger.domain.evolve import lots_of
@@ -25,6 +17,7 @@ from services.ledger.domain.records import (
     ReservationRefused,
     VarianceBooked,
 )
+from winnow.contracts.chart_of_accounts import REVENUE, available_of, held_of
 from winnow.contracts.commands import BookCostVariance, RefundCredits, ReleaseCredits, SettleCredits
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import RefundRefused, TaskSettled

@@ -29,7 +29,7 @@ _COLLECT_BACKOFF_S: Final = 0.2
 
 @dataclass(slots=True)
 class RunningAttempt:
-    """A running attempt. ``is_unwanted`` is set when its task has ended."""
+    """A running attempt. ``unwanted`` is set when its task has ended."""
 
     run: Run
     attempt: Attempt

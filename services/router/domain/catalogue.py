@@ -49,16 +49,11 @@ class Price:
 class Traits:
     """Promises of a provider about its calls.
 
-    ``replayable_submit``: sending a submit again cannot be billed twice. ``server_error_billed``: a
-    500 on submit may have been billed. ``bills_on_cancel``: a cancelled running call is billed.
+    ``cancel``: a running call can be cancelled. ``server_error_billed``: a 500 on submit may have been billed.
     """
 
-    is_async: bool = False
-    seed: bool = False
     cancel: bool = False
-    replayable_submit: bool = False
     server_error_billed: bool = True
-    bills_on_cancel: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from services.router.domain.catalogue import PPM, RoundPolicy
+from services.router.domain.catalogue import RoundPolicy
 from services.router.domain.market import MarketSnapshot
 from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Value
@@ -24,6 +24,7 @@ from winnow.contracts.events import (
     TaskUnfunded,
 )
 from winnow.contracts.ids import AttemptId, CandidateId, ChunkId, TaskId
+from winnow.contracts.journals import SCORES_NOTED
 from winnow.contracts.money import Micro
 from winnow.contracts.upcast import Upcaster
 from winnow.contracts.values import (
@@ -167,11 +168,6 @@ class Run:
             attempts_count=len(self.attempts),
         )
 
-    @property
-    def own_pass_rate_ppm(self) -> int | None:
-        """Return the share of this task's verdicts that passed; None without verdicts."""
-        return self.passed_count * PPM // self.scored_count if self.scored_count else None
-
 
 # The events that stay in the router's own journal: facts of others that later decisions need.
 
@@ -241,7 +237,7 @@ class NotedScore(Value):
 class ScoresNoted(Event):
     """The verdicts of a chunk; candidates of the chunk that are missing count as rejected."""
 
-    type: Literal["router.scores_noted"] = "router.scores_noted"
+    type: Literal["router.scores_noted"] = SCORES_NOTED
     version: Literal[1] = 1
     chunk_id: ChunkId
     candidates: list[NotedScore]

@@ -126,8 +126,8 @@ def _no_signals() -> Any:
 
 def offering_of(provider: str, price_usd_micro: int = 3000, **changes: Any) -> Offering:
     traits = {
-        "fal": Traits(is_async=True, seed=True, cancel=True, server_error_billed=False),
-        "replicate": Traits(is_async=True, seed=True, cancel=True),
+        "fal": Traits(cancel=True, server_error_billed=False),
+        "replicate": Traits(cancel=True),
         "openai": Traits(),
     }
     models = {

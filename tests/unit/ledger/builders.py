@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 
 from services.ledger.domain import retired
 from services.ledger.domain.account import Account, Retired
-from services.ledger.domain.books import available_of, held_of
 from services.ledger.domain.decide import decide
 from services.ledger.domain.evolve import evolve
 from services.ledger.domain.retired import RETIRED_RULES
+from winnow.contracts.chart_of_accounts import available_of, held_of
 from winnow.contracts.commands import (
     BookCostVariance,
     GrantCredits,

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ledger.domain.account import Account
-from services.ledger.domain.books import available_of
 from services.ledger.domain.decide import DECIDER
 from services.ledger.domain.records import CommandRefused
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
@@ -41,6 +40,7 @@ from tests.unit.ledger.test_journal import (
     input_of,
     running,
 )
+from winnow.contracts.chart_of_accounts import available_of
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import EntryRecorded

@@ -51,7 +51,7 @@ def offering(name: str, **changes: Any) -> Offering:
         "max_n": 4,
         "concurrency_limit": 4,
         "pass_prior_ppm": {"t": 600_000},
-        "traits": Traits(is_async=True, cancel=True),
+        "traits": Traits(cancel=True),
         "limits": CallLimits(total_timeout_s=5, poll_interval_s=0.02),
     }
     return Offering(**(fields | changes))

@@ -81,7 +81,7 @@ async def test_an_accepted_attempt_that_times_out_is_booked_as_spent_unless_it_w
 ) -> None:
     slow = offering(
         "slow",
-        traits=Traits(is_async=True, cancel=can_cancel),
+        traits=Traits(cancel=can_cancel),
         limits=CallLimits(total_timeout_s=0.05, poll_interval_s=0.01),
     )
     on = market(slow)

@@ -85,6 +85,14 @@ def test_a_catalogue_that_names_its_offerings_in_the_template_is_read_as_before(
     assert template_.modes[Mode.stable].offerings == ("replicate-flux-dev",)
 
 
+def test_a_catalogue_with_traits_of_before_is_read(tmp_path: Path) -> None:
+    former = "is_async: true, seed: true, replayable_submit: false, bills_on_cancel: true, "
+    for name in ("offerings.yaml", "templates.yaml"):
+        text = (CATALOGUE_FOLDER / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace("traits: {", f"traits: {{{former}"))
+    assert read_catalogue(tmp_path) == read_catalogue()
+
+
 def test_the_router_and_the_public_catalogue_name_the_same_templates() -> None:
     public = Path(CATALOGUE_FOLDER).parents[1] / "ingest" / "catalogue" / "templates.yaml"
     offered = yaml.safe_load(public.read_text("utf-8"))["templates"]
@@ -100,6 +108,7 @@ def test_the_router_and_the_public_catalogue_name_the_same_templates() -> None:
     [
         ("max_n: 4", "max_n: 0"),
         ("max_n: 4", "max_nn: 4"),
+        ("cancel: true", "cancels: true"),
         ("price_usd_micro: 3000", "price_usd_micro: 3000.5"),
         ("name: openai-gpt-image-2\n", "name: fal-flux-schnell\n"),
         ("pinned_for: [background_removal]", "pinned_for: [nothing]"),
@@ -109,6 +118,7 @@ def test_the_router_and_the_public_catalogue_name_the_same_templates() -> None:
     ids=[
         "out of bounds",
         "misspelt",
+        "misspelt trait",
         "not whole",
         "twice",
         "unknown template",
