@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
+from scripts.alerts import prometheus_rule, runbook
 from scripts.command_page import command_page
 from scripts.figure_tables import PAGES, page_with_tables
 from scripts.metrics import metrics_page
@@ -236,6 +237,8 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings_page,
     "docs/metrics.md": metrics_page,
     "docs/dimensions.md": dimensions_page,
+    "docs/runbook.md": runbook,
+    "deploy/k8s/components/alerts/prometheusrule.yaml": prometheus_rule,
     **{f"docs/api/asyncapi.{service}.json": partial(asyncapi, service) for service in SERVICES},
     **{page: partial(page_with_tables, page) for page in PAGES},
 }
