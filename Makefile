@@ -34,12 +34,13 @@ demo-busy: setup ## the demo beside four busy loops: it holds on a machine that 
 
 # Many tests wait for a timer, so three processes keep two cores busy; neighbours in a file share what they prepared.
 UNIT := tests/unit tests/contract --numprocesses 3 --dist worksteal -p no:cacheprovider
+SLOWEST := --durations=10 --durations-min=5
 
 test: setup models check-static ## set everything up and prove the project
-	$(BIN)/python -m pytest $(UNIT)
+	$(BIN)/python -m pytest $(UNIT) $(SLOWEST)
 	WINNOW_SIMULATED_SEEDS=$${WINNOW_SIMULATED_SEEDS:-1000} \
 		$(BIN)/python -m pytest tests/quality tests/simulation tests/integration tests/e2e tests/chaos --bus both \
-		--numprocesses 3 --dist loadscope --no-loadscope-reorder -p no:cacheprovider
+		--numprocesses 3 --dist loadscope --no-loadscope-reorder -p no:cacheprovider $(SLOWEST)
 
 NEWEST := build/newest-python
 test-newest: setup models ## the tests that need no server on the newest Python of this machine; all others are collected
@@ -113,7 +114,10 @@ docs: setup ## write the generated documents
 closure: setup ## a service's image holds what it imports
 	$(BIN)/python -m pytest tests/contract/test_image_closure.py
 
-check-static: lint types imports contracts
+commits: setup ## messages of commits: a conventional subject, a body that says why
+	$(BIN)/python -m scripts.check_commits
+
+check-static: lint types imports contracts commits
 check: check-static test-unit ## everything that needs no server
 
 fuzz: setup ## the decoder gate under a coverage-guided fuzzer for SECONDS (300)
