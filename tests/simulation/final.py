@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.simulation.checker import Checker, check
+from tests.simulation.light import state_shown
 from tests.simulation.outside import Outside, quality_of
 
 PRICE = 1_500_000
@@ -60,7 +61,7 @@ def told_of_all(checker: Checker, answered: dict[str, float], outside: Outside) 
 def views_behind(checker: Checker, storages: dict[str, dict[str, Any]]) -> list[str]:
     """Return where the read model does not show what the record holds: a task's end, an entry of the books."""
     rows = storages["ingest"]
-    shown = {key: json.loads(row["view"])["state"] for key, row in rows["tasks"].rows.items()}
+    shown = {key: state_shown(row, json.loads) for key, row in rows["tasks"].rows.items()}
     behind = [
         f"{task_id} is shown {shown.get(task_id)}, it is {task.end['type']}"
         for task_id, task in checker.tasks.items()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
+from functools import partial
+from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
@@ -21,20 +22,35 @@ class Spinning(Exception):  # noqa: N818
     """A run did not come to an end."""
 
 
+class Handle(list[Any]):
+    """A callback, its arguments and its context; a list, because a run makes a thousand of them for each task."""
+
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        """Let the callback not run."""
+        self[:] = (None, (), None)
+
+    def cancelled(self) -> bool:
+        """Return whether the callback will not run."""
+        return self[0] is None
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """First in, first out, as asyncio promises; when nothing is ready, time jumps to the next timer."""
 
     def __init__(self, created: Callable[[asyncio.Task[Any]], None]) -> None:
         """Notify ``created`` of every task, so that a process can be killed whole."""
         self._created = created
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Handle] = deque()
+        self._timers: list[tuple[float, int, Handle | asyncio.Future[None] | Callable[[], None]]] = []
         self._serial = 0
         self._now_s = 0.0
         self._stopping = False
         self._running = False
         self.failures: list[dict[str, Any]] = []
         self.steps = 0
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         """Run until ``main`` ends; raises what it raised."""
@@ -55,32 +71,54 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)
         try:
             while self._ready:
-                handle = self._ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                self._call(self._ready.popleft())
         finally:
             events._set_running_loop(None)
 
     def _spin(self) -> None:
         ready, timers = self._ready, self._timers
+        steps = 0
         while not self._stopping:
-            if not ready:
-                if not timers:
-                    msg = "nothing is left to run"
-                    raise Spinning(msg)
-                when_s, _, timer = heapq.heappop(timers)
-                if timer._cancelled:
-                    continue
-                self._now_s = max(self._now_s, when_s)
-                timer._run()
-            else:
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
-            self.steps += 1
-            if self.steps > STEPS_MAX:
+            steps += 1
+            if steps > STEPS_MAX:
                 msg = f"more than {STEPS_MAX} steps at {self._now_s} s"
                 raise Spinning(msg)
+            if ready:
+                self._call(ready.popleft())
+            elif timers:
+                self._jump(*heappop(timers))
+            else:
+                msg = "nothing is left to run"
+                raise Spinning(msg)
+        self.steps += steps
+
+    def _jump(self, when_s: float, _serial: int, waiting: Any) -> None:
+        """Let the time of a timer come, unless nobody waits for it any more."""
+        kind = waiting.__class__
+        if kind is Handle:
+            if waiting[0] is not None:
+                self._now_s = max(self._now_s, when_s)
+                self._call(waiting)
+        elif kind is not asyncio.Future:
+            self._now_s = max(self._now_s, when_s)
+            waiting()
+        elif not waiting.done():
+            self._now_s = max(self._now_s, when_s)
+            waiting.set_result(None)
+
+    def _call(self, handle: Handle) -> None:
+        callback, args, context = handle
+        if callback is None:
+            return
+        try:
+            context.run(callback, *args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._failed(handle, error)
+
+    def _failed(self, handle: Handle, error: BaseException) -> None:
+        self.call_exception_handler({"message": f"in callback {handle[0]}", "exception": error})
 
     def stop(self) -> None:
         self._stopping = True
@@ -94,47 +132,43 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         return False
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)
+    """False, without a call of Python code: asyncio asks at every future."""
 
-    def call_soon(
-        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
+        handle = Handle((callback, args, copy_context() if context is None else context))
         self._ready.append(handle)
         return handle
 
-    def call_soon_threadsafe(
-        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.Handle:
-        return self.call_soon(callback, *args, context=context)
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(
-        self,
-        delay: float,
-        callback: Callable[[Unpack[Ts]], object],
-        *args: *Ts,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
-    def call_at(
-        self,
-        when: float,
-        callback: Callable[[Unpack[Ts]], object],
-        *args: *Ts,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
+        handle = Handle((callback, args, copy_context() if context is None else context))
+        self.wait_until(when, handle)
+        return handle
+
+    def wait_until(self, when_s: float, waiting: Handle | asyncio.Future[None] | Callable[[], None]) -> None:
+        """Set a timer: a future gets a result then, a function is called outside every process."""
         self._serial += 1
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, self._serial, timer))
-        return timer
+        heappush(self._timers, (when_s, self._serial, waiting))
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer is passed over when its time comes."""
-
-    def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+    async def sleep(self, delay_s: float) -> None:
+        """Do what ``asyncio.sleep`` does, with less around it."""
+        if delay_s <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.Future(loop=self)
+        self.wait_until(self._now_s + delay_s, future)
+        await future
 
     def create_task(
         self, coro: Any, *, name: str | None = None, context: Context | None = None

@@ -12,6 +12,7 @@ from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
 from services.router.domain.decide import DECIDER as ROUTER_DECIDER
 from tests.simulation.checker import check
 from tests.simulation.database import Storage
+from tests.simulation.light import codec_of
 from tests.simulation.services import SimulatedLine
 from winnow.contracts.decider import Decider
 from winnow.contracts.journals import REQUEST_COLLECTIONS
@@ -33,7 +34,7 @@ _DECIDERS: dict[tuple[str, str], Decider[Any]] = {
 def check_replay(line: SimulatedLine) -> None:
     """Fold every journal from its first block; compare with what was kept at that block and what is held now."""
     for (service, prefix), decider in _DECIDERS.items():
-        codec = Codec(decider, route)
+        codec = codec_of(decider, route)
         rows = line.storages[service][f"{prefix}journal"].rows.values()
         held, at_block, entities = _folded(codec, rows)
         heads = {row["shard"]: row["block_no"] for row in sorted(rows, key=lambda row: row["block_no"])}
@@ -54,7 +55,7 @@ def check_replay(line: SimulatedLine) -> None:
             )
         for journals in (line.journals[name] for name in line.journals if name.startswith(service)):
             for journal in journals:
-                if type(journal._decider) is type(decider):
+                if journal._decider.state_type is decider.state_type:
                     _compare(journal, held, heads, service)
 
 

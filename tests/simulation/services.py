@@ -10,8 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from pydantic import TypeAdapter
-
 from services.delivery import bus as delivery_bus
 from services.delivery.app.finishing import Finishing, FinishingLimits
 from services.delivery.app.reconciler import Reconciler
@@ -69,7 +67,6 @@ from winnow.contracts.events import AttemptFinished
 from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.values import Mode
 from winnow.eventstore import Journal, MongoJournalStore
-from winnow.eventstore import shard as shard_module
 from winnow.eventstore.model import state_format_of
 
 TEMPLATE, PROFILE = "portrait", "portrait"
@@ -322,18 +319,3 @@ _BUILDERS: dict[str, Callable[[SimulatedLine, Process], None]] = {
     "scorer": _scorer,
     "delivery": _delivery,
 }
-
-
-class _KnownAdapters:
-    """Builds pydantic's adapter of a state type once, where a real process builds it once in its life."""
-
-    def __init__(self) -> None:
-        self._known: dict[type, Any] = {}
-
-    def __call__(self, state_type: type) -> Any:
-        if state_type not in self._known:
-            self._known[state_type] = TypeAdapter(state_type)
-        return self._known[state_type]
-
-
-patch.object(shard_module, "TypeAdapter", _KnownAdapters()).start()

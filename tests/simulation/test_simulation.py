@@ -32,6 +32,11 @@ def test_the_same_seed_gives_the_same_run() -> None:
     gc.collect()
 
 
+@pytest.mark.parametrize("seed", [3, 8, 11, 21])
+def test_a_light_run_is_the_whole_run_without_its_texts(seed: int) -> None:
+    assert play(script_of(seed), whole=False) == play(script_of(seed), whole=True)
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1004, 1021])
 def test_a_seed_gives_the_same_run_in_every_process(seed: int) -> None:

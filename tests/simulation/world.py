@@ -14,6 +14,8 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.script import TIMED, Fault, Kind, Script
 
 T = TypeVar("T")
+_TIDY_AT = 64
+"""Ended tasks that a process may carry along."""
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 FAULTS_END_S = 12.0
 """From then on nothing fails any more: what is promised must come true."""
@@ -34,7 +36,8 @@ class Process:
         self.clock = SimulatedClock(world.loop, skews.choice((0.0, 0.0, 0.05, -0.05, 1.0, -1.0)))
         self.dead = False
         self.stalled_until_s = 0.0
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: list[asyncio.Task[Any]] = []
+        self._tidy_at = _TIDY_AT
         self.on_death: list[Callable[[], None]] = []
 
     def run(self, coroutine: Coroutine[Any, Any, Any], *, vital: bool = False) -> None:
@@ -48,6 +51,13 @@ class Process:
         context = contextvars.copy_context()
         context.run(_PROCESS.set, self)
         return self.world.loop.create_task(coroutine, context=context)
+
+    def own(self, task: asyncio.Task[Any]) -> None:
+        """Let a task die with the process."""
+        self.tasks.append(task)
+        if len(self.tasks) > self._tidy_at:
+            self.tasks = [known for known in self.tasks if not known.done()]
+            self._tidy_at = len(self.tasks) + _TIDY_AT
 
     def _vital_ended(self, task: asyncio.Task[Any]) -> None:
         if not self.dead and (task.cancelled() or task.exception() is not None):
@@ -76,7 +86,16 @@ class Process:
     ) -> T:
         """Make a call to the outside: it takes a moment, and faults strike before or after its effect."""
         kind, seconds = self.world.struck(self.service, name)
-        await self.pause(0.0002 if quick else 0.001, seconds)
+        about_s = 0.0002 if quick else 0.001
+        if kind is None and not self.dead:
+            passing = _Passing(self, effect, about_s)
+            if await passing.done:
+                return passing.result
+            await self._stand_still()
+            if passing.took_effect:
+                return passing.result
+        else:
+            await self.pause(about_s, seconds)
         if kind is Kind.crash_before:
             self.kill()
             await asyncio.sleep(0)
@@ -94,11 +113,54 @@ class Process:
     async def pause(self, about_s: float, seconds: float) -> None:
         """Let a seeded time pass; a process that died or stands still does not go on."""
         if not self.dead:
-            await asyncio.sleep(about_s * (0.2 + 3 * self.dice.random()) + seconds)
+            await self.world.loop.sleep(about_s * (0.2 + 3 * self.dice.random()) + seconds)
+        await self._stand_still()
+
+    @property
+    def is_held_up(self) -> bool:
+        """Return whether the process stands still, or is dead."""
+        return self.dead or self.world.loop.time() < self.stalled_until_s
+
+    async def _stand_still(self) -> None:
         while not self.dead and self.world.loop.time() < self.stalled_until_s:
             await asyncio.sleep(self.stalled_until_s - self.world.loop.time())
         if self.dead:
             raise asyncio.CancelledError
+
+
+class _Passing:
+    """A call that no fault strikes: two moments with the effect at the first, and its caller wakes once.
+
+    ``done`` ends with False when the process stands still, or is dead, at one of the moments.
+    """
+
+    __slots__ = ("_effect", "_process", "done", "result", "took_effect")
+
+    def __init__(self, process: Process, effect: Callable[[], Any], about_s: float) -> None:
+        self._process = process
+        self._effect = effect
+        self.took_effect = False
+        self.result: Any = None
+        self.done: asyncio.Future[bool] = asyncio.Future(loop=process.world.loop)
+        self._go_on_after(about_s)
+
+    def _go_on_after(self, about_s: float) -> None:
+        loop, dice = self._process.world.loop, self._process.dice
+        loop.wait_until(loop.time() + about_s * (0.2 + 3 * dice.random()), self._go_on)
+
+    def _go_on(self) -> None:
+        if self.done.done():
+            return
+        if self._process.is_held_up or self.took_effect:
+            self.done.set_result(self.took_effect and not self._process.is_held_up)
+            return
+        try:
+            self.result = self._effect()
+        except Exception as error:
+            self.done.set_exception(error)
+        else:
+            self.took_effect = True
+            self._go_on_after(0.0001)
 
 
 class SimulatedClock:
@@ -107,9 +169,15 @@ class SimulatedClock:
     def __init__(self, loop: VirtualLoop, skew_s: float = 0.0) -> None:
         self._loop = loop
         self._skew_s = skew_s
+        self._read_at_s = -1.0
+        self._now = START
 
     def now(self) -> datetime:
-        return START + timedelta(microseconds=round((self._loop.time() + self._skew_s) * 1_000_000))
+        loop_s = self._loop.time()
+        if loop_s != self._read_at_s:
+            self._read_at_s = loop_s
+            self._now = START + timedelta(microseconds=round((loop_s + self._skew_s) * 1_000_000))
+        return self._now
 
     def monotonic_s(self) -> float:
         return self._loop.time()
@@ -190,5 +258,4 @@ class SimulatedWorld:
         if process.dead:
             task.cancel()
             return
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
+        process.own(task)

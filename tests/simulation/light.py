@@ -1,0 +1,185 @@
+"""Light runs: what one service writes, another gets as the same object; whole runs write and read every text.
+
+A light run leaves out the form of things and none of what is decided: a message that was written is not parsed again,
+states and views are stored as objects, and a block's hash is taken of its parts instead of its canonical text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.ingest.store import view_writer, views
+from winnow.contracts.envelope import Message, RecordedMessage
+from winnow.contracts.upcast import MessageRegistry
+from winnow.eventstore import entities as entities_module
+from winnow.eventstore import journal as journal_module
+from winnow.eventstore import shard as shard_module
+from winnow.eventstore.model import Block
+from winnow.eventstore.shard import Codec
+from winnow.runtime import metrics
+
+WHOLE_EVERY = 50
+"""One run of so many is whole."""
+
+
+def is_whole(seed: int) -> bool:
+    """Return whether a seed's run writes and reads every text."""
+    return seed % WHOLE_EVERY == 0
+
+
+class Unwritten:
+    """A value that a light run stores without writing it as JSON."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the values."""
+        return isinstance(other, Unwritten) and bool(self.value == other.value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def decode(self) -> Unwritten:
+        """Stay as it is, where a text would be decoded."""
+        return self
+
+
+class _Unwriting:
+    """In the place of pydantic's adapter."""
+
+    @staticmethod
+    def dump_json(value: Any) -> Unwritten:
+        return Unwritten(value)
+
+    @staticmethod
+    def validate_json(stored: Unwritten) -> Any:
+        return stored.value
+
+
+class _Adapters:
+    """Builds pydantic's adapter of a type once, where a real process builds it once in its life."""
+
+    def __init__(self) -> None:
+        self.is_light = False
+        self._known: dict[type, TypeAdapter[Any]] = {}
+
+    def __call__(self, of_type: type) -> Any:
+        if self.is_light:
+            return _Unwriting
+        if of_type not in self._known:
+            self._known[of_type] = TypeAdapter(of_type)
+        return self._known[of_type]
+
+
+class _Codecs:
+    """Builds the codec of a decider's rules once; a codec has no state."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bool, int], tuple[Any, Codec[Any]]] = {}
+
+    def __call__(self, decider: Any, route: Any) -> Codec[Any]:
+        key = (_ADAPTERS.is_light, id(decider))
+        if key not in self._known or self._known[key][0] is not decider:
+            self._known[key] = (decider, Codec(decider, route))
+        return self._known[key][1]
+
+
+_ADAPTERS = _Adapters()
+codec_of = _Codecs()
+
+
+class _NoMetric:
+    """Metric that nobody reads."""
+
+    def labels(self, *_: object) -> _NoMetric:
+        return self
+
+    def inc(self, _: float = 1) -> None:
+        return
+
+    dec = set = observe = inc
+
+
+_NO_METRICS = [
+    (metrics, name, _NoMetric()) for name, metric in vars(metrics).items() if hasattr(metric, "_labelnames")
+]
+
+
+def _short_hash(block: Block) -> str:
+    parts: list[object] = [block.block_id, block.prev_hash, block.at, *block.offsets.items()]
+    for decision in block.decisions:
+        parts += (decision.aggregate_id, decision.seq, decision.input_id, decision.fingerprint)
+        parts += [entry.body for entry in decision.entries]
+    return f"{hash(tuple(parts)) & (1 << 64) - 1:064x}"
+
+
+class _Messages:
+    """Messages that were written in this run, by their text."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | bytes, RecordedMessage[Any]] = {}
+
+    def patches(self) -> list[tuple[Any, str, Any]]:
+        known, write, read = self._known, RecordedMessage.text, MessageRegistry.read
+
+        def text(recorded: RecordedMessage[Any]) -> str:
+            written = write(recorded)
+            known[written] = known[written.encode()] = recorded
+            return written
+
+        def known_or_read(
+            registry: MessageRegistry, type_name: str, text: bytes | str, announced: int | None = None
+        ) -> RecordedMessage[Message]:
+            recorded = known.get(text)
+            if recorded is None or type_name not in registry.models:
+                return read(registry, type_name, text, announced)
+            return recorded
+
+        return [(RecordedMessage, "text", text), (MessageRegistry, "read", known_or_read)]
+
+
+def _light() -> list[tuple[Any, str, Any]]:
+    return [
+        *_Messages().patches(),
+        (_ADAPTERS, "is_light", True),
+        (Block, "digest", _short_hash),
+        *(
+            (module, name, _Unwriting)
+            for module in (views, view_writer)
+            for name in ("VIEW", "ENTRY", "REFUSAL")
+        ),
+        (view_writer, "json", SimpleNamespace(dumps=lambda value, **_: Unwritten(value))),
+    ]
+
+
+@contextmanager
+def lightly(*, whole: bool) -> Iterator[None]:
+    """Play in this block; unless ``whole``, without the texts that nobody has to read."""
+    changes: list[tuple[Any, str, Any]] = [
+        (shard_module, "TypeAdapter", _ADAPTERS),
+        (entities_module, "TypeAdapter", _ADAPTERS),
+        (journal_module, "Codec", codec_of),
+        *_NO_METRICS,
+        *([] if whole else _light()),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+    try:
+        for owner, name, value in changes:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value in reversed(before):
+            setattr(owner, name, value)
+
+
+def state_shown(row: dict[str, Any], of_text: Callable[[str], Any]) -> Any:
+    """Return the state in a stored view, which is a text in a whole run."""
+    view = row["view"]
+    return view.value.state.value if isinstance(view, Unwritten) else of_text(view)["state"]
