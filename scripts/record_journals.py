@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from scripts.journals import JOURNALS_FOLDER, ROOT, write_states
-from winnow.audit.lanes import JOURNALS
+from winnow.contracts.journals import JOURNALS
 from winnow.eventstore.model import canonical
 
 

@@ -20,12 +20,11 @@ from tests.support.forged_archive import Lanes, edit_event, holders, read_lanes,
 from tests.support.line import RunningLine
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
-from winnow.audit.journal_reader import JournalReader
-from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, is_journal, journal_lane, topic_lane
+from winnow.audit.chains import chain_of
 from winnow.audit.profiles import SHIPPED, read_profiles
-from winnow.audit.records import TopicReader, connected_consumer
-from winnow.audit.verify import Result, Verification
-from winnow.cli.audit_sources import document_of
+from winnow.audit.sources import JournalSource, TopicSource
+from winnow.audit.verify import RecordJudge, Result, Verifier
+from winnow.contracts.journals import JOURNALS
 
 PROFILES = read_profiles([SHIPPED])
 HOURS, BOOKED = timedelta(hours=9), timedelta(minutes=2)
@@ -205,12 +204,11 @@ OF_ALL: list[Tamper] = [end_hours_late, spend_what_is_not_there, owe_more_than_t
 
 def verified(lanes: Lanes, kind: str) -> Result:
     """Verify the lanes of a kind as the command does once it has read them."""
-    verification = Verification(kind, profiles=PROFILES, kinds=[kind])
+    verifier = Verifier(kind, RecordJudge(PROFILES), kinds=[kind])
     for lane, items in lanes.items():
-        take = verification.take_block if is_journal(lane) else verification.take_record
         for document in items if lane.startswith(kind) else ():
-            take(lane, document)
-    return verification.close(datetime.now(UTC) + BOOKED)
+            verifier.take(lane, document)
+    return verifier.close(datetime.now(UTC) + BOOKED)
 
 
 def said(result: Result) -> list[str]:
@@ -225,11 +223,9 @@ async def one_delivery(line: RunningLine) -> None:
 
 async def topics_of(line: RunningLine) -> Lanes:
     lanes: Lanes = {}
-    async with connected_consumer(line.addresses.kafka_bootstrap) as consumer:
-        topics = TopicReader(consumer, RECORD_TOPICS)
-        await topics.begin()
-        async for kept in topics.read_on():
-            lanes.setdefault(topic_lane(kept.topic, kept.partition), []).append(document_of(kept))
+    async with TopicSource.at(line.addresses.kafka_bootstrap) as topics:
+        async for chain, record in topics.items(chain_of):
+            lanes.setdefault(chain.lane, []).append(record)
     return lanes
 
 
@@ -279,12 +275,9 @@ def replace_all(journal: Any, blocks: list[dict[str, Any]]) -> None:
 
 async def journals_of(uri: str) -> Lanes:
     lanes: Lanes = {}
-    for producer, place in JOURNALS.items():
-        async with JournalReader(uri, place.database, place.prefix) as journal:
-            for shard in await journal.shards():
-                lanes[journal_lane(producer, shard)] = [
-                    document async for document in journal.documents(shard)
-                ]
+    async with JournalSource.at(uri) as journals:
+        async for chain, block in journals.items(chain_of):
+            lanes.setdefault(chain.lane, []).append(block)
     return lanes
 
 
@@ -312,11 +305,11 @@ async def test_verdicts_of_a_mounted_profile_need_its_directory(line: RunningLin
     for name, text in shipped.items():
         (tmp_path / name).write_text(text)
     lanes = await topics_of(line)
-    verification = Verification("topics", profiles={}, kinds=["topic"])
+    verifier = Verifier("topics", RecordJudge({}), kinds=["topic"])
     for lane, items in lanes.items():
         for document in items:
-            verification.take_record(lane, document)
-    found = said(verification.close(datetime.now(UTC)))
+            verifier.take(lane, document)
+    found = said(verifier.close(datetime.now(UTC)))
     assert found
     assert all(finding.startswith("profile not at hand") for finding in found)
     code, output = await line.winnow(

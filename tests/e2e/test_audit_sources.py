@@ -21,8 +21,8 @@ from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
 from winnow.audit.chains import digest_of
 from winnow.audit.profiles import SHIPPED, read_profiles
-from winnow.audit.verify import Result, Verification
-from winnow.cli.audit_sources import read_journals
+from winnow.audit.sources import JournalSource
+from winnow.audit.verify import RecordJudge, Result, Verifier
 
 Blocks = Collection[dict[str, Any]]
 PROFILES = read_profiles([SHIPPED])
@@ -125,9 +125,10 @@ def _write_again(journal: Blocks, changed: list[dict[str, Any]], start: int) -> 
 async def verified(line: RunningLine, anchor: bytes | None = None) -> Result:
     """Verify the journals in this process, which is quicker than a command for every tampering."""
     heads = read_anchor(anchor).by_lane() if anchor else {}
-    verification = Verification("journals", heads, profiles=PROFILES, kinds=["journal"])
-    await read_journals(line.addresses.mongo_uri, verification)
-    return verification.close(datetime.now(UTC))
+    verifier = Verifier("journals", RecordJudge(PROFILES), heads, kinds=["journal"])
+    async with JournalSource.at(line.addresses.mongo_uri) as journals:
+        await verifier.read(journals)
+    return verifier.close(datetime.now(UTC))
 
 
 @pytest.mark.timeout(90)

@@ -12,20 +12,18 @@ from datetime import datetime
 from multiprocessing import get_context
 from typing import Any, Final
 
-from winnow.audit.archive_lane import LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
+from winnow.audit.archive_lane import SOURCE, LaneOutcome, LaneTask, lane_outcome, mark_of, verify_lane
+from winnow.audit.archive_source import ArchiveSource
 from winnow.audit.blob_store import Location
-from winnow.audit.chains import UNREADABLE, Head
+from winnow.audit.chains import UNREADABLE, BlockChain, Head
 from winnow.audit.costs import OLDER, CostReport, compare_costs
 from winnow.audit.finding import Finding
 from winnow.audit.lanes import RECORD_TOPICS, is_journal, part_of
 from winnow.audit.manifests import BrokenArchive, Segment, read_catalogue
 from winnow.audit.profiles import Profiles
-from winnow.audit.segments import BrokenSegment, unpack
-from winnow.audit.verify import LaneReport, Result
-from winnow.contracts.errors import NotFound
+from winnow.audit.verify import Result
 from winnow.contracts.topics import TASKS
 
-SOURCE: Final = "archive"
 _NAMED_MAX: Final = 20
 
 
@@ -37,16 +35,17 @@ async def verify_archive(
         async with location.open() as store:
             catalogue = await read_catalogue(store)
     except BrokenArchive as error:
-        return Result(SOURCE, (), {}, (Finding("archive", location.address, str(error)),), ())
+        return Result(SOURCE, (), {}, (Finding(SOURCE, location.address, str(error)),), ())
     lanes = catalogue.segments()
     tasks = [
         LaneTask(location, lane, tuple(segments), anchored.get(lane), now, profiles)
         for lane, segments in sorted(lanes.items(), key=lambda pair: -_size_bytes(pair[1]))
     ]
     outcomes = await _verified(tasks, processes)
-    findings = [finding for outcome in outcomes for finding in outcome.findings]
+    results = [outcome.result for outcome in outcomes]
+    findings = [finding for result in results for finding in result.findings]
     findings += [
-        Finding("archive", lane, f"it was anchored to {head.last} and is not in the archive")
+        Finding(SOURCE, lane, f"it was anchored to {head.last} and is not in the archive")
         for lane, head in anchored.items()
         if lane not in lanes
     ]
@@ -54,17 +53,13 @@ async def verify_archive(
         findings += [finding async for finding in _not_published(location, lanes, outcomes, topic)]
     report = _cost_report(outcomes)
     findings += report.findings
-    counts: Counter[str] = Counter()
-    if report.older_count:
-        counts[OLDER] = report.older_count
-    for outcome in outcomes:
-        counts.update(outcome.counts)
-    lane_reports: list[LaneReport] = sorted(
-        (ended.report for ended in outcomes), key=lambda lane_report: lane_report.lane
-    )
+    counts: Counter[str] = Counter({OLDER: report.older_count} if report.older_count else {})
+    for result in results:
+        counts.update(result.counts)
     counts["manifests"] = len(catalogue.manifests)
-    notes = [note for outcome in outcomes for note in outcome.notes]
-    return Result(SOURCE, tuple(lane_reports), dict(counts), tuple(findings), tuple(notes))
+    reports = sorted((lane for result in results for lane in result.lanes), key=lambda lane: lane.lane)
+    notes = tuple(note for result in results for note in result.notes)
+    return Result(SOURCE, tuple(reports), dict(counts), tuple(findings), notes)
 
 
 def _size_bytes(segments: Sequence[Segment]) -> int:
@@ -84,7 +79,7 @@ def _cost_report(outcomes: Sequence[LaneOutcome]) -> CostReport:
     costs = {task_id: cost for outcome in outcomes for task_id, cost in outcome.costs.items()}
     payables = {task_id: owed for outcome in outcomes for task_id, owed in outcome.payables.items()}
     horizon = max((outcome.horizon for outcome in outcomes if outcome.horizon is not None), default=None)
-    has_tasks = any(part_of(outcome.report.lane) == TASKS.name for outcome in outcomes)
+    has_tasks = any(part_of(outcome.result.lanes[0].lane) == TASKS.name for outcome in outcomes)
     if not has_tasks or horizon is None:
         return CostReport((), 0)
     return compare_costs(costs, payables, horizon)
@@ -98,7 +93,7 @@ async def _not_published(
     published: set[int] = set()
     has_topic = False
     for outcome in outcomes:
-        lane = outcome.report.lane
+        lane = outcome.result.lanes[0].lane
         if is_journal(lane):
             from_journals[lane] = outcome.marks.get(topic, array("Q"))
         elif part_of(lane) == topic:
@@ -113,29 +108,19 @@ async def _not_published(
                 yield finding
 
 
-async def _documents(location: Location, segments: Sequence[Segment]) -> AsyncIterator[dict[str, Any]]:
-    """Read what can be read of a lane."""
-    async with location.open() as store:
-        for segment in segments:
-            try:
-                documents = list(unpack(await store.get(segment.name)))
-            except (NotFound, BrokenSegment):
-                continue
-            for document in documents:
-                yield document
-
-
 async def _named(
     location: Location, lane: str, segments: Sequence[Segment], topic: str, lost: set[int]
 ) -> AsyncIterator[Finding]:
     """Name the events of these marks by reading the lane once more; the first twenty of them."""
     named = 0
-    async for document in _documents(location, segments):
-        for key, event in _lost_events(document, topic, lost):
-            if named < _NAMED_MAX:
-                named += 1
-                text = f"{event} in {lane} is not in {topic}, or another text is"
-                yield Finding("published", key, text)
+    async with location.open() as store:
+        source = ArchiveSource(store, {lane: segments}, lambda *_: None)
+        async for block in source.lane_items(BlockChain(lane)):
+            for key, event in _lost_events(block, topic, lost):
+                if named < _NAMED_MAX:
+                    named += 1
+                    text = f"{event} in {lane} is not in {topic}, or another text is"
+                    yield Finding("published", key, text)
     if len(lost) > named:
         yield Finding("published", lane, f"{len(lost) - named} more events are not in {topic}")
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from winnow.audit.blob_store import BlobStore
-from winnow.audit.chains import BlockChain, Chain, Head, RecordChain
-from winnow.audit.lanes import is_journal
+from winnow.audit.chains import Chain, chain_of
 from winnow.audit.manifests import Catalogue, Manifest, Segment, read_catalogue, sha256_of, write_manifest
 from winnow.audit.segments import SEGMENT_RAW_BYTES, line_of, pack
 from winnow.contracts.errors import NotFound
@@ -66,15 +65,13 @@ class ArchiveWriter:
         """Count the manifests of the archive."""
         return len(self._catalogue.manifests)
 
-    def head(self, lane: str) -> Head | None:
-        """Return how far a lane is archived."""
-        return self._heads.get(lane)
+    def chain(self, lane: str) -> Chain:
+        """Return the chain of a lane as far as it is archived or added; ``add`` continues it."""
+        return self._opened(lane).chain
 
     async def add(self, lane: str, document: Mapping[str, Any]) -> None:
         """Add the next item of a lane; raises NotArchived for one that does not continue its chain."""
-        opened = self._open.get(lane)
-        if opened is None:
-            opened = self._open[lane] = _Open(self._chain(lane))
+        opened = self._opened(lane)
         sound = opened.chain.take(document)
         if not sound or opened.chain.findings:
             msg = f"{lane}: {opened.chain.findings[0].text}"
@@ -113,11 +110,12 @@ class ArchiveWriter:
         self._catalogue.head_sha256 = sha256_of(body)
         self._waiting = []
 
-    def _chain(self, lane: str) -> Chain:
-        chain = BlockChain(lane) if is_journal(lane) else RecordChain(lane)
-        if (head := self._heads.get(lane)) is not None:
-            chain.start_at(head)
-        return chain
+    def _opened(self, lane: str) -> _Open:
+        if lane not in self._open:
+            self._open[lane] = _Open(chain_of(lane))
+            if (head := self._heads.get(lane)) is not None:
+                self._open[lane].chain.start_at(head)
+        return self._open[lane]
 
     async def _close_segment(self, lane: str, opened: _Open) -> None:
         body = pack(opened.lines)
@@ -138,7 +136,6 @@ class ArchiveWriter:
                 head=head.hash,
             )
         )
-        self._heads[lane] = head
         self.segments_count += 1
         opened.lines, opened.raw_bytes = [], 0
 

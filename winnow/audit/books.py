@@ -1,17 +1,31 @@
-"""The books of one shard, folded as they stream by: every balance from its postings, nothing kept but sums."""
+"""The books, folded as entries stream by: every balance from its postings, nothing kept but sums."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
 
-from winnow.audit.accounts import AuditedEntry, available_of, held_of
 from winnow.audit.costs import Payables
 from winnow.audit.finding import Finding
+from winnow.contracts.chart_of_accounts import available_of, held_of
 from winnow.contracts.events import EntryRecorded, TaskSettled
+from winnow.contracts.money import SignedMicro
+from winnow.contracts.topics import MESSAGES
+from winnow.contracts.upcast import UPCASTERS, MessageRegistry
 from winnow.contracts.values import EntryKind, Unit
 
 _BILLED: Final = {EntryKind.reserve: 0, EntryKind.settle: 1}
+
+
+class AuditedEntry(EntryRecorded):
+    """An entry whose balances may say anything: an entry below zero is a fault to name, not a text to refuse."""
+
+    available_credits_micro: SignedMicro
+    held_credits_micro: SignedMicro
+
+
+AUDITED: Final = MessageRegistry((MESSAGES | {EntryRecorded.type_name(): AuditedEntry}).values(), UPCASTERS)
+"""Reads every version of every message with the model that the audit judges it by."""
 
 
 class NumberedEntry(AuditedEntry):
@@ -41,7 +55,7 @@ class Balance:
 
 @dataclass(slots=True)
 class Books:
-    """The accounts of a shard, in the order of its journal."""
+    """Accounts, the entries of each in the order that the ledger wrote them."""
 
     balances: dict[str, Balance] = field(default_factory=dict)
     moved: dict[str, list[int]] = field(default_factory=dict)
@@ -52,9 +66,7 @@ class Books:
 
     def count(self, account_id: str, sequence: int) -> None:
         """Take the number of an event about an account; one that is left out is a fault."""
-        balance = self.balances.get(account_id)
-        if balance is None:
-            balance = self.balances[account_id] = Balance()
+        balance = self._balance(account_id)
         if sequence != balance.sequence + 1:
             text = f"number {sequence} of the ledger's events follows number {balance.sequence}"
             gone = sequence - balance.sequence - 1
@@ -63,8 +75,8 @@ class Books:
         balance.sequence = sequence
 
     def take_entry(self, entry: EntryRecorded) -> None:
-        """Fold an entry whose number was counted."""
-        balance = self.balances[entry.account_id]
+        """Fold the next entry of an account."""
+        balance = self._balance(entry.account_id)
         balance.entries_count += 1
         available, held = available_of(entry.account_id), held_of(entry.account_id)
         credits_micro = usd_micro = 0
@@ -77,9 +89,10 @@ class Books:
                     balance.held_credits_micro += posting.amount_micro
             else:
                 usd_micro += posting.amount_micro
-        if credits_micro or usd_micro:
-            text = f"its postings sum to {credits_micro} credits_micro and {usd_micro} usd_micro, not to 0"
-            self._fault("double entry", entry.entry_id, text)
+        for unit, total in ((Unit.credits_micro, credits_micro), (Unit.usd_micro, usd_micro)):
+            if total:
+                text = f"its postings sum to {total} {unit.value}, not to 0"
+                self._fault("double entry", entry.entry_id, text)
         self._compare(entry, balance)
         self.payables.take(entry)
         if entry.task_id is not None and entry.kind in _BILLED:
@@ -98,9 +111,17 @@ class Books:
                 text = f"the bill says {billed} micro-credits {name}, the entries say {booked}"
                 self._fault("bill and books", bill.task_id, text)
 
-    def entries_count(self) -> int:
-        """Count the entries."""
-        return sum(balance.entries_count for balance in self.balances.values())
+    def counts(self) -> dict[str, int]:
+        """Count what was folded, by its word in the report."""
+        entries_count = sum(balance.entries_count for balance in self.balances.values())
+        counts = {"accounts": len(self.balances), "entries": entries_count, "bills": self.bills_count}
+        return {name: count for name, count in counts.items() if count}
+
+    def _balance(self, account_id: str) -> Balance:
+        balance = self.balances.get(account_id)
+        if balance is None:
+            balance = self.balances[account_id] = Balance()
+        return balance
 
     def _compare(self, entry: EntryRecorded, balance: Balance) -> None:
         derived = (balance.available_credits_micro, balance.held_credits_micro)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 from winnow.audit.canonical_json import fast_canonical
 from winnow.audit.finding import Finding
+from winnow.audit.lanes import is_journal
 from winnow.eventstore.model import GENESIS, canonical
 
 _CHECK: Final = "chain"
@@ -167,3 +168,8 @@ class RecordChain(Chain):
                 " between have been deleted, so only the archive can be compared with this anchor"
             )
             self.anchored = None
+
+
+def chain_of(lane: str, anchored: Head | None = None) -> Chain:
+    """Begin the chain of a lane."""
+    return BlockChain(lane, anchored) if is_journal(lane) else RecordChain(lane, anchored)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from winnow.audit.finding import Finding
+from winnow.contracts.chart_of_accounts import PROVIDER_PAYABLE
 from winnow.contracts.events import (
     AttemptFinished,
     AttemptSubmitted,
@@ -21,7 +22,6 @@ from winnow.contracts.events import (
 )
 from winnow.contracts.values import Unit
 
-PROVIDER_PAYABLE: Final = "house:provider_payable"
 OLDER: Final = "costs known after the bill, of orders before they were booked"
 """The name of the count in a report."""
 _BOOKED_WITHIN: Final = timedelta(seconds=60)

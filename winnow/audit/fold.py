@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from winnow.audit.accounts import AccountFold, account_findings
-from winnow.audit.costs import OLDER, Payables, TaskCost, compare_costs
+from winnow.audit.books import Books
+from winnow.audit.costs import OLDER, TaskCost, compare_costs
 from winnow.audit.deadlines import Deadline
 from winnow.audit.finding import Finding
 from winnow.audit.pins import Verdicts, unknown_findings
@@ -34,7 +34,6 @@ from winnow.contracts.events import (
     TaskSettled,
 )
 from winnow.contracts.states import ENDS, TaskState, next_state
-from winnow.contracts.values import EntryKind
 
 END_EVENTS: Final = frozenset(f"task.{end.value}" for end in ENDS)
 
@@ -105,7 +104,8 @@ class RecordFold:
         self._profiles = profiles
         self._complete = complete
         self.tasks: dict[str, TaskFold] = {}
-        self.accounts: dict[str, AccountFold] = {}
+        self.entries: dict[str, dict[int, EntryRecorded]] = {}
+        """Account → its entries by their numbers."""
         self.repeats_count = 0
         self._older_costs_count = 0
         self._seen: dict[str, bytes] = {}
@@ -140,8 +140,7 @@ class RecordFold:
                     self._fault("walls", message.task_id, f"{message.type} names another account")
                 task.take(message, envelope.occurred_at, self._profiles)
             case EntryRecorded():
-                account = self.accounts.setdefault(message.account_id, AccountFold(message.account_id))
-                account.entries[envelope.sequence] = message
+                self.entries.setdefault(message.account_id, {})[envelope.sequence] = message
             case _:
                 pass
 
@@ -156,8 +155,8 @@ class RecordFold:
             "events": self.events_count,
             "repeats": self.repeats_count,
             "tasks": len(self.tasks),
-            "accounts": len(self.accounts),
-            "entries": sum(len(account.entries) for account in self.accounts.values()),
+            "accounts": len(self.entries),
+            "entries": sum(len(entries) for entries in self.entries.values()),
             "verdicts": sum(task.verdicts.count for task in tasks),
             "routing choices": sum(task.routes.attempts_count for task in tasks),
         } | ({OLDER: self._older_costs_count} if self._older_costs_count else {})
@@ -174,12 +173,24 @@ class RecordFold:
                 task.verdicts.note(self._noted[task.task_id])
             found.extend(_task_findings(task, now, self._profiles))
         found.extend(unknown_findings((task.verdicts for task in self.tasks.values()), self._profiles))
-        for account in self.accounts.values():
-            found.extend(account_findings(account))
+        books = self.books()
         if self._complete:
-            found.extend(self._money())
-            found.extend(self._provider_costs(now))
-        return found
+            for task in self.tasks.values():
+                if len(task.settled) == 1:
+                    books.take_bill(task.settled[0])
+            costs = {task_id: task.cost for task_id, task in self.tasks.items()}
+            report = compare_costs(costs, books.payables.by_task, now)
+            self._older_costs_count = report.older_count
+            books.findings += report.findings
+        return [*found, *books.findings]
+
+    def books(self) -> Books:
+        """Fold the entries of every account, in the order that the ledger wrote them."""
+        books = Books()
+        for entries in self.entries.values():
+            for sequence in sorted(entries):
+                books.take_entry(entries[sequence])
+        return books
 
     def _count(self, recorded: RecordedMessage[Message], message: Event) -> None:
         envelope = recorded.envelope
@@ -190,35 +201,6 @@ class RecordFold:
         if other != envelope.event_id:
             text = f"{envelope.producer} gave number {envelope.sequence} twice, the second time to {message.type}"
             self._fault("sequences", envelope.subject, text)
-
-    def _money(self) -> Iterable[Finding]:
-        """Compare what each task's bill says with the entries about it."""
-        moved: dict[str, dict[EntryKind, int]] = defaultdict(lambda: defaultdict(int))
-        for account in self.accounts.values():
-            for entry in account.entries.values():
-                if entry.task_id is not None:
-                    moved[entry.task_id][entry.kind] += entry.amount_credits_micro
-        for task in self.tasks.values():
-            if len(task.settled) != 1:
-                continue
-            bill, kinds = task.settled[0], moved[task.task_id]
-            for name, billed, booked in (
-                ("reserved", bill.reserved_credits_micro, kinds[EntryKind.reserve]),
-                ("settled", bill.settled_credits_micro, kinds[EntryKind.settle]),
-            ):
-                if billed != booked:
-                    text = f"the bill says {billed} micro-credits {name}, the entries say {booked}"
-                    yield Finding("bill and books", task.task_id, text)
-
-    def _provider_costs(self, now: datetime) -> Iterable[Finding]:
-        payables = Payables()
-        for account in self.accounts.values():
-            for entry in account.entries.values():
-                payables.take(entry)
-        costs = {task_id: task.cost for task_id, task in self.tasks.items()}
-        report = compare_costs(costs, payables.by_task, now)
-        self._older_costs_count = report.older_count
-        return report.findings
 
     def _fault(self, check: str, subject: str, text: str) -> None:
         self._faults.append(Finding(check, subject, text))

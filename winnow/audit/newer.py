@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from winnow.audit.accounts import AUDITED
+from winnow.audit.books import AUDITED
 from winnow.audit.finding import Finding
 from winnow.audit.lanes import bytes_of
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage

@@ -22,7 +22,7 @@ from winnow.runtime.clock import SystemClock, random_bytes
 from winnow.runtime.settings import ServiceSettings, SettingsError
 
 if TYPE_CHECKING:
-    from winnow.audit.archived import ArchivedRecord
+    from winnow.audit.archive_source import ArchiveSource
 
 STATES: Final = ("state", "folds")
 """The collections that a journal's states are kept in."""
@@ -98,15 +98,15 @@ async def held(lease: StoreLease) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _archived(location: Location | None) -> AsyncIterator[ArchivedRecord | None]:
+async def _archived(location: Location | None) -> AsyncIterator[ArchiveSource | None]:
     async with AsyncExitStack() as open_things:
         if location is None:
             yield None
             return
         # The services have no decompressor; what needs none of it goes without.
-        from winnow.audit.archived import ArchivedRecord
+        from winnow.audit.archive_source import ArchiveSource
 
-        yield await open_things.enter_async_context(ArchivedRecord.at(location))
+        yield await open_things.enter_async_context(ArchiveSource.at(location))
 
 
 def _location_of(settings: ServiceSettings, address: str) -> Location | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from winnow.audit.lanes import bytes_of
+from winnow.audit.lanes import bytes_of, text_of
 from winnow.contracts.errors import NotFound, Unavailable
 
 _POLL_MS: Final = 500
@@ -33,6 +33,16 @@ class TopicRecord:
     def header(self, name: str) -> str:
         """Return a header as text; empty when it is not there."""
         return next((value.decode(errors="replace") for header, value in self.headers if header == name), "")
+
+    def document(self) -> dict[str, Any]:
+        """Return the record in the form that is chained and archived: text where it is text, else base64."""
+        return {
+            "offset": self.offset,
+            "timestamp_ms": self.timestamp_ms,
+            "key": None if self.key is None else text_of(self.key),
+            "headers": [[name, text_of(value)] for name, value in self.headers],
+            "body": text_of(self.body),
+        }
 
 
 @asynccontextmanager

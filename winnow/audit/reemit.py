@@ -19,11 +19,11 @@ from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo, answering
 from winnow.adapters.topics import check_topics
 from winnow.audit.journal_reader import JournalReader
-from winnow.audit.lanes import JOURNALS
 from winnow.audit.rebuild import held
 from winnow.audit.records import TopicReader, connected_consumer
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
+from winnow.contracts.journals import JOURNALS
 from winnow.contracts.topics import TOPICS
 from winnow.contracts.upcast import headers_of
 from winnow.eventstore import Block, MongoJournalStore

@@ -7,10 +7,7 @@ from typing import Final
 
 from winnow.audit.archiving import ArchiveWriter
 from winnow.audit.blob_store import BlobStore
-from winnow.audit.journal_reader import JournalReader
-from winnow.audit.lanes import JOURNALS, RECORD_TOPICS, journal_lane, topic_lane
-from winnow.audit.records import TopicReader, connected_consumer
-from winnow.cli.audit_sources import document_of
+from winnow.audit.sources import JournalSource, TopicSource
 from winnow.eventstore.model import Block
 from winnow.runtime.clock import SystemClock
 
@@ -42,30 +39,23 @@ async def archive_new(store: BlobStore, mongo_uri: str, kafka: str) -> Archived:
 
 
 async def _journals(writer: ArchiveWriter, mongo_uri: str) -> None:
-    for producer, place in JOURNALS.items():
-        async with JournalReader(mongo_uri, place.database, place.prefix) as journal:
-            for shard in await journal.shards():
-                lane = journal_lane(producer, shard)
-                head = writer.head(lane)
-                sent_to = await journal.sent_to(shard)
-                async for document in journal.documents(shard, head.last if head else 0):
-                    if document["block_no"] > sent_to and Block.from_document(document).has_messages:
-                        break
-                    await writer.add(lane, document)
+    async with JournalSource.at(mongo_uri) as journals:
+        async for lane in journals.lanes():
+            sent_to = await journals.sent_to(lane)
+            async for block in journals.lane_items(writer.chain(lane)):
+                if block["block_no"] > sent_to and Block.from_document(block).has_messages:
+                    break
+                await writer.add(lane, block)
 
 
 async def _topics(writer: ArchiveWriter, kafka: str) -> list[str]:
-    lost: list[str] = []
-    async with connected_consumer(kafka) as consumer:
-        topics = TopicReader(consumer, RECORD_TOPICS)
-        await topics.begin()
-        for (topic, partition), start in list(topics.next_offsets.items()):
-            lane = topic_lane(topic, partition)
-            head = writer.head(lane)
-            wanted = head.last + 1 if head else start
-            if start > wanted:
-                lost.append(_LOST.format(lane=lane, first=wanted, last=start - 1))
-            topics.next_offsets[topic, partition] = max(start, wanted)
-        async for record in topics.read_on():
-            await writer.add(topic_lane(record.topic, record.partition), document_of(record))
+    async with TopicSource.at(kafka) as topics:
+        archived = {lane: writer.chain(lane).last for lane in topics.starts}
+        lost = [
+            _LOST.format(lane=lane, first=archived[lane] + 1, last=start - 1)
+            for lane, start in topics.starts.items()
+            if start > archived[lane] + 1 > 0
+        ]
+        async for chain, record in topics.items(writer.chain):
+            await writer.add(chain.lane, record)
     return lost

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import grpc
 import grpc.aio
 from rich.table import Table
 
-from winnow.audit.accounts import AccountFold
+from winnow.audit.books import Balance
 from winnow.audit.finding import Finding
 from winnow.audit.fold import RecordFold, TaskFold
-from winnow.audit.newer import Reader
 from winnow.audit.profiles import Profiles
-from winnow.audit.records import TopicReader, TopicRecord, connected_consumer
+from winnow.audit.sources import TopicSource
+from winnow.audit.verify import RecordJudge, Result, Verifier
 from winnow.cli.answers import Task
 from winnow.cli.audit_report import print_findings
 from winnow.cli.client import Api
 from winnow.cli.console import out
 from winnow.cli.errors import CliError
-from winnow.contracts.topics import ACCOUNTS, TASKS
-from winnow.contracts.upcast import announced_version
 from winnow.rpc.ledger.v1.ledger_pb2 import BalanceRequest
 from winnow.rpc.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
-_TOPICS: Final = (TASKS.name, ACCOUNTS.name)
 _LOOKS_MAX: Final = 10
 _PAUSE_S: Final = 1.0
 _GRPC_TIMEOUT_S: Final = 10.0
@@ -47,77 +45,43 @@ class LiveLine:
 
 async def compare_with_live(line: LiveLine, profiles: Profiles) -> None:
     """Fold the topics and compare; raises CliError when there is a fault or a difference."""
-    live_tasks = LiveTasks(line.api)
+    judge, live_tasks = RecordJudge(profiles), LiveTasks(line.api)
+    verifier = Verifier("live", judge)
     try:
         async with (
-            connected_consumer(line.kafka) as consumer,
+            TopicSource.at(line.kafka) as topics,
             grpc.aio.insecure_channel(line.ledger) as channel,
         ):
-            those = TopicReader(consumer, _TOPICS)
-            await those.begin()
-            record = Record(those, profiles)
-            await record.read_on()
-            differences = await _settled_differences(record, live_tasks, Balances(channel, line.ledger))
+            read_on = partial(verifier.read, topics)
+            await read_on()
+            balances = Balances(channel, line.ledger)
+            differences: list[Finding] = []
+            for _ in range(_LOOKS_MAX):
+                differences = await _differences(judge.fold, live_tasks, balances, read_on)
+                if not differences:
+                    break
+                await asyncio.sleep(_PAUSE_S)
     finally:
         await live_tasks.close()
         await line.api.close()
-    derived = [*record.fold.findings(datetime.now(UTC)), *differences]
-    findings = [*record.findings, *record.reader.judged(derived)]
-    _print(record, findings)
+    result = verifier.close(datetime.now(UTC))
+    findings = [*result.findings, *judge.reader.judged(differences)]
+    _print(result, judge.fold, findings)
     if findings:
         raise CliError(f"The audit found {len(findings)} faults.")
-    if record.reader.notes():
+    if result.notes:
         raise CliError("The audit did not check everything: a newer build wrote some of the record.")
 
 
-class Record:
-    """The two topics as far as they were read, folded."""
-
-    def __init__(self, topics: TopicReader, profiles: Profiles) -> None:
-        """Start with nothing; the topics were begun, and verdicts are judged by ``profiles``."""
-        self._topics = topics
-        self.fold = RecordFold(profiles)
-        self.reader = Reader()
-        self.findings: list[Finding] = []
-        self.records_count = 0
-
-    async def read_on(self) -> None:
-        """Fold what lies between the last reading and the ends as they are now."""
-        async for record in self._topics.read_on():
-            self.records_count += 1
-            self.take(record)
-
-    def take(self, record: TopicRecord) -> None:
-        """Fold a record; one of a newer build is noted, a broken one is a fault."""
-        if not record.header("type"):
-            return
-        try:
-            announced = announced_version(dict(record.headers))
-            recorded = self.reader.read(record.header("type"), record.body, announced)
-        except ValueError as error:
-            place = f"{record.topic}/{record.partition}/{record.offset}"
-            self.findings.append(Finding("readable", place, f"it cannot be read ({type(error).__name__})"))
-            return
-        if recorded is not None:
-            self.fold.take(recorded)
-
-
-async def _settled_differences(record: Record, live_tasks: LiveTasks, balances: Balances) -> list[Finding]:
-    """Compare until nothing differs; a difference that stays while nothing new is recorded is one."""
-    differences: list[Finding] = []
-    for _ in range(_LOOKS_MAX):
-        accounts = {task.account_id for task in record.fold.tasks.values()} | record.fold.accounts.keys()
-        tasks = {task.id: task for account in sorted(accounts) for task in await live_tasks.of(account)}
-        live_balances = {account: await balances.of(account) for account in record.fold.accounts}
-        await record.read_on()
-        differences = [
-            *task_differences(record.fold.tasks, tasks),
-            *balance_differences(record.fold.accounts, live_balances),
-        ]
-        if not differences:
-            break
-        await asyncio.sleep(_PAUSE_S)
-    return differences
+async def _differences(
+    fold: RecordFold, live_tasks: LiveTasks, balances: Balances, read_on: Callable[[], Awaitable[int]]
+) -> list[Finding]:
+    """Ask the services, read on, then compare: a difference that stays while nothing new is recorded is a fault."""
+    accounts = {task.account_id for task in fold.tasks.values()} | fold.entries.keys()
+    tasks = {task.id: task for account in sorted(accounts) for task in await live_tasks.of(account)}
+    live_balances = {account: await balances.of(account) for account in fold.entries}
+    await read_on()
+    return [*task_differences(fold.tasks, tasks), *balance_differences(fold.books().balances, live_balances)]
 
 
 def task_differences(folded: Mapping[str, TaskFold], live: Mapping[str, Task]) -> Iterable[Finding]:
@@ -154,13 +118,13 @@ def task_differences(folded: Mapping[str, TaskFold], live: Mapping[str, Task]) -
 
 
 def balance_differences(
-    folded: Mapping[str, AccountFold], live: Mapping[str, tuple[int, int]]
+    folded: Mapping[str, Balance], live: Mapping[str, tuple[int, int]]
 ) -> Iterable[Finding]:
     """Compare every balance, as (available, held) in micro-credits."""
-    for account_id, account in folded.items():
-        recorded = account.available_credits_micro(), account.held_credits_micro()
-        if recorded != live[account_id]:
-            text = f"available and held: the record gives {recorded}, the ledger {live[account_id]}"
+    for account_id, balance in folded.items():
+        recorded = balance.available_credits_micro, balance.held_credits_micro
+        if recorded != (shown := live.get(account_id)):
+            text = f"available and held: the record gives {recorded}, the ledger {shown}"
             yield Finding("live balance", account_id, text)
 
 
@@ -210,25 +174,24 @@ class Balances:
         return answer.available_credits_micro, answer.held_credits_micro
 
 
-def _print(record: Record, findings: list[Finding]) -> None:
-    fold = record.fold
+def _print(result: Result, fold: RecordFold, findings: list[Finding]) -> None:
     states = Counter(task.state.value if task.state else "never accepted" for task in fold.tasks.values())
     table = Table("what", "count", title="Audit", title_justify="left")
     for name, count in (
-        ("records read", record.records_count),
+        ("records read", sum(lane.items_count for lane in result.lanes)),
         ("events", fold.events_count),
         ("repeats", fold.repeats_count),
         ("tasks", len(fold.tasks)),
         *((f"  {state}", count) for state, count in sorted(states.items())),
-        ("accounts", len(fold.accounts)),
-        ("entries", sum(len(account.entries) for account in fold.accounts.values())),
+        ("accounts", len(fold.entries)),
+        ("entries", sum(len(entries) for entries in fold.entries.values())),
         ("faults and differences", len(findings)),
     ):
         table.add_row(name, str(count))
     out.print(table)
-    for note in record.reader.notes():
+    for note in result.notes:
         out.print(f"[yellow]Not checked:[/] {note}.")
-    if not findings and not record.reader.notes():
+    if not findings and not result.notes:
         out.print("[bold green]The record is sound, and every task and balance equals it.[/]")
         return
     print_findings(findings)

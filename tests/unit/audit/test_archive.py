@@ -38,9 +38,9 @@ async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | N
         (SHARD, documents or blocks(count), "block_no"),
         (PARTITION, records(count), "offset"),
     ):
-        head = writer.head(lane)
+        archived_to = writer.chain(lane).last
         for document in items:
-            if head is None or document[number] > head.last:
+            if document[number] > archived_to:
                 await writer.add(lane, document)
     await writer.finish()
     return writer

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.journals import JOURNALS_FOLDER, deciders, fold, read_blocks
-from winnow.audit.archive_lane import JournalCheck, LaneTask
+from tests.support.forged_archive import write_lanes
+from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
 from winnow.audit.chains import digest_of
-from winnow.audit.lanes import RECORD_TOPICS, topic_lane
+from winnow.audit.lanes import RECORD_TOPICS, journal_lane, topic_lane
 from winnow.audit.profiles import SHIPPED, read_profiles
 from winnow.audit.replay import BrokenChain
-from winnow.audit.verify import Result, Verification
+from winnow.audit.verify import RecordJudge, Result, Verifier
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import TASKS
 from winnow.eventstore.model import GENESIS
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 PROFILES = read_profiles([SHIPPED])
+LANE = journal_lane("ledger", "0")
 RELEASE = JOURNALS_FOLDER / "0.1.0"
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -41,7 +45,7 @@ def entries() -> list[dict[str, Any]]:
 
 def audited(changes: dict[str, Change], *, with_header: bool = True) -> Result:
     """Audit the topics after changing every record of some types."""
-    verification = Verification("topics", profiles=PROFILES, kinds=["topic"])
+    verifier = Verifier("topics", RecordJudge(PROFILES), kinds=["topic"])
     offsets: dict[str, int] = {}
     for entry in entries():
         document = json.loads(entry["body"])
@@ -50,9 +54,9 @@ def audited(changes: dict[str, Change], *, with_header: bool = True) -> Result:
         headers = [["type", document["type"]]]
         headers += [["version", str(document["version"])]] if with_header else []
         record = {"timestamp_ms": 1, "key": entry["key"], "headers": headers, "body": json.dumps(document)}
-        verification.take_record(lane, record | {"offset": offsets.get(lane, 0)})
+        verifier.take(lane, record | {"offset": offsets.get(lane, 0)})
         offsets[lane] = offsets.get(lane, 0) + 1
-    return verification.close(NOW)
+    return verifier.close(NOW)
 
 
 def second_version(document: dict[str, Any]) -> dict[str, Any]:
@@ -112,17 +116,13 @@ def _journal(type_name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("type_name", ["entry.recorded", "task.settled"])
-def test_an_archived_journal_of_a_newer_build_is_checked_as_far_as_it_is_known(type_name: str) -> None:
-    check = JournalCheck(
-        LaneTask(Location("nowhere", "", "", "", ""), "journal/ledger/0", (), None, NOW, PROFILES)
-    )
-    for block in _journal(type_name):
-        check.take(block)
-    outcome = check.outcome()
-    assert outcome.findings == []
-    assert outcome.notes == [
-        f"journal/ledger/0: 1 record of {type_name} version 2: this build knows version 1 at most"
-    ]
+def test_an_archived_journal_of_a_newer_build_is_checked_as_far_as_it_is_known(
+    tmp_path: Path, type_name: str
+) -> None:
+    write_lanes(tmp_path, {LANE: _journal(type_name)})
+    result = asyncio.run(verify_archive(Location(str(tmp_path)), {}, NOW, profiles=PROFILES, processes=1))
+    assert result.findings == ()
+    assert result.notes == (f"{LANE}: 1 record of {type_name} version 2: this build knows version 1 at most",)
 
 
 def test_a_journal_of_a_newer_build_is_not_rebuilt_and_the_reason_is_named() -> None:
@@ -134,10 +134,10 @@ def test_a_journal_of_a_newer_build_is_not_rebuilt_and_the_reason_is_named() -> 
 def test_a_record_that_is_nested_too_deeply_is_no_end_of_the_audit(version: int | None) -> None:
     body = "[" * 5000
     headers = [["type", "task.accepted"]] + ([["version", str(version)]] if version else [])
-    verification = Verification("topics", profiles=PROFILES, kinds=["topic"])
+    verifier = Verifier("topics", RecordJudge(PROFILES), kinds=["topic"])
     record = {"timestamp_ms": 1, "key": "task", "headers": headers, "body": body, "offset": 0}
-    verification.take_record(topic_lane("tasks", 0), record)
-    findings = [finding for finding in verification.close(NOW).findings if finding.check == "readable"]
+    verifier.take(topic_lane("tasks", 0), record)
+    findings = [finding for finding in verifier.close(NOW).findings if finding.check == "readable"]
     assert len(findings) == (0 if version == 9 else 1)
 
 
@@ -148,6 +148,6 @@ def test_an_entry_that_is_nested_too_deeply_is_a_finding_of_its_block(kind: str)
     block["decisions"][0]["entries"] = [
         {"topic": topic, "key": "k", "type": kind, "is_command": False, "body": "[" * 5000}
     ]
-    verification = Verification("journals", profiles=PROFILES, kinds=["journal"])
-    verification.take_block("router.journal/0", block)
-    assert "readable" in {finding.check for finding in verification.close(NOW).findings}
+    verifier = Verifier("journals", RecordJudge(PROFILES), kinds=["journal"])
+    verifier.take(journal_lane("router", "0"), block)
+    assert "readable" in {finding.check for finding in verifier.close(NOW).findings}

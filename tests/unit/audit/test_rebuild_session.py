@@ -13,7 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from tests.unit.audit.chain_builders import AT, records
-from winnow.audit.archived import ArchivedRecord
+from winnow.audit.archive_source import ArchiveSource
 from winnow.audit.archiving import ArchiveWriter
 from winnow.audit.blob_store import LocalBlobs, Location
 from winnow.audit.rebuild_session import RebuildRefused, RebuildSession
@@ -81,7 +81,7 @@ def _as_read(document: dict[str, Any]) -> Any:
 
 
 async def read(
-    consumer: Consumer, monkeypatch: pytest.MonkeyPatch, archived: ArchivedRecord | None = None
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch, archived: ArchiveSource | None = None
 ) -> list[int]:
     """Return the offsets that a rebuilding would read."""
 
@@ -89,7 +89,7 @@ async def read(
     async def reading(bootstrap: str) -> AsyncIterator[Consumer]:
         yield consumer
 
-    monkeypatch.setattr("winnow.audit.rebuild_session.connected_consumer", reading)
+    monkeypatch.setattr("winnow.audit.sources.connected_consumer", reading)
     settings: Any = SimpleNamespace(kafka_bootstrap="")
     nothing: Any = None
     session = RebuildSession(settings, "database", nothing, archived)
@@ -121,7 +121,7 @@ async def test_an_archive_gives_deleted_records_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     place = await archive(tmp_path, count)
-    async with ArchivedRecord.at(place) as archived:
+    async with ArchiveSource.at(place) as archived:
         assert await read(Consumer(3, 5), monkeypatch, archived) == [0, 1, 2, 3, 4, 5]
 
 
@@ -129,7 +129,7 @@ async def test_an_archive_that_ends_before_the_gap_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = await archive(tmp_path, 2)
-    async with ArchivedRecord.at(place) as archived:
+    async with ArchiveSource.at(place) as archived:
         with pytest.raises(RebuildRefused, match="has deleted records 2 to 2"):
             await read(Consumer(3, 5), monkeypatch, archived)
 
@@ -142,6 +142,6 @@ def _shorten(folder: Path) -> None:
 async def test_a_changed_archive_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = await archive(tmp_path, 3)
     _shorten(tmp_path)
-    async with ArchivedRecord.at(place) as archived:
+    async with ArchiveSource.at(place) as archived:
         with pytest.raises(BrokenChain, match="was changed"):
             await read(Consumer(3, 5), monkeypatch, archived)
