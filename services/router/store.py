@@ -23,7 +23,8 @@ from services.router.domain.catalogue import (
     Template,
     Traits,
 )
-from services.router.domain.run import Run, RunMessage
+from services.router.domain.messages import RunMessage
+from services.router.domain.run import Run
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode

@@ -10,8 +10,8 @@ _MODEL = "tests/unit/ledger/test_model.py"
 _ENTITIES = "tests/unit/eventstore/test_journal_entities.py"
 _CRASHES = f"{_ENTITIES}::test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step"
 _ATTEMPTS = "tests/unit/router/test_attempts.py"
-_RUN = "tests/unit/router/test_run.py"
-_CORRECTED = f"{_RUN}::test_the_cost_of_an_attempt_that_is_out_at_selection_is_corrected_once"
+_RUN_ATTEMPTS = "tests/unit/router/test_run_attempts.py"
+_CORRECTED = f"{_RUN_ATTEMPTS}::test_the_cost_of_an_attempt_that_is_out_at_selection_is_corrected_once"
 
 MUTATIONS: list[Mutation] = [
     Mutation(
@@ -119,7 +119,7 @@ MUTATIONS: list[Mutation] = [
         "services/router/domain/attempt_results.py",
         "if run.phase is Phase.running or finished.actual_cost_usd_micro == attempt.cost_usd_micro:",
         "if finished.actual_cost_usd_micro == attempt.cost_usd_micro:",
-        (f"{_RUN}::test_the_cost_of_an_attempt_that_returns_in_time_stands_in_the_bill_alone",),
+        (f"{_RUN_ATTEMPTS}::test_the_cost_of_an_attempt_that_returns_in_time_stands_in_the_bill_alone",),
     ),
     Mutation(
         "money: an accepted attempt that times out is booked as unpaid",

@@ -6,6 +6,7 @@ from tests.mutation.catalogue import Mutation
 
 _DOMAIN = "services/router/domain"
 _RUN = "tests/unit/router/test_run.py"
+_ATTEMPTS = "tests/unit/router/test_run_attempts.py"
 _HEALTH = "tests/unit/router/test_health.py"
 _CATALOGUE = "tests/unit/router/test_catalogue.py"
 _CHOICE = "tests/unit/router/test_choice.py"
@@ -58,21 +59,21 @@ MUTATIONS = (
         f"{_DOMAIN}/attempt_results.py",
         "        OutcomeClass.collectable,\n    }",
         "        OutcomeClass.collectable,\n        OutcomeClass.outcome_unknown,\n    }",
-        (f"{_RUN}::test_a_retried_class_returns_the_candidates_and_the_others_do_not",),
+        (f"{_ATTEMPTS}::test_a_retried_class_returns_the_candidates_and_the_others_do_not",),
     ),
     Mutation(
         "router: an attempt ends twice",
         f"{_DOMAIN}/run.py",
         "return attempt is not None and attempt.outcome is None",
         "return attempt is not None",
-        (f"{_RUN}::test_an_attempt_ends_once",),
+        (f"{_ATTEMPTS}::test_an_attempt_ends_once",),
     ),
     Mutation(
         "router: tries without end",
         f"{_DOMAIN}/attempt_results.py",
         "and len(candidate.tried) + 1 < tries_max",
         "and tries_max",
-        (f"{_RUN}::test_tries_of_a_candidate_are_bounded",),
+        (f"{_ATTEMPTS}::test_tries_of_a_candidate_are_bounded",),
     ),
     Mutation(
         "router: look-alikes at the distance count as two",

@@ -24,11 +24,7 @@ from services.router.domain.calls import (
     Unknown,
 )
 from services.router.domain.health import HealthSignal
-from services.router.domain.run import (
-    AttemptAccepted,
-    AttemptReturned,
-    AttemptSlow,
-)
+from services.router.domain.messages import AttemptAccepted, AttemptReturned, AttemptSlow
 from winnow.contracts.errors import NotFound, Unavailable
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, Mode, OutcomeClass
 from winnow.runtime import failpoints

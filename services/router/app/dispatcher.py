@@ -14,8 +14,9 @@ from services.router.domain.catalogue import Template
 from services.router.domain.choice import Choice
 from services.router.domain.fair_order import FairOrder, position_of
 from services.router.domain.health import HealthSignal
+from services.router.domain.messages import Batch, DispatchAttempts
 from services.router.domain.planning import affordable_count
-from services.router.domain.run import Batch, DispatchAttempts, Run
+from services.router.domain.run import Run
 from winnow.contracts.events import AttemptSubmitted, TaskAccepted
 from winnow.contracts.values import Mode
 from winnow.runtime.clock import Clock

@@ -13,7 +13,8 @@ from services.router.domain.calls import (
     SubmitReply,
 )
 from services.router.domain.catalogue import Offering
-from services.router.domain.run import Run, RunMessage
+from services.router.domain.messages import RunMessage
+from services.router.domain.run import Run
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import AttemptFinished
 from winnow.contracts.values import StoredObject

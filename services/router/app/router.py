@@ -15,16 +15,14 @@ from services.router.app.ports import Media, Meter, Provider, RunAggregates
 from services.router.domain.catalogue import PPM, Catalogue, Offering, Template
 from services.router.domain.decide import is_final
 from services.router.domain.health import Health, HealthSignal
-from services.router.domain.planning import plan_count
-from services.router.domain.run import (
+from services.router.domain.messages import (
     AttemptReturned,
-    CandidateState,
     Observed,
-    Phase,
-    Run,
     ScoresNoted,
     TaskFact,
 )
+from services.router.domain.planning import plan_count
+from services.router.domain.run import CandidateState, Phase, Run
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import AttemptFinished, AttemptSubmitted, TaskAccepted

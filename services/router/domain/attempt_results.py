@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.router.domain.run import Attempt, AttemptReturned, CandidateState, Phase, Run
+from services.router.domain.messages import AttemptReturned
+from services.router.domain.run import (
+    Attempt,
+    CandidateState,
+    Phase,
+    Run,
+)
 from winnow.contracts.commands import BookCostVariance
 from winnow.contracts.envelope import Message
 from winnow.contracts.events import AttemptFinished, CandidatesFailed, CandidatesGenerated

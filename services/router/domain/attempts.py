@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.router.domain.attempt_results import fail_candidates
-from services.router.domain.planning import affordable_count
-from services.router.domain.run import (
+from services.router.domain.messages import (
     AttemptAccepted,
     AttemptOverdue,
     AttemptSlow,
     AttemptTaken,
     Batch,
+)
+from services.router.domain.planning import affordable_count
+from services.router.domain.run import (
     Candidate,
     CandidateState,
     Phase,

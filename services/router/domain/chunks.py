@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from services.router.domain.messages import ChunkSent, NotedScore, ScoresNoted
 from services.router.domain.run import (
     Candidate,
     CandidateState,
-    ChunkSent,
-    NotedScore,
     Phase,
     Run,
-    ScoresNoted,
 )
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Message

@@ -12,8 +12,7 @@ from services.router.domain.attempts import free_candidates, note_reference, sub
 from services.router.domain.chunks import note_scores, send_chunks
 from services.router.domain.evolve import evolve
 from services.router.domain.market import MarketSnapshot
-from services.router.domain.rounds import conclude, plan_first
-from services.router.domain.run import (
+from services.router.domain.messages import (
     PRIVATE_EVENTS,
     UPCASTERS,
     AttemptAccepted,
@@ -22,13 +21,13 @@ from services.router.domain.run import (
     DispatchAttempts,
     EarlyCancelNoted,
     Observed,
-    Phase,
-    Run,
     RunDismissed,
     RunFunded,
     RunMessage,
     RunOpened,
 )
+from services.router.domain.rounds import conclude, plan_first
+from services.router.domain.run import Phase, Run
 from services.router.domain.run_end import end_cancelled
 from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Message

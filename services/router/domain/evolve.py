@@ -6,20 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from services.router.domain.run import (
-    Attempt,
+from services.router.domain.messages import (
     AttemptOverdue,
     AttemptTaken,
-    Candidate,
-    CandidateState,
     ChunkSent,
     EarlyCancelNoted,
-    Phase,
-    Run,
     RunDismissed,
     RunFunded,
     RunOpened,
     ScoresNoted,
+)
+from services.router.domain.run import (
+    Attempt,
+    Candidate,
+    CandidateState,
+    Phase,
+    Run,
 )
 from winnow.contracts.envelope import Event
 from winnow.contracts.events import (

@@ -15,7 +15,12 @@ from services.router.domain.planning import (
     plan_count,
     tail_ppm,
 )
-from services.router.domain.run import SETTLED, CandidateState, Phase, Run
+from services.router.domain.run import (
+    SETTLED,
+    CandidateState,
+    Phase,
+    Run,
+)
 from services.router.domain.run_end import end_failed, end_selected
 from services.router.domain.selection import Passed, Selection, choose_best
 from winnow.contracts.envelope import Message

@@ -17,7 +17,7 @@ from services.router.domain.catalogue import (
     Traits,
 )
 from services.router.domain.market import MarketSnapshot
-from services.router.domain.run import Observed
+from services.router.domain.messages import Observed
 from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import (

@@ -14,7 +14,8 @@ from services.router.domain.calls import Accepted, CancelReply, Running
 from services.router.domain.catalogue import CallLimits, Offering, Traits
 from services.router.domain.decide import decide
 from services.router.domain.evolve import evolve
-from services.router.domain.run import AttemptReturned, Batch, DispatchAttempts, Run
+from services.router.domain.messages import AttemptReturned, Batch, DispatchAttempts
+from services.router.domain.run import Run
 from tests.support.set_clock import SetClock
 from tests.unit.router.builders import NOW, accepted, funded, market, offering, opened
 from winnow.contracts.envelope import Event

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from services.router.domain.backlog import Backlog, Kind, Terms
 from services.router.domain.fair_order import AGEING_S, FairOrder, Waiting
-from services.router.domain.run import Candidate, CandidateState, Phase, Run
+from services.router.domain.run import (
+    Candidate,
+    CandidateState,
+    Phase,
+    Run,
+)
 from tests.unit.router.builders import NOW, accepted, template
 
 TERMS = Terms(size=2, price_usd_micro=10_000)

@@ -7,9 +7,10 @@ from math import ceil
 import pytest
 
 from services.router.domain.chunks import CHUNK_MAX
-from services.router.domain.run import AttemptSlow, CandidateState, Phase
+from services.router.domain.messages import AttemptSlow
+from services.router.domain.run import CandidateState, Phase
 from tests.unit.router.builders import accepted, market, offering, stored
-from tests.unit.router.test_run import Player
+from tests.unit.router.run_player import Player
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import route
@@ -108,7 +109,7 @@ def test_a_candidate_whose_last_two_calls_both_came_back_without_it_is_given_up(
     player.start()
     player.dispatch(size=20)
     slow = player.out()[0]
-    player.tell(AttemptSlow(slow))
+    player.submit(AttemptSlow(slow))
     player.dispatch(size=20)
     second = next(attempt_id for attempt_id in player.out() if attempt_id != slow)
     # Answered without a picture: nothing to try again, but the slow call may still bring one.
