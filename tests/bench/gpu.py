@@ -202,7 +202,7 @@ def measured_here(models: Models, grey: NDArray[np.uint8]) -> None:
     frame = models.frame(grey)
     half = classic.halved(grey)
     quarter = classic.halved(half)
-    frame.sharpness(frame.grain(half, quarter).flat)
+    frame.sharpness(frame.noise(half, quarter).flat)
     frame.blockiness()
     frame.exposure(bright_share_max=0.4, dark_share_max=0.75, small=quarter)
 

@@ -20,9 +20,9 @@ async def _clear(world: ChaosWorld) -> None:
     await world.clear()
 
 
-async def _levers(levers: dict[str, object], providers: Sequence[str], world: ChaosWorld) -> None:
+async def _set_controls(controls: dict[str, object], providers: Sequence[str], world: ChaosWorld) -> None:
     for provider in providers:
-        await world.control(provider, **levers)
+        await world.control(provider, **controls)
 
 
 async def _spoil(spoil: front.Spoil, providers: Sequence[str], world: ChaosWorld) -> None:
@@ -59,10 +59,10 @@ def _resets(_: front.Answer) -> front.Answer:
     raise ConnectionResetError
 
 
-def lever(name: str, matrix: str, providers: Sequence[str] = PROVIDERS, **levers: object) -> Scenario:
+def controlled(name: str, matrix: str, providers: Sequence[str] = PROVIDERS, **controls: object) -> Scenario:
     """Set a simulator's controls before the load."""
     return Scenario(
-        name, matrix, arm=partial(_levers, levers, providers), recover=_clear, all_delivered=False
+        name, matrix, arm=partial(_set_controls, controls, providers), recover=_clear, all_delivered=False
     )
 
 
@@ -84,13 +84,13 @@ def spoilt(
 
 
 PROVIDER = (
-    lever("provider: hangs", "11", hang_next=4),
+    controlled("provider: hangs", "11", hang_next=4),
     spoilt("provider: drips a byte each 0.5 s", "11", front.on_answers(front.dripping)),
-    lever("provider: 503", "12", error_next=6),
-    lever("provider: 429 with Retry-After", "12", too_many_next=6),
-    lever("provider: 429 without Retry-After", "12", too_many_next=6, retry_after_form="none"),
-    lever("provider: takes the order, loses the answer", "12", lost_reply_next=3),
-    lever("provider: outage of two", "12", providers=("fal", "replicate"), outage=True),
+    controlled("provider: 503", "12", error_next=6),
+    controlled("provider: 429 with Retry-After", "12", too_many_next=6),
+    controlled("provider: 429 without Retry-After", "12", too_many_next=6, retry_after_form="none"),
+    controlled("provider: takes the order, loses the answer", "12", lost_reply_next=3),
+    controlled("provider: outage of two", "12", providers=("fal", "replicate"), outage=True),
     spoilt("provider: resets every connection", "12", front.on_answers(_resets)),
     spoilt("provider: half a JSON", "13", front.on_answers(front.halved)),
     spoilt("provider: JSON of another shape", "13", front.on_answers(front.with_body(b'[{"id": 7}, null]'))),
@@ -129,12 +129,12 @@ PROVIDER = (
 )
 # Nothing of a task depends on its receiver: everything is to be delivered, and the webhooks later or never.
 RECEIVER = (
-    lever("receiver: 500", "24", providers=("receiver",), fail_next=4, fail_status=500),
-    lever("receiver: 429 with Retry-After", "24", providers=("receiver",), fail_next=3, fail_status=429, retry_after_s=1),
-    lever("receiver: hangs", "24", providers=("receiver",), hang_next=3),
-    lever("receiver: redirects", "24", providers=("receiver",), redirect_next=3),
-    lever("receiver: drops the connection", "24", providers=("receiver",), drop_next=4),
-    lever("receiver: 410, gone", "24", providers=("receiver",), fail_next=1, fail_status=410),
+    controlled("receiver: 500", "24", providers=("receiver",), fail_next=4, fail_status=500),
+    controlled("receiver: 429 with Retry-After", "24", providers=("receiver",), fail_next=3, fail_status=429, retry_after_s=1),
+    controlled("receiver: hangs", "24", providers=("receiver",), hang_next=3),
+    controlled("receiver: redirects", "24", providers=("receiver",), redirect_next=3),
+    controlled("receiver: drops the connection", "24", providers=("receiver",), drop_next=4),
+    controlled("receiver: 410, gone", "24", providers=("receiver",), fail_next=1, fail_status=410),
     spoilt("receiver: drips a byte each 0.5 s", "24", front.dripping_always, providers=("receiver",), all_delivered=True),
     spoilt("receiver: answers with 100 MB", "24", made=lambda: front.large(100_000_000), providers=("receiver",), all_delivered=True),
 )  # fmt: skip

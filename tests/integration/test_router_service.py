@@ -103,9 +103,9 @@ class Processes:
 
             await eventually(is_ready, within_s=150)
 
-    async def control(self, **levers: Any) -> None:
+    async def control(self, **controls: Any) -> None:
         async with httpx.AsyncClient() as client:
-            answer = await client.post(f"{self.fal_url}/_control", json=levers)
+            answer = await client.post(f"{self.fal_url}/_control", json=controls)
             assert answer.status_code == 200, answer.text
 
     async def submitted_lines(self) -> list[dict[str, Any]]:

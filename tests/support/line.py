@@ -117,10 +117,10 @@ class RunningLine:
         self.stack = stack
         self.root = stack.root
 
-    async def control(self, provider: str, **levers: Any) -> None:
+    async def control(self, provider: str, **controls: Any) -> None:
         """Change a simulated provider."""
         async with httpx.AsyncClient(base_url=self.line.simulator_url(provider)) as http:
-            answer = await http.post("/_control", json=levers)
+            answer = await http.post("/_control", json=controls)
             assert answer.status_code < 300, answer.text
 
     async def ask(self, provider: str, path: str) -> Any:

@@ -33,22 +33,22 @@ _SURE_MIN: Final = 0.2
 """Below this probability the likeliest label says little: textures and things not among the labels read 0.05 to 0.17."""
 
 
-def _prompt_alignment(look: ImageAnalysis) -> Measurement:
+def _prompt_alignment(analysis: ImageAnalysis) -> Measurement:
     """Measure the cosine between picture and prompt; its scale is the mounted pair's own."""
-    if not look.prompt:
+    if not analysis.prompt:
         return not_applicable(PROMPT_ALIGNMENT, "no_prompt")
-    wanted = look.models.towers.of_prompt(look.prompt)
-    return ok(PROMPT_ALIGNMENT, round(float(look.tower_embedding @ wanted), 4))
+    wanted = analysis.models.towers.of_prompt(analysis.prompt)
+    return ok(PROMPT_ALIGNMENT, round(float(analysis.tower_embedding @ wanted), 4))
 
 
-def _prompt_subject(look: ImageAnalysis) -> Measurement:
+def _prompt_subject(analysis: ImageAnalysis) -> Measurement:
     """Compare the picture's likeliest labels with the prompt: standard deviations above an average label."""
-    if not look.prompt:
+    if not analysis.prompt:
         return not_applicable(PROMPT_SUBJECT, "no_prompt")
-    asked = look.models.labels.asked(look.prompt)
+    asked = analysis.models.labels.asked(analysis.prompt)
     if asked.cosine < _NAMED_MIN:
         return unavailable(PROMPT_SUBJECT, "subject_not_among_labels", {"named": round(asked.cosine, 4)})
-    shown = look.models.labels.shown(look.picture.rgb)
+    shown = analysis.models.labels.shown(analysis.picture.rgb)
     evidence: Evidence = {
         "named": round(asked.cosine, 4),
         "shown": shown.label,
@@ -60,8 +60,8 @@ def _prompt_subject(look: ImageAnalysis) -> Measurement:
     return ok(PROMPT_SUBJECT, round(above, 4), evidence)
 
 
-def _aesthetic(look: ImageAnalysis) -> Measurement:
-    value = look.models.towers.head(AESTHETIC, look.tower_embedding)
+def _aesthetic(analysis: ImageAnalysis) -> Measurement:
+    value = analysis.models.towers.head(AESTHETIC, analysis.tower_embedding)
     if value is None:
         return unavailable(
             AESTHETIC, "model_missing", {"remedy": "mount a head of this name beside the towers"}

@@ -28,16 +28,16 @@ def unevenness(grey: NDArray[np.uint8], ground: NDArray[np.bool_]) -> float:
     return float(cv2.magnitude(across, down)[ground].mean())
 
 
-def _background(look: ImageAnalysis) -> Measurement:
+def _background(analysis: ImageAnalysis) -> Measurement:
     """Measure the ground at 256 px, away from the person's outline (OFIQ BackgroundUniformity, another matte)."""
-    matte = look.matte
+    matte = analysis.matte
     ground = (matte < _GROUND_MAX).astype(np.uint8)
     inner = cv2.erode(ground, np.ones((_ERODE_PX, _ERODE_PX), np.uint8), borderValue=1).astype(bool)
     share = float(inner.mean())
     evidence = {"ground_share": round(share, 4), "person_share": round(float(matte.mean()), 4)}
     if share < _GROUND_SHARE_MIN:
         return failed(BACKGROUND_UNIFORMITY, "no_ground", evidence)
-    grey = cv2.resize(look.picture.grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(analysis.picture.grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
     return ok(BACKGROUND_UNIFORMITY, round(unevenness(grey.astype(np.uint8), inner), 3), evidence)
 
 

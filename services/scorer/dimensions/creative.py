@@ -37,17 +37,17 @@ _COLOUR_SHARE: Final = 0.002
 _SALIENT_MIN: Final = 0.5
 
 
-def _read(look: ImageAnalysis) -> list[TextLine]:
-    return [line for line in look.lines if line.confidence >= _READ_MIN and plain(line.text)]
+def _read(analysis: ImageAnalysis) -> list[TextLine]:
+    return [line for line in analysis.lines if line.confidence >= _READ_MIN and plain(line.text)]
 
 
-def _no_copy(look: ImageAnalysis) -> str | None:
-    return None if plain(look.wording.copy) else "no_copy"
+def _no_copy(analysis: ImageAnalysis) -> str | None:
+    return None if plain(analysis.wording.copy) else "no_copy"
 
 
-def _copy(name: str, look: ImageAnalysis) -> Measurement:
-    lines = _read(look)
-    match = copy_match(look.wording.copy, " ".join(line.text for line in lines))
+def _copy(name: str, analysis: ImageAnalysis) -> Measurement:
+    lines = _read(analysis)
+    match = copy_match(analysis.wording.copy, " ".join(line.text for line in lines))
     if match is None:
         return not_applicable(name, "no_copy")
     evidence: Evidence = {
@@ -59,28 +59,28 @@ def _copy(name: str, look: ImageAnalysis) -> Measurement:
     return ok(name, round(match.distance if name == COPY_DISTANCE else match.extra, 4), evidence)
 
 
-def _text_area(look: ImageAnalysis) -> Measurement:
-    lines = _read(look)
-    share = float(covered(lines, look.picture.height, look.picture.width).mean())
+def _text_area(analysis: ImageAnalysis) -> Measurement:
+    lines = _read(analysis)
+    share = float(covered(lines, analysis.picture.height, analysis.picture.width).mean())
     return ok(TEXT_AREA, round(share, 4), {"lines": len(lines)})
 
 
-def _text_safe_zone(look: ImageAnalysis) -> Measurement:
-    lines = [line for line in _read(look) if _is_sure(line) or _is_of_copy(line, look.wording.copy)]
+def _text_safe_zone(analysis: ImageAnalysis) -> Measurement:
+    lines = [line for line in _read(analysis) if _is_sure(line) or _is_of_copy(line, analysis.wording.copy)]
     if not lines:
         return not_applicable(TEXT_SAFE_ZONE, "no_text")
-    area = safe_area(look.picture.width, look.picture.height)
-    text = covered(lines, look.picture.height, look.picture.width)
+    area = safe_area(analysis.picture.width, analysis.picture.height)
+    text = covered(lines, analysis.picture.height, analysis.picture.width)
     outside = text & ~inside(area, *text.shape)
     share = float(outside.sum()) / max(1, int(text.sum()))
     return ok(TEXT_SAFE_ZONE, round(share, 4), {"format": area.format, "lines": len(lines)})
 
 
-def _subject_safe_zone(look: ImageAnalysis) -> Measurement:
-    standing_out = look.salient
+def _subject_safe_zone(analysis: ImageAnalysis) -> Measurement:
+    standing_out = analysis.salient
     subject = np.where(standing_out >= _SALIENT_MIN, standing_out, 0)
     weight = float(subject.sum())
-    area = safe_area(look.picture.width, look.picture.height)
+    area = safe_area(analysis.picture.width, analysis.picture.height)
     kept = float(subject[inside(area, *subject.shape)].sum())
     evidence: Evidence = {"format": area.format, "subject_share": round(float((subject > 0).mean()), 4)}
     if weight == 0:
@@ -88,23 +88,23 @@ def _subject_safe_zone(look: ImageAnalysis) -> Measurement:
     return ok(SUBJECT_SAFE_ZONE, round(1 - kept / weight, 4), evidence)
 
 
-def _copy_legibility(look: ImageAnalysis) -> Measurement:
+def _copy_legibility(analysis: ImageAnalysis) -> Measurement:
     """Measure the least legible line of the copy."""
-    asked = [line for line in _read(look) if _is_of_copy(line, look.wording.copy)]
-    return _least_legible(COPY_LEGIBILITY, look, asked)
+    asked = [line for line in _read(analysis) if _is_of_copy(line, analysis.wording.copy)]
+    return _least_legible(COPY_LEGIBILITY, analysis, asked)
 
 
-def _text_legibility(look: ImageAnalysis) -> Measurement:
+def _text_legibility(analysis: ImageAnalysis) -> Measurement:
     """Measure the least legible line of the copy or, without a copy, of all lines that were read surely."""
-    lines = _read(look)
-    asked = [line for line in lines if _is_of_copy(line, look.wording.copy)]
-    return _least_legible(TEXT_LEGIBILITY, look, asked or [line for line in lines if _is_sure(line)])
+    lines = _read(analysis)
+    asked = [line for line in lines if _is_of_copy(line, analysis.wording.copy)]
+    return _least_legible(TEXT_LEGIBILITY, analysis, asked or [line for line in lines if _is_sure(line)])
 
 
-def _least_legible(name: str, look: ImageAnalysis, judged: list[TextLine]) -> Measurement:
+def _least_legible(name: str, analysis: ImageAnalysis, judged: list[TextLine]) -> Measurement:
     if not judged:
         return not_applicable(name, "no_text")
-    worst = min((legibility(look.picture.rgb, line) for line in judged), key=lambda found: found.margin)
+    worst = min((legibility(analysis.picture.rgb, line) for line in judged), key=lambda found: found.margin)
     evidence: Evidence = {
         "contrast": round(worst.contrast, 3),
         "height_px": round(worst.height_px, 2),
@@ -113,15 +113,15 @@ def _least_legible(name: str, look: ImageAnalysis, judged: list[TextLine]) -> Me
     return ok(name, round(worst.margin, 4), evidence)
 
 
-def _brand_colour(look: ImageAnalysis) -> Measurement:
+def _brand_colour(analysis: ImageAnalysis) -> Measurement:
     """Measure, for the brand colour that is missed most, how far the nearest 0.2 % of the frame lies from it."""
-    wanted = look.wording.brand_colours
+    wanted = analysis.wording.brand_colours
     if not wanted:
         return not_applicable(BRAND_COLOUR, "no_brand_colours")
-    scale = min(1.0, _COLOUR_SIDE_PX / max(look.picture.width, look.picture.height))
-    size = (max(1, round(look.picture.width * scale)), max(1, round(look.picture.height * scale)))
+    scale = min(1.0, _COLOUR_SIDE_PX / max(analysis.picture.width, analysis.picture.height))
+    size = (max(1, round(analysis.picture.width * scale)), max(1, round(analysis.picture.height * scale)))
     seen = lab_of(
-        cv2.resize(look.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        cv2.resize(analysis.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     )
     found = {colour: float(np.quantile(ciede2000(seen, _lab(colour)), _COLOUR_SHARE)) for colour in wanted}
     missed = max(found, key=lambda colour: found[colour])
@@ -149,7 +149,7 @@ CREATIVE: Final = table(
         COPY_DISTANCE,
         2,
         "edit distance from the ordered copy over its letters",
-        lambda look: _copy(COPY_DISTANCE, look),
+        lambda analysis: _copy(COPY_DISTANCE, analysis),
         _READER,
         no_question=_no_copy,
     ),
@@ -157,7 +157,7 @@ CREATIVE: Final = table(
         COPY_EXTRA,
         2,
         "letters beyond the copy over its letters",
-        lambda look: _copy(COPY_EXTRA, look),
+        lambda analysis: _copy(COPY_EXTRA, analysis),
         _READER,
         no_question=_no_copy,
     ),

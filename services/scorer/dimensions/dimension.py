@@ -1,4 +1,4 @@
-"""Dimension: a named measure with its tier, unit, models, and the function that takes it."""
+"""Dimension: a named measure with its tier, unit, models, and the function that measures it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Dimension:
     """A dimension that can be measured.
 
     ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
-    ``measure`` is then not called. ``follows`` makes the regional measures look where this dimension looks. Where no
+    ``measure`` is then not called. ``follows`` makes the regional measures read where this dimension reads. Where no
     wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` returns a stable
     word when the question does not arise for the order; then the dimension is ``not_applicable``, whether
     its models are there or not.
@@ -30,7 +30,7 @@ class Dimension:
     name: str
     tier: int
     unit: str
-    take: MeasureDimension
+    measure: MeasureDimension
     needs: tuple[str, ...] = ()
     follows: Region = Region.frame
     sees_colour: bool = True

@@ -25,25 +25,25 @@ _FACE_HEIGHT_SHARE_MIN: Final = 0.08
 _FACE_HEIGHT_SHARE_MAX: Final = 0.60
 
 
-def _face_count(look: ImageAnalysis) -> Measurement:
-    largest = look.faces[0] if look.faces else None
+def _face_count(analysis: ImageAnalysis) -> Measurement:
+    largest = analysis.faces[0] if analysis.faces else None
     covered = largest.width * largest.height if largest else 0.0
     evidence: dict[str, float | int | str] = {
         "confidence": largest.confidence if largest else 0,
-        "face_share": round(covered / (look.picture.width * look.picture.height), 4),
+        "face_share": round(covered / (analysis.picture.width * analysis.picture.height), 4),
     }
-    return Measurement(FACE_COUNT, MeasureStatus.ok, float(len(look.faces)), evidence)
+    return Measurement(FACE_COUNT, MeasureStatus.ok, float(len(analysis.faces)), evidence)
 
 
-def _face_framing(look: ImageAnalysis) -> Measurement:
-    mesh = look.mesh
+def _face_framing(analysis: ImageAnalysis) -> Measurement:
+    mesh = analysis.mesh
     if mesh is None:
         return failed(FACE_FRAMING, "no_face")
     right, left = mesh.eyes
     middle = (right + left) / 2
     inter_eye = max(1.0, mesh.inter_eye_px)
     chin_px = max(1.0, float(np.linalg.norm(mesh.chin - middle)))
-    width, height = look.picture.width, look.picture.height
+    width, height = analysis.picture.width, analysis.picture.height
     to_side = float(min(left[0], right[0], width - left[0], width - right[0])) / inter_eye
     to_top, to_bottom = float(middle[1]) / chin_px, float(height - middle[1]) / chin_px
     size_share = chin_px / height
@@ -54,7 +54,7 @@ def _face_framing(look: ImageAnalysis) -> Measurement:
         size_share / _FACE_HEIGHT_SHARE_MIN,
         _FACE_HEIGHT_SHARE_MAX / size_share,
     )
-    evidence = _face_evidence(look, mesh) | {
+    evidence = _face_evidence(analysis, mesh) | {
         "eye_to_side": round(to_side, 3),
         "eye_to_top": round(to_top, 3),
         "eye_to_bottom": round(to_bottom, 3),
@@ -64,24 +64,24 @@ def _face_framing(look: ImageAnalysis) -> Measurement:
     return Measurement(FACE_FRAMING, MeasureStatus.ok, round(margin, 4), evidence)
 
 
-def _eyes_open(look: ImageAnalysis) -> Measurement:
-    mesh = look.mesh
+def _eyes_open(analysis: ImageAnalysis) -> Measurement:
+    mesh = analysis.mesh
     if mesh is None:
         return failed(EYES_OPEN, "no_face")
     openness = min(mesh.eye_aspect_ratio / _EAR_AT_LIMIT, 2.0 - mesh.blink / _BLINK_AT_LIMIT)
-    evidence = _face_evidence(look, mesh) | {
+    evidence = _face_evidence(analysis, mesh) | {
         "eye_aspect_ratio": round(mesh.eye_aspect_ratio, 4),
         "blink": round(mesh.blink, 4),
     }
     return Measurement(EYES_OPEN, MeasureStatus.ok, round(openness, 4), evidence)
 
 
-def _face_evidence(look: ImageAnalysis, mesh: FaceMesh) -> dict[str, float | int | str]:
+def _face_evidence(analysis: ImageAnalysis, mesh: FaceMesh) -> dict[str, float | int | str]:
     return {
         "presence": round(mesh.presence, 4),
         "detection": round(mesh.detection, 4),
         "inter_eye_px": round(mesh.inter_eye_px, 1),
-        "face_detail": round(look.face_detail, 4),
+        "face_detail": round(analysis.face_detail, 4),
     }
 
 

@@ -27,22 +27,22 @@ _STRUCTURE_AT_LIMIT: Final = 6.0
 _SIDE_PX: Final = 48
 
 
-def eye_structure(look: ImageAnalysis) -> float:
+def eye_structure(analysis: ImageAnalysis) -> float:
     """Return the smaller of both eye zones' luminance deviation in grey levels, at a common size.
 
     A zone is one eye width wide around the eye. An eye has white, iris and lid; a hand, a bar or a mask has not.
     """
-    mesh = look.mesh
+    mesh = analysis.mesh
     if mesh is None:
         return 0.0
-    return min(_deviation(look, *(mesh.points[index] for index in eye[:2])) for eye in _EYES)
+    return min(_deviation(analysis, *(mesh.points[index] for index in eye[:2])) for eye in _EYES)
 
 
-def _deviation(look: ImageAnalysis, first: Floats, last: Floats) -> float:
+def _deviation(analysis: ImageAnalysis, first: Floats, last: Floats) -> float:
     width = max(1.0, float(np.linalg.norm(last - first)))
     centre = (first + last) / 2
     zone = cv2.getRectSubPix(
-        look.picture.grey,
+        analysis.picture.grey,
         (max(2, round(1.1 * width)), max(2, round(0.6 * width))),
         (float(centre[0]), float(centre[1])),
     )
@@ -50,25 +50,25 @@ def _deviation(look: ImageAnalysis, first: Floats, last: Floats) -> float:
     return float(small.std())
 
 
-def _identity(look: ImageAnalysis) -> Measurement:
+def _identity(analysis: ImageAnalysis) -> Measurement:
     """Measure the Euclidean distance of the faces' 128 values; the same person lies below 0.5, others above."""
-    if look.reference is None:
+    if analysis.reference is None:
         return not_applicable(IDENTITY_DISTANCE, "no_reference")
-    here, there = look.embedding, look.reference.embedding
+    here, there = analysis.embedding, analysis.reference.embedding
     if here is None or there is None:
         return failed(IDENTITY_DISTANCE, "no_face" if here is None else "no_face_in_reference")
     evidence = {
-        "face_detail": round(look.face_detail, 4),
-        "presence": round(look.mesh.presence if look.mesh else 0, 4),
+        "face_detail": round(analysis.face_detail, 4),
+        "presence": round(analysis.mesh.presence if analysis.mesh else 0, 4),
     }
     return ok(IDENTITY_DISTANCE, round(float(np.linalg.norm(here - there)), 4), evidence)
 
 
-def _occlusion(look: ImageAnalysis) -> Measurement:
-    mesh = look.mesh
+def _occlusion(analysis: ImageAnalysis) -> Measurement:
+    mesh = analysis.mesh
     if mesh is None:
         return failed(FACE_OCCLUSION, "no_face")
-    structure = eye_structure(look)
+    structure = eye_structure(analysis)
     evidence = {
         "eye_structure": round(structure, 2),
         "detection": round(mesh.detection, 4),
@@ -78,12 +78,12 @@ def _occlusion(look: ImageAnalysis) -> Measurement:
     return ok(FACE_OCCLUSION, round(structure / _STRUCTURE_AT_LIMIT, 4), evidence)
 
 
-def _hand_over_face(look: ImageAnalysis) -> Measurement:
+def _hand_over_face(analysis: ImageAnalysis) -> Measurement:
     """Measure how much of the box around the face lies under a palm; fingers count as far as the palm's box holds them."""
-    mesh = look.mesh
+    mesh = analysis.mesh
     if mesh is None:
         return failed(HAND_OVER_FACE, "no_face")
-    palms = look.palms
+    palms = analysis.palms
     evidence = {
         "presence": round(mesh.presence, 4),
         "palms": float(len(palms)),

@@ -10,9 +10,9 @@ from services.scorer.vision.image_analysis import ImageAnalysis
 from services.scorer.vision.model_set import NSFW as NSFW_MODEL
 
 
-def _nsfw(look: ImageAnalysis) -> Measurement:
+def _nsfw(analysis: ImageAnalysis) -> Measurement:
     """Measure the probability of open_nsfw. Clothed people read up to 0.07; recall was never measured here."""
-    probability = float(look.models.network(NSFW_MODEL).see(look.moderation_crop)[1])
+    probability = float(analysis.models.network(NSFW_MODEL).see(analysis.moderation_crop)[1])
     return ok(NSFW, round(probability, 4))
 
 

@@ -13,17 +13,17 @@ REPEATED_MARK: Final = "repeated_mark"
 PLACEHOLDER: Final = "placeholder"
 
 
-def _repeated_mark(look: ImageAnalysis) -> Measurement:
+def _repeated_mark(analysis: ImageAnalysis) -> Measurement:
     """Measure the likeness of the fine detail with itself, shifted; texture throughout hides any mark."""
-    found = repetition(look.picture.grey)
+    found = repetition(analysis.picture.grey)
     if found.likeness is None:
         return not_applicable(REPEATED_MARK, "no_calm_part")
     evidence = {"calm_share": round(found.calm_share, 4), "step": round(found.step, 4)}
     return ok(REPEATED_MARK, round(found.likeness, 4), evidence)
 
 
-def _placeholder(look: ImageAnalysis) -> Measurement:
-    return ok(PLACEHOLDER, round(flat_share(look.picture.grey), 4))
+def _placeholder(analysis: ImageAnalysis) -> Measurement:
+    return ok(PLACEHOLDER, round(flat_share(analysis.picture.grey), 4))
 
 
 OVERLAY: Final = table(

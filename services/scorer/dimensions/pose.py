@@ -66,20 +66,20 @@ def lip_gap(points: Floats, chin_px: float) -> float:
 def _of_mesh(
     name: str, raw: Callable[[ImageAnalysis, FaceMesh], float]
 ) -> Callable[[ImageAnalysis], Measurement]:
-    def take(look: ImageAnalysis) -> Measurement:
-        mesh = look.mesh
+    def measure(analysis: ImageAnalysis) -> Measurement:
+        mesh = analysis.mesh
         if mesh is None:
             return failed(name, "no_face")
         evidence = {
             "presence": round(mesh.presence, 4),
             "inter_eye_px": round(mesh.inter_eye_px, 1),
-            "face_detail": round(look.face_detail, 4),
+            "face_detail": round(analysis.face_detail, 4),
         }
         if mesh.presence < _PRESENCE_MIN:
             return failed(name, "face_unsure", evidence)
-        return ok(name, round(raw(look, mesh), 4), evidence)
+        return ok(name, round(raw(analysis, mesh), 4), evidence)
 
-    return take
+    return measure
 
 
 def _inter_eye(_: ImageAnalysis, mesh: FaceMesh) -> float:
@@ -94,24 +94,24 @@ def _pitch(mesh: FaceMesh) -> float:
     return turn_deg(mesh.points, mesh.depth)[1]
 
 
-def _head_size(look: ImageAnalysis, mesh: FaceMesh) -> float:
-    return abs(mesh.chin_px / look.picture.height - HEAD_SIZE_WANTED)
+def _head_size(analysis: ImageAnalysis, mesh: FaceMesh) -> float:
+    return abs(mesh.chin_px / analysis.picture.height - HEAD_SIZE_WANTED)
 
 
 def _left(_: ImageAnalysis, mesh: FaceMesh) -> float:
     return float(min(eye[0] for eye in mesh.eyes)) / max(1.0, mesh.inter_eye_px)
 
 
-def _right(look: ImageAnalysis, mesh: FaceMesh) -> float:
-    return float(look.picture.width - max(eye[0] for eye in mesh.eyes)) / max(1.0, mesh.inter_eye_px)
+def _right(analysis: ImageAnalysis, mesh: FaceMesh) -> float:
+    return float(analysis.picture.width - max(eye[0] for eye in mesh.eyes)) / max(1.0, mesh.inter_eye_px)
 
 
 def _above(_: ImageAnalysis, mesh: FaceMesh) -> float:
     return float(np.mean([eye[1] for eye in mesh.eyes])) / max(1.0, mesh.chin_px)
 
 
-def _below(look: ImageAnalysis, mesh: FaceMesh) -> float:
-    return look.picture.height / max(1.0, mesh.chin_px) - _above(look, mesh)
+def _below(analysis: ImageAnalysis, mesh: FaceMesh) -> float:
+    return analysis.picture.height / max(1.0, mesh.chin_px) - _above(analysis, mesh)
 
 
 def _expression(_: ImageAnalysis, mesh: FaceMesh) -> float:

@@ -12,8 +12,8 @@ from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from winnow.contracts.values import MeasureStatus
 
 
-def _isolation(look: ImageAnalysis) -> Measurement:
-    found = look.isolation
+def _isolation(analysis: ImageAnalysis) -> Measurement:
+    found = analysis.isolation
     evidence = {
         "even_share": round(found.even_share, 4),
         "main_share": round(found.main_share, 4),
@@ -26,13 +26,13 @@ def _isolation(look: ImageAnalysis) -> Measurement:
 def _staged(
     name: str, value: Callable[[Composition], float], shown: Callable[[Composition], Evidence] | None = None
 ) -> Dimension:
-    def take(look: ImageAnalysis) -> Measurement:
-        found = look.staging
+    def measure(analysis: ImageAnalysis) -> Measurement:
+        found = analysis.staging
         if found is None:
             return failed(name, "no_subject_before_a_ground")
         return ok(name, round(value(found), 4), shown(found) if shown else None)
 
-    return Dimension(name, 2, _UNITS[name], take, follows=Region.subject)
+    return Dimension(name, 2, _UNITS[name], measure, follows=Region.subject)
 
 
 _UNITS: Final = {

@@ -12,9 +12,9 @@ _EDGE_MIN_PX: Final = 0.4
 _EDGE_MAX_PX: Final = 8.0
 
 
-def _alpha_edges(look: ImageAnalysis) -> Measurement:
+def _alpha_edges(analysis: ImageAnalysis) -> Measurement:
     """Return the softness margin: edge width over 0.4 px, or 8 px over it, whichever is less; below 1 fails."""
-    found = look.cutout
+    found = analysis.cutout
     if found is None:
         return failed("alpha_edges", "no_cutout")
     margin = min(found.edge_px / _EDGE_MIN_PX, _EDGE_MAX_PX / max(found.edge_px, 1e-6))
@@ -22,15 +22,15 @@ def _alpha_edges(look: ImageAnalysis) -> Measurement:
     return ok("alpha_edges", round(margin, 4), shown)
 
 
-def _alpha_holes(look: ImageAnalysis) -> Measurement:
-    found = look.cutout
+def _alpha_holes(analysis: ImageAnalysis) -> Measurement:
+    found = analysis.cutout
     return (
         failed("alpha_holes", "no_cutout") if found is None else ok("alpha_holes", round(found.lost_share, 5))
     )
 
 
-def _alpha_halo(look: ImageAnalysis) -> Measurement:
-    found = look.cutout
+def _alpha_halo(analysis: ImageAnalysis) -> Measurement:
+    found = analysis.cutout
     if found is None:
         return failed("alpha_halo", "no_cutout")
     if found.halo is None:

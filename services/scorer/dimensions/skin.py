@@ -38,11 +38,11 @@ _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722])
 Pixels = NDArray[np.uint8]
 
 
-def cheeks(look: ImageAnalysis) -> tuple[Pixels, Pixels] | None:
+def cheeks(analysis: ImageAnalysis) -> tuple[Pixels, Pixels] | None:
     """Return the RGB pixels ``(n, 3)`` of the right and the left cheek, or None where there are too few to judge."""
-    if look.mesh is None:
+    if analysis.mesh is None:
         return None
-    first, second = (_inside(look.picture.rgb, look.mesh.points[list(zone)]) for zone in _CHEEKS)
+    first, second = (_inside(analysis.picture.rgb, analysis.mesh.points[list(zone)]) for zone in _CHEEKS)
     return (first, second) if min(len(first), len(second)) >= _PIXELS_MIN else None
 
 
@@ -87,48 +87,48 @@ def _inside(rgb: NDArray[np.uint8], zone: Floats) -> Pixels:
     return pixels
 
 
-def _evidence(look: ImageAnalysis) -> dict[str, float | int | str]:
-    presence = look.mesh.presence if look.mesh is not None else 0.0
+def _evidence(analysis: ImageAnalysis) -> dict[str, float | int | str]:
+    presence = analysis.mesh.presence if analysis.mesh is not None else 0.0
     return {"presence": round(presence, 4)}
 
 
-def _lighting(look: ImageAnalysis) -> Measurement:
-    found = cheeks(look)
+def _lighting(analysis: ImageAnalysis) -> Measurement:
+    found = cheeks(analysis)
     if found is None:
         return failed(LIGHTING, "no_cheeks")
-    return ok(LIGHTING, round(evenness(*found), 4), _evidence(look))
+    return ok(LIGHTING, round(evenness(*found), 4), _evidence(analysis))
 
 
-def _natural_colour(look: ImageAnalysis) -> Measurement:
-    found = cheeks(look)
+def _natural_colour(analysis: ImageAnalysis) -> Measurement:
+    found = cheeks(analysis)
     if found is None:
         return failed(NATURAL_COLOUR, "no_cheeks")
     distance, a, b = colour_distance(np.concatenate(found))
-    return ok(NATURAL_COLOUR, round(distance, 3), _evidence(look) | {"a": round(a, 2), "b": round(b, 2)})
+    return ok(NATURAL_COLOUR, round(distance, 3), _evidence(analysis) | {"a": round(a, 2), "b": round(b, 2)})
 
 
-def _skin_tone(look: ImageAnalysis) -> Measurement:
+def _skin_tone(analysis: ImageAnalysis) -> Measurement:
     """Measure how many stops the cheeks are off the reference; clipped skin cannot say how far over it is."""
-    if look.reference is None:
+    if analysis.reference is None:
         return not_applicable(SKIN_TONE, "no_reference")
-    here, there = cheeks(look), cheeks(look.reference)
+    here, there = cheeks(analysis), cheeks(analysis.reference)
     if here is None or there is None:
         return failed(SKIN_TONE, "no_cheeks" if here is None else "no_cheeks_in_reference")
     pixels = np.concatenate(here)
     # Skin's strongest channel clips early and says little; with the second one gone, luminance no longer rises.
     clipped = float((np.median(pixels, axis=1) >= _CLIPPED).mean())
-    evidence = _evidence(look) | {"clipped_share": round(clipped, 4)}
+    evidence = _evidence(analysis) | {"clipped_share": round(clipped, 4)}
     if clipped > _CLIPPED_SHARE_MAX:
         return failed(SKIN_TONE, "skin_clipped", evidence)
     shift = stops(pixels) - stops(np.concatenate(there))
     return ok(SKIN_TONE, round(abs(shift), 3), evidence | {"shift_stops": round(shift, 3)})
 
 
-def _face_sharpness(look: ImageAnalysis) -> Measurement:
-    found = look.face_sharpness
+def _face_sharpness(analysis: ImageAnalysis) -> Measurement:
+    found = analysis.face_sharpness
     if found is None:
-        return failed(FACE_SHARPNESS, "no_face" if look.mesh is None else "face_too_small")
-    return ok(FACE_SHARPNESS, round(found.ratio, 4), _evidence(look) | {"method": found.method})
+        return failed(FACE_SHARPNESS, "no_face" if analysis.mesh is None else "face_too_small")
+    return ok(FACE_SHARPNESS, round(found.ratio, 4), _evidence(analysis) | {"method": found.method})
 
 
 _MESH: Final = (FACE_LANDMARKER,)

@@ -38,12 +38,12 @@ _FRAME_BRIGHT_SHARE_MAX: Final = 0.40
 _FRAME_DARK_SHARE_MAX: Final = 0.75
 
 
-def _decodable(look: ImageAnalysis) -> Measurement:
-    return Measurement(DECODABLE, MeasureStatus.ok, 1.0, {"content_type": look.picture.content_type})
+def _decodable(analysis: ImageAnalysis) -> Measurement:
+    return Measurement(DECODABLE, MeasureStatus.ok, 1.0, {"content_type": analysis.picture.content_type})
 
 
-def _content(look: ImageAnalysis) -> Measurement:
-    found = tones.content(look.small)
+def _content(analysis: ImageAnalysis) -> Measurement:
+    found = tones.content(analysis.small)
     evidence: Evidence = {
         "tonal_range": found.tonal_range,
         "coarse_detail": round(found.coarse_detail, 4),
@@ -52,45 +52,45 @@ def _content(look: ImageAnalysis) -> Measurement:
     return Measurement(CONTENT, MeasureStatus.ok, round(found.margin, 4), evidence)
 
 
-def _banding(look: ImageAnalysis) -> Measurement:
-    found = tones.banding(look.picture.grey)
+def _banding(analysis: ImageAnalysis) -> Measurement:
+    found = tones.banding(analysis.picture.grey)
     evidence = {"slopes_share": round(found.slopes_share, 4)}
     return Measurement(BANDING, MeasureStatus.ok, round(found.step_share, 4), evidence)
 
 
-def _resolution(look: ImageAnalysis) -> Measurement:
-    scale = classic.effective_scale(look.picture.grey)
-    short = min(look.picture.width, look.picture.height)
+def _resolution(analysis: ImageAnalysis) -> Measurement:
+    scale = classic.effective_scale(analysis.picture.grey)
+    short = min(analysis.picture.width, analysis.picture.height)
     evidence: Evidence = {
-        "width": look.picture.width,
-        "height": look.picture.height,
+        "width": analysis.picture.width,
+        "height": analysis.picture.height,
         "effective_scale": scale,
     }
     return Measurement(RESOLUTION, MeasureStatus.ok, round(short / scale, 1), evidence)
 
 
-def _sharpness(look: ImageAnalysis) -> Measurement:
-    face = look.face_sharpness
-    found = face or look.frame.sharpness(look.grain.flat)
+def _sharpness(analysis: ImageAnalysis) -> Measurement:
+    face = analysis.face_sharpness
+    found = face or analysis.frame.sharpness(analysis.noise.flat)
     evidence: Evidence = {
         "region": "face" if face else "frame",
         "method": found.method,
-        "noise_taken_off": round(look.grain.flat, 3),
+        "noise_taken_off": round(analysis.noise.flat, 3),
     }
     return Measurement(SHARPNESS, MeasureStatus.ok, round(found.ratio, 4), evidence)
 
 
-def _blockiness(look: ImageAnalysis) -> Measurement:
-    return Measurement(BLOCKINESS, MeasureStatus.ok, round(look.frame.blockiness(), 4))
+def _blockiness(analysis: ImageAnalysis) -> Measurement:
+    return Measurement(BLOCKINESS, MeasureStatus.ok, round(analysis.frame.blockiness(), 4))
 
 
-def _noise(look: ImageAnalysis) -> Measurement:
-    evidence: Evidence = {"fine": round(look.grain.fine, 3), "coarse": round(look.grain.coarse, 3)}
-    return Measurement(NOISE, MeasureStatus.ok, round(look.grain.sigma, 3), evidence)
+def _noise(analysis: ImageAnalysis) -> Measurement:
+    evidence: Evidence = {"fine": round(analysis.noise.fine, 3), "coarse": round(analysis.noise.coarse, 3)}
+    return Measurement(NOISE, MeasureStatus.ok, round(analysis.noise.sigma, 3), evidence)
 
 
-def _exposure(look: ImageAnalysis) -> Measurement:
-    region, found = _exposed_region(look)
+def _exposure(analysis: ImageAnalysis) -> Measurement:
+    region, found = _exposed_region(analysis)
     evidence: Evidence = {
         "region": region,
         "highlight": found.highlight,
@@ -101,17 +101,19 @@ def _exposure(look: ImageAnalysis) -> Measurement:
     return Measurement(EXPOSURE, MeasureStatus.ok, round(found.overrun, 4), evidence)
 
 
-def _exposed_region(look: ImageAnalysis) -> tuple[str, Exposure]:
-    if look.face_region is not None:
+def _exposed_region(analysis: ImageAnalysis) -> tuple[str, Exposure]:
+    if analysis.face_region is not None:
         found = exposure(
-            look.face_region, bright_share_max=_FACE_BRIGHT_SHARE_MAX, dark_share_max=_FACE_DARK_SHARE_MAX
+            analysis.face_region, bright_share_max=_FACE_BRIGHT_SHARE_MAX, dark_share_max=_FACE_DARK_SHARE_MAX
         )
         return "face", found
-    stands_alone = Region.subject in look.regions and look.isolation.margin >= 1
-    subject = look.isolation.subject if stands_alone else None
+    stands_alone = Region.subject in analysis.regions and analysis.isolation.margin >= 1
+    subject = analysis.isolation.subject if stands_alone else None
     if subject is not None:
         size = (subject.shape[1], subject.shape[0])
-        small = cv2.resize(look.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        small = cv2.resize(analysis.picture.rgb, size, interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
         found = exposure(
             cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False),
             bright_share_max=_SUBJECT_BRIGHT_SHARE_MAX,
@@ -120,17 +122,17 @@ def _exposed_region(look: ImageAnalysis) -> tuple[str, Exposure]:
             peak=small.max(axis=2),
         )
         return "subject", found
-    found = look.frame.exposure(
+    found = analysis.frame.exposure(
         bright_share_max=_FRAME_BRIGHT_SHARE_MAX,
         dark_share_max=_FRAME_DARK_SHARE_MAX,
-        small=look.small,
+        small=analysis.small,
     )
     return "frame", found
 
 
-def _near_duplicate(look: ImageAnalysis) -> Measurement:
+def _near_duplicate(analysis: ImageAnalysis) -> Measurement:
     # Likeness is between candidates; here only its measure is taken, the selection compares.
-    evidence = {PERCEPTUAL_HASH: classic.perceptual_hash(look.small)}
+    evidence = {PERCEPTUAL_HASH: classic.perceptual_hash(analysis.small)}
     return Measurement(NEAR_DUPLICATE, MeasureStatus.ok, 1.0, evidence)
 
 

@@ -22,15 +22,15 @@ _LETTERS_MIN: Final = 3
 _TEXT_SIGNS_MAX: Final = 400
 
 
-def _text(look: ImageAnalysis) -> Measurement:
+def _text(analysis: ImageAnalysis) -> Measurement:
     """Count the words that are read surely; their area counts the whole line they stand in."""
     lines = [
         line
-        for line in look.lines
+        for line in analysis.lines
         if line.confidence >= _CONFIDENCE_MIN and sum(sign.isalnum() for sign in line.text) >= _LETTERS_MIN
     ]
     words = [word for line in lines for word in line.text.split()]
-    covered = np.zeros(look.picture.grey.shape, np.uint8)
+    covered = np.zeros(analysis.picture.grey.shape, np.uint8)
     for line in lines:
         cv2.fillConvexPoly(covered, line.corners.round().astype(np.int32), (1,))
     evidence: Evidence = {

@@ -40,10 +40,10 @@ def measure_bytes(
     except (cv2.error, MemoryError):
         return _not_decodable(wanted, "decoder_failed")
     regions = frozenset(DIMENSIONS[name].follows for name in known)
-    kept = references or ReferenceAnalyses(models)
-    there = None if reference is None else kept.look_at(reference, regions)
-    look = ImageAnalysis(picture, models, regions, there, prompt, wording)
-    taken = [_measure(name, look) for name in known]
+    analyses = references or ReferenceAnalyses(models)
+    reference_analysis = None if reference is None else analyses.analyse(reference, regions)
+    analysis = ImageAnalysis(picture, models, regions, reference_analysis, prompt, wording)
+    taken = [_measure(name, analysis) for name in known]
     taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
     return Measured(tuple(taken), picture.width, picture.height)
 
@@ -55,16 +55,16 @@ def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:
     return Measured((Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": reason}), *rest))
 
 
-def _measure(name: str, look: ImageAnalysis) -> Measurement:
-    no_question = DIMENSIONS[name].no_question(look)
+def _measure(name: str, analysis: ImageAnalysis) -> Measurement:
+    no_question = DIMENSIONS[name].no_question(analysis)
     if no_question is not None:
         return not_applicable(name, no_question)
     for model in DIMENSIONS[name].needs:
-        remedy = look.models.lacks(model)
+        remedy = analysis.models.lacks(model)
         if remedy:
             return unavailable(name, "model_missing", {"model": model, "remedy": remedy})
     try:
-        return DIMENSIONS[name].take(look)
+        return DIMENSIONS[name].measure(analysis)
     except (
         NotDecodable,
         cv2.error,

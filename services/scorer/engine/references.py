@@ -14,7 +14,7 @@ from services.scorer.vision.image_analysis import ImageAnalysis, Region
 from services.scorer.vision.model_set import Models
 
 PIXELS_KEPT: Final = 40_000_000
-"""Pixels of all looks that are kept: at 7 bytes a pixel (grey, and both orders of colour) 280 MB a process."""
+"""Pixels of all analyses that are kept: at 7 bytes a pixel (grey, and both orders of colour) 280 MB a process."""
 
 _Key = tuple[bytes, frozenset[Region]]
 
@@ -26,23 +26,23 @@ class ReferenceAnalyses:
         """Start without any."""
         self._models = models
         self._pixels_kept = pixels_kept
-        self._looks: OrderedDict[_Key, ImageAnalysis] = OrderedDict()
+        self._analyses: OrderedDict[_Key, ImageAnalysis] = OrderedDict()
         self.decoded_count = 0
 
-    def look_at(self, content: bytes, regions: frozenset[Region]) -> ImageAnalysis:
+    def analyse(self, content: bytes, regions: frozenset[Region]) -> ImageAnalysis:
         """Analyse an encoded reference; one that does not decode shows no face and so fails what needs it."""
         key = (hashlib.sha256(content).digest(), regions)
-        look = self._looks.get(key)
-        if look is None:
-            look = self._looks[key] = ImageAnalysis(_decoded(content), self._models, regions)
+        analysis = self._analyses.get(key)
+        if analysis is None:
+            analysis = self._analyses[key] = ImageAnalysis(_decoded(content), self._models, regions)
             self.decoded_count += 1
-        self._looks.move_to_end(key)
-        while len(self._looks) > 1 and self._pixels() > self._pixels_kept:
-            self._looks.popitem(last=False)
-        return look
+        self._analyses.move_to_end(key)
+        while len(self._analyses) > 1 and self._pixels() > self._pixels_kept:
+            self._analyses.popitem(last=False)
+        return analysis
 
     def _pixels(self) -> int:
-        return sum(look.picture.width * look.picture.height for look in self._looks.values())
+        return sum(analysis.picture.width * analysis.picture.height for analysis in self._analyses.values())
 
 
 def _decoded(content: bytes) -> Picture:

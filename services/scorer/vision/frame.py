@@ -22,8 +22,8 @@ _TILES_AT: Final = 7
 class Frame(Protocol):
     """Measures a frame; see `classic` for what each value means."""
 
-    def grain(self, half: Grey, quarter: Grey, /) -> NoiseLevel:
-        """Return the noise; the copies at half and quarter size are those of the look."""
+    def noise(self, half: Grey, quarter: Grey, /) -> NoiseLevel:
+        """Return the noise; the copies at half and quarter size are those of the analysis."""
         ...
 
     def sharpness(self, noise_sigma: float) -> classic.Sharpness:
@@ -46,7 +46,7 @@ class ClassicFrame:
         """Take the picture."""
         self._grey = grey
 
-    def grain(self, half: Grey, quarter: Grey, /) -> NoiseLevel:
+    def noise(self, half: Grey, quarter: Grey, /) -> NoiseLevel:
         """Return the noise by the picture and its copies."""
         return measure_noise(self._grey, half, quarter)
 
@@ -78,7 +78,7 @@ class TensorFrame:
         self._sums: list[Floats] = [output[0] for output in network.run(grey[None])]
         self._height = grey.shape[0]
 
-    def grain(self, _half: Grey, _quarter: Grey, /) -> NoiseLevel:
+    def noise(self, _half: Grey, _quarter: Grey, /) -> NoiseLevel:
         """Return the noise; the graph makes the copies itself."""
         fine, half, quarter = (
             energy_of_tiles(self._sums[at], self._sums[at + 1]) for at in range(_TILES_AT, _TILES_AT + 6, 2)

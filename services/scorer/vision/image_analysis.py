@@ -79,9 +79,9 @@ class ImageAnalysis:
         return self.models.frame(self.picture.grey)
 
     @cached_property
-    def grain(self) -> NoiseLevel:
+    def noise(self) -> NoiseLevel:
         """Return the noise, fine and in blotches."""
-        return self.frame.grain(self.half, self.quarter)
+        return self.frame.noise(self.half, self.quarter)
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
@@ -141,7 +141,7 @@ class ImageAnalysis:
     @cached_property
     def face_sharpness(self) -> classic.Sharpness | None:
         """Return the sharpness of the face at its own size."""
-        return None if self.face_region is None else classic.sharpness(self.face_region, self.grain.flat)
+        return None if self.face_region is None else classic.sharpness(self.face_region, self.noise.flat)
 
     @cached_property
     def matte(self) -> Floats:

@@ -32,9 +32,9 @@ from services.router.domain.run import Run
 from services.router.store import RunJournal
 from simulators.main import build
 from simulators.provider_profile import load_profile
-from tests.support.darkroom import shared_darkroom
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.renderer import shared_renderer
 from tests.unit.router.builders import accepted, scored_candidate, template
 from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
@@ -98,7 +98,7 @@ class Simulator:
 
 @asynccontextmanager
 async def simulator(provider: str, *, seed: int = 1) -> AsyncIterator[Simulator]:
-    renderer = await asyncio.to_thread(shared_darkroom)
+    renderer = await asyncio.to_thread(shared_renderer)
     app = build(load_profile(f"flawless-{provider}"), seed=seed, renderer=renderer)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]

@@ -14,7 +14,7 @@ from simulators.provider_profile import load_profile
 from simulators.receiver import build_receiver
 from simulators.renderer import Renderer
 from simulators.served import served
-from tests.support.darkroom import shared_darkroom
+from tests.support.renderer import shared_renderer
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Running:
 
 @pytest.fixture(scope="session")
 def renderer() -> Renderer:
-    return shared_darkroom()
+    return shared_renderer()
 
 
 @pytest.fixture

@@ -42,18 +42,18 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return mount(tmp_path_factory.mktemp("mounted"))
 
 
-def order(mounted: Path, device: Device = Device.batched_cpu) -> DeviceConfiguration:
+def configured(mounted: Path, device: Device = Device.batched_cpu) -> DeviceConfiguration:
     return DeviceConfiguration(device, str(mounted / "none_built"), str(mounted), batch_rows_max=4)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def pool(mounted: Path) -> AsyncIterator[ScoringPool]:
-    references = order(mounted)
+    configuration = configured(mounted)
     pool = ScoringPool(
         2,
-        models_dir=references.models_dir,
-        mounted_models_dir=references.mounted_models_dir,
-        device=references,
+        models_dir=configuration.models_dir,
+        mounted_models_dir=configuration.mounted_models_dir,
+        device=configuration,
     )
     assert not pool.has_device()
     await pool.start(WANTED)
@@ -159,14 +159,14 @@ def test_a_line_to_nowhere_says_that_the_device_is_gone(tmp_path: Path) -> None:
 async def test_a_device_that_is_not_there_fails_the_start_and_auto_goes_on_without(
     mounted: Path,
 ) -> None:
-    references = order(mounted, Device.cuda)
-    refused = ScoringPool(1, device=references)
+    configuration = configured(mounted, Device.cuda)
+    refused = ScoringPool(1, device=configuration)
     with pytest.raises(DeviceUnusable, match=r"CUDAExecutionProvider.*onnxruntime-gpu"):
         await refused.start(WANTED)
     refused.stop()
-    references = order(mounted, Device.auto)
+    configuration = configured(mounted, Device.auto)
     pool = ScoringPool(
-        1, models_dir=references.models_dir, mounted_models_dir=str(mounted), device=references
+        1, models_dir=configuration.models_dir, mounted_models_dir=str(mounted), device=configuration
     )
     try:
         await pool.start(WANTED)

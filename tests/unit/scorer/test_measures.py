@@ -28,8 +28,8 @@ from services.scorer.vision.noise import NoiseLevel, measure_noise
 from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
 from simulators.renderer import RenderRequest
-from tests.support.darkroom import shared_darkroom
 from tests.support.opencv import decoded, pixels
+from tests.support.renderer import shared_renderer
 from tests.unit.scorer.answers import ANSWERS
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
@@ -73,7 +73,7 @@ def grey_of(picture: BGR) -> classic.Grey:
     return pixels(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
 
 
-def grain_of(grey: classic.Grey) -> NoiseLevel:
+def noise_of(grey: classic.Grey) -> NoiseLevel:
     half = classic.halved(grey)
     return measure_noise(grey, half, classic.halved(half))
 
@@ -197,7 +197,7 @@ def test_sharpness_separates_degraded_from_clean_photographs(
 ) -> None:
     def read(picture: BGR) -> float:
         grey = grey_of(picture)
-        return classic.sharpness(grey, grain_of(grey).flat).ratio
+        return classic.sharpness(grey, noise_of(grey).flat).ratio
 
     photographs = [photograph(name) for name in (*GENERAL, "astronaut.png", "rocket.jpg")]
     assert (
@@ -227,7 +227,7 @@ def test_blockiness_tells_quality_30_from_75_whatever_is_shown(name: str) -> Non
 
 
 def test_noise_estimate_grows_with_the_noise() -> None:
-    readings = [grain_of(grey_of(noisy(PORTRAIT, s))) for s in (0, 5, 10, 20)]
+    readings = [noise_of(grey_of(noisy(PORTRAIT, s))) for s in (0, 5, 10, 20)]
     for kind in ("fine", "coarse", "sigma"):
         values = [getattr(reading, kind) for reading in readings]
         assert values == sorted(values)
@@ -237,15 +237,15 @@ def test_noise_estimate_grows_with_the_noise() -> None:
 @pytest.mark.parametrize("name", ["grass.png", "gravel.png", "brick.png"])
 def test_texture_without_a_flat_part_is_told_from_noise(name: str) -> None:
     clean, bad = grey_of(photograph(name)), grey_of(noisy(photograph(name), 10))
-    assert grain_of(clean).sigma < 3.2
-    assert grain_of(bad).sigma > 4.1
+    assert noise_of(clean).sigma < 3.2
+    assert noise_of(bad).sigma > 4.1
 
 
 def test_noise_that_went_through_jpeg_is_seen_in_blotches() -> None:
-    noise = grain_of(decoded(jpeg(noisy(PORTRAIT, 10), 75), cv2.IMREAD_GRAYSCALE))
+    noise = noise_of(decoded(jpeg(noisy(PORTRAIT, 10), 75), cv2.IMREAD_GRAYSCALE))
     assert noise.fine < 0.5
     assert noise.sigma > 4.1
-    assert grain_of(decoded(jpeg(PORTRAIT, 75), cv2.IMREAD_GRAYSCALE)).sigma < 1.5
+    assert noise_of(decoded(jpeg(PORTRAIT, 75), cv2.IMREAD_GRAYSCALE)).sigma < 1.5
 
 
 def on_white(picture: BGR, share: float) -> BGR:
@@ -330,7 +330,7 @@ GATED = [
 @pytest.mark.parametrize(("subject", "defect"), GATED)
 def test_gate_agrees_with_the_recorded_truth(subject: Subject, defect: Defect | None) -> None:
     for seed in range(3 if defect is None else SEEDS_PER_DEFECT):
-        made = shared_darkroom().render(RenderRequest((20_311, seed), subject, (768, 768), "jpeg", defect))
+        made = shared_renderer().render(RenderRequest((20_311, seed), subject, (768, 768), "jpeg", defect))
         found = score(made.content, subject.value)
         if defect is None:
             assert found.passed, found.reasons

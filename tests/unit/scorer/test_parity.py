@@ -40,8 +40,8 @@ from services.scorer.vision.model_set import (
 )
 from simulators.photos.studio import Subject
 from simulators.renderer import RenderRequest
-from tests.support.darkroom import shared_darkroom
 from tests.support.opencv import pixels
+from tests.support.renderer import shared_renderer
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
     blurred,
@@ -93,7 +93,7 @@ def pictures() -> dict[str, bytes]:
     }
     for index, subject in enumerate((Subject.headshot, Subject.product)):
         order = RenderRequest((7, index), subject, (512, 640), "jpeg")
-        found[f"simulated {subject}"] = shared_darkroom().render(order).content
+        found[f"simulated {subject}"] = shared_renderer().render(order).content
     return found
 
 
@@ -166,7 +166,7 @@ async def test_frames_in_batches_give_the_sums_of_single_pictures(models_dir: Pa
     for grey, answer in zip(greys, answers, strict=True):
         tensors, classical = TensorFrame(Answered(answer), grey), ClassicFrame(grey)
         half = classic.halved(grey)
-        seen, expected = (method.grain(half, classic.halved(half)) for method in (tensors, classical))
+        seen, expected = (method.noise(half, classic.halved(half)) for method in (tensors, classical))
         for name in ("fine", "coarse", "flat"):
             assert getattr(seen, name) == pytest.approx(getattr(expected, name), rel=SUMS_RELATIVE, abs=1e-4)
         assert tensors.blockiness() == pytest.approx(classical.blockiness(), rel=SUMS_RELATIVE)

@@ -36,11 +36,13 @@ def onnx_file(
     weights: Mapping[str, NDArray[np.generic]],
     width: int,
 ) -> bytes:
-    references = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()]
+    graph_inputs = [
+        helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()
+    ]
     out = [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", width])]
     held = [numpy_helper.from_array(value, name) for name, value in weights.items()]
     model = helper.make_model(
-        helper.make_graph(nodes, "tiny", references, out, held), opset_imports=[helper.make_opsetid("", 17)]
+        helper.make_graph(nodes, "tiny", graph_inputs, out, held), opset_imports=[helper.make_opsetid("", 17)]
     )
     model.ir_version = 9
     onnx.checker.check_model(model, full_check=True)

@@ -3,9 +3,9 @@
 import pytest
 
 from simulators.renderer import Renderer
-from tests.support.darkroom import shared_darkroom
+from tests.support.renderer import shared_renderer
 
 
 @pytest.fixture(scope="session")
 def renderer() -> Renderer:
-    return shared_darkroom()
+    return shared_renderer()
