@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import grpc.aio
 import uvloop
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -142,7 +141,7 @@ class Service:
         if not self._registrars:
             return None
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", _GRPC_MESSAGE_MAX_BYTES)])
-        status = HealthServicer()
+        status = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave ``aio`` out
         health_pb2_grpc.add_HealthServicer_to_server(status, server)
         for name, register in self._registrars:
             register(server)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
 _PLACES_PER_ROUND: Final = 1_000_000
+
+
+class _Write(NamedTuple):
+    """A write of a bulk, with the id of the document that it is about."""
+
+    document_id: str
+    operation: InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]] | UpdateOne
 
 
 class MongoViewWriter:
@@ -48,7 +55,7 @@ class MongoViewWriter:
         views = projected.views
         await self._write(self._events, events, waits=not views)
         await self._save_candidates(projected.patches, waits=not views)
-        new = [InsertOne(_view_row(view)) for key, view in views.items() if key in projected.new]
+        new = [_insert(_view_row(view)) for key, view in views.items() if key in projected.new]
         taken = await self._write(self._tasks, new, waits=len(new) == len(views))
         known = [_view_write(view) for key, view in views.items() if key in taken or key not in projected.new]
         newer = await self._write(self._tasks, known[:-1], waits=False)
@@ -59,7 +66,7 @@ class MongoViewWriter:
     ) -> None:
         """Insert those that start here and change the others, and what was there already."""
         rows = {key: _candidate_fields(view, patch) for key, (view, patch) in patches.items()}
-        new = [InsertOne({"_id": key, **row}) for key, row in rows.items() if "place" in row]
+        new = [_insert({"_id": key, **row}) for key, row in rows.items() if "place" in row]
         taken = await self._write(self._candidates, new, waits=waits)
         known = [
             _candidate_write(key, row) for key, row in rows.items() if key in taken or "place" not in row
@@ -74,7 +81,7 @@ class MongoViewWriter:
         """Write refused refunds; one that is there stays."""
         await self._write(self._refusals, [_refusal_write(refusal) for refusal in refusals])
 
-    async def _write(self, collection: Any, writes: Sequence[Any], *, waits: bool = True) -> set[str]:
+    async def _write(self, collection: Any, writes: Sequence[_Write], *, waits: bool = True) -> set[str]:
         """Write in bulk; return the ids whose stored document is newer, which shows as a duplicate key.
 
         Where a newer view is, its writer has kept the events and candidates before it as well.
@@ -82,22 +89,21 @@ class MongoViewWriter:
         return await self._write_some(collection, writes, waits=waits) if writes else set()
 
     @answering
-    async def _write_some(self, collection: Any, writes: Sequence[Any], *, waits: bool) -> set[str]:
+    async def _write_some(self, collection: Any, writes: Sequence[_Write], *, waits: bool) -> set[str]:
         try:
             into = collection if waits else collection.with_options(write_concern=UNSYNCED)
-            await into.bulk_write(list(writes), ordered=False)
+            await into.bulk_write([write.operation for write in writes], ordered=False)
         except BulkWriteError as error:
-            return {_id_of(writes[fault["index"]]) for fault in duplicates(error)}
+            return {writes[fault["index"]].document_id for fault in duplicates(error)}
         return set()
 
 
-def _id_of(write: Any) -> str:
-    document = write._doc if isinstance(write, InsertOne) else write._filter  # noqa: SLF001 (pymongo names neither)
-    return str(document["_id"])
+def _insert(document: dict[str, Any]) -> _Write:
+    return _Write(document["_id"], InsertOne(document))
 
 
-def _event_write(event: PublicEvent) -> InsertOne[dict[str, Any]]:
-    return InsertOne(
+def _event_write(event: PublicEvent) -> _Write:
+    return _insert(
         {
             "_id": event.event_id,
             "task_id": event.task_id,
@@ -122,13 +128,14 @@ def _candidate_fields(view: TaskView, patch: Mapping[str, Any]) -> dict[str, Any
     return changes
 
 
-def _candidate_write(candidate_id: str, fields: Mapping[str, Any]) -> UpdateOne:
+def _candidate_write(candidate_id: str, fields: Mapping[str, Any]) -> _Write:
     older = {"_id": candidate_id, "offset": {"$lt": fields["offset"]}}
-    return UpdateOne(older, {"$set": fields}, upsert=True)
+    return _Write(candidate_id, UpdateOne(older, {"$set": fields}, upsert=True))
 
 
-def _view_write(view: TaskView) -> ReplaceOne[dict[str, Any]]:
-    return ReplaceOne({"_id": view.task_id, "offset": {"$lt": view.offset}}, _view_row(view), upsert=True)
+def _view_write(view: TaskView) -> _Write:
+    older = {"_id": view.task_id, "offset": {"$lt": view.offset}}
+    return _Write(view.task_id, ReplaceOne(older, _view_row(view), upsert=True))
 
 
 def _view_row(view: TaskView) -> dict[str, Any]:
@@ -142,8 +149,8 @@ def _view_row(view: TaskView) -> dict[str, Any]:
     }
 
 
-def _entry_write(entry: EntryView) -> InsertOne[dict[str, Any]]:
-    return InsertOne(
+def _entry_write(entry: EntryView) -> _Write:
+    return _insert(
         {
             "_id": entry.entry_id,
             "account_id": entry.account_id,
@@ -157,8 +164,8 @@ def _entry_write(entry: EntryView) -> InsertOne[dict[str, Any]]:
     )
 
 
-def _refusal_write(refusal: RefundRefusal) -> InsertOne[dict[str, Any]]:
-    return InsertOne(
+def _refusal_write(refusal: RefundRefusal) -> _Write:
+    return _insert(
         {
             "_id": refusal.refund_id,
             "account_id": refusal.account_id,

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.router.app.offering_pool import OfferingPool
 from services.router.app.ports import RunAggregates
-from services.router.domain.backlog import Backlog, Call, Kind, Terms, TermsOf
+from services.router.domain.backlog import Backlog, Call, CallKind, Terms, TermsOf
 from services.router.domain.catalogue import Template
 from services.router.domain.choice import Choice
 from services.router.domain.fair_order import FairOrder, position_of
@@ -108,7 +108,7 @@ class Dispatcher:
         runs: dict[str, Run] = {}
         spent: dict[str, int] = defaultdict(int)
         # Nothing becomes free within a pass: what found no offering once need not ask again.
-        closed: set[Kind] = set()
+        closed: set[CallKind] = set()
         for call in self._order.turns(self._backlog.tiers(self._terms(), closed=closed, without=self._told)):
             if self._pool.in_flight >= self._attempts_max:
                 self._order.give_back(call)
@@ -126,19 +126,24 @@ class Dispatcher:
     def _terms(self) -> TermsOf:
         """Return the terms of each kind as the market snapshot stands, looked up once."""
         market = self._pool.market()
-        known: dict[Kind, Terms | None] = {}
+        known: dict[CallKind, Terms | None] = {}
 
-        def terms_of(kind: Kind) -> Terms | None:
+        def terms_of(kind: CallKind) -> Terms | None:
             if kind not in known:
-                template, version, width, height, mode, _ = kind
-                estimate = market.estimate(template, version, Mode(mode), width=width, height=height)
+                estimate = market.estimate(
+                    kind.template,
+                    kind.template_version,
+                    Mode(kind.mode),
+                    width=kind.width,
+                    height=kind.height,
+                )
                 size = self._pool.catalogue.offerings[estimate.offering].max_n if estimate else 0
                 known[kind] = Terms(size, estimate.price_usd_micro) if estimate else None
             return known[kind]
 
         return terms_of
 
-    def _batch(self, wanted: Call, spent_usd_micro: int, closed: set[Kind]) -> Batch | None:
+    def _batch(self, wanted: Call, spent_usd_micro: int, closed: set[CallKind]) -> Batch | None:
         """Choose the offering for a call and cut the call to what it takes and the cap allows."""
         run, order = wanted.run, wanted.run.order
         if order is None:
@@ -178,7 +183,7 @@ class Dispatcher:
             order.mode,
             width=order.width,
             height=order.height,
-            tried=wanted.kind[-1],
+            tried=wanted.kind.tried,
             price_max_usd_micro=price_max_usd_micro,
         )
 

@@ -8,14 +8,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from services.router.domain.catalogue import Template
 from services.router.domain.fair_order import AGEING_S, TIER_MAX
 from services.router.domain.run import Candidate, Run
 
-Kind: TypeAlias = tuple[str, int, int, int, str, frozenset[str]]
-"""Inputs to the choice of an offering: template, its version, width, height, mode, offerings already tried."""
+
+class CallKind(NamedTuple):
+    """Inputs to the choice of an offering: calls of the same kind are served by the same offerings."""
+
+    template: str
+    template_version: int
+    width: int
+    height: int
+    mode: str
+    tried: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Terms:
     price_usd_micro: int
 
 
-TermsOf = Callable[[Kind], Terms | None]
+TermsOf = Callable[[CallKind], Terms | None]
 """Returns the terms of a kind; None while nothing can serve it."""
 
 
@@ -38,7 +46,7 @@ class Call:
     account_id: str
     template: Template
     candidates: tuple[Candidate, ...]
-    kind: Kind
+    kind: CallKind
     cost_usd_micro: int
 
     @property
@@ -54,7 +62,7 @@ class _Entry:
     template: Template
     serial: int
     tier: int
-    groups: dict[Kind, tuple[Candidate, ...]] = field(default_factory=dict)
+    groups: dict[CallKind, tuple[Candidate, ...]] = field(default_factory=dict)
 
 
 _Line: TypeAlias = OrderedDict[str, _Entry]
@@ -69,9 +77,9 @@ class Backlog:
     def __init__(self) -> None:
         """Start empty."""
         self._entries: dict[str, _Entry] = {}
-        self._tiers: dict[int, dict[str, dict[Kind, _Line]]] = defaultdict(dict)
+        self._tiers: dict[int, dict[str, dict[CallKind, _Line]]] = defaultdict(dict)
         self._rises: list[tuple[datetime, int, str]] = []
-        self._lengths: dict[Kind, Counter[int]] = defaultdict(Counter)
+        self._lengths: dict[CallKind, Counter[int]] = defaultdict(Counter)
         self._serials = count()
 
     def put(self, run: Run, template: Template, now: datetime) -> None:
@@ -86,10 +94,17 @@ class Backlog:
             self._entries[run.task_id] = entry
             self._age(entry, now)
         entry.run = run
-        groups: dict[Kind, list[Candidate]] = defaultdict(list)
+        groups: dict[CallKind, list[Candidate]] = defaultdict(list)
         for candidate in pending:
-            size = (order.width, order.height, order.mode.value)
-            groups[template.name, template.version, *size, frozenset(candidate.tried)].append(candidate)
+            kind = CallKind(
+                template.name,
+                template.version,
+                order.width,
+                order.height,
+                order.mode.value,
+                frozenset(candidate.tried),
+            )
+            groups[kind].append(candidate)
         for kind in set(entry.groups) - set(groups):
             self._leave(entry, kind)
         for kind, candidates in groups.items():
@@ -119,7 +134,7 @@ class Backlog:
                 self._line(entry, kind)[task_id] = entry
 
     def tiers(
-        self, terms_of: TermsOf, *, closed: Collection[Kind] = (), without: Collection[str] = ()
+        self, terms_of: TermsOf, *, closed: Collection[CallKind] = (), without: Collection[str] = ()
     ) -> Iterator[Mapping[str, Iterator[Call]]]:
         """Yield the calls of each account, tier by tier from the highest.
 
@@ -146,9 +161,9 @@ class Backlog:
 
     def _calls(
         self,
-        kinds: Mapping[Kind, _Line],
+        kinds: Mapping[CallKind, _Line],
         terms_of: TermsOf,
-        closed: Collection[Kind],
+        closed: Collection[CallKind],
         without: Collection[str],
     ) -> Iterator[Call]:
         lines = (_arrivals(kind, line, closed) for kind, line in kinds.items())
@@ -166,16 +181,16 @@ class Backlog:
             due_at = funded_at + timedelta(seconds=AGEING_S * (rises + 1))
             heapq.heappush(self._rises, (due_at, entry.serial, entry.run.task_id))
 
-    def _line(self, entry: _Entry, kind: Kind) -> _Line:
+    def _line(self, entry: _Entry, kind: CallKind) -> _Line:
         kinds = self._tiers[entry.tier].setdefault(entry.account_id, {})
         return kinds.setdefault(kind, OrderedDict())
 
-    def _leave(self, entry: _Entry, kind: Kind) -> None:
+    def _leave(self, entry: _Entry, kind: CallKind) -> None:
         self._unline(entry, kind)
         self._count(entry, kind, -1)
         del entry.groups[kind]
 
-    def _unline(self, entry: _Entry, kind: Kind) -> None:
+    def _unline(self, entry: _Entry, kind: CallKind) -> None:
         accounts = self._tiers[entry.tier]
         kinds = accounts[entry.account_id]
         del kinds[kind][entry.run.task_id]
@@ -186,7 +201,7 @@ class Backlog:
         if not accounts:
             del self._tiers[entry.tier]
 
-    def _count(self, entry: _Entry, kind: Kind, change: int) -> None:
+    def _count(self, entry: _Entry, kind: CallKind, change: int) -> None:
         if kind not in entry.groups:
             return
         lengths = self._lengths[kind]
@@ -195,7 +210,7 @@ class Backlog:
             del self._lengths[kind]
 
 
-def _arrivals(kind: Kind, line: _Line, closed: Collection[Kind]) -> Iterator[tuple[_Entry, Kind]]:
+def _arrivals(kind: CallKind, line: _Line, closed: Collection[CallKind]) -> Iterator[tuple[_Entry, CallKind]]:
     for entry in line.values():
         # A kind that nothing can take now may have a hundred thousand more in its line.
         if kind in closed:
@@ -203,7 +218,7 @@ def _arrivals(kind: Kind, line: _Line, closed: Collection[Kind]) -> Iterator[tup
         yield entry, kind
 
 
-def _split(entry: _Entry, kind: Kind, terms: Terms, closed: Collection[Kind]) -> Iterator[Call]:
+def _split(entry: _Entry, kind: CallKind, terms: Terms, closed: Collection[CallKind]) -> Iterator[Call]:
     candidates: Sequence[Candidate] = entry.groups[kind]
     for start in range(0, len(candidates), terms.size):
         if kind in closed:

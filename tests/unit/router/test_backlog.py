@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.domain.backlog import Backlog, Kind, Terms
+from services.router.domain.backlog import Backlog, CallKind, Terms
 from services.router.domain.fair_order import AGEING_S, FairOrder, Waiting
 from services.router.domain.run import (
     Candidate,
@@ -22,7 +22,7 @@ TERMS = Terms(size=2, price_usd_micro=10_000)
 TEMPLATE = template()
 
 
-def always(_: Kind) -> Terms:
+def always(_: CallKind) -> Terms:
     return TERMS
 
 
@@ -114,7 +114,7 @@ def test_candidates_that_were_tried_elsewhere_do_not_share_a_call() -> None:
     calls = list(FairOrder().turns(backlog.tiers(always)))
 
     assert [len(call.candidates) for call in calls] == [1, 1]
-    assert {call.kind[-1] for call in calls} == {frozenset(), frozenset({"first"})}
+    assert {call.kind.tried for call in calls} == {frozenset(), frozenset({"first"})}
 
 
 def test_a_run_without_waiting_candidates_leaves() -> None:
@@ -135,12 +135,12 @@ def test_a_kind_that_nothing_takes_is_looked_at_once_however_many_wait() -> None
         backlog.put(run(number, f"acct_{number % 3}"), TEMPLATE, NOW)
     other = run(5000, "acct_1", tried=("first",))
     backlog.put(other, TEMPLATE, NOW)
-    closed: set[Kind] = set()
+    closed: set[CallKind] = set()
     seen = 0
 
     for call in FairOrder().turns(backlog.tiers(always, closed=closed)):
         seen += 1
-        if not call.kind[-1]:
+        if not call.kind.tried:
             closed.add(call.kind)
         else:
             assert call.task_id == other.task_id
