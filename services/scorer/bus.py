@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 from prometheus_client import Counter, Histogram
@@ -21,6 +20,7 @@ from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import REGISTRY, SCORER_COMMAND_TOPIC, TASKS, group_of
 from winnow.contracts.upcast import headers_of
+from winnow.runtime.clock import Clock
 from winnow.runtime.log import get_logger
 from winnow.runtime.tracing import child_of
 
@@ -57,13 +57,11 @@ class Publisher(Protocol):
 class ScoreConsumer:
     """Handles the records of a partition. Chunks of a batch are scored side by side, bounded by the pool."""
 
-    def __init__(
-        self, scorer: Scorer, publisher: Publisher, *, now: Callable[[], datetime], shards: int
-    ) -> None:
+    def __init__(self, scorer: Scorer, publisher: Publisher, *, clock: Clock, shards: int) -> None:
         """Address the partitions of the tasks topic by the one shard function, over ``shards``."""
         self._scorer = scorer
         self._publisher = publisher
-        self._now = now
+        self._clock = clock
         self._shards = shards
         self._table: Mapping[str, Callable[[RecordedMessage[Any]], Any]] = {
             ScoreCandidates.type_name(): self._score_candidates
@@ -112,7 +110,7 @@ class ScoreConsumer:
         )
         envelope = Envelope(
             event_id=event_id,
-            occurred_at=self._now(),
+            occurred_at=self._clock.now(),
             producer=PRODUCER,
             subject=event.task_id,
             # A producer without state keeps no count of a task's events; the router numbers what it decides on.

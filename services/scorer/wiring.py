@@ -47,7 +47,7 @@ def build(settings: ScorerSettings) -> Service:
         models=model_versions() | manifest_versions(models_dir) | mounted,
         reads_max=4 * processes,
     )
-    ScoreConsumer(scorer, bus, now=service.clock.now, shards=settings.shards).subscribe(bus)
+    ScoreConsumer(scorer, bus, clock=service.clock, shards=settings.shards).subscribe(bus)
 
     async def pool_started() -> bool:
         return pool.is_started()

@@ -256,7 +256,7 @@ def _scorer(line: SimulatedLine, process: Process) -> None:
         rules=_NoRules(),
         models={"simulated": "1"},
     )
-    ScoreConsumer(scorer, bus, now=process.clock.now, shards=line.world.script.shards).subscribe(bus)
+    ScoreConsumer(scorer, bus, clock=process.clock, shards=line.world.script.shards).subscribe(bus)
     process.run(bus.start(), vital=True)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from winnow.cli.answers import Entry
 
 
-class Source(StrEnum):
+class CreditSource(StrEnum):
     """Source of granted credits."""
 
     plan = "plan"
@@ -51,7 +51,7 @@ async def grant(  # noqa: PLR0913 (each is an option of the command)
     account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account, like acct_example.")],
     amount: Annotated[str, typer.Argument(help="Credits, like 100 or 0.25.")],
     *,
-    source: Annotated[Source, typer.Option(help="Where the credits come from.")] = Source.topup,
+    source: Annotated[CreditSource, typer.Option(help="Where the credits come from.")] = CreditSource.topup,
     expires: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When they expire, in UTC."),

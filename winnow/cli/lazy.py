@@ -15,7 +15,7 @@ SETTINGS: Final[Mapping[str, Any]] = {"rich_markup_mode": None, "add_completion"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LazyCommand:
     """A command by the place of its function or Typer, with the first sentence of its help."""
 
     module: str
@@ -23,7 +23,7 @@ class Entry:
     summary: str
 
 
-Sections = Mapping[str, Mapping[str, Entry]]
+Sections = Mapping[str, Mapping[str, LazyCommand]]
 """The commands by heading, then by name, in the order of the help."""
 
 
@@ -32,7 +32,7 @@ def group(summary: str) -> typer.Typer:
     return typer.Typer(no_args_is_help=True, help=summary, **SETTINGS)
 
 
-def load(name: str, entry: Entry) -> Any:
+def load(name: str, entry: LazyCommand) -> Any:
     """Import a command and return it, built."""
     found = getattr(importlib.import_module(entry.module), entry.attribute)
     if not isinstance(found, typer.Typer):
@@ -47,7 +47,7 @@ def load(name: str, entry: Entry) -> Any:
 class LazyCommands(MutableMapping[str, Any]):
     """The commands of a group by name; each is imported when it is asked for."""
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, entries: Mapping[str, LazyCommand]) -> None:
         """Import nothing yet."""
         self._entries = dict(entries)
         self._built: dict[str, Any] = {}

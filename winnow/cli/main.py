@@ -6,40 +6,44 @@ from typing import Annotated, Final
 
 import typer
 
-from winnow.cli.lazy import Entry, lazy_group
+from winnow.cli.lazy import LazyCommand, lazy_group
 
 SECTIONS: Final = {
     "The line on this machine": {
-        "up": Entry("winnow.cli.up", "up", "Start the whole line on this machine."),
-        "status": Entry("winnow.cli.status", "status", "Show every process of the line on this machine."),
-        "logs": Entry("winnow.cli.logs", "logs", "Show the newest lines of the logs."),
-        "demo": Entry("winnow.cli.up", "demo", "Start the line, run two orders to their ends, stop."),
-        "down": Entry("winnow.cli.up", "down", "Stop the line."),
+        "up": LazyCommand("winnow.cli.up", "up", "Start the whole line on this machine."),
+        "status": LazyCommand(
+            "winnow.cli.status", "status", "Show every process of the line on this machine."
+        ),
+        "logs": LazyCommand("winnow.cli.logs", "logs", "Show the newest lines of the logs."),
+        "demo": LazyCommand("winnow.cli.up", "demo", "Start the line, run two orders to their ends, stop."),
+        "down": LazyCommand("winnow.cli.up", "down", "Stop the line."),
     },
     "Orders": {
-        "submit": Entry("winnow.cli.submit", "submit", "Order K outputs and follow the task to its end."),
-        "watch": Entry("winnow.cli.submit", "watch", "Follow a task to its end."),
-        "tasks": Entry("winnow.cli.tasks", "app", "Tasks: list, cancel, bill, download."),
-        "account": Entry("winnow.cli.account", "account", "Show the balance of your account."),
-        "webhooks": Entry("winnow.cli.webhooks", "app", "Webhooks: endpoints, deliveries, redelivery."),
+        "submit": LazyCommand(
+            "winnow.cli.submit", "submit", "Order K outputs and follow the task to its end."
+        ),
+        "watch": LazyCommand("winnow.cli.submit", "watch", "Follow a task to its end."),
+        "tasks": LazyCommand("winnow.cli.tasks", "app", "Tasks: list, cancel, bill, download."),
+        "account": LazyCommand("winnow.cli.account", "account", "Show the balance of your account."),
+        "webhooks": LazyCommand("winnow.cli.webhooks", "app", "Webhooks: endpoints, deliveries, redelivery."),
     },
     "Administration": {
-        "keys": Entry("winnow.cli.keys", "app", "API keys: create, list, revoke."),
-        "grant": Entry("winnow.cli.account", "grant", "Grant credits to an account."),
+        "keys": LazyCommand("winnow.cli.keys", "app", "API keys: create, list, revoke."),
+        "grant": LazyCommand("winnow.cli.account", "grant", "Grant credits to an account."),
     },
     "The record": {
-        "audit": Entry("winnow.cli.audit", "app", "Proof of the record."),
-        "rebuild": Entry("winnow.cli.rebuild", "rebuild", "Make the stores of a service again."),
-        "reemit": Entry(
+        "audit": LazyCommand("winnow.cli.audit", "app", "Proof of the record."),
+        "rebuild": LazyCommand("winnow.cli.rebuild", "rebuild", "Make the stores of a service again."),
+        "reemit": LazyCommand(
             "winnow.cli.reemit", "reemit", "Send every message of every journal to the topics again."
         ),
-        "dlq": Entry("winnow.cli.dlq", "app", "Dead letters: list them, show one, send them back."),
-        "topics": Entry("winnow.cli.topics", "app", "The topics of a deployment."),
+        "dlq": LazyCommand("winnow.cli.dlq", "app", "Dead letters: list them, show one, send them back."),
+        "topics": LazyCommand("winnow.cli.topics", "app", "The topics of a deployment."),
     },
     "Quality": {
-        "score": Entry("winnow.cli.score", "score", "Score pictures with the scorer's own measures."),
-        "calibrate": Entry("winnow.cli.calibrate", "calibrate", "Fit the limits of a profile."),
-        "profiles": Entry("winnow.cli.profiles", "app", "Quality profiles: list, check a file."),
+        "score": LazyCommand("winnow.cli.score", "score", "Score pictures with the scorer's own measures."),
+        "calibrate": LazyCommand("winnow.cli.calibrate", "calibrate", "Fit the limits of a profile."),
+        "profiles": LazyCommand("winnow.cli.profiles", "app", "Quality profiles: list, check a file."),
     },
 }
 """Every command with its place: `winnow --help` is written from this table alone."""

@@ -11,6 +11,8 @@ from winnow.contracts.ids import AccountId, AttemptId, ChunkId, GrantId, Reserva
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Count, GeneratedCandidate, ProfileRef, ProviderCost, StoredObject
 
+GrantSource = Literal["plan", "topup", "promo", "rollover"]
+
 
 class LedgerCommand(Command):
     """A command to the ledger about one account."""
@@ -25,7 +27,7 @@ class GrantCredits(LedgerCommand):
     type: Literal["GrantCredits"] = "GrantCredits"
     grant_id: GrantId
     amount_credits_micro: Annotated[Micro, Field(gt=0)]
-    source: Literal["plan", "topup", "promo", "rollover"]
+    source: GrantSource
     expires_at: Instant | None = None
 
 

@@ -10,7 +10,7 @@ from services.delivery.app import metrics
 from services.delivery.app.ports import DeliveryAggregates, Files, Images, Index
 from services.delivery.domain.decide import output_id_of
 from services.delivery.domain.images import FinishedImage, Picture, is_intact
-from services.delivery.domain.messages import FinishAttemptFailed, Finished
+from services.delivery.domain.messages import Finished, FinishFailure
 from services.delivery.domain.outputs import object_key, unguessable
 from services.delivery.domain.task import TaskDelivery
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
@@ -75,7 +75,7 @@ class Finishing:
         selected = state.selection.selected
         results = await asyncio.gather(*(self._within_time(candidate, over_at) for candidate in selected))
         outputs = tuple(result for result in results if isinstance(result, Output))
-        failed = tuple(result for result in results if isinstance(result, FinishAttemptFailed))
+        failed = tuple(result for result in results if isinstance(result, FinishFailure))
         for failure in failed:
             metrics.FINISH_FAILURES.labels(failure.reason).inc()
         if outputs:
@@ -98,17 +98,15 @@ class Finishing:
             failed_count=len(failed),
         )
 
-    async def _within_time(
-        self, candidate: SelectedCandidate, over_at: float
-    ) -> Output | FinishAttemptFailed:
+    async def _within_time(self, candidate: SelectedCandidate, over_at: float) -> Output | FinishFailure:
         """Wait for a turn, then finish a candidate: the task's time bounds both, the candidate's own the work."""
         try:
             async with asyncio.timeout_at(over_at), self._turns, asyncio.timeout(self._limits.within_s):
                 return await self._one(candidate)
         except TimeoutError:
-            return FinishAttemptFailed(candidate.candidate_id, "finishing_timed_out")
+            return FinishFailure(candidate_id=candidate.candidate_id, reason="finishing_timed_out")
 
-    async def _one(self, candidate: SelectedCandidate) -> Output | FinishAttemptFailed:
+    async def _one(self, candidate: SelectedCandidate) -> Output | FinishFailure:
         """Finish one candidate, waiting for a store that does not answer."""
         wait_s = _BACKOFF_FIRST_S
         while True:
@@ -118,20 +116,20 @@ class Finishing:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
             except NotFound:
-                return FinishAttemptFailed(candidate.candidate_id, "object_missing")
+                return FinishFailure(candidate_id=candidate.candidate_id, reason="object_missing")
             except Refused as refused:
-                return FinishAttemptFailed(candidate.candidate_id, refused.code.value)
+                return FinishFailure(candidate_id=candidate.candidate_id, reason=refused.code.value)
 
-    async def _finish_one(self, candidate: SelectedCandidate) -> Output | FinishAttemptFailed:
+    async def _finish_one(self, candidate: SelectedCandidate) -> Output | FinishFailure:
         stored = candidate.stored
         if stored.size_bytes > self._limits.candidate_max_bytes:
-            return FinishAttemptFailed(candidate.candidate_id, ErrorCode.image_too_large.value)
+            return FinishFailure(candidate_id=candidate.candidate_id, reason=ErrorCode.image_too_large.value)
         try:
             content = await self._files.get(stored.bucket, stored.key, stored.size_bytes)
         except ValueError:
-            return FinishAttemptFailed(candidate.candidate_id, "content_differs")
+            return FinishFailure(candidate_id=candidate.candidate_id, reason="content_differs")
         if not await asyncio.to_thread(is_intact, content, stored):
-            return FinishAttemptFailed(candidate.candidate_id, "content_differs")
+            return FinishFailure(candidate_id=candidate.candidate_id, reason="content_differs")
         image = await self._images.finish(content)
         return await self._store(candidate, image)
 

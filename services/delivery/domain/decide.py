@@ -16,7 +16,6 @@ from services.delivery.domain.messages import (
     EndpointsRead,
     EndReceived,
     Finished,
-    FinishFailure,
     FinishingFailed,
     Incoming,
     PlannedWebhook,
@@ -142,9 +141,7 @@ def _end(state: TaskDelivery, message: Finished, now: datetime) -> list[Message]
         # A late end is the same whichever is decided first: this result or the timer.
         return _end_with(state, selection, [], _LATE)
     outputs = _allowed(selection, message.outputs)
-    failures = [
-        FinishFailure(candidate_id=failure.candidate_id, reason=failure.reason) for failure in message.failed
-    ]
+    failures = list(message.failed)
     noted: list[Message] = [FinishingFailed(task_id=state.task_id, failed=failures)] if failures else []
     reason = failures[0].reason if failures else "not_enough_selected"
     return [*noted, *_end_with(state, selection, outputs, reason)]

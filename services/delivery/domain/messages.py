@@ -89,11 +89,10 @@ class EndReceived:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FinishAttemptFailed:
+class FinishFailure(Value):
     """A selected candidate that could not be finished, and why."""
 
-    candidate_id: str
+    candidate_id: CandidateId
     reason: str
 
 
@@ -102,7 +101,7 @@ class Finished:
     """The finishing work of a task returned; a candidate in neither list counts as failed."""
 
     outputs: tuple[Output, ...]
-    failed: tuple[FinishAttemptFailed, ...]
+    failed: tuple[FinishFailure, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +165,6 @@ class FinishingFailed(PrivateEvent):
 
     type: Literal["delivery.finishing_failed"] = "delivery.finishing_failed"
     failed: list[FinishFailure]
-
-
-class FinishFailure(Value):
-    """One candidate of ``FinishingFailed``."""
-
-    candidate_id: CandidateId
-    reason: str
 
 
 class EndNoted(PrivateEvent):
@@ -243,4 +235,3 @@ PRIVATE_EVENTS: Final[tuple[type[Event], ...]] = (
 )
 UPCASTERS: Final[tuple[Upcaster, ...]] = ()
 """The steps that lift older versions of the private events."""
-FinishingFailed.model_rebuild()

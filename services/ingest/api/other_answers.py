@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from services.ingest.api.answers import Answer, Versioned
 from services.ingest.domain.answers import RefundStatus
 from services.ingest.domain.keys import Scope
 from services.ingest.domain.orders import PRIORITY
+from winnow.contracts.commands import GrantSource
 from winnow.contracts.values import Mode
 
 
@@ -219,7 +220,7 @@ class GrantAnswer(Answer):
     grant_id: str
     account_id: str
     amount_credits_micro: int
-    source: Literal["plan", "topup", "promo", "rollover"]
+    source: GrantSource
     expires_at: datetime | None
     applied: bool
 

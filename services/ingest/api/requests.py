@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -25,6 +25,7 @@ from services.ingest.domain.orders import (
     OrderForm,
 )
 from services.ingest.domain.text import LINE_PATTERN, LINES_PATTERN, check_text, is_blank
+from winnow.contracts.commands import GrantSource
 from winnow.contracts.errors import Refused
 from winnow.contracts.ids import AccountId
 from winnow.contracts.money import Micro
@@ -212,7 +213,7 @@ class GrantRequest(Body):
     """Credits to grant."""
 
     amount_credits_micro: Annotated[Micro, Field(gt=0)]
-    source: Literal["plan", "topup", "promo", "rollover"]
+    source: GrantSource
     expires_at: Time | None = Field(
         None, description="When what is left of it ends, in the future; never by default."
     )

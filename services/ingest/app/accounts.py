@@ -13,7 +13,6 @@ from services.ingest.app.prices import Prices
 from services.ingest.domain.answers import Balance, RefundStatus, RefundView
 from services.ingest.domain.keys import check_future
 from services.ingest.domain.requests import (
-    GrantSource,
     OrderGrant,
     OrderRefund,
     Origin,
@@ -22,6 +21,7 @@ from services.ingest.domain.requests import (
     grant_id_of,
     refund_id_of,
 )
+from winnow.contracts.commands import GrantSource
 from winnow.contracts.errors import Conflict, ErrorCode, NotFound, Refused
 from winnow.contracts.ids import refund_entry_id
 from winnow.contracts.money import format_micro

@@ -8,15 +8,13 @@ from datetime import datetime
 from typing import Final, Literal, assert_never
 
 from services.ingest.domain.orders import PlaceOrder, acceptance
-from winnow.contracts.commands import GrantCredits, RefundCredits
+from winnow.contracts.commands import GrantCredits, GrantSource, RefundCredits
 from winnow.contracts.decider import Decider
 from winnow.contracts.envelope import Event, Instant, Message
 from winnow.contracts.events import TaskAccepted, TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.money import Micro
 from winnow.contracts.upcast import Upcaster
-
-GrantSource = Literal["plan", "topup", "promo", "rollover"]
 
 
 class GrantOrdered(Event):

@@ -18,8 +18,8 @@ from services.delivery.domain.messages import (
     AttemptReason,
     EndpointsRead,
     EndReceived,
-    FinishAttemptFailed,
     Finished,
+    FinishFailure,
     Incoming,
     RedeliveryAsked,
     WebhookAnswered,
@@ -97,7 +97,7 @@ def test_all_k_outputs_deliver_the_task_and_settle_their_price():
 
 
 def test_a_missing_output_delivers_in_part_and_charges_only_the_rest():
-    failed = FinishAttemptFailed(output(1).candidate_id, "content_differs")
+    failed = FinishFailure(candidate_id=output(1).candidate_id, reason="content_differs")
     _, messages = step(finishing(2), Finished((output(0),), (failed,)))
     _, partial, settle = messages
     assert isinstance(partial, TaskPartiallyDelivered)
@@ -107,7 +107,9 @@ def test_a_missing_output_delivers_in_part_and_charges_only_the_rest():
 
 
 def test_nothing_finished_fails_the_task_and_releases_the_reservation():
-    failed = tuple(FinishAttemptFailed(output(index).candidate_id, "object_missing") for index in range(2))
+    failed = tuple(
+        FinishFailure(candidate_id=output(index).candidate_id, reason="object_missing") for index in range(2)
+    )
     _, messages = step(finishing(2), Finished((), failed))
     _, end, release = messages
     assert isinstance(end, TaskFailed)

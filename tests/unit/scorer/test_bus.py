@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.scorer.bus import ScoreConsumer
+from tests.support.set_clock import SetClock
 from tests.unit.scorer.fakes import NOW, MemoryObjects, command, scorer_on, stored
 from tests.unit.scorer.photographs import png, portrait
 from winnow.adapters.bus import Received
@@ -62,7 +63,7 @@ def received(offset: int, asked: ScoreCandidates | None) -> Received:
 
 
 def lane(objects: MemoryObjects, publisher: MemoryPublisher, at: datetime = NOW) -> ScoreConsumer:
-    return ScoreConsumer(scorer_on(objects), publisher, now=lambda: at, shards=16)
+    return ScoreConsumer(scorer_on(objects), publisher, clock=SetClock(at), shards=16)
 
 
 async def test_handle_publishes_the_verdict_to_the_task_s_partition_then_moves_on() -> None:
