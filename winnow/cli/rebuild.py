@@ -13,7 +13,6 @@ import typer
 
 from winnow.cli.audit import ARCHIVE, ArchiveAddress
 from winnow.cli.errors import CliError, as_sentence, command
-from winnow.cli.line_state import STATE_FILE
 from winnow.cli.options import DATA_DIR, DataDir
 
 
@@ -62,6 +61,8 @@ def rebuild(
     if f"WINNOW_{service.name.upper()}_MONGO_URI" in os.environ:
         _run(service, os.environ, options)
         return
+    from winnow.cli.line_state import STATE_FILE
+
     if not (data_dir / STATE_FILE).exists():
         raise CliError(
             f"There is no line in {data_dir}, and WINNOW_{service.name.upper()}_MONGO_URI is not set."
