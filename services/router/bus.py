@@ -12,7 +12,7 @@ from winnow.contracts.events import CandidatesScored
 from winnow.contracts.topics import TASKS, group_of
 from winnow.eventstore import Input, Journal
 from winnow.eventstore.consumer import JournalConsumer, Table, ToInput, input_about
-from winnow.eventstore.shard import content_fingerprint
+from winnow.eventstore.model import content_fingerprint
 
 READS: Final = (
     "task.accepted",

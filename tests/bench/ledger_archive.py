@@ -21,7 +21,8 @@ from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.topics import route
 from winnow.contracts.values import ProviderCost
 from winnow.eventstore import Block, Input
-from winnow.eventstore.shard import Codec, ShardMemory, UnitOfWork
+from winnow.eventstore.codec import Codec
+from winnow.eventstore.shard import ShardMemory, UnitOfWork
 from winnow.runtime.clock import SystemClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from winnow.contracts.upcast import (
     headers_of,
     newest_version,
 )
-from winnow.eventstore.shard import Codec
+from winnow.eventstore.codec import Codec
 
 REGISTRIES = {"messages": REGISTRY} | {
     name: Codec(decider, lambda _: None).messages for name, decider in deciders().items()

@@ -16,7 +16,7 @@ from tests.support.journal_store_suite import block
 from tests.support.set_clock import SetClock
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo, insert_new
-from winnow.eventstore.store import MongoJournalStore
+from winnow.eventstore import MongoJournalStore
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.journal_upgrade_suite import JournalUpgradeSuite
 from winnow.adapters.mongo import Mongo
-from winnow.eventstore.store import MongoJournalStore
+from winnow.eventstore import MongoJournalStore
 from winnow.local.stack import Addresses
 
 _NUMBERS = count()

@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from tests.support.journal_store_suite import folded
 from winnow.adapters.mongo import Mongo
-from winnow.eventstore.store import MongoJournalStore
+from winnow.eventstore import MongoJournalStore
 from winnow.local import servers
 from winnow.local.ports import HOST, choose
 from winnow.local.process import Managed

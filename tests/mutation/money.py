@@ -130,7 +130,7 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "money: an entity that the store has from a later block is folded again",
-        "winnow/eventstore/shard.py",
+        "winnow/eventstore/entities.py",
         "            if stored is None or stored.block_no < self._block_no:",
         "            if stored is None or stored.block_no <= self._block_no:",
         (f"{_ENTITIES}::test_an_entity_that_was_saved_before_its_state_is_not_folded_twice",),

@@ -18,22 +18,22 @@ MUTATIONS = (
     Mutation(
         "journal: its offset goes back",
         "winnow/eventstore/work.py",
-        "unit.offsets[source] = max(expected, items[-1][0] + 1)",
-        "unit.offsets[source] = items[-1][0] + 1",
+        "unit.offsets[source] = max(expected, self.records[-1][0] + 1)",
+        "unit.offsets[source] = self.records[-1][0] + 1",
         (f"{_JOURNAL}::test_a_record_below_the_journals_offset_is_not_decided_again",),
     ),
     Mutation(
         "journal: passes over a gap",
         "winnow/eventstore/work.py",
-        "if first > expected and memory.sought.get(source) != expected:",
-        "if first > expected + 1_000 and memory.sought.get(source) != expected:",
+        "if first > expected and unit.sought.get(source) != expected:",
+        "if first > expected + 1_000 and unit.sought.get(source) != expected:",
         (f"{_JOURNAL}::test_consume_asks_to_seek_when_the_batch_starts_after_the_journal",),
     ),
     Mutation(
         "journal: passes over a failing record",
         "winnow/eventstore/work.py",
-        "            unit.offsets[source] = offset\n            return Consumed(offset, failed=error)",
-        "            unit.offsets[source] = offset + 1\n            return Consumed(offset + 1, failed=error)",
+        "                unit.offsets[source] = offset\n                return Consumed(offset, failed=error)",
+        "                unit.offsets[source] = offset + 1\n                return Consumed(offset + 1, failed=error)",
         (f"{_JOURNAL}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",),
     ),
     Mutation(
@@ -53,7 +53,7 @@ MUTATIONS = (
     Mutation(
         "journal: decides for another owner",
         "winnow/eventstore/consumer.py",
-        "if input_ is not None and self._journal.shard_of(input_.aggregate_id) != str(source.partition):",
+        "if input_ is not None and self._journal.shard_of(input_.aggregate_id) != shard:",
         "if input_ is not None and not self._journal.shard_of(input_.aggregate_id):",
         (
             "tests/unit/eventstore/test_journal_consumer.py::test_records_before_a_misplaced_one_are_decided_and_it_is_reported",

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 from services.ingest.store import view_writer, views
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.upcast import MessageRegistry
+from winnow.eventstore import codec as codec_module
 from winnow.eventstore import entities as entities_module
 from winnow.eventstore import journal as journal_module
-from winnow.eventstore import shard as shard_module
+from winnow.eventstore.codec import Codec
 from winnow.eventstore.model import Block
-from winnow.eventstore.shard import Codec
 from winnow.runtime import metrics
 
 WHOLE_EVERY = 50
@@ -163,7 +163,7 @@ def _light() -> list[tuple[Any, str, Any]]:
 def lightly(*, whole: bool) -> Iterator[None]:
     """Play in this block; unless ``whole``, without the texts that nobody has to read."""
     changes: list[tuple[Any, str, Any]] = [
-        (shard_module, "TypeAdapter", _ADAPTERS),
+        (codec_module, "TypeAdapter", _ADAPTERS),
         (entities_module, "TypeAdapter", _ADAPTERS),
         (journal_module, "Codec", codec_of),
         *_NO_METRICS,

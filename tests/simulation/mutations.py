@@ -41,8 +41,9 @@ from winnow.eventstore import model as model_module
 from winnow.eventstore import outbox as outbox_module
 from winnow.eventstore import shard as shard_module
 from winnow.eventstore.journal import Journal
+from winnow.eventstore.mongo_store import MongoJournalStore
 from winnow.eventstore.shard import ShardMemory
-from winnow.eventstore.store import CommitResult, MongoJournalStore
+from winnow.eventstore.store import CommitResult
 
 SEEDS_MAX = 150
 

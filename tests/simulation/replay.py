@@ -18,9 +18,9 @@ from winnow.contracts.decider import Decider
 from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.topics import route
 from winnow.eventstore import Block
-from winnow.eventstore.entities import Known
+from winnow.eventstore.codec import Cached, Codec
+from winnow.eventstore.entities import Known, Overlay
 from winnow.eventstore.model import state_format_of
-from winnow.eventstore.shard import Cached, Codec, Overlay
 
 _DECIDERS: dict[tuple[str, str], Decider[Any]] = {
     ("ingest", REQUEST_COLLECTIONS): REQUEST_DECIDER,
@@ -90,7 +90,7 @@ def _folded(
 
 def _compare(journal: Any, held: dict[str, Cached[Any]], heads: dict[str, int], service: str) -> None:
     """Compare what is in memory: who was told that it lost a shard holds nothing of it; who was not is behind."""
-    for memory in journal._loaded.values():
+    for memory in journal._ownership.memories.values():
         check(journal.owns(memory.name), "I7", f"{service} keeps shard {memory.name}, which it has given up")
         if memory.head_no != heads.get(memory.name, 0):
             continue

@@ -155,7 +155,7 @@ class JournalUpgradeSuite:
 
     @pytest.fixture(autouse=True)
     def _quick_retries(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("winnow.eventstore.holds.RETRY_FIRST_S", 0.02)
+        monkeypatch.setattr("winnow.eventstore.ownership.RETRY_FIRST_S", 0.02)
 
     @pytest.mark.parametrize("newest", [0, 5], ids=["an unknown type", "a newer version"])
     async def test_an_older_build_holds_a_shard_that_a_newer_one_wrote_and_hands_it_on_whole(

@@ -14,9 +14,9 @@ from winnow.contracts.decider import Decider
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
 from winnow.contracts.upcast import UnknownVersion
-from winnow.eventstore.entities import Known, StoredEntity
+from winnow.eventstore.codec import Cached, Codec
+from winnow.eventstore.entities import Known, Overlay, StoredEntity
 from winnow.eventstore.model import S, Snapshot
-from winnow.eventstore.shard import Cached, Codec, Overlay
 
 _OCCURRED_AT: Final = '"occurred_at":"'
 
@@ -86,7 +86,7 @@ class ShardFold(Generic[S]):
             event = self._payload(entry["type"], body)
             if isinstance(event, Event):
                 at = self._occurred_at(body)
-                overlay.take(self._codec, decision["aggregate_id"], state, event, at)
+                overlay.take(self._codec.entities, decision["aggregate_id"], state, event, at)
                 state = self._decider.evolve(state, event, at)
                 published += entry["topic"] is not None
                 self.events_count += 1

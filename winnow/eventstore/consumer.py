@@ -10,7 +10,7 @@ from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.topics import REGISTRY
 from winnow.eventstore import Input, Journal
-from winnow.eventstore.shard import content_fingerprint
+from winnow.eventstore.model import content_fingerprint
 
 ToInput = Callable[[RecordedMessage[Any], str], Input | None]
 """Turns a record into the input of a decision, or None to pass it over; the second argument is its fingerprint."""
@@ -52,22 +52,19 @@ class JournalConsumer:
 
     async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
         """Decide a partition's records, up to the first that lies in the wrong partition."""
-        items: list[tuple[int, Input | None]] = []
+        shard, inputs, misplaced = str(source.partition), list[tuple[int, Input | None]](), None
         for record in received:
             input_ = self._input(record)
-            if input_ is not None and self._journal.shard_of(input_.aggregate_id) != str(source.partition):
-                return await self._up_to(source, items, record.offset)
-            items.append((record.offset, input_))
-        return await self._journal.consume(str(source.partition), source, items)
-
-    async def _up_to(
-        self, source: Source, items: Sequence[tuple[int, Input | None]], misplaced_offset: int
-    ) -> Consumed:
-        if items:
-            consumed = await self._journal.consume(str(source.partition), source, items)
-            if consumed.seek or consumed.held_for_s or consumed.failed is not None:
-                return consumed
-        return Consumed(misplaced_offset, failed=WrongPartition())
+            if input_ is not None and self._journal.shard_of(input_.aggregate_id) != shard:
+                misplaced = Consumed(record.offset, failed=WrongPartition())
+                break
+            inputs.append((record.offset, input_))
+        if misplaced is not None and not inputs:
+            return misplaced
+        consumed = await self._journal.consume(shard, source, inputs)
+        if misplaced is None or consumed.seek or consumed.held_for_s or consumed.failed is not None:
+            return consumed
+        return misplaced
 
     def _input(self, received: Received) -> Input | None:
         recorded = received.recorded

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
 from winnow.contracts.decider import Decider, EntityRules
+from winnow.contracts.envelope import Event
 from winnow.eventstore.model import S
 
 E = TypeVar("E")
@@ -77,6 +79,50 @@ class Entities(Generic[S, E]):
     def known(self, stored: StoredEntity) -> Known[E]:
         """Read an entity of the store."""
         return Known(stored.aggregate_id, self._adapter.validate_json(stored.body), stored.block_no)
+
+
+class Overlay:
+    """Entities that a decision or a block changes, on top of those that were known before it."""
+
+    def __init__(
+        self,
+        block_no: int,
+        *layers: Mapping[str, Known[Any] | None],
+        stored: Mapping[str, Known[Any] | None] | None = None,
+    ) -> None:
+        """Look in the layers, newest first; an entity that is ``stored`` from this block or a later one stays."""
+        self.changed: dict[str, Known[Any]] = {}
+        self.missing: set[str] = set()
+        """Ids that were asked for and not loaded."""
+        self._block_no = block_no
+        self._layers = (self.changed, *layers)
+        self._stored = stored or {}
+
+    def finder(self, aggregate_id: str) -> Find[Any]:
+        """Return the look-up by name for one aggregate; it raises NotLoaded for what nobody asked for."""
+
+        def find(name: str) -> Any:
+            entity_id = entity_id_of(aggregate_id, name)
+            for layer in self._layers:
+                if entity_id in layer:
+                    known = layer[entity_id]
+                    return known.value if known else None
+            self.missing.add(entity_id)
+            raise NotLoaded(name)
+
+        return find
+
+    def take(
+        self, entities: Entities[S, Any] | None, aggregate_id: str, state: S, event: Event, at: datetime
+    ) -> None:
+        """Fold an event; ``state`` is the one before it. Without ``entities`` there is nothing to fold."""
+        if entities is None:
+            return
+        for name, value in entities.rules.changed(state, event, at, self.finder(aggregate_id)).items():
+            entity_id = entity_id_of(aggregate_id, name)
+            stored = self._stored.get(entity_id)
+            if stored is None or stored.block_no < self._block_no:
+                self.changed[entity_id] = Known(aggregate_id, value, self._block_no)
 
 
 def entities_of(decider: Decider[S]) -> Entities[S, Any] | None:

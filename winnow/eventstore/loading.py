@@ -6,9 +6,10 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeAlias, cast
 
+from winnow.eventstore.codec import Cached, Codec
 from winnow.eventstore.entities import Known, StoredEntity
 from winnow.eventstore.model import S, Snapshot
-from winnow.eventstore.shard import Cached, Codec, ShardMemory
+from winnow.eventstore.shard import ShardMemory
 from winnow.eventstore.store import JournalStore
 from winnow.eventstore.work import Work
 from winnow.runtime import metrics
@@ -46,17 +47,18 @@ class Loader(Generic[S]):
         loaded: Loaded,
     ) -> set[str]:
         entities, missing = self._codec.entities, set[str]()
-        for work in works if entities is not None else ():
+        if entities is None:
+            return missing
+        for work in works:
             memory = memories.get(work.shard)
             if memory is None:
                 continue
             seen = ChainMap(cast("Loaded", memory.entities), loaded)
-            for _, input_ in work.items:
-                if input_ is not None and entities is not None:
-                    name = input_.aggregate_id
-                    cached = memory.cached.get(name) or saved.get(name)
-                    state = cached.state if cached else self._codec.decider.initial(name)
-                    missing |= entities.missing(state, input_.message, name, seen)
+            for input_ in work.inputs:
+                name = input_.aggregate_id
+                cached = memory.cached.get(name) or saved.get(name)
+                state = cached.state if cached else self._codec.decider.initial(name)
+                missing |= entities.missing(state, input_.message, name, seen)
         return missing
 
     async def look_up(self, entity_ids: Iterable[str]) -> Loaded:

@@ -205,3 +205,8 @@ class Snapshot:
 def canonical(value: Any) -> bytes:
     """Write JSON in one fixed way, so that equal values give equal bytes."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def content_fingerprint(content: bytes) -> str:
+    """Return a short hash of an input's content, to tell a repeat from a clash."""
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -23,7 +23,6 @@ class Publisher(Protocol):
         self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
     ) -> asyncio.Future[object]:
         """Hand a message over; the future ends when the bus has acknowledged it. Raises when it cannot."""
-        ...
 
 
 class Outbox:

@@ -1,172 +1,28 @@
-"""One shard in its owner's memory: the snapshots, and a unit of work that becomes a block."""
+"""A shard in its owner's memory, and the unit of work on top of it that becomes the next block."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic
 
-from pydantic import TypeAdapter, ValidationError
-
 from winnow.adapters.partitions import Source
-from winnow.contracts.decider import Decider, Joined
+from winnow.contracts.decider import Joined
 from winnow.contracts.envelope import Envelope, Event, Message, RecordedMessage
-from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.contracts.topics import REGISTRY
-from winnow.contracts.upcast import UnknownVersion
-from winnow.eventstore.entities import Find, Known, NotLoaded, entities_of, entity_id_of
-from winnow.eventstore.model import GENESIS, Block, Decision, Entry, Input, S, Snapshot
+from winnow.eventstore.codec import Cached, Codec
+from winnow.eventstore.entities import Known, Overlay
+from winnow.eventstore.model import GENESIS, Block, Decision, Input, S
+from winnow.runtime import metrics
 from winnow.runtime.tracing import child_of
 
 RECENT_INPUTS_MAX: Final = 20_000
 """Inputs remembered in memory per shard; an older one is caught by the unique index."""
 
-Route = Callable[[Message], tuple[str, str] | None]
-
 
 class InputReused(Exception):  # noqa: N818 (the noun of the problem)
     """The same input id came with another content."""
-
-
-class UnreadableEvent(Unavailable):
-    """A stored event is of a type or version that this build does not know, or does not fit its version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cached(Generic[S]):
-    """An aggregate in memory, with its counters."""
-
-    state: S
-    seq: int = 0
-    published: int = 0
-    block_no: int = 0
-
-
-class Codec(Generic[S]):
-    """Turns a decider's states and messages into JSON text and back."""
-
-    def __init__(self, decider: Decider[S], route: Route) -> None:
-        """Know the decider's state type and private events."""
-        self.decider = decider
-        self.route = route
-        self.messages = REGISTRY.extended(decider.private_events, decider.upcasters)
-        self._state: TypeAdapter[S] = TypeAdapter(decider.state_type)
-        self.entities = entities_of(decider)
-
-    def entry(self, recorded: RecordedMessage[Message]) -> Entry:
-        """Write a message for the journal and the bus."""
-        message = recorded.message
-        to = self.route(message)
-        return Entry(
-            topic=to[0] if to else None,
-            key=to[1] if to else recorded.envelope.subject,
-            type=message.type,
-            is_command=message.is_command,
-            body=recorded.text(),
-        )
-
-    def recorded(self, entry: Entry) -> RecordedMessage[Message]:
-        """Read a message of the journal as its newest version; raises UnreadableEvent."""
-        try:
-            return self.messages.read(entry.type, entry.body)
-        except UnknownVersion as error:
-            raise UnreadableEvent(str(error)) from error
-        except ValueError as error:
-            raise UnreadableEvent(f"a stored {entry.type} does not fit its version") from error
-
-    def fold(
-        self, cached: Cached[S], decision: Decision, block_no: int, overlay: Overlay | None = None
-    ) -> Cached[S]:
-        """Fold a stored decision; an ``overlay`` takes the entities it changes. Raises UnreadableEvent."""
-        state, published = cached.state, cached.published
-        for entry in decision.entries:
-            if entry.is_command:
-                continue
-            recorded = self.recorded(entry)
-            if isinstance(recorded.message, Event):
-                at = recorded.envelope.occurred_at
-                if overlay is not None:
-                    overlay.take(self, decision.aggregate_id, state, recorded.message, at)
-                state = self.decider.evolve(state, recorded.message, at)
-                published += entry.topic is not None
-        return Cached(state, decision.seq, published, block_no)
-
-    def read_by(self, blocks: Iterable[Block]) -> set[str]:
-        """Return the ids of the entities whose former value is needed to fold these blocks."""
-        if self.entities is None:
-            return set()
-        return {
-            entity_id_of(decision.aggregate_id, name)
-            for block in blocks
-            for decision in block.decisions
-            for entry in decision.entries
-            if isinstance(event := self.recorded(entry).message, Event)
-            for name in self.entities.rules.read(event)
-        }
-
-    def dump(self, aggregate_id: str, shard: str, cached: Cached[S]) -> Snapshot:
-        """Write a state for the store."""
-        text = self._state.dump_json(cached.state).decode()
-        final = self.decider.is_final(cached.state)
-        counts = (cached.block_no, cached.seq, cached.published)
-        return Snapshot(aggregate_id, shard, *counts, text, final, self.decider.state_version)
-
-    def load(self, snapshot: Snapshot) -> Cached[S] | None:
-        """Read a state of the store; None for one of another shape, which is to be folded from the journal anew."""
-        if snapshot.state_version != self.decider.state_version:
-            return None
-        try:
-            state = self._state.validate_json(snapshot.state)
-        except ValidationError:
-            return None
-        return Cached(state, snapshot.seq, snapshot.published, snapshot.block_no)
-
-
-class Overlay:
-    """Entities that a decision or a block changes, on top of those that were known before it."""
-
-    def __init__(
-        self,
-        block_no: int,
-        *layers: Mapping[str, Known[Any] | None],
-        stored: Mapping[str, Known[Any] | None] | None = None,
-    ) -> None:
-        """Look in the layers, newest first; an entity that is ``stored`` from this block or a later one stays."""
-        self.changed: dict[str, Known[Any]] = {}
-        self.missing: set[str] = set()
-        """Ids that were asked for and not loaded."""
-        self._block_no = block_no
-        self._layers = (self.changed, *layers)
-        self._stored = stored or {}
-
-    def finder(self, aggregate_id: str) -> Find[Any]:
-        """Return the look-up by name for one aggregate; it raises NotLoaded for what nobody asked for."""
-
-        def find(name: str) -> Any:
-            entity_id = entity_id_of(aggregate_id, name)
-            for layer in self._layers:
-                if entity_id in layer:
-                    known = layer[entity_id]
-                    return known.value if known else None
-            self.missing.add(entity_id)
-            raise NotLoaded(name)
-
-        return find
-
-    def take(self, codec: Codec[S], aggregate_id: str, state: S, event: Event, at: datetime) -> None:
-        """Fold an event; ``state`` is the one before it."""
-        if codec.entities is None:
-            return
-        rules = codec.entities.rules
-        for name, value in rules.changed(state, event, at, self.finder(aggregate_id)).items():
-            entity_id = entity_id_of(aggregate_id, name)
-            stored = self._stored.get(entity_id)
-            if stored is None or stored.block_no < self._block_no:
-                self.changed[entity_id] = Known(aggregate_id, value, self._block_no)
 
 
 class ShardMemory(Generic[S]):
@@ -224,7 +80,7 @@ class UnitOfWork(Generic[S]):
         loaded: Mapping[str, Known[Any] | None],
         now: datetime,
     ) -> None:
-        """Decide at ``now``; ``kept`` and ``loaded`` hold states and entities that were not in memory."""
+        """Decide at ``now``; ``restored`` and ``loaded`` hold states and entities that were not in memory."""
         self._codec = codec
         self._memory = memory
         self._restored = restored
@@ -237,7 +93,10 @@ class UnitOfWork(Generic[S]):
         self.changed: dict[str, Cached[S]] = {}
         self.decisions: list[Decision] = []
         self.recorded: dict[str, tuple[RecordedMessage[Message], ...]] = {}
+        self.offsets_before: Mapping[Source, int] = memory.offsets
         self.offsets: dict[Source, int] = dict(memory.offsets)
+        self.sought: dict[Source, int] = dict(memory.sought)
+        """Offsets that the bus was asked to seek to: a batch that comes after one all the same is decided."""
 
     def cached(self, aggregate_id: str) -> Cached[S]:
         """Return an aggregate as this unit of work leaves it."""
@@ -248,8 +107,18 @@ class UnitOfWork(Generic[S]):
             or Cached(self._codec.decider.initial(aggregate_id))
         )
 
-    def is_duplicate(self, input_: Input) -> bool:
-        """Return whether the input is decided; raises InputReused when its content differs."""
+    def decide(self, input_: Input) -> bool:
+        """Decide an input; return False when it was decided before.
+
+        Raises InputReused. What the decider raises leaves the unit of work as it was.
+        """
+        if self._is_known(input_):
+            metrics.JOURNAL_DUPLICATES.inc()
+            return False
+        self._decide(input_)
+        return True
+
+    def _is_known(self, input_: Input) -> bool:
         known = self._inputs.get(input_.input_id)
         if known is None:
             known = self._memory.fingerprint_of(input_.input_id)
@@ -259,8 +128,7 @@ class UnitOfWork(Generic[S]):
             raise InputReused(input_.input_id)
         return True
 
-    def decide(self, input_: Input) -> bool:
-        """Decide an input; False when it leads to nothing. An exception of the decider leaves the unit of work as it was."""
+    def _decide(self, input_: Input) -> None:
         cached = self.cached(input_.aggregate_id)
         block_no = self._memory.head_no + 1
         decider, overlay = self._codec.decider, Overlay(block_no, *self._layers)
@@ -270,7 +138,7 @@ class UnitOfWork(Generic[S]):
             self.missing |= overlay.missing
         messages = decider.decide(cached.state, message, self._now)
         if not messages:
-            return False
+            return
         state, published = cached.state, cached.published
         recorded: list[RecordedMessage[Message]] = []
         for ordinal, message in enumerate(messages):
@@ -279,7 +147,7 @@ class UnitOfWork(Generic[S]):
             envelope = self._envelope(input_, ordinal, published if counts else 0)
             recorded.append(RecordedMessage(envelope, message))
             if isinstance(message, Event):
-                overlay.take(self._codec, input_.aggregate_id, state, message, self._now)
+                overlay.take(self._codec.entities, input_.aggregate_id, state, message, self._now)
                 state = decider.evolve(state, message, self._now)
         entries = tuple(self._codec.entry(event) for event in recorded)
         self.entities.update(overlay.changed)
@@ -288,7 +156,6 @@ class UnitOfWork(Generic[S]):
         self.decisions.append(decision)
         self.recorded[input_.input_id] = tuple(recorded)
         self._inputs[input_.input_id] = input_.fingerprint
-        return True
 
     def _joined(self, state: S, input_: Input, overlay: Overlay) -> object:
         entities = self._codec.entities
@@ -314,7 +181,7 @@ class UnitOfWork(Generic[S]):
     def block(self, sent_to: int) -> Block:
         """Seal the unit of work as the shard's next block, which notes up to which block the shard is on the bus."""
         memory = self._memory
-        block = Block(
+        return Block(
             shard=memory.name,
             block_no=memory.head_no + 1,
             prev_hash=memory.head_hash,
@@ -322,13 +189,12 @@ class UnitOfWork(Generic[S]):
             decisions=tuple(self.decisions),
             at=self._now,
             sent_to=sent_to,
-        )
-        return block.sealed()
+        ).sealed()
 
     def apply(self, block: Block | None) -> None:
         """Make the unit of work the shard's memory, after its block is committed."""
         memory = self._memory
-        memory.offsets = self.offsets
+        memory.offsets, memory.sought = self.offsets, self.sought
         if block is None:
             return
         memory.head_no, memory.head_hash = block.block_no, block.hash
@@ -336,8 +202,3 @@ class UnitOfWork(Generic[S]):
         memory.entities.update(self.entities)
         memory.dirty.update(self.changed)
         memory.remember(self.decisions)
-
-
-def content_fingerprint(content: bytes) -> str:
-    """Return a short hash of an input's content, to tell a repeat from a clash."""
-    return hashlib.sha256(content).hexdigest()[:32]

@@ -1,28 +1,13 @@
-"""Storage of blocks and snapshots: one collection each, in the service's own database."""
+"""Port of the journal's storage: blocks, snapshots and entities, and how far shards are folded and sent."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from pymongo import ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, PyMongoError
-
-from winnow.adapters.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
 from winnow.eventstore.entities import StoredEntity
-from winnow.eventstore.model import Block, Decision, Snapshot, decision_from_document
-from winnow.runtime import metrics
-from winnow.runtime.log import get_logger
-
-if TYPE_CHECKING:
-    from motor.motor_asyncio import AsyncIOMotorDatabase
-
-_log = get_logger(__name__)
-_BACKOFF_MAX_S = 5.0
-_READ_BATCH = 200
+from winnow.eventstore.model import Block, Decision, Snapshot
 
 
 class CommitResult(StrEnum):
@@ -40,47 +25,36 @@ class JournalStore(Protocol):
 
     async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         """Commit blocks of different shards; return the result of each by shard. Never half of a block."""
-        ...
 
     async def head(self, shard: str) -> Block | None:
         """Return the newest block of a shard."""
-        ...
 
     async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
         """Return the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
-        ...
 
     async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
         """Return what was decided for an aggregate after ``block_no``, in order, each with the number of its block."""
-        ...
 
     async def sent_to(self, shard: str) -> int:
         """Return the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
-        ...
 
     async def unsent(self, shard: str) -> list[Block]:
         """Return the blocks whose messages may not have reached the bus, in order."""
-        ...
 
     async def known_inputs(self, shard: str, input_ids: Sequence[str]) -> dict[str, Decision]:
         """Return the decisions taken for these inputs, in this shard or wherever inputs are unique."""
-        ...
 
     async def folded_to(self, shard: str) -> int:
         """Return the block up to which every state of the shard is kept."""
-        ...
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
         """Return snapshots by aggregate."""
-        ...
 
     async def open_states(self, shard: str) -> list[Snapshot]:
         """Return the snapshots of a shard that are not final."""
-        ...
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
         """Return stored entities by id."""
-        ...
 
     async def save(
         self,
@@ -94,281 +68,3 @@ class JournalStore(Protocol):
         An older entity or state never replaces a newer one. How far shards are is told in block numbers, which
         never go back. Entities are never behind the state they left: folding again needs that state.
         """
-        ...
-
-
-class MongoJournalStore:
-    """The journal in MongoDB. With ``inputs_unique_everywhere`` an input is unique over all shards."""
-
-    def __init__(
-        self,
-        database: AsyncIOMotorDatabase[Any],
-        *,
-        inputs_unique_everywhere: bool = False,
-        prefix: str = "",
-        state_format: int = 1,
-    ) -> None:
-        """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections.
-
-        States of another ``state_format`` are not read: they lie in a collection of their own, and a shard that
-        has none of this format is folded from its first block.
-        """
-        suffix = "" if state_format == 1 else f"_{state_format}"
-        self._folded_to = f"block_no{suffix}"
-        self._blocks = database[f"{prefix}journal"]
-        # The folds are noted after the states and take them along.
-        self._states = database[f"{prefix}state{suffix}"].with_options(write_concern=UNSYNCED)
-        self._entities = database[f"{prefix}entities{suffix}"].with_options(write_concern=UNSYNCED)
-        self._folds = database[f"{prefix}folds"]
-        self._losses = database[f"{prefix}bus_losses"]
-        self._everywhere = inputs_unique_everywhere
-
-    async def prepare(self) -> None:
-        """Create the indexes; may be repeated."""
-        await self._blocks.create_index([("shard", 1), ("block_no", 1)], unique=True, name="chain")
-        if self._everywhere:
-            await self._blocks.create_index([("causes", 1)], unique=True, name="cause_once")
-        else:
-            await self._blocks.create_index([("shard", 1), ("causes", 1)], unique=True, name="cause_once")
-        await self._states.create_index([("shard", 1), ("is_final", 1)], name="open")
-
-    async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
-        """Commit blocks; an insert whose answer is lost is looked up, never repeated blindly."""
-        documents = [block.to_document() for block in blocks]
-        waited_s = 0.05
-        while True:
-            try:
-                if len(documents) == 1:
-                    await self._blocks.insert_one(documents[0])
-                else:
-                    await self._blocks.insert_many(documents, ordered=False)
-                return {block.shard: CommitResult.committed for block in blocks}
-            except BulkWriteError:
-                pass
-            except PyMongoError as error:
-                if not _is_duplicate(error):
-                    waited_s = await _back_off("journal.insert.retried", error, waited_s)
-            results = await self._results_of(blocks)
-            if results is not None:
-                return results
-
-    async def _results_of(self, blocks: Sequence[Block]) -> dict[str, CommitResult] | None:
-        """Look up what became of each block; None when one of them is simply absent and may be tried again."""
-        ids = [block.block_id for block in blocks]
-        found = {
-            row["_id"]: row["hash"]
-            for row in await self._read(self._blocks, {"_id": {"$in": ids}}, {"hash": 1})
-        }
-        results: dict[str, CommitResult] = {}
-        for block in blocks:
-            stored = found.get(block.block_id)
-            if stored == block.hash:
-                results[block.shard] = CommitResult.committed
-            elif stored is not None:
-                results[block.shard] = CommitResult.fenced
-            elif await self.known_inputs(block.shard, [decision.input_id for decision in block.decisions]):
-                results[block.shard] = CommitResult.input_known
-            else:
-                return None
-        return results
-
-    async def head(self, shard: str) -> Block | None:
-        """Return the newest block of a shard; of one before a loss of the bus, without what it knew of that bus."""
-        rows = await self._read(self._blocks, {"shard": shard}, sort=[("block_no", -1)], limit=1)
-        if not rows:
-            return None
-        head = Block.from_document(rows[0])
-        losses = await self._read(self._losses, {"_id": shard})
-        if losses and head.block_no <= losses[0]["block_no"]:
-            return replace(head, offsets={}, sent_to=0)
-        return head
-
-    async def forget_bus(self) -> None:
-        """Note that the bus lost all it held: offsets known so far mean nothing, and no block so far is on it.
-
-        May be repeated. No owner may be running. Raises PyMongoError.
-        """
-        for shard in await self._blocks.distinct("shard"):
-            head = await self.head(shard)
-            if head is not None:
-                loss = {"$set": {"block_no": head.block_no}}
-                await self._losses.update_one({"_id": shard}, loss, upsert=True)
-        await self._folds.update_many({}, {"$set": {"sent_to": 0}})
-
-    async def blocks_after(self, shard: str, block_no: int, *, limit: int = 0) -> list[Block]:
-        """Return the blocks of a shard after ``block_no``, in order; at most ``limit`` of them unless it is 0."""
-        query = {"shard": shard, "block_no": {"$gt": block_no}}
-        rows = await self._read(self._blocks, query, sort=[("block_no", 1)], limit=limit)
-        return [Block.from_document(row) for row in rows]
-
-    async def decided_after(self, shard: str, block_no: int, aggregate_id: str) -> list[tuple[int, Decision]]:
-        """Return what was decided for an aggregate after ``block_no``, in order."""
-        query = {"shard": shard, "block_no": {"$gt": block_no}, "decisions.aggregate_id": aggregate_id}
-        return [
-            (row["block_no"], decision_from_document(decision))
-            for row in await self._read(self._blocks, query, sort=[("block_no", 1)])
-            for decision in row["decisions"]
-            if decision["aggregate_id"] == aggregate_id
-        ]
-
-    async def sent_to(self, shard: str) -> int:
-        """Return how far a shard is sent: as noted with its states or, where that is lost, in its newest block."""
-        head = await self.head(shard)
-        rows = await self._read(self._folds, {"_id": shard})
-        return max(head.sent_to if head else 0, rows[0].get("sent_to", 0) if rows else 0)
-
-    async def unsent(self, shard: str) -> list[Block]:
-        """Return the blocks whose messages may not have reached the bus, in order."""
-        later = await self.blocks_after(shard, await self.sent_to(shard))
-        return [block for block in later if block.has_messages]
-
-    async def known_inputs(self, shard: str, input_ids: Sequence[str]) -> dict[str, Decision]:
-        """Return the decisions taken for these inputs."""
-        query: dict[str, Any] = {"causes": {"$in": list(input_ids)}}
-        if not self._everywhere:
-            query["shard"] = shard
-        wanted = set(input_ids)
-        return {
-            decision["cause_id"]: decision_from_document(decision)
-            for row in await self._read(self._blocks, query, {"decisions": 1})
-            for decision in row["decisions"]
-            if decision["cause_id"] in wanted
-        }
-
-    async def folded_to(self, shard: str) -> int:
-        """Return the block up to which every state of the shard is kept; 0 for none."""
-        rows = await self._read(self._folds, {"_id": shard})
-        return int(rows[0].get(self._folded_to, 0)) if rows else 0
-
-    async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
-        """Return snapshots by aggregate."""
-        ids = list(aggregate_ids)
-        rows = await self._read(self._states, {"_id": {"$in": ids}}) if ids else []
-        return {row["_id"]: _snapshot(row) for row in rows}
-
-    async def open_states(self, shard: str) -> list[Snapshot]:
-        """Return the snapshots of a shard that are not final."""
-        return [_snapshot(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
-
-    async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
-        """Return stored entities by id."""
-        ids = list(entity_ids)
-        rows = await self._read(self._entities, {"_id": {"$in": ids}}) if ids else []
-        return {row["_id"]: _entity(row) for row in rows}
-
-    async def save(
-        self,
-        states: Sequence[Snapshot],
-        folded_to: Mapping[str, int],
-        sent_to: Mapping[str, int],
-        entities: Sequence[StoredEntity] = (),
-    ) -> None:
-        """Keep entities, then states, then how far shards are folded and on the bus."""
-        if entities:
-            # Most are new, and an entity seldom changes again: the insert itself tells which are there.
-            taken = await insert_new(self._entities, [_entity_row(entity) for entity in entities])
-            await _replace_older(self._entities, taken)
-        if states:
-            await self._save_states(states)
-        steps = [
-            UpdateOne({"_id": shard}, {"$max": step}, upsert=True)
-            for shard, step in self._steps(folded_to, sent_to).items()
-        ]
-        if steps:
-            await self._folds.bulk_write(steps, ordered=False)
-
-    def _steps(self, folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str, dict[str, int]]:
-        steps = {shard: {self._folded_to: block_no} for shard, block_no in folded_to.items()}
-        for shard, block_no in sent_to.items():
-            steps.setdefault(shard, {})["sent_to"] = block_no
-        return steps
-
-    async def _save_states(self, states: Sequence[Snapshot]) -> None:
-        rows = {state.aggregate_id: _row(state) for state in states}
-        known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
-        kept = {row["_id"] for row in known}
-        taken = await insert_new(self._states, [row for key, row in rows.items() if key not in kept])
-        await _replace_older(self._states, [*taken, *(rows[row] for row in rows if row in kept)])
-
-    async def _read(
-        self,
-        collection: Any,
-        query: dict[str, Any],
-        fields: dict[str, int] | None = None,
-        *,
-        sort: list[tuple[str, int]] | None = None,
-        limit: int = 0,
-    ) -> list[dict[str, Any]]:
-        waited_s = 0.05
-        while True:
-            try:
-                cursor = collection.find(query, fields, sort=sort, limit=limit, batch_size=_READ_BATCH)
-                rows: list[dict[str, Any]] = await cursor.to_list(length=None)
-            except PyMongoError as error:
-                waited_s = await _back_off("journal.read.retried", error, waited_s)
-            else:
-                return rows
-
-
-async def _replace_older(collection: Any, rows: Sequence[dict[str, Any]]) -> None:
-    writes = [ReplaceOne({"_id": row["_id"], **_older_than(row)}, row, upsert=True) for row in rows]
-    try:
-        if writes:
-            await collection.bulk_write(writes, ordered=False)
-    except BulkWriteError as error:
-        # An upsert that lost to a newer document shows as a duplicate key: the newer one stays.
-        duplicates(error)
-
-
-def _older_than(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition for a stored document that gives way: of an older block, or of this one in another shape."""
-    older = {"block_no": {"$lt": row["block_no"]}}
-    if "state_version" not in row:
-        return older
-    other = {"block_no": row["block_no"], "state_version": {"$ne": row["state_version"]}}
-    return {"$or": [older, other]}
-
-
-def _is_duplicate(error: PyMongoError) -> bool:
-    return getattr(error, "code", None) == DUPLICATE
-
-
-async def _back_off(event: str, error: PyMongoError, waited_s: float) -> float:
-    metrics.DATABASE_RETRIES.inc()
-    _log.warning(event, error=type(error).__name__, wait_s=waited_s)
-    await asyncio.sleep(waited_s)
-    return min(waited_s * 2, _BACKOFF_MAX_S)
-
-
-def _row(state: Snapshot) -> dict[str, Any]:
-    return {
-        "_id": state.aggregate_id,
-        "shard": state.shard,
-        "block_no": state.block_no,
-        "seq": state.seq,
-        "published": state.published,
-        "state": state.state,
-        "is_final": state.is_final,
-        "state_version": state.state_version,
-    }
-
-
-def _snapshot(row: dict[str, Any]) -> Snapshot:
-    counts = (row["block_no"], row["seq"], row["published"])
-    # A state of the first build states no version.
-    version = row.get("state_version", 1)
-    return Snapshot(row["_id"], row["shard"], *counts, row["state"], row["is_final"], version)
-
-
-def _entity_row(entity: StoredEntity) -> dict[str, Any]:
-    return {
-        "_id": entity.entity_id,
-        "aggregate_id": entity.aggregate_id,
-        "shard": entity.shard,
-        "block_no": entity.block_no,
-        "body": entity.body,
-    }
-
-
-def _entity(row: dict[str, Any]) -> StoredEntity:
-    return StoredEntity(row["_id"], row["aggregate_id"], row["shard"], row["block_no"], row["body"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from winnow.adapters.resources import Resources
 from winnow.contracts.decider import Decider
-from winnow.eventstore.journal import SAVE_EVERY_S, Journal
+from winnow.eventstore.journal import Journal
 from winnow.eventstore.model import Listener, S, state_format_of
-from winnow.eventstore.store import MongoJournalStore
+from winnow.eventstore.mongo_store import MongoJournalStore
+from winnow.eventstore.snapshots import SAVE_EVERY_S
 from winnow.runtime.service import Service
 
 

@@ -1,17 +1,18 @@
-"""A piece of the journal's work: records of a partition or a local input, decided on a unit of work, and what became of it."""
+"""Work of a journal: the records of a partition, or an input of this process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.eventstore.model import Input, S
-from winnow.eventstore.shard import ShardMemory, UnitOfWork
-from winnow.runtime import metrics
+from winnow.eventstore.shard import UnitOfWork
+
+R = TypeVar("R")
 
 
 class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
@@ -20,6 +21,11 @@ class NotOwner(Exception):  # noqa: N818 (the noun of the problem)
 
 class ShardHeld(NotOwner):
     """This build cannot read the shard's journal; a newer build, or a later try, resumes it from its state."""
+
+    def __init__(self, reason: str, held_for_s: float) -> None:
+        """Note why, and for how long the shard waits."""
+        super().__init__(reason)
+        self.held_for_s = held_for_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,93 +37,107 @@ class Decided(Generic[S]):
     duplicate: bool
 
 
-@dataclass(slots=True)
-class Work(Generic[S]):
-    """Inputs of one shard, with the offsets they came at; without a ``source`` the one input of a caller who waits."""
+class PartitionResult(NamedTuple):
+    """Progress of a partition's records; ``sent`` ends when the messages of their block are on the bus."""
 
+    consumed: Consumed
+    sent: asyncio.Future[None] | None = None
+
+
+@dataclass(slots=True)
+class _Awaited(Generic[R]):
     shard: str
-    items: Sequence[tuple[int, Input | None]]
-    source: Source | None = None
-    done: asyncio.Future[tuple[Consumed, asyncio.Future[None] | None, Decided[S] | None]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
+    done: asyncio.Future[R] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future(), kw_only=True
     )
 
+    def succeed(self, result: R) -> None:
+        """Hand the result to the waiter, if it still waits."""
+        if not self.done.done():
+            self.done.set_result(result)
 
-def decide_work(
-    work: Work[S], unit: UnitOfWork[S], memory: ShardMemory[S]
-) -> tuple[Consumed, Exception | None, bool]:
-    """Decide a work's inputs on the unit of work: how far it got, what a local input raised, whether it was known."""
-    if work.source is not None:
-        return _decide_records(work.source, work.items, unit, memory), None, False
-    for _, input_ in work.items:
+    def fail(self, error: Exception) -> None:
+        """Raise an error at the waiter, if it still waits."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(slots=True)
+class PartitionWork(_Awaited[PartitionResult]):
+    """Records of a partition, in order: the offset that they reach is part of their block."""
+
+    source: Source
+    records: Sequence[tuple[int, Input | None]]
+    """Offsets with their inputs; None for a record that this service has no use for."""
+    consumed: Consumed = field(default_factory=lambda: Consumed(0))
+
+    @property
+    def inputs(self) -> list[Input]:
+        """Return what is to be decided."""
+        return [input_ for _, input_ in self.records if input_ is not None]
+
+    def decide(self, unit: UnitOfWork[Any]) -> None:
+        """Decide up to the first record that raises."""
+        self.consumed = self._decide(unit)
+
+    def _decide(self, unit: UnitOfWork[Any]) -> Consumed:
+        source, first = self.source, self.records[0][0]
+        expected = unit.offsets_before.get(source, first)
+        if first > expected and unit.sought.get(source) != expected:
+            unit.sought[source] = expected
+            return Consumed(expected, seek=True)
+        for offset, input_ in self.records:
+            if offset < expected or input_ is None:
+                continue
+            try:
+                unit.decide(input_)
+            except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
+                unit.offsets[source] = offset
+                return Consumed(offset, failed=error)
+        unit.offsets[source] = max(expected, self.records[-1][0] + 1)
+        return Consumed(unit.offsets[source])
+
+    def resolve(self, _unit: UnitOfWork[Any], sent: asyncio.Future[None] | None) -> None:
+        """Notify the waiter, once the block is committed or was not needed."""
+        self.succeed(PartitionResult(self.consumed, sent))
+
+    def refuse(self, held: ShardHeld) -> None:
+        """Notify the waiter of a held shard: its records are read again later."""
+        self.succeed(PartitionResult(Consumed(self.records[0][0], held_for_s=held.held_for_s)))
+
+
+@dataclass(slots=True)
+class LocalWork(_Awaited[Decided[S]]):
+    """An input of this process: a caller's, who waits for the decision, or a tick."""
+
+    input: Input
+    error: Exception | None = None
+    is_duplicate: bool = False
+
+    @property
+    def inputs(self) -> list[Input]:
+        """Return what is to be decided."""
+        return [self.input]
+
+    def decide(self, unit: UnitOfWork[S]) -> None:
+        """Decide the input; what that raises is the caller's."""
+        self.error = None
         try:
-            if input_ is not None and not _decide(unit, input_):
-                return Consumed(0), None, True
-        except Exception as error:  # noqa: BLE001 (given to the caller of submit)
-            return Consumed(0), error, False
-    return Consumed(0), None, False
+            self.is_duplicate = not unit.decide(self.input)
+        except Exception as error:  # noqa: BLE001 (raised by submit)
+            self.error = error
+
+    def resolve(self, unit: UnitOfWork[S], _sent: asyncio.Future[None] | None) -> None:
+        """Notify the waiter, once the block is committed or was not needed."""
+        if self.error is not None:
+            self.fail(self.error)
+            return
+        recorded = unit.recorded.get(self.input.input_id, ())
+        self.succeed(Decided(unit.cached(self.input.aggregate_id).state, recorded, self.is_duplicate))
+
+    def refuse(self, held: ShardHeld) -> None:
+        """Notify the waiter of a held shard."""
+        self.fail(held)
 
 
-def _decide_records(
-    source: Source, items: Sequence[tuple[int, Input | None]], unit: UnitOfWork[S], memory: ShardMemory[S]
-) -> Consumed:
-    first = items[0][0]
-    expected = memory.offsets.get(source, first)
-    if first > expected and memory.sought.get(source) != expected:
-        memory.sought[source] = expected
-        return Consumed(expected, seek=True)
-    for offset, input_ in items:
-        if offset < expected or input_ is None:
-            continue
-        try:
-            _decide(unit, input_)
-        except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
-            unit.offsets[source] = offset
-            return Consumed(offset, failed=error)
-    unit.offsets[source] = max(expected, items[-1][0] + 1)
-    return Consumed(unit.offsets[source])
-
-
-def _decide(unit: UnitOfWork[S], input_: Input) -> bool:
-    """Decide an input; False when it was decided before."""
-    if unit.is_duplicate(input_):
-        metrics.JOURNAL_DUPLICATES.inc()
-        return False
-    unit.decide(input_)
-    return True
-
-
-def refuse(work: Work[S], reason: str, held_for_s: float) -> None:
-    """Notify the waiter of a held shard: records are read again later, a local input raises ShardHeld."""
-    if work.done.done():
-        return
-    if work.source is not None:
-        work.done.set_result((Consumed(work.items[0][0], held_for_s=held_for_s), None, None))
-    elif work.items:
-        work.done.set_exception(ShardHeld(reason))
-    else:
-        work.done.set_result((Consumed(0), None, None))
-
-
-def resolve(
-    work: Work[S],
-    unit: UnitOfWork[S],
-    consumed: Consumed,
-    error: Exception | None,
-    sent: asyncio.Future[None] | None,
-    *,
-    duplicate: bool,
-) -> None:
-    """Notify the waiter of the work's result, once its block is committed or was not needed."""
-    if work.done.done():
-        return
-    if error is not None:
-        work.done.set_exception(error)
-        return
-    decided = None
-    if work.source is None and work.items:
-        input_ = work.items[0][1]
-        if input_ is not None:
-            recorded = unit.recorded.get(input_.input_id, ())
-            decided = Decided(unit.cached(input_.aggregate_id).state, recorded, duplicate)
-    work.done.set_result((consumed, sent, decided))
+Work: TypeAlias = PartitionWork | LocalWork[S]

@@ -9,7 +9,7 @@ from winnow.contracts.envelope import Event, Message, RecordedMessage
 from winnow.contracts.errors import Conflict, ErrorCode, Unavailable
 from winnow.contracts.topics import route
 from winnow.eventstore import Decision, Input, InputReused, Journal, JournalStore, NotOwner
-from winnow.eventstore.shard import Codec
+from winnow.eventstore.codec import Codec
 
 
 class RequestJournal:

@@ -21,8 +21,8 @@ from winnow.contracts.decider import Decider, EntityRules, Joined
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route
 from winnow.eventstore import Input, Journal
-from winnow.eventstore.entities import Find, NotLoaded
-from winnow.eventstore.shard import Cached, Codec, Overlay
+from winnow.eventstore.codec import Cached, Codec
+from winnow.eventstore.entities import Find, NotLoaded, Overlay
 
 
 class Put(Event):
@@ -184,7 +184,7 @@ async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> No
     log = [Input("a", f"c{number}", (f"n{number}", 1), "c", str(number)) for number in range(40)]
     await _consume(journal, log, 10)
     assert len(store.kept_entities) == 40
-    assert not any(memory.entities for memory in journal._loaded.values())
+    assert not any(memory.entities for memory in journal._ownership.memories.values())
     assert store.entities_read == 0
     again = [Input("a", f"d{number}", ("n7", 5), "c", str(number)) for number in range(6)]
     await journal.consume("0", SOURCE, [(40 + number, input_) for number, input_ in enumerate(again)])

@@ -94,7 +94,7 @@ async def test_records_of_a_held_shard_are_never_held_for_no_time(
 ) -> None:
     """A record that is refused for no time at all would count as handled, and be passed over."""
     for name in ("RETRY_FIRST_S", "RETRY_MAX_S"):
-        monkeypatch.setattr(f"winnow.eventstore.holds.{name}", 1.0)
+        monkeypatch.setattr(f"winnow.eventstore.ownership.{name}", 1.0)
     store = MemoryJournalStore()
     async with running(NEWER, store) as newer:
         await consume(newer, "0", make_input(0, 0))

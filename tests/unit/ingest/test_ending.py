@@ -154,7 +154,7 @@ async def test_a_task_that_the_ledger_never_answers_ends_at_its_deadline_through
         headers = await world.key()
         tale = await place(world, client, headers)
         world.clock.advance(901)
-        world.funding._wake.set()
+        world.funding._writer._wake.set()
         while not world.published("task.cancel_requested"):
             await asyncio.sleep(0)
         await world.settle()

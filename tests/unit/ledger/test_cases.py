@@ -47,8 +47,8 @@ from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import route
 from winnow.eventstore import InputReused
-from winnow.eventstore.entities import Known
-from winnow.eventstore.shard import Cached, Codec, Overlay
+from winnow.eventstore.codec import Cached, Codec
+from winnow.eventstore.entities import Known, Overlay
 
 DAY = timedelta(days=1)
 

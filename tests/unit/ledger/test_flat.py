@@ -121,7 +121,7 @@ class Player:
             await journal.save()
             bus.messages.clear()
         await journal.drain()
-        assert not any(memory.entities for memory in journal._loaded.values())
+        assert not any(memory.entities for memory in journal._ownership.memories.values())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -39,7 +39,7 @@ from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, TASKS
 from winnow.eventstore import Input, InputReused, Journal
-from winnow.eventstore.shard import content_fingerprint
+from winnow.eventstore.model import content_fingerprint
 
 SHARDS = 4
 SHARD = str(shard_of(ACCOUNT, SHARDS))
