@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from scripts.journals import (
     states_text,
 )
 from tests.support.chain import verify_chain
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.decider import Decider
 from winnow.contracts.topics import MESSAGES
@@ -31,16 +31,6 @@ RECORDED = [
     for release in RELEASES
     for name, decider in deciders().items()
 ]
-
-
-class _Clock:
-    """A moment before any timer of the recorded states, so that nothing is decided by folding."""
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def monotonic_s(self) -> float:
-        return 0.0
 
 
 @pytest.mark.parametrize(("release", "decider"), RECORDED)
@@ -61,7 +51,7 @@ async def test_a_service_takes_a_released_journal_over(release: Path, decider: D
         assert verify_chain(store.chain(shard)) is None
         # All that was recorded is on the bus.
         store.marks[shard] = store.chain(shard)[-1].block_no
-    journal: Journal[Any] = Journal(decider, store, MemoryBus(), _Clock(), shards=4, save_every_s=3600)
+    journal: Journal[Any] = Journal(decider, store, MemoryBus(), SetClock(), shards=4, save_every_s=3600)
     journal.assign(shards)
     writing = asyncio.create_task(journal.run())
     try:

@@ -11,9 +11,9 @@ from pymongo.errors import DuplicateKeyError
 
 from services.delivery.store import EndpointStore
 from services.ledger.store import EntryView
+from tests.support.clock import SetClock
 from tests.support.database_calls import Counted
 from tests.support.journal_store_suite import block
-from tests.support.set_clock import SetClock
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo, insert_new
 from winnow.eventstore import MongoJournalStore

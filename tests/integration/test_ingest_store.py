@@ -12,8 +12,8 @@ from services.ingest.store.leases import HttpShards
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
 from tests.contract.ingest.store_suite import Stores, StoreSuite, history, task_named
+from tests.support.clock import SetClock
 from tests.support.database_calls import Counted
-from tests.support.set_clock import SetClock
 from winnow.adapters.mongo import Mongo
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.set_clock import SetClock
+from tests.support.clock import SetClock
 from winnow.adapters.leases import LEASE_S, Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.contracts.errors import Unavailable

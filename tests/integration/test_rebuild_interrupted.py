@@ -15,8 +15,8 @@ import pymongo
 import pytest
 
 from services.ledger.domain.decide import DECIDER
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import START
 from tests.unit.ledger.test_journal import SHARD, SHARDS, STORY, feed_all, running
 from winnow.adapters.mongo import Mongo

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import pytest
@@ -22,7 +22,7 @@ from winnow.contracts.errors import Unavailable
 from winnow.contracts.upcast import Upcaster
 from winnow.eventstore import Input, Journal, ShardHeld
 from winnow.eventstore.store import JournalStore
-from winnow.runtime.clock import Clock
+from winnow.runtime.clock import Clock, SystemClock
 
 SOURCES = {shard: Source("commands", int(shard)) for shard in ("0", "1")}
 
@@ -114,20 +114,12 @@ RESHAPED = replace(NEWER, state_version=2)
 """The newer rules over a state of another shape."""
 
 
-class _Clock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-
 @contextlib.asynccontextmanager
 async def running(
     build: Decider[Sum], store: JournalStore, *, clock: Clock | None = None, **options: Any
 ) -> AsyncIterator[Journal[Sum]]:
     """Run a journal by the rules of a build; it saves no state by itself."""
-    clock = clock or _Clock()
+    clock = clock or SystemClock()
     journal = Journal(build, store, MemoryBus(), clock, shards=2, save_every_s=3600, **options)
     writing = asyncio.create_task(journal.run())
     try:

@@ -17,8 +17,9 @@ from services.delivery.clients.webhook import WebhookSender
 from services.ingest.app.webhooks import Webhooks
 from services.ingest.clients.delivery import DeliveryClient
 from services.ingest.clients.fetching import GuardedFetcher
+from tests.support.clock import SetClock
 from tests.support.tls import Names
-from tests.unit.delivery.builders import MemoryEndpoints, MovedClock
+from tests.unit.delivery.builders import NOW, MemoryEndpoints
 from tests.unit.ingest.fakes import IngestApp, running
 from winnow.egress.client import EgressRules
 
@@ -40,7 +41,7 @@ async def line() -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
     fetcher = GuardedFetcher(EgressRules(), timeout_s=5.0, size_bytes_max=1000, resolve=Names())
     sender = WebhookSender(EgressRules(), timeout_s=5.0, resolve=Names())
     register = EndpointRegister(
-        MemoryEndpoints(), sender, MovedClock(), signing_key=b"k" * 32, endpoints_max=99
+        MemoryEndpoints(), sender, SetClock(NOW), signing_key=b"k" * 32, endpoints_max=99
     )
     server = grpc.aio.server()
     nobody: Any = None

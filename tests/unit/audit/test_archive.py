@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.clock import SetClock
 from tests.support.forged_archive import write_lanes
 from tests.unit.audit.chain_builders import AT, blocks, records, rewritten
 from winnow.audit.archive_verify import verify_archive
@@ -23,17 +24,9 @@ SMALL = 1_000
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
-class Clock:
-    def now(self) -> datetime:
-        return AT
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-
 async def archived(folder: Path, count: int, documents: list[dict[str, Any]] | None = None) -> ArchiveWriter:
     """Archive so many blocks and records, from where the archive ends."""
-    writer = await ArchiveWriter.on(LocalBlobs(folder), Clock(), segment_raw_bytes=SMALL)
+    writer = await ArchiveWriter.on(LocalBlobs(folder), SetClock(AT), segment_raw_bytes=SMALL)
     for lane, items, number in (
         (SHARD, documents or blocks(count), "block_no"),
         (PARTITION, records(count), "offset"),
@@ -73,7 +66,7 @@ async def test_a_second_run_adds_only_what_is_new(tmp_path: Path) -> None:
 async def test_an_interrupted_run_is_done_again_to_the_same_archive(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     await archived(whole, 10)
-    writer = await ArchiveWriter.on(LocalBlobs(broken), Clock(), segment_raw_bytes=SMALL)
+    writer = await ArchiveWriter.on(LocalBlobs(broken), SetClock(AT), segment_raw_bytes=SMALL)
     for block in blocks(7):
         await writer.add(SHARD, block)
     # It ends here: segments lie there that no manifest names.

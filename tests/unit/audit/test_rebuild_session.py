@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from tests.support.clock import SetClock
 from tests.unit.audit.chain_builders import AT, records
 from winnow.audit.archive_source import ArchiveSource
 from winnow.audit.archiving import ArchiveWriter
@@ -21,15 +21,6 @@ from winnow.audit.replay import BrokenChain
 
 TOPIC = "winnow.tasks.v1"
 LANE = TopicPartition(TOPIC, 0)
-
-
-@dataclass
-class Clock:
-    def now(self) -> Any:
-        return AT
-
-    def monotonic_s(self) -> float:
-        return 0.0
 
 
 class Consumer:
@@ -97,7 +88,7 @@ async def read(
 
 
 async def archive(folder: Path, count: int) -> Location:
-    writer = await ArchiveWriter.on(LocalBlobs(folder), Clock())
+    writer = await ArchiveWriter.on(LocalBlobs(folder), SetClock(AT))
     for record in records(count):
         await writer.add(f"topic/{TOPIC}/0", record)
     await writer.finish()

@@ -117,19 +117,6 @@ def endpoint(name: str = "one", url: str = "https://example.com/hook", **changes
 
 
 @dataclass
-class MovedClock:
-    """A clock that stands still until it is moved."""
-
-    at: datetime = NOW
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at.timestamp()
-
-
-@dataclass
 class MemoryFiles:
     """The object store in a dictionary; ``failures`` calls raise Unavailable."""
 

@@ -20,13 +20,13 @@ from services.delivery.clients.images import ImageFinisher
 from services.delivery.domain.decide import Policy, decider
 from services.delivery.domain.messages import WebhookState
 from services.delivery.domain.task import TaskDelivery
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.delivery.builders import (
     NOW,
     MemoryEndpoints,
     MemoryFiles,
     MemoryIndex,
-    MovedClock,
     RecordingSender,
     candidate_id,
     image_bytes,
@@ -50,7 +50,7 @@ KEY = b"k" * 32
 class DeliveryApp:
     """One process of delivery; two of them may share stores and bus."""
 
-    clock: MovedClock = field(default_factory=MovedClock)
+    clock: SetClock = field(default_factory=lambda: SetClock(NOW))
     journal_store: MemoryJournalStore = field(default_factory=MemoryJournalStore)
     bus: MemoryBus = field(default_factory=MemoryBus)
     files: MemoryFiles = field(default_factory=MemoryFiles)

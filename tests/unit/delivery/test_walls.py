@@ -17,13 +17,13 @@ from services.delivery.domain.messages import AttemptReason, WebhookAnswered, We
 from services.delivery.domain.task import End, TaskDelivery, Webhook
 from services.delivery.domain.work import SendWebhook
 from services.delivery.rpc import DeliveryServicer
+from tests.support.clock import SetClock
 from tests.unit.delivery.builders import (
     ACCOUNT,
     NOW,
     MemoryEndpoints,
     MemoryFiles,
     MemoryIndex,
-    MovedClock,
     RecordingSender,
     endpoint,
     output,
@@ -80,7 +80,7 @@ class LyingIndex(MemoryIndex):
 
 
 def log_of(states: States, index: MemoryIndex | None = None) -> DeliveryLog:
-    return DeliveryLog(states, index or LyingIndex(), MovedClock())
+    return DeliveryLog(states, index or LyingIndex(), SetClock(NOW))
 
 
 def outputs_of(states: States, files: MemoryFiles | None = None) -> Outputs:
@@ -90,7 +90,7 @@ def outputs_of(states: States, files: MemoryFiles | None = None) -> Outputs:
         MemoryIndex(),
         kept,
         kept,
-        MovedClock(),
+        SetClock(NOW),
         retention_s=86_400,
         outputs_bucket="outputs",
         name_key=KEY,
@@ -148,7 +148,7 @@ async def test_a_notice_is_not_sent_to_an_endpoint_of_another_account():
         endpoints,
         MemoryIndex(),
         sender,
-        MovedClock(),
+        SetClock(NOW),
         signing_key=KEY,
         at_once_max=1,
         per_endpoint_max=1,
@@ -163,7 +163,7 @@ async def test_a_notice_is_not_sent_to_an_endpoint_of_another_account():
 async def test_an_endpoint_of_another_account_is_neither_deleted_nor_listed():
     endpoints = MemoryEndpoints()
     await endpoints.add(endpoint(), 9)
-    register = EndpointRegister(endpoints, RecordingSender(), MovedClock(), signing_key=KEY, endpoints_max=9)
+    register = EndpointRegister(endpoints, RecordingSender(), SetClock(NOW), signing_key=KEY, endpoints_max=9)
     with pytest.raises(NotFound) as foreign:
         await register.delete(STRANGER, endpoint().endpoint_id)
     with pytest.raises(NotFound) as unknown:
@@ -223,7 +223,7 @@ async def test_a_call_for_another_account_answers_as_one_for_nothing(method: str
     endpoints = MemoryEndpoints()
     await endpoints.add(endpoint(), 9)
     states = States(ended())
-    register = EndpointRegister(endpoints, RecordingSender(), MovedClock(), signing_key=KEY, endpoints_max=9)
+    register = EndpointRegister(endpoints, RecordingSender(), SetClock(NOW), signing_key=KEY, endpoints_max=9)
     servicer = DeliveryServicer(outputs_of(states), register, log_of(states), bytes)
     answers = []
     for request in (foreign, unknown):

@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -22,6 +22,7 @@ from winnow.contracts.envelope import Event, Message
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.eventstore import Input, InputReused, Journal, NotOwner
+from winnow.runtime.clock import SystemClock
 
 SOURCE = Source("commands", 0)
 
@@ -72,14 +73,6 @@ ADDER = Decider(
 )
 
 
-class Clock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-
 class Crash(BaseException):
     """The process dies here."""
 
@@ -114,7 +107,7 @@ def make_input(name: str, amount: int, aggregate: str = "a") -> Input:
 
 async def _own(store: Any, bus: Any, log: list[Input], batch: int) -> None:
     """Be an owner of shard 0 until the whole log is consumed."""
-    journal = Journal(ADDER, store, bus, Clock(), shards=4)
+    journal = Journal(ADDER, store, bus, SystemClock(), shards=4)
     running = asyncio.create_task(journal.run())
     work = asyncio.create_task(_consume(journal, log, batch))
     try:
@@ -215,7 +208,7 @@ async def running(
     store: MemoryJournalStore, bus: MemoryBus, shards: Sequence[str] = ("0",), *, stores_states: bool = True
 ) -> Any:
     decider = replace(ADDER, stores_states=stores_states)
-    journal = Journal(decider, store, bus, Clock(), shards=4)
+    journal = Journal(decider, store, bus, SystemClock(), shards=4)
     journal.assign(shards)
     task = asyncio.create_task(journal.run())
     try:
@@ -313,7 +306,7 @@ async def test_a_record_below_the_journals_offset_is_not_decided_again() -> None
         return [] if message == 2 and not state.total else add(state, message, now)
 
     store = MemoryJournalStore()
-    journal = Journal(replace(ADDER, decide=gated), store, MemoryBus(), Clock(), shards=4)
+    journal = Journal(replace(ADDER, decide=gated), store, MemoryBus(), SystemClock(), shards=4)
     journal.assign(["0"])
     task = asyncio.create_task(journal.run())
     try:
@@ -412,7 +405,7 @@ async def test_records_below_the_journals_offset_are_not_decided_again() -> None
         return add(state, message, now)
 
     for _ in range(2):
-        journal = Journal(replace(ADDER, decide=noting), store, MemoryBus(), Clock(), shards=4)
+        journal = Journal(replace(ADDER, decide=noting), store, MemoryBus(), SystemClock(), shards=4)
         running = asyncio.create_task(journal.run())
         await _consume(journal, log, 3)
         running.cancel()
@@ -438,7 +431,7 @@ class _SlowStore(MemoryJournalStore):
 @pytest.mark.parametrize("end", ["fails", "is cancelled"])
 async def test_a_save_that_ends_badly_while_another_begins_loses_no_committed_state(end: str) -> None:
     store, bus = _SlowStore(), MemoryBus()
-    journal = Journal(ADDER, store, bus, Clock(), shards=4, save_every_s=3600)
+    journal = Journal(ADDER, store, bus, SystemClock(), shards=4, save_every_s=3600)
     writing = asyncio.create_task(journal.run())
     async with asyncio.timeout(5):
         await journal.consume("0", SOURCE, [(0, make_input("x", 1, "a"))])

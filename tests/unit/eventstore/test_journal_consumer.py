@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.eventstore.test_journal import ADDER, Clock
+from tests.unit.eventstore.test_journal import ADDER
 from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Envelope, RecordedMessage
@@ -15,6 +15,7 @@ from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.eventstore import Input, Journal
 from winnow.eventstore.consumer import JournalConsumer, WrongPartition
+from winnow.runtime.clock import SystemClock
 
 SHARDS = 4
 
@@ -40,7 +41,7 @@ def to_input(recorded: RecordedMessage[Any], mark: str) -> Input:
 
 async def handled(partition: int, received: list[Received]) -> tuple[Consumed, MemoryJournalStore]:
     store = MemoryJournalStore()
-    journal = Journal(ADDER, store, MemoryBus(), Clock(), shards=SHARDS)
+    journal = Journal(ADDER, store, MemoryBus(), SystemClock(), shards=SHARDS)
     running = asyncio.create_task(journal.run())
     try:
         consumer = JournalConsumer(journal, {TaskCancelRequested.type_name(): to_input})
@@ -50,7 +51,7 @@ async def handled(partition: int, received: list[Received]) -> tuple[Consumed, M
 
 
 def names_in(partition: int, count: int) -> list[str]:
-    journal = Journal(ADDER, MemoryJournalStore(), MemoryBus(), Clock(), shards=SHARDS)
+    journal = Journal(ADDER, MemoryJournalStore(), MemoryBus(), SystemClock(), shards=SHARDS)
     names = (f"n{number}" for number in range(1000))
     there = [task for task in names if journal.shard_of(derive_id(Prefix.task, task)) == str(partition)]
     return there[:count]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.eventstore.test_journal import SOURCE, Clock, Crash, Mortal
+from tests.unit.eventstore.test_journal import SOURCE, Crash, Mortal
 from winnow.adapters.partitions import Source
 from winnow.contracts.decider import Decider, EntityRules, Joined
 from winnow.contracts.envelope import Event, Message
@@ -23,6 +23,7 @@ from winnow.contracts.topics import route
 from winnow.eventstore import Input, Journal
 from winnow.eventstore.codec import Cached, Codec
 from winnow.eventstore.entities import Find, NotLoaded, Overlay
+from winnow.runtime.clock import SystemClock
 
 
 class Put(Event):
@@ -90,7 +91,7 @@ SHELVES = Decider(
 
 
 async def _own(store: Any, log: list[Input], batch: int) -> None:
-    journal = Journal(SHELVES, store, MemoryBus(), Clock(), shards=1)
+    journal = Journal(SHELVES, store, MemoryBus(), SystemClock(), shards=1)
     running = asyncio.create_task(journal.run())
     work = asyncio.create_task(_consume(journal, log, batch))
     try:
@@ -179,7 +180,7 @@ def test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step(
 
 async def test_saved_entities_leave_memory_and_are_read_once_for_a_batch() -> None:
     store = MemoryJournalStore()
-    journal = Journal(SHELVES, store, MemoryBus(), Clock(), shards=1)
+    journal = Journal(SHELVES, store, MemoryBus(), SystemClock(), shards=1)
     running = asyncio.create_task(journal.run())
     log = [Input("a", f"c{number}", (f"n{number}", 1), "c", str(number)) for number in range(40)]
     await _consume(journal, log, 10)
@@ -212,7 +213,7 @@ async def test_a_shard_whose_states_have_another_format_is_folded_from_its_first
     ]
     await _own(store, log, 1)
     fresh = MemoryJournalStore(blocks=store.blocks)
-    journal = Journal(SHELVES, fresh, MemoryBus(), Clock(), shards=1)
+    journal = Journal(SHELVES, fresh, MemoryBus(), SystemClock(), shards=1)
     running = asyncio.create_task(journal.run())
     last = Input("a", "last", ("n0", 1), "c", "last")
     await journal.consume("0", Source("commands", 0), [(30, last)])

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.eventstore.test_journal import ADDER, SOURCE, Clock, Sum, make_input, running
+from tests.unit.eventstore.test_journal import ADDER, SOURCE, Sum, make_input, running
 from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.eventstore import Journal
+from winnow.runtime.clock import SystemClock
 
 CALLS = ["head", "folded_to", "open_states", "states", "insert", "known_inputs"]
 
@@ -60,7 +61,7 @@ class RevokesDuring:
 @pytest.mark.parametrize("nth", [1, 2, 3])
 async def test_nothing_is_held_of_a_shard_that_was_given_up_meanwhile(call: str, nth: int) -> None:
     store, listener = RevokesDuring(call, nth), Watching()
-    journal = Journal(ADDER, store, MemoryBus(), Clock(), shards=4, listener=listener)
+    journal = Journal(ADDER, store, MemoryBus(), SystemClock(), shards=4, listener=listener)
     store.journal = journal
     journal.assign(["0", "1"])
     writing = asyncio.create_task(journal.run())
@@ -104,7 +105,7 @@ async def test_records_that_come_after_a_revoke_do_not_take_the_shard_back() -> 
 
 async def test_the_state_of_another_owner_is_read_as_its_newest_block_leaves_it() -> None:
     store = MemoryJournalStore()
-    shard = Journal(ADDER, store, MemoryBus(), Clock(), shards=4).shard_of("a")
+    shard = Journal(ADDER, store, MemoryBus(), SystemClock(), shards=4).shard_of("a")
     async with running(store, MemoryBus(), [shard]) as owner, running(store, MemoryBus(), []) as other:
         assert await other.read_state("a") is None
         await owner.submit(make_input("x", 1))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tests.support.clock import SetClock
 from tests.support.journal_upgrade_suite import (
     NEWER,
     OLDER,
@@ -73,21 +73,6 @@ async def test_a_shard_that_is_given_up_while_it_is_read_is_not_held(aggregate: 
         assert held_shards() == before
 
 
-@dataclass
-class _SteppingClock:
-    """Each look at it takes a moment, so that a wait can end between two looks."""
-
-    step_s: float
-    now_s: float = 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic_s(self) -> float:
-        self.now_s += self.step_s
-        return self.now_s
-
-
 @pytest.mark.parametrize("looks", range(1, 9))
 async def test_records_of_a_held_shard_are_never_held_for_no_time(
     looks: int, monkeypatch: pytest.MonkeyPatch
@@ -98,7 +83,7 @@ async def test_records_of_a_held_shard_are_never_held_for_no_time(
     store = MemoryJournalStore()
     async with running(NEWER, store) as newer:
         await consume(newer, "0", make_input(0, 0))
-    async with running(OLDER, store, clock=_SteppingClock(1.0 / (looks - 0.5))) as older:
+    async with running(OLDER, store, clock=SetClock(look_s=1.0 / (looks - 0.5))) as older:
         for offset in range(1, 13):
             consumed = await consume(older, "0", make_input(offset, 10))
             assert consumed.next_offset == offset

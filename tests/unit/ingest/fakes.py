@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -49,6 +49,7 @@ from services.ingest.domain.task_projection import BatchProjection, Page, Public
 from services.ingest.domain.views import TaskView
 from services.ingest.store.catalogue import Loaded, load
 from services.ingest.store.requests import RequestJournal
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Source
@@ -64,25 +65,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 CREDIT = 1_000_000
 
 HINT = Hint("no_face", 0.0, 1.0, "faces", "no face was found, exactly one is needed")
-
-
-@dataclass
-class ManualClock:
-    """Time that moves when a test says so; durations still pass, so that waiting ends."""
-
-    at: datetime = START
-    offset_s: float = 0.0
-    durations_pass: bool = True
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return (asyncio.get_event_loop().time() if self.durations_pass else 0.0) + self.offset_s
-
-    def advance(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-        self.offset_s += seconds
 
 
 @dataclass
@@ -383,7 +365,7 @@ class IngestApp:
         shard: str = "http-0",
         fetcher: Fetcher | None = None,
     ) -> None:
-        self.clock = ManualClock()
+        self.clock = SetClock(START, durations_pass=True)
         self.bus = MemoryBus()
         self.http_store = http_store or MemoryJournalStore(everywhere=True)
         self.stage_store = MemoryJournalStore()

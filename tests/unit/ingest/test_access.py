@@ -48,7 +48,7 @@ async def test_a_revoked_key_is_refused_at_once_here_and_within_two_seconds_else
         await client.get("/v1/account", headers=other)
         await world.keys.revoke(next(reversed(world.keys.records)), datetime(2026, 1, 1, tzinfo=UTC))
         believed = await client.get("/v1/account", headers=other)
-        world.clock.advance(2.0)
+        world.clock.pass_s(2.0)
         found_out = await client.get("/v1/account", headers=other)
     assert revoked.status_code == 204
     assert (here.status_code, here.json()["code"]) == (401, "key_revoked")
@@ -86,7 +86,7 @@ async def test_a_key_ends_when_it_expires():
         made = await client.post("/v1/admin/keys", json=body, headers=ADMIN)
         headers = {"Authorization": f"Bearer {made.json()['key']}"}
         before = await client.get("/v1/account", headers=headers)
-        world.clock.advance(60)
+        world.clock.pass_s(60)
         after = await client.get("/v1/account", headers=headers)
     assert (before.status_code, after.status_code, after.json()["code"]) == (200, 401, "key_revoked")
 
@@ -171,7 +171,7 @@ async def test_the_rate_of_a_key_is_told_and_held():
         other = await world.key("acct_one")
         answers = [await client.get("/v1/templates", headers=headers) for _ in range(4)]
         theirs = await client.get("/v1/templates", headers=other)
-        world.clock.advance(1.0)
+        world.clock.pass_s(1.0)
         later = await client.get("/v1/templates", headers=headers)
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert answers[0].headers["ratelimit-limit"] == "3"

@@ -153,7 +153,7 @@ async def test_a_task_that_the_ledger_never_answers_ends_at_its_deadline_through
     async with running(world) as client:
         headers = await world.key()
         tale = await place(world, client, headers)
-        world.clock.advance(901)
+        world.clock.pass_s(901)
         world.funding._writer._wake.set()
         while not world.published("task.cancel_requested"):
             await asyncio.sleep(0)

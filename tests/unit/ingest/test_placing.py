@@ -48,7 +48,7 @@ async def test_place_answers_a_repeat_with_the_first_answer():
     async with running(world) as client:
         headers = await world.key() | KEY
         first = await client.post("/v1/tasks", json=BODY, headers=headers)
-        world.clock.advance(60)
+        world.clock.pass_s(60)
         await world.settle()
         second = await client.post("/v1/tasks", json=BODY, headers=headers)
         await world.settle()
@@ -64,10 +64,10 @@ async def test_place_answers_a_repeat_although_the_credits_are_gone_now():
         headers = await world.key() | KEY
         first = await client.post("/v1/tasks", json=BODY, headers=headers)
         world.ledger.available["acct_one"] = 0
-        world.clock.advance(10)
+        world.clock.pass_s(10)
         second = await client.post("/v1/tasks", json=BODY, headers=headers)
         world.ledger.down = True
-        world.clock.advance(10)
+        world.clock.pass_s(10)
         third = await client.post("/v1/tasks", json=BODY, headers=headers)
     assert first.content == second.content == third.content
 

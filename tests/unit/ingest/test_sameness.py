@@ -90,7 +90,7 @@ async def test_a_default_cap_that_has_moved_since_is_still_the_orders_own(monkey
             return CostQuote(1, 1, 999_999, 4)
 
         monkeypatch.setattr(world.router, "quote", dearer)
-        world.clock.advance(60)
+        world.clock.pass_s(60)
         written_out = await client.post(
             "/v1/tasks", json=BODY | {"cost_cap_usd_micro": 120_000}, headers=headers
         )
@@ -186,7 +186,7 @@ async def test_an_account_that_may_have_less_gets_less_by_default_and_elsewhere_
         headers = await world.key()
         first = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "a"})
         await world.settings.set_priority_max("acct_one", 2)
-        world.clock.advance(2.0)
+        world.clock.pass_s(2.0)
         second = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "b"})
         third = await client.post(
             "/v1/tasks", json=BODY | {"priority": 5}, headers=headers | {"Idempotency-Key": "c"}

@@ -383,7 +383,7 @@ async def test_a_grant_is_answered_again_after_it_has_expired(monkeypatch: pytes
         body = {"amount_credits_micro": 1, "source": "topup", "expires_at": "2026-01-01T00:01:00Z"}
         path = "/v1/admin/accounts/acct_one/grants"
         first = await client.post(path, json=body, headers=ADMIN | KEY)
-        world.clock.advance(61)
+        world.clock.pass_s(61)
         again = await client.post(path, json=body, headers=ADMIN | KEY)
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json() == again.json()

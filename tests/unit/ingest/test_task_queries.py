@@ -152,7 +152,7 @@ async def test_tasks_are_paged_newest_first_and_only_ones_own():
         headers = await world.key()
         made = []
         for number in range(5):
-            world.clock.advance(1)
+            world.clock.pass_s(1)
             made.append((await place(world, client, headers, f"order-{number}")).ids["task_id"])
         await place(world, client, await world.key("acct_two"), "order-other")
         first = (await client.get("/v1/tasks?limit=2", headers=headers)).json()

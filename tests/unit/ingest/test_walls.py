@@ -215,5 +215,5 @@ async def test_a_revoked_or_changed_key_opens_no_other_account():
             answer = await client.get("/v1/account", headers=stranger | headers, params=params)
             assert answer.status_code == 422 if params else answer.json()["account_id"] == "acct_two"
         world.keys.records[record.key_id] = replace(record, account_id="acct_three")
-        world.clock.advance(2)
+        world.clock.pass_s(2)
         assert (await client.get("/v1/account", headers=stranger)).json()["account_id"] == "acct_three"

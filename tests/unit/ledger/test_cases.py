@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from services.ledger.domain.records import CommandRefused
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import (
     ACCOUNT,
     START,

@@ -19,8 +19,8 @@ import pytest
 
 from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
 from tests.unit.ledger.test_journal import SHARD, SHARDS, SOURCE, input_of
 from winnow.contracts.commands import LedgerCommand

@@ -17,9 +17,9 @@ from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
 from tests.support.chain import verify_chain
+from tests.support.clock import SetClock
 from tests.support.eventually import eventually
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import (
     ACCOUNT,
     START,

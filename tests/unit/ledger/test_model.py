@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.ledger.domain.records import Refunded, ReservationEnded
+from services.ledger.domain.records import GrantRetired, Refunded, ReservationEnded
 from tests.unit.ledger.builders import (
     PRICE,
     START,
@@ -251,6 +251,8 @@ class LedgerMatchesModel(RuleBasedStateMachine):
         for name in due:
             self.model.end(name, 0)
         assert sorted(bill.reservation_id for bill in bills) == sorted(map(rsv, due))
+        # A grace leaves the state in the decision after that in which its grant left.
+        assert all(isinstance(message, GrantRetired) for message in self.books.tick())
         assert self.books.tick() == []
 
     @invariant()

@@ -16,8 +16,8 @@ from services.ledger.app import STATEMENT_MAX, Ledger
 from services.ledger.domain.account import Account
 from services.ledger.domain.books import StatementEntry
 from services.ledger.store import read_prices
+from tests.support.clock import SetClock
 from tests.support.refusals import code_of
-from tests.support.set_clock import SetClock
 from tests.unit.ledger.builders import ACCOUNT, START, Books, grant, refund, reserve, settle, task
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import EntryRecorded

@@ -8,8 +8,8 @@ import json
 from scripts.journals import JOURNALS_FOLDER, read_blocks
 from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
+from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.support.set_clock import SetClock
 from tests.unit.ledger.test_journal import input_of
 from winnow.contracts.commands import RefundCredits
 from winnow.contracts.events import EntryRecorded, RefundRefused

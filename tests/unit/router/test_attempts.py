@@ -16,7 +16,7 @@ from services.router.domain.decide import decide
 from services.router.domain.evolve import evolve
 from services.router.domain.messages import AttemptReturned, Batch, DispatchAttempts
 from services.router.domain.run import Run
-from tests.support.set_clock import SetClock
+from tests.support.clock import SetClock
 from tests.unit.router.builders import NOW, accepted, funded, market, offering, opened
 from winnow.contracts.envelope import Event
 from winnow.contracts.events import AttemptFinished, AttemptSubmitted

@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 from services.router.app.dispatcher import Dispatcher
-from tests.unit.router.builders import market, offering
+from services.router.app.offering_pool import OfferingPool
+from tests.support.clock import SetClock
+from tests.unit.router.builders import NOW, market, offering
 from tests.unit.router.test_backlog import run
-from tests.unit.router.test_offering_pool import HandClock, OfferingPool
 
 
 class AnothersRecord:
@@ -22,7 +23,7 @@ class AnothersRecord:
 
 
 async def test_a_run_of_another_owner_is_not_asked_again_and_again() -> None:
-    clock, record = HandClock(), AnothersRecord()
+    clock, record = SetClock(NOW), AnothersRecord()
     pool = OfferingPool(market(offering("cheap")).catalogue, clock)
     dispatcher = Dispatcher(record, pool, clock, attempts_max=8, epoch="e")
     dispatcher.hold(run(1))

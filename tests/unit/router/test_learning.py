@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,6 +13,7 @@ from services.router.domain.catalogue import PPM, Catalogue, Template
 from services.router.domain.health import HealthSignal
 from services.router.domain.run import Candidate, CandidateState, Run
 from services.router.store import CATALOGUE_FOLDER, SIMULATED_OFFERINGS, read_catalogue
+from tests.support.clock import SetClock
 from tests.unit.router.builders import NOW, accepted
 from winnow.contracts.values import Mode, TemplateRef
 
@@ -36,17 +36,6 @@ PRIORS = {
 }
 
 
-@dataclass
-class HandClock:
-    passed_s: float = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed_s)
-
-    def monotonic_s(self) -> float:
-        return self.passed_s
-
-
 def catalogue_with(priors: dict[str, int]) -> Catalogue:
     bundled = read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS)
     offerings = {
@@ -61,12 +50,12 @@ class PlayedLine:
     """A pool whose calls take two seconds and pass as the simulators' do."""
 
     pool: OfferingPool
-    clock: HandClock
+    clock: SetClock
     dice: random.Random
 
     @classmethod
     def of(cls, priors: dict[str, int], seed: int) -> PlayedLine:
-        clock = HandClock()
+        clock = SetClock(NOW)
         return cls(OfferingPool(catalogue_with(priors), clock), clock, random.Random(seed))
 
     @property
@@ -82,7 +71,7 @@ class PlayedLine:
                 self.pool.started(offering, self.template)
                 out.append(offering)
                 chosen.append(offering)
-            self.clock.passed_s += SECONDS_A_CALL / at_once
+            self.clock.pass_s(SECONDS_A_CALL / at_once)
             if out:
                 returned(self.pool, self.template, out.popleft(), self.dice)
         while out:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 
 import pytest
 
 from services.router.app.offering_pool import OfferingPool
 from services.router.domain.health import BreakerState, HealthSignal
 from services.router.domain.run import Candidate, CandidateState, Run
+from tests.support.clock import SetClock
 from tests.unit.router.builders import NOW, accepted, market, offering, template
 from winnow.contracts.errors import NotFound
 from winnow.contracts.values import Mode
 
 
-@dataclass
-class HandClock:
-    passed_s: float = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed_s)
-
-    def monotonic_s(self) -> float:
-        return self.passed_s
-
-
-def pool(clock: HandClock) -> OfferingPool:
+def pool(clock: SetClock) -> OfferingPool:
     dear = offering("dear", prices=(replace(offering("x").prices[0], price_usd_micro=8000),))
     return OfferingPool(market(offering("cheap"), dear).catalogue, clock)
 
@@ -49,14 +38,14 @@ def verdicts(offerings: OfferingPool, *, passed: int, rejected: int) -> None:
 
 
 def test_a_broken_offering_is_passed_over_and_tried_again_later() -> None:
-    clock = HandClock()
+    clock = SetClock(NOW)
     offerings = pool(clock)
     assert chosen(offerings) == "cheap"
     for _ in range(3):
         attempt(offerings, HealthSignal.fault)
     assert offerings.breaker_of("cheap") is BreakerState.open
     assert chosen(offerings) == "dear"
-    clock.passed_s = 6
+    clock.pass_s(6)
     assert chosen(offerings) == "cheap"
     offerings.started("cheap", template())
     assert chosen(offerings) == "dear"
@@ -65,16 +54,16 @@ def test_a_broken_offering_is_passed_over_and_tried_again_later() -> None:
 
 
 def test_retry_after_blocks_one_offering_only() -> None:
-    clock = HandClock()
+    clock = SetClock(NOW)
     offerings = pool(clock)
     attempt(offerings, HealthSignal.throttled, retry_after_s=4)
     assert chosen(offerings) == "dear"
-    clock.passed_s = 4
+    clock.pass_s(4)
     assert chosen(offerings) == "cheap"
 
 
 def test_a_collapsed_pass_rate_quarantines_the_offering() -> None:
-    clock = HandClock()
+    clock = SetClock(NOW)
     offerings = pool(clock)
     verdicts(offerings, passed=0, rejected=16)
     assert offerings.breaker_of("cheap") is BreakerState.open
@@ -82,7 +71,7 @@ def test_a_collapsed_pass_rate_quarantines_the_offering() -> None:
 
 
 def test_a_middling_pass_rate_changes_the_choice_by_its_price() -> None:
-    offerings = pool(HandClock())
+    offerings = pool(SetClock(NOW))
     verdicts(offerings, passed=30, rejected=100)
     assert offerings.breaker_of("cheap") is BreakerState.closed
     assert offerings.pass_rate_ppm("cheap") < 300_000
@@ -90,7 +79,7 @@ def test_a_middling_pass_rate_changes_the_choice_by_its_price() -> None:
 
 
 def test_a_drained_offering_is_not_chosen() -> None:
-    offerings = pool(HandClock())
+    offerings = pool(SetClock(NOW))
     assert offerings.drain("cheap", drained=True).drained
     assert chosen(offerings) == "dear"
     offerings.drain("cheap", drained=False)
@@ -100,7 +89,7 @@ def test_a_drained_offering_is_not_chosen() -> None:
 
 
 def test_slots_are_counted_and_given_back() -> None:
-    offerings = pool(HandClock())
+    offerings = pool(SetClock(NOW))
     for _ in range(4):
         offerings.started("cheap", template())
     assert offerings.in_flight == 4

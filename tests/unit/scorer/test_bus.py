@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.scorer.bus import ScoreConsumer
-from tests.support.set_clock import SetClock
+from tests.support.clock import SetClock
 from tests.unit.scorer.fakes import NOW, MemoryObjects, command, scorer_on, stored
 from tests.unit.scorer.photographs import png, portrait
 from winnow.adapters.bus import Received
