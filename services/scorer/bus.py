@@ -6,13 +6,13 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from prometheus_client import Counter, Histogram
 
 from services.scorer.app import Scorer
 from winnow.adapters.bus import Bus, Received
-from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.partitions import Consumed, Publisher, Source
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.errors import Unavailable
@@ -42,16 +42,6 @@ CHUNK_SECONDS = Histogram(
     "Time from command to acknowledged verdict.",
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
-
-
-class Publisher(Protocol):
-    """The bus, for sending."""
-
-    async def send(
-        self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
-    ) -> asyncio.Future[object]:
-        """Hand a message over; the future ends when it is acknowledged."""
-        ...
 
 
 class ScoreConsumer:

@@ -1,8 +1,10 @@
-"""A partition of the bus, and how far a batch of it has come."""
+"""A partition of the bus, how far a batch of it has come, and the way to send to it."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,13 @@ class Consumed:
     failed: BaseException | None = None
     seek: bool = False
     held_for_s: float = 0.0
+
+
+class Publisher(Protocol):
+    """The bus, for sending."""
+
+    async def send(
+        self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
+    ) -> asyncio.Future[object]:
+        """Hand a message over; the future ends when the bus has acknowledged it. Raises when it cannot."""
+        ...

@@ -18,6 +18,7 @@ from winnow.audit.rebuild_session import RebuildRefused, RebuildSession
 from winnow.audit.replay import BrokenChain
 from winnow.audit.staging_database import StagingDatabase
 from winnow.contracts.errors import WinnowError
+from winnow.contracts.journals import database_of
 from winnow.runtime.clock import SystemClock, random_bytes
 from winnow.runtime.settings import ServiceSettings, SettingsError
 
@@ -53,7 +54,7 @@ async def open_session(
     and what ails an archive. Whatever is raised, the live collections are as they were.
     """
     location = _location_of(settings, options.archive)
-    name = settings.mongo_database or f"winnow_{service}"
+    name = settings.mongo_database or database_of(service)
     mongo = Mongo(settings.mongo_uri.get_secret_value(), name)
     holder = f"rebuild-{random_bytes(_HOLDER_BYTES).hex()}"
     lease = StoreLease(mongo.database, SystemClock(), holder, Purpose.rebuilding)

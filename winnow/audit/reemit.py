@@ -101,7 +101,7 @@ async def _held_lanes(
 
 async def _shards(mongo_uri: str) -> int:
     """Return the number of shards that the deployment was created with."""
-    with closing(Mongo(mongo_uri, "winnow_ledger")) as mongo:
+    with closing(Mongo(mongo_uri, JOURNALS["ledger"].database)) as mongo:
         shards = await mongo.fixed_shards()
     if shards is None:
         raise ReemissionRefused("no service has ever run on this database")

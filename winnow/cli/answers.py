@@ -217,17 +217,6 @@ class Entry(Value):
     held_credits_micro: int
 
 
-class Cancelled(Value):
-    """The effect of a cancel so far; ``released_credits_micro`` is None until the ledger has answered."""
-
-    task_id: str
-    state: str
-    complete: bool
-    released_credits_micro: int | None = None
-    charged_credits_micro: int | None = None
-    detail: str = ""
-
-
 class Endpoint(Value):
     """A webhook endpoint without its secret."""
 

@@ -41,7 +41,6 @@ class EgressReason(StrEnum):
     timed_out = "timed_out"
     not_reachable = "not_reachable"
     too_many_redirects = "too_many_redirects"
-    answer_too_large = "answer_too_large"
 
 
 class EgressError(Exception):

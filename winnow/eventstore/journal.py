@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Generic
 
-from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.partitions import Consumed, Publisher, Source
 from winnow.contracts.decider import Decider
 from winnow.contracts.ids import shard_of
 from winnow.contracts.topics import route
@@ -15,7 +15,7 @@ from winnow.eventstore.codec import Cached, Codec
 from winnow.eventstore.committer import Committer
 from winnow.eventstore.loading import Loader
 from winnow.eventstore.model import Input, Listener, S
-from winnow.eventstore.outbox import Outbox, Publisher
+from winnow.eventstore.outbox import Outbox
 from winnow.eventstore.ownership import Holds, Ownership
 from winnow.eventstore.shard import InputReused
 from winnow.eventstore.snapshots import SAVE_EVERY_S, Snapshots

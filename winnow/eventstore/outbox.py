@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
+from winnow.adapters.partitions import Publisher
 from winnow.contracts.ids import shard_of
 from winnow.contracts.upcast import headers_of
 from winnow.eventstore.model import Block, Entry
@@ -14,15 +15,6 @@ from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
 _BACKOFF_MAX_S: Final = 10.0
-
-
-class Publisher(Protocol):
-    """The bus, as the outbox sees it."""
-
-    async def send(
-        self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
-    ) -> asyncio.Future[object]:
-        """Hand a message over; the future ends when the bus has acknowledged it. Raises when it cannot."""
 
 
 class Outbox:
