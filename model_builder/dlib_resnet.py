@@ -30,18 +30,18 @@ def convert(content: bytes) -> bytes:
     graph = Graph("dlib_face_recognition_resnet_v1", square_image(3, SIDE_PX))
     mean = graph.weight(np.array(_MEAN, np.float32).reshape(1, 3, 1, 1))
     scale = graph.weight(np.array(_SCALE, np.float32))
-    here = graph.node("Div", [graph.node("Sub", ["image", mean]), scale])
-    here = graph.node("Relu", [graph.convolution(here, *_folded(weights, 32, 3, 7), stride=2)])
-    here = graph.node("MaxPool", [here], kernel_shape=[3, 3], strides=[2, 2])
+    layer = graph.node("Div", [graph.node("Sub", ["image", mean]), scale])
+    layer = graph.node("Relu", [graph.convolution(layer, *_folded(weights, 32, 3, 7), stride=2)])
+    layer = graph.node("MaxPool", [layer], kernel_shape=[3, 3], strides=[2, 2])
     side, channels = 35, 32
     for wide, blocks, halves in _STAGES:
         for block in range(blocks):
             down = halves and block == 0
-            here, side = _block(graph, here, weights, channels, wide, side, down=down)
+            layer, side = _block(graph, layer, weights, channels, wide, side, down=down)
             channels = wide
-    here = graph.node("Flatten", [graph.node("GlobalAveragePool", [here])])
+    layer = graph.node("Flatten", [graph.node("GlobalAveragePool", [layer])])
     last = next(weights).reshape(channels, WIDTH)
-    return graph.finish({"embedding": (graph.node("MatMul", [here, graph.weight(last)]), ["n", WIDTH])})
+    return graph.finish({"embedding": (graph.node("MatMul", [layer, graph.weight(last)]), ["n", WIDTH])})
 
 
 def _block(
@@ -56,19 +56,19 @@ def _block(
 ) -> tuple[str, int]:
     kernel, bias = _folded(weights, wide, channels, 3)
     if down:
-        here = graph.convolution(source, kernel, bias, stride=2)
+        layer = graph.convolution(source, kernel, bias, stride=2)
         inner, outer = (side - 3) // 2 + 1, side // 2
     else:
-        here = graph.convolution(source, kernel, bias, pads=(1, 1, 1, 1))
+        layer = graph.convolution(source, kernel, bias, pads=(1, 1, 1, 1))
         inner = outer = side
-    here = graph.node("Relu", [here])
-    here = graph.convolution(here, *_folded(weights, wide, wide, 3), pads=(1, 1, 1, 1))
+    layer = graph.node("Relu", [layer])
+    layer = graph.convolution(layer, *_folded(weights, wide, wide, 3), pads=(1, 1, 1, 1))
     past = source
     if down:
         past = graph.node("AveragePool", [source], kernel_shape=[2, 2], strides=[2, 2])
         past = _padded(graph, past, wide - channels, max(inner, outer) - outer)
-        here = _padded(graph, here, 0, max(inner, outer) - inner)
-    return graph.node("Relu", [graph.node("Add", [here, past])]), max(inner, outer)
+        layer = _padded(graph, layer, 0, max(inner, outer) - inner)
+    return graph.node("Relu", [graph.node("Add", [layer, past])]), max(inner, outer)
 
 
 def _padded(graph: Graph, source: str, channels: int, pixels: int) -> str:

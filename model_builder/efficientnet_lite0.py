@@ -42,24 +42,24 @@ def _graph(tensors: Tensors) -> bytes:
     def relu(source: str) -> str:
         return graph.node("Clip", [source, low, high])
 
-    here, side = _convolved(graph, "image", _folded(tensors, "_conv_stem", "_bn0"), SIDE_PX, 2)
-    here, channels, number = relu(here), _STEM, 0
+    layer, side = _convolved(graph, "image", _folded(tensors, "_conv_stem", "_bn0"), SIDE_PX, 2)
+    layer, channels, number = relu(layer), _STEM, 0
     for repeats, _, first_stride, expansion, wide in _STAGES:
         for repeat in range(repeats):
-            name, past = f"_blocks.{number}", here
+            name, shortcut = f"_blocks.{number}", layer
             stride = first_stride if repeat == 0 else 1
             if expansion > 1:
                 kernel = _folded(tensors, f"{name}._expand_conv", f"{name}._bn0")
-                here = relu(_convolved(graph, here, kernel, side, 1)[0])
+                layer = relu(_convolved(graph, layer, kernel, side, 1)[0])
             depthwise = _folded(tensors, f"{name}._depthwise_conv", f"{name}._bn1")
-            here, side = _convolved(graph, here, depthwise, side, stride, groups=channels * expansion)
+            layer, side = _convolved(graph, layer, depthwise, side, stride, groups=channels * expansion)
             projected = _folded(tensors, f"{name}._project_conv", f"{name}._bn2")
-            here = _convolved(graph, relu(here), projected, side, 1)[0]
+            layer = _convolved(graph, relu(layer), projected, side, 1)[0]
             if stride == 1 and channels == wide:
-                here = graph.node("Add", [here, past])
+                layer = graph.node("Add", [layer, shortcut])
             channels, number = wide, number + 1
-    here = relu(_convolved(graph, here, _folded(tensors, "_conv_head", "_bn1"), side, 1)[0])
-    features = graph.node("Flatten", [graph.node("GlobalAveragePool", [here])])
+    layer = relu(_convolved(graph, layer, _folded(tensors, "_conv_head", "_bn1"), side, 1)[0])
+    features = graph.node("Flatten", [graph.node("GlobalAveragePool", [layer])])
     last, bias = graph.weight(tensors["_fc.weight"].T), graph.weight(tensors["_fc.bias"])
     scores = graph.node("Add", [graph.node("MatMul", [features, last]), bias])
     probabilities = graph.node("Softmax", [scores], axis=1)

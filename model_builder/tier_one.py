@@ -129,8 +129,8 @@ class Measures:
             is_less = self.graph.node("Less", [below, self._number(HIGHLIGHT_SHARE)])
             step = self._times(self.graph.node("Cast", [is_less], to=TensorProto.FLOAT), float(bit))
             highlight = self._plus(highlight, step)
-        rest = [self._column(share) for share in (self._mean(seen), dark, bright)]
-        return self.graph.node("Concat", [highlight, *rest], axis=1)
+        tones = [self._column(share) for share in (self._mean(seen), dark, bright)]
+        return self.graph.node("Concat", [highlight, *tones], axis=1)
 
     def noise_tiles(self) -> dict[str, str]:
         """Return strength and level of each tile at full, half and quarter size, as `grain` reads them."""

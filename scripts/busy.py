@@ -29,11 +29,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loops", type=int, default=4)
     parser.add_argument("command", nargs="+")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     started_s = time.monotonic()
-    with busy_loops(given.loops):
-        status = subprocess.run(given.command, check=False).returncode
-    print(f"Left with {status} after {time.monotonic() - started_s:.0f} s beside {given.loops} busy loops.")
+    with busy_loops(arguments.loops):
+        status = subprocess.run(arguments.command, check=False).returncode
+    print(
+        f"Left with {status} after {time.monotonic() - started_s:.0f} s beside {arguments.loops} busy loops."
+    )
     return status
 
 

@@ -43,9 +43,9 @@ def record(folder: Path) -> None:
 def main() -> None:
     """Record the journals of the build that is checked out, or fold recorded ones into states of a new shape."""
     parser = argparse.ArgumentParser(description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("version", nargs="?", help="record: the version that is released, as in 0.1.0")
-    what.add_argument(
+    modes = parser.add_mutually_exclusive_group(required=True)
+    modes.add_argument("version", nargs="?", help="record: the version that is released, as in 0.1.0")
+    modes.add_argument(
         "--fold",
         action="store_true",
         help="write the states of recorded journals in a shape that is new here, in place of the older one",

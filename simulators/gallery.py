@@ -88,11 +88,11 @@ class Gallery:
 
     def file(self, name: str) -> RenderedPicture | None:
         """Return a served picture, unless its link has expired."""
-        held = self._files.get(name)
-        if held is None or self._controls.links_expired:
+        stored = self._files.get(name)
+        if stored is None or self._controls.links_expired:
             return None
-        age_s = self._clock.monotonic_s() - held.born_s
-        return held.made if age_s <= self._controls.result_ttl_s else None
+        age_s = self._clock.monotonic_s() - stored.born_s
+        return stored.made if age_s <= self._controls.result_ttl_s else None
 
     def truth(self) -> list[dict[str, object]]:
         """Return the truth of every picture served so far, oldest first."""

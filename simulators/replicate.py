@@ -188,12 +188,12 @@ class _Replicate:
         status = _STATUSES[generation.stage]
         if self._world.controls.status_word and not generation.stage.is_final:
             status = self._world.controls.status_word
-        given = {"prompt": wanted.prompt, "num_outputs": wanted.image_count}
+        fields = {"prompt": wanted.prompt, "num_outputs": wanted.image_count}
         return {
             "id": generation.request_id,
             "model": model,
             "version": version,
-            "input": given if wanted.seed is None else given | {"seed": wanted.seed},
+            "input": fields if wanted.seed is None else fields | {"seed": wanted.seed},
             "logs": f"Using seed: {generation.seed}\n" if generation.started_at else "",
             "output": [link(request, f"/files/{picture.file_name}") for picture in generation.pictures]
             if succeeded
@@ -217,27 +217,27 @@ async def _stop_after(world: World, generation: Generation, limit_s: float) -> N
         generation.end(Stage.canceled if generation.started_at else Stage.aborted, world.clock.now())
 
 
-def _wanted(given: object) -> Wanted:
+def _wanted(fields: object) -> Wanted:
     """Read the model's input.
 
     Raises:
         InputProblem: a field cannot be used.
     """
-    if not isinstance(given, dict):
+    if not isinstance(fields, dict):
         raise InputProblem("input", "missing", "input is required")
     return Wanted(
-        prompt=reading.text(given, "prompt", chars_max=_PROMPT_CHARS_MAX),
-        image_count=reading.integer(given, "num_outputs", default=1, lowest=1, highest=_IMAGES_MAX),
-        size=_size(given),
-        output_format=_FORMATS[reading.choice(given, "output_format", _FORMATS, default="jpg")],
-        seed=reading.seed(given),
+        prompt=reading.text(fields, "prompt", chars_max=_PROMPT_CHARS_MAX),
+        image_count=reading.integer(fields, "num_outputs", default=1, lowest=1, highest=_IMAGES_MAX),
+        size=_size(fields),
+        output_format=_FORMATS[reading.choice(fields, "output_format", _FORMATS, default="jpg")],
+        seed=reading.seed(fields),
     )
 
 
-def _size(given: dict[str, Any]) -> tuple[int, int]:
-    width, height = given.get("width"), given.get("height")
+def _size(fields: dict[str, Any]) -> tuple[int, int]:
+    width, height = fields.get("width"), fields.get("height")
     if width is None and height is None:
-        return _ASPECTS[reading.choice(given, "aspect_ratio", _ASPECTS, default="1:1")]
+        return _ASPECTS[reading.choice(fields, "aspect_ratio", _ASPECTS, default="1:1")]
     return reading.pixels(width, height, field="width")
 
 

@@ -48,12 +48,12 @@ class Where:
         endpoint = address(
             self.s3_endpoint, access.s3_endpoint, "the object store", "WINNOW_S3_ENDPOINT", self.data_dir
         )
-        mine = access if endpoint == access.s3_endpoint else LineAccess()
+        own_access = access if endpoint == access.s3_endpoint else LineAccess()
         return Location(
             store,
             endpoint,
-            s3_access_key=self.s3_access_key or mine.s3_access_key,
-            s3_secret_key=self.s3_secret_key or mine.s3_secret_key,
+            s3_access_key=self.s3_access_key or own_access.s3_access_key,
+            s3_secret_key=self.s3_secret_key or own_access.s3_secret_key,
         )
 
     async def read(self, target: str) -> bytes:

@@ -57,9 +57,9 @@ def _print(line: dict[str, Any]) -> None:
     table.add_column("note")
     for measured in line["dimensions"]:
         after = number(measured["after"])
-        told = "-" if measured["separation"] is None else f"{measured['separation']:.2f}"
+        separation = "-" if measured["separation"] is None else f"{measured['separation']:.2f}"
         changed = f"[bold]{after}[/]" if measured["changed"] else after
-        table.add_row(measured["name"], number(measured["before"]), changed, told, measured["reason"])
+        table.add_row(measured["name"], number(measured["before"]), changed, separation, measured["reason"])
     out.print(table)
     good, bad = line["refused_accepted"], line["refused_rejected"]
     out.print(

@@ -16,8 +16,8 @@ async def connected(api_url: str, api_key: str, data_dir: Path) -> AsyncIterator
     access = LineAccess.read(data_dir)
     url = address(api_url, access.api_url, "the API", "WINNOW_API_URL", data_dir)
     # The stored key belongs to the embedded API alone and is not sent anywhere else.
-    mine = access.api_key if url == access.api_url else ""
-    api = Api(url, secret(api_key, mine, "API key", "WINNOW_API_KEY"))
+    stored_secret = access.api_key if url == access.api_url else ""
+    api = Api(url, secret(api_key, stored_secret, "API key", "WINNOW_API_KEY"))
     try:
         yield api
     finally:
@@ -29,8 +29,8 @@ async def administering(api_url: str, admin_token: str, data_dir: Path) -> Async
     """Connect as an administrator to the API that was named, or to the embedded one."""
     access = LineAccess.read(data_dir)
     url = address(api_url, access.api_url, "the API", "WINNOW_API_URL", data_dir)
-    mine = access.admin_token if url == access.api_url else ""
-    api = Api(url, secret(admin_token, mine, "administrator's key", "WINNOW_ADMIN_TOKEN"))
+    stored_secret = access.admin_token if url == access.api_url else ""
+    api = Api(url, secret(admin_token, stored_secret, "administrator's key", "WINNOW_ADMIN_TOKEN"))
     try:
         yield api
     finally:

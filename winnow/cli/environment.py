@@ -60,16 +60,16 @@ def overrides(
         prefix = f"WINNOW_{service.upper()}_"
         for variable, value in variables.items():
             name = variable.removeprefix(prefix)
-            given = environment.get(variable, value)
+            chosen = environment.get(variable, value)
             if variable == _HOSTS:
-                wanted = [*_list_of(value), *(_list_of(given) if given != value else ()), *webhook_hosts]
+                wanted = [*_list_of(value), *(_list_of(chosen) if chosen != value else ()), *webhook_hosts]
                 settings.setdefault(service, {})[name] = json.dumps(list(dict.fromkeys(wanted)))
-            elif given == value:
+            elif chosen == value:
                 continue
             elif name in _FIXED:
                 notes.append(as_sentence(f"{variable} is set and not used: {_FIXED[name]}"))
             else:
-                settings.setdefault(service, {})[name] = given
+                settings.setdefault(service, {})[name] = chosen
     return Overrides(settings, notes)
 
 

@@ -123,10 +123,12 @@ def _say(sentence: str) -> None:
 def _configured(stack: EmbeddedStack, wanted: Wanted) -> Line:
     """Return the line with the settings of the environment, after a note on each that it cannot take."""
     plain = Line(stack, LineOptions(api_port=wanted.api_port))
-    given = overrides(os.environ, {name: plain.service(name).env for name in SERVICES}, wanted.webhook_hosts)
-    for note in given.notes:
+    overridden = overrides(
+        os.environ, {name: plain.service(name).env for name in SERVICES}, wanted.webhook_hosts
+    )
+    for note in overridden.notes:
         _say(note)
-    return Line(stack, LineOptions(api_port=wanted.api_port, settings=given.settings))
+    return Line(stack, LineOptions(api_port=wanted.api_port, settings=overridden.settings))
 
 
 def _stop(stack: EmbeddedStack, supervisor: Supervisor) -> None:

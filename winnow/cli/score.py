@@ -50,12 +50,12 @@ def score(
         raise CliError(f"There is no file {missing[0]}.")
     rejected = 0
     shapes = ["--shapes"] if annotated else []
-    given = [
+    arguments = [
         f"--copy={copy_text}",
         *(f"--brand-colour={brand_colour}" for brand_colour in brand_colours or []),
     ]
-    given += [*shapes, *reference_options(reference)]
-    for line in run_job("score", "--profile", profile, *given, "--", *(str(image) for image in images)):
+    arguments += [*shapes, *reference_options(reference)]
+    for line in run_job("score", "--profile", profile, *arguments, "--", *(str(image) for image in images)):
         rejected += not line["passed"]
         if annotated:
             target = _target(annotated, line["image"], several=len(images) > 1)

@@ -102,7 +102,7 @@ def sections_of(pictures: Sequence[Picture]) -> list[Section]:
     chosen = [picture for picture in pictures if picture.state in {"selected", "delivered"}]
     spare = [picture for picture in pictures if picture.state in {"passed", "set_aside"}]
     failed = [picture for picture in pictures if picture.state == "rejected"]
-    rest = [
+    others = [
         picture
         for picture in pictures
         if picture not in chosen and picture not in spare and picture not in failed
@@ -115,7 +115,7 @@ def sections_of(pictures: Sequence[Picture]) -> list[Section]:
         ),
         Section("Passed, not needed", "spare", _by_score(spare)),
         Section("Rejected", "failed", _by_score(failed)),
-        Section("Without a verdict", "failed", rest),
+        Section("Without a verdict", "failed", others),
     ]
 
 
@@ -180,8 +180,8 @@ def _image(picture: Picture, prompt: str) -> str:
 def _alt(picture: Picture, prompt: str) -> str:
     """Return which picture it is and what became of it, for those who cannot see it."""
     if picture.rank:
-        asked = f" for: {prompt[:_ALT_PROMPT_MAX]}" if prompt else ""
-        return f"Delivered picture {picture.rank}{asked}"
+        prompt_note = f" for: {prompt[:_ALT_PROMPT_MAX]}" if prompt else ""
+        return f"Delivered picture {picture.rank}{prompt_note}"
     reasons = "; ".join(_reason(reason, picture.measures) for reason in picture.reasons)
     return f"Candidate {picture.candidate_id}, {picture.state.replace('_', ' ')}" + (
         f": {reasons}" if reasons else ""

@@ -226,8 +226,7 @@ def _judged_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.s
     """Make the socket of a connection; the last wall, for a library that connects past the resolver."""
     family, kind, protocol, _, address = info
     if refusal_of(ip_address(address[0])) is not None:
-        msg = "the address is not public"
-        raise PermissionError(msg)
+        raise PermissionError("the address is not public")
     return socket.socket(family, kind, protocol)
 
 
@@ -246,8 +245,7 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=ca_file)
         except ssl.SSLError:
-            msg = f"{ca_file.name} holds no certificate in PEM form"
-            raise ValueError(msg) from None
+            raise ValueError(f"{ca_file.name} holds no certificate in PEM form") from None
     return context
 
 

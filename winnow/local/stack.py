@@ -247,8 +247,9 @@ class EmbeddedStack:
         free = shutil.disk_usage(self.root).free
         if free < self._disk_min_bytes:
             needs, left = self._disk_min_bytes // 2**20, free // 2**20
-            msg = f"not enough disk space: {needs} MiB are needed at {self.root}, {left} MiB are free"
-            raise NoDiskSpace(msg)
+            raise NoDiskSpace(
+                f"not enough disk space: {needs} MiB are needed at {self.root}, {left} MiB are free"
+            )
 
     def _take_lock(self) -> None:
         lock = (self.root / "lock").open("a+")
@@ -258,8 +259,9 @@ class EmbeddedStack:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             lock.close()
-            msg = f"a stack already runs on {self.root} (process {holder}); stop it with `winnow down`"
-            raise DataDirectoryInUse(msg) from error
+            raise DataDirectoryInUse(
+                f"a stack already runs on {self.root} (process {holder}); stop it with `winnow down`"
+            ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

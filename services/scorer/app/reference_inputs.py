@@ -59,7 +59,7 @@ class ReferenceReader:
         self, request: StoredObject | None, inputs: Sequence[StoredObject], wanted: frozenset[str]
     ) -> ReferenceResult:
         """Return what the wanted dimensions compare with; raises Unavailable when the store does not answer."""
-        reference, asked = None, _NO_WORDS
+        reference, words = None, _NO_WORDS
         missing: dict[str, MissingInput] = {}
         if wanted & LIKE_REFERENCE and inputs:
             portrait = await self._portrait(inputs[:INPUTS_MAX])
@@ -72,8 +72,8 @@ class ReferenceReader:
             if isinstance(read, MissingInput):
                 missing |= dict.fromkeys(wanted & LIKE_REQUEST, read)
             else:
-                asked = read
-        return ReferenceResult(References(reference, asked.prompt, asked.wording), missing)
+                words = read
+        return ReferenceResult(References(reference, words.prompt, words.wording), missing)
 
     async def _portrait(self, inputs: Sequence[StoredObject]) -> bytes | MissingInput:
         """Return the first input that shows a face.
@@ -122,8 +122,7 @@ def requested_words(body: bytes) -> RequestedWords:
             request = json.loads(body)
     prompt = request.get("prompt") if isinstance(request, dict) else None
     if not isinstance(request, dict) or not isinstance(prompt, str) or not prompt.strip():
-        msg = "this is no request with a prompt"
-        raise ValueError(msg)
+        raise ValueError("this is no request with a prompt")
     copy, colours = request.get("copy_text"), request.get("brand_colours")
     return RequestedWords(
         prompt,

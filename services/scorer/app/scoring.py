@@ -141,9 +141,9 @@ class Scorer:
         wanted = self._profiles.get(profile, version)
         async with self._reads:
             reference = await self._objects.get(bucket, reference_key) if reference_key else None
-            asked = _asked(await self._objects.get(bucket, request_key)) if request_key else RequestedWords()
+            words = _asked(await self._objects.get(bucket, request_key)) if request_key else RequestedWords()
             content = await self._objects.get(bucket, key)
-            return await self.score(content, wanted, References(reference, asked.prompt, asked.wording))
+            return await self.score(content, wanted, References(reference, words.prompt, words.wording))
 
     async def screen_object(self, bucket: str, key: str, profile: str | None) -> ScreenResult:
         """Screen a stored input; raises Refused for an unknown profile, NotFound, Unavailable."""
@@ -156,7 +156,7 @@ class Scorer:
 
     async def screen(self, content: bytes, profile: str | None = None) -> ScreenResult:
         """Decide whether an input picture can be used, and advise on what a profile will look at."""
-        asked = self._profiles.get(profile).wanted() if profile else frozenset()
+        profile_names = self._profiles.get(profile).wanted() if profile else frozenset()
         measured = await self._measurer.measure(content, _SCREENED)
         refusal = _refusal(measured)
         found = measured.by_name()
@@ -169,7 +169,7 @@ class Scorer:
             width=measured.width,
             height=measured.height,
             content_type=str(found[DECODABLE].evidence.get("content_type", "")),
-            hints=advise(measured, wants_face=FACE_COUNT in asked),
+            hints=advise(measured, wants_face=FACE_COUNT in profile_names),
         )
 
     def profiles(self) -> list[Profile]:

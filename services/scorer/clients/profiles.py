@@ -53,8 +53,7 @@ class MappingPart(_Part):
     @model_validator(mode="after")
     def _one_form(self) -> MappingPart:
         if sum(form is not None for form in (self.rises_at, self.falls_at, self.exactly)) != 1:
-            msg = "a mapping has exactly one of rises_at, falls_at, exactly"
-            raise ValueError(msg)
+            raise ValueError("a mapping has exactly one of rises_at, falls_at, exactly")
         return self
 
     def to_domain(self) -> ScoreMapping:
@@ -89,19 +88,17 @@ class DimensionPart(_Part):
     @model_validator(mode="after")
     def _known(self) -> DimensionPart:
         if self.name not in TIERS:
-            msg = f"no dimension {self.name} is measured: {suggestion(self.name, list(TIERS))}"
-            raise ValueError(msg)
+            raise ValueError(f"no dimension {self.name} is measured: {suggestion(self.name, list(TIERS))}")
         if TIERS.get(self.name) != self.tier:
-            msg = f"no dimension {self.name} of tier {self.tier} is measured"
-            raise ValueError(msg)
+            raise ValueError(f"no dimension {self.name} of tier {self.tier} is measured")
         numbers = [name for name, type_ in schema_of([self.name])[self.name].items() if type_ is Type.double]
         for guard in self.guards:
             if guard.evidence not in numbers:
-                msg = f"{self.name} shows no number {guard.evidence}: {suggestion(guard.evidence, numbers)}"
-                raise ValueError(msg)
+                raise ValueError(
+                    f"{self.name} shows no number {guard.evidence}: {suggestion(guard.evidence, numbers)}"
+                )
         if self.mapping is None and self.name not in PUBLISHED:
-            msg = f"{self.name} needs a mapping: there is no published one"
-            raise ValueError(msg)
+            raise ValueError(f"{self.name} needs a mapping: there is no published one")
         return self
 
 
@@ -138,14 +135,11 @@ class ProfilePart(_Part):
         names = [dimension.name for dimension in self.dimensions] + [rule.name for rule in self.rules]
         names += [words.name for words in self.word_lists]
         if len(names) != len(set(names)):
-            msg = "a name is used twice"
-            raise ValueError(msg)
+            raise ValueError("a name is used twice")
         if not any(part.name == DECODABLE and part.required for part in self.dimensions):
-            msg = f"{DECODABLE} is required in every profile"
-            raise ValueError(msg)
+            raise ValueError(f"{DECODABLE} is required in every profile")
         if self.word_lists and not reads_text(part.name for part in self.dimensions):
-            msg = "a word list needs a dimension that reads text"
-            raise ValueError(msg)
+            raise ValueError("a word list needs a dimension that reads text")
         return self
 
 
@@ -176,12 +170,10 @@ def load_profiles(directory: Path, rules: CelRules) -> ProfileCatalog:
     for path in sorted(directory.glob("*.yaml")):
         profile = read_profile(path, rules)
         if (profile.name, profile.version) in profiles:
-            msg = f"{path.name}: version {profile.version} of {profile.name} exists already"
-            raise ProfileInvalid(msg)
+            raise ProfileInvalid(f"{path.name}: version {profile.version} of {profile.name} exists already")
         profiles[profile.name, profile.version] = profile
     if not profiles:
-        msg = "there is no profile"
-        raise ProfileInvalid(msg)
+        raise ProfileInvalid("there is no profile")
     return ProfileCatalog(list(profiles.values()))
 
 
@@ -191,17 +183,15 @@ def read_profile(path: Path, rules: CelRules) -> Profile:
         return parse_profile(path.read_text(encoding="utf-8"), rules)
     except ValidationError as error:
         faults = "; ".join(_fault(detail) for detail in error.errors())
-        msg = f"{path.name}: {faults}"
-        raise ProfileInvalid(msg) from error
+        raise ProfileInvalid(f"{path.name}: {faults}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RuleInvalid) as error:
-        msg = f"{path.name}: {error}"
-        raise ProfileInvalid(msg) from error
+        raise ProfileInvalid(f"{path.name}: {error}") from error
 
 
 def _fault(error: ErrorDetails) -> str:
     place = ".".join(str(step) for step in error["loc"])
-    said = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {said}" if place else said
+    sentence = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {sentence}" if place else sentence
 
 
 def parse_profile(text: str, rules: CelRules) -> Profile:
@@ -213,8 +203,7 @@ def parse_profile(text: str, rules: CelRules) -> Profile:
         try:
             rules.check(rule.expression, schema)
         except RuleInvalid as error:
-            msg = f"rule {rule.name}: {error}"
-            raise RuleInvalid(msg) from error
+            raise RuleInvalid(f"rule {rule.name}: {error}") from error
     # What is not used leaves no trace, so that profiles written before it existed keep their hash.
     content = part.model_dump(mode="json", exclude=None if part.word_lists else {"word_lists"})
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -45,18 +45,18 @@ def _prompt_subject(analysis: ImageAnalysis) -> Measurement:
     """Compare the picture's likeliest labels with the prompt: standard deviations above an average label."""
     if not analysis.prompt:
         return not_applicable(PROMPT_SUBJECT, "no_prompt")
-    asked = analysis.models.labels.asked(analysis.prompt)
-    if asked.cosine < _NAMED_MIN:
-        return unavailable(PROMPT_SUBJECT, "subject_not_among_labels", {"named": round(asked.cosine, 4)})
+    named = analysis.models.labels.asked(analysis.prompt)
+    if named.cosine < _NAMED_MIN:
+        return unavailable(PROMPT_SUBJECT, "subject_not_among_labels", {"named": round(named.cosine, 4)})
     shown = analysis.models.labels.shown(analysis.picture.rgb)
     evidence: Evidence = {
-        "named": round(asked.cosine, 4),
+        "named": round(named.cosine, 4),
         "shown": shown.label,
         "probability": round(shown.probability, 4),
     }
     if shown.probability < _SURE_MIN:
         return failed(PROMPT_SUBJECT, "labels_unsure", evidence)
-    above = (float(shown.vector @ asked.vector) - asked.mean) / asked.deviation
+    above = (float(shown.vector @ named.vector) - named.mean) / named.deviation
     return ok(PROMPT_SUBJECT, round(above, 4), evidence)
 
 

@@ -81,24 +81,24 @@ def _subject_safe_zone(analysis: ImageAnalysis) -> Measurement:
     subject = np.where(standing_out >= _SALIENT_MIN, standing_out, 0)
     weight = float(subject.sum())
     area = safe_area(analysis.picture.width, analysis.picture.height)
-    kept = float(subject[inside(area, *subject.shape)].sum())
+    inside_weight = float(subject[inside(area, *subject.shape)].sum())
     evidence: Evidence = {"format": area.format, "subject_share": round(float((subject > 0).mean()), 4)}
     if weight == 0:
         return failed(SUBJECT_SAFE_ZONE, "no_subject", evidence)
-    return ok(SUBJECT_SAFE_ZONE, round(1 - kept / weight, 4), evidence)
+    return ok(SUBJECT_SAFE_ZONE, round(1 - inside_weight / weight, 4), evidence)
 
 
 def _copy_legibility(analysis: ImageAnalysis) -> Measurement:
     """Measure the least legible line of the copy."""
-    asked = [line for line in _read(analysis) if _is_of_copy(line, analysis.wording.copy)]
-    return _least_legible(COPY_LEGIBILITY, analysis, asked)
+    copy_lines = [line for line in _read(analysis) if _is_of_copy(line, analysis.wording.copy)]
+    return _least_legible(COPY_LEGIBILITY, analysis, copy_lines)
 
 
 def _text_legibility(analysis: ImageAnalysis) -> Measurement:
     """Measure the least legible line of the copy or, without a copy, of all lines that were read surely."""
     lines = _read(analysis)
-    asked = [line for line in lines if _is_of_copy(line, analysis.wording.copy)]
-    return _least_legible(TEXT_LEGIBILITY, analysis, asked or [line for line in lines if _is_sure(line)])
+    copy_lines = [line for line in lines if _is_of_copy(line, analysis.wording.copy)]
+    return _least_legible(TEXT_LEGIBILITY, analysis, copy_lines or [line for line in lines if _is_sure(line)])
 
 
 def _least_legible(name: str, analysis: ImageAnalysis, judged: list[TextLine]) -> Measurement:

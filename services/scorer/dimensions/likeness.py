@@ -54,14 +54,14 @@ def _identity(analysis: ImageAnalysis) -> Measurement:
     """Measure the Euclidean distance of the faces' 128 values; the same person lies below 0.5, others above."""
     if analysis.reference is None:
         return not_applicable(IDENTITY_DISTANCE, "no_reference")
-    here, there = analysis.embedding, analysis.reference.embedding
-    if here is None or there is None:
-        return failed(IDENTITY_DISTANCE, "no_face" if here is None else "no_face_in_reference")
+    embedding, reference_embedding = analysis.embedding, analysis.reference.embedding
+    if embedding is None or reference_embedding is None:
+        return failed(IDENTITY_DISTANCE, "no_face" if embedding is None else "no_face_in_reference")
     evidence = {
         "face_detail": round(analysis.face_detail, 4),
         "presence": round(analysis.mesh.presence if analysis.mesh else 0, 4),
     }
-    return ok(IDENTITY_DISTANCE, round(float(np.linalg.norm(here - there)), 4), evidence)
+    return ok(IDENTITY_DISTANCE, round(float(np.linalg.norm(embedding - reference_embedding)), 4), evidence)
 
 
 def _occlusion(analysis: ImageAnalysis) -> Measurement:

@@ -111,16 +111,16 @@ def _skin_tone(analysis: ImageAnalysis) -> Measurement:
     """Measure how many stops the cheeks are off the reference; clipped skin cannot say how far over it is."""
     if analysis.reference is None:
         return not_applicable(SKIN_TONE, "no_reference")
-    here, there = cheeks(analysis), cheeks(analysis.reference)
-    if here is None or there is None:
-        return failed(SKIN_TONE, "no_cheeks" if here is None else "no_cheeks_in_reference")
-    pixels = np.concatenate(here)
+    cheek_pixels, reference_pixels = cheeks(analysis), cheeks(analysis.reference)
+    if cheek_pixels is None or reference_pixels is None:
+        return failed(SKIN_TONE, "no_cheeks" if cheek_pixels is None else "no_cheeks_in_reference")
+    pixels = np.concatenate(cheek_pixels)
     # Skin's strongest channel clips early and says little; with the second one gone, luminance no longer rises.
     clipped = float((np.median(pixels, axis=1) >= _CLIPPED).mean())
     evidence = _evidence(analysis) | {"clipped_share": round(clipped, 4)}
     if clipped > _CLIPPED_SHARE_MAX:
         return failed(SKIN_TONE, "skin_clipped", evidence)
-    shift = stops(pixels) - stops(np.concatenate(there))
+    shift = stops(pixels) - stops(np.concatenate(reference_pixels))
     return ok(SKIN_TONE, round(abs(shift), 3), evidence | {"shift_stops": round(shift, 3)})
 
 

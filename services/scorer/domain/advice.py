@@ -34,12 +34,16 @@ def advise(measured: Measured, *, wants_face: bool) -> tuple[Advice, ...]:
     advice = _of_faces(measured) if wants_face and FACE_COUNT in raw else []
     side = raw.get(RESOLUTION, _SHORT_SIDE_MIN_PX)
     if side < _SHORT_SIDE_MIN_PX:
-        said = f"the short side carries {side:.0f} pixels of detail, at least {_SHORT_SIDE_MIN_PX:.0f} are advised"
-        advice.append(Advice("low_resolution", side, _SHORT_SIDE_MIN_PX, "pixels", said))
+        sentence = f"the short side carries {side:.0f} pixels of detail, at least {_SHORT_SIDE_MIN_PX:.0f} are advised"
+        advice.append(Advice("low_resolution", side, _SHORT_SIDE_MIN_PX, "pixels", sentence))
     sharpness = raw.get(SHARPNESS, _SHARPNESS_MIN)
     if sharpness < _SHARPNESS_MIN:
-        said = f"the picture is blurred: sharpness is {sharpness:.2f}, at least {_SHARPNESS_MIN} is advised"
-        advice.append(Advice("blurred", sharpness, _SHARPNESS_MIN, "ratio of fine to coarse structure", said))
+        sentence = (
+            f"the picture is blurred: sharpness is {sharpness:.2f}, at least {_SHARPNESS_MIN} is advised"
+        )
+        advice.append(
+            Advice("blurred", sharpness, _SHARPNESS_MIN, "ratio of fine to coarse structure", sentence)
+        )
     return tuple(advice)
 
 
@@ -49,9 +53,9 @@ def _of_faces(measured: Measured) -> list[Advice]:
     if count == 0:
         return [Advice("no_face", 0.0, 1.0, "faces", "no face was found, exactly one is needed")]
     if count > 1:
-        said = f"{count:.0f} faces were found, exactly one is needed"
-        return [Advice("several_faces", count, 1.0, "faces", said)]
+        sentence = f"{count:.0f} faces were found, exactly one is needed"
+        return [Advice("several_faces", count, 1.0, "faces", sentence)]
     if isinstance(share, int | float) and share < _FACE_SHARE_MIN:
-        said = f"the face covers {100 * share:.1f} % of the frame, at least {100 * _FACE_SHARE_MIN:.0f} % is advised"
-        return [Advice("small_face", float(share), _FACE_SHARE_MIN, "share of the frame", said)]
+        sentence = f"the face covers {100 * share:.1f} % of the frame, at least {100 * _FACE_SHARE_MIN:.0f} % is advised"
+        return [Advice("small_face", float(share), _FACE_SHARE_MIN, "share of the frame", sentence)]
     return []

@@ -39,11 +39,10 @@ def needed(share: float) -> int:
 def conformal_rank(count: int, share: float) -> int:
     """Return which of ``count`` ordered values is the limit, from 1; raises TooFewAccepted."""
     if count < needed(share):
-        msg = (
+        raise TooFewAccepted(
             f"refusing at most {100 * share:g} % of good pictures needs at least {needed(share)} accepted pictures, "
             f"here are {count}"
         )
-        raise TooFewAccepted(msg)
     return math.floor(share * (count + 1) + 1e-9)
 
 

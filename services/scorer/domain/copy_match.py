@@ -36,18 +36,18 @@ def copy_match(copy: str, read: str) -> CopyMatch | None:
     total = sum(len(line) for line in lines)
     if not 0 < total <= COPY_LETTERS_MAX:
         return None
-    rest = plain(read)[:READ_LETTERS_MAX]
+    unmatched = plain(read)[:READ_LETTERS_MAX]
     missing, found = 0, []
     # Long lines choose first: a short one would take its letters out of the middle of another.
     for line in sorted(lines, key=len, reverse=True):
-        distance, start, end = nearest_stretch(line, rest)
+        distance, start, end = nearest_stretch(line, unmatched)
         missing += min(distance, len(line))
         found.append((line, distance <= _FOUND_SHARE * len(line)))
         if found[-1][1]:
-            rest = rest[:start] + _TAKEN + rest[end:]
-    extra = sum(letter != _TAKEN for letter in rest)
-    told = dict(found)
-    return CopyMatch(missing / total, extra / total, tuple(told[line] for line in lines))
+            unmatched = unmatched[:start] + _TAKEN + unmatched[end:]
+    extra = sum(letter != _TAKEN for letter in unmatched)
+    found_by_line = dict(found)
+    return CopyMatch(missing / total, extra / total, tuple(found_by_line[line] for line in lines))
 
 
 def nearest_stretch(line: str, text: str) -> tuple[int, int, int]:

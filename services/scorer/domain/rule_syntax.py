@@ -101,8 +101,7 @@ def _tokens(expression: str) -> list[_Token]:
     while position < len(expression):
         found = _TOKEN.match(expression, position)
         if found is None or found.lastgroup is None:
-            msg = f"the expression cannot be read at character {position + 1}"
-            raise RuleSyntaxError(msg)
+            raise RuleSyntaxError(f"the expression cannot be read at character {position + 1}")
         if found.lastgroup != "space":
             tokens.append(_Token(found.lastgroup, found.group(), position))
         position = found.end()
@@ -123,15 +122,14 @@ class _Reader:
 
     def unexpected(self) -> RuleSyntaxError:
         token = self.token
-        what = f"{token.text!r} at character {token.position + 1}" if token.text else "its end"
-        msg = f"the expression is not complete or not correct: {what} was not expected"
+        place = f"{token.text!r} at character {token.position + 1}" if token.text else "its end"
+        msg = f"the expression is not complete or not correct: {place} was not expected"
         return RuleSyntaxError(msg)
 
     def ternary(self) -> Node:
         self._depth += 1
         if self._depth > DEPTH_MAX:
-            msg = f"the expression is nested deeper than {DEPTH_MAX}"
-            raise RuleSyntaxError(msg)
+            raise RuleSyntaxError(f"the expression is nested deeper than {DEPTH_MAX}")
         tree = self._binary(0)
         if self._take("?"):
             yes = self._binary(0)

@@ -81,8 +81,7 @@ class _Checker:
             values = ", ".join(f"{node.name}.{value}" for value in sorted(self._schema[node.name]))
             _refuse(f"{node.name} is a dimension, a rule reads one of its values: {values}")
         self._refuse_unmeasured(node.name)
-        msg = f"{node.name}: {suggestion(node.name, [*self._scope, *self._schema])}"
-        raise RuleTypeError(msg)
+        raise RuleTypeError(f"{node.name}: {suggestion(node.name, [*self._scope, *self._schema])}")
 
     def _select(self, node: Select) -> Type:
         if not isinstance(node.of, Name) or node.of.name in self._scope:
@@ -145,9 +144,9 @@ def _refuse(msg: str) -> NoReturn:
     raise RuleTypeError(msg)
 
 
-def _expect(what: str, found: Type, *wanted: Type) -> None:
+def _expect(subject: str, found: Type, *wanted: Type) -> None:
     if found not in wanted:
-        _refuse(f"{what} takes {' or '.join(f'a {kind.value}' for kind in wanted)}, not a {found.value}")
+        _refuse(f"{subject} takes {' or '.join(f'a {kind.value}' for kind in wanted)}, not a {found.value}")
 
 
 def _count(node: Call, operands: list[Type], count: int) -> None:

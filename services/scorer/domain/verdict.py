@@ -91,8 +91,8 @@ def apply_guards(measurement: Measurement, guards: tuple[Guard, ...]) -> Measure
 def guarded(profile: Profile, measured: Measured) -> Measured:
     """Apply the guards of a profile to everything that was measured."""
     guards = {rule.name: rule.guards for rule in profile.dimensions}
-    kept = tuple(apply_guards(each, guards.get(each.name, ())) for each in measured.measurements)
-    return replace(measured, measurements=kept)
+    measurements = tuple(apply_guards(each, guards.get(each.name, ())) for each in measured.measurements)
+    return replace(measured, measurements=measurements)
 
 
 def values_of(profile: Profile, measured: Measured) -> Values:
@@ -207,8 +207,8 @@ def _overall(profile: Profile, verdicts: list[DimensionVerdict]) -> float:
 
 
 def _reason(verdict: DimensionVerdict) -> str:
-    what = "below_threshold" if verdict.status is MeasureStatus.ok else verdict.status.value
-    return f"{verdict.name}:{what}"
+    cause = "below_threshold" if verdict.status is MeasureStatus.ok else verdict.status.value
+    return f"{verdict.name}:{cause}"
 
 
 def _perceptual_hash(found: dict[str, Measurement]) -> str | None:

@@ -46,24 +46,26 @@ class DeviceProcess:
         self._order = replace(self._order, wanted=wanted)
         # From the loop's own thread, for the process ends with the thread that started it.
         context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe(duplex=False)
+        receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
-            target=device_server.serve, args=(self._order, self.address, there), daemon=True
+            target=device_server.serve, args=(self._order, self.address, sender), daemon=True
         )
         process.start()
-        there.close()
+        sender.close()
         self._process = process
         try:
-            started: DeviceStarted = await asyncio.to_thread(here.recv)
+            started: DeviceStarted = await asyncio.to_thread(receiver.recv)
         except EOFError:
             process.join(_STOP_WAIT_S)
-            msg = f"the process of the device {self._order.device} ended with {process.exitcode} before it was ready"
-            raise DeviceUnusable(msg) from None
+            raise DeviceUnusable(
+                f"the process of the device {self._order.device} ended with {process.exitcode} before it was ready"
+            ) from None
         finally:
-            here.close()
+            receiver.close()
         if started.failure:
-            msg = f"WINNOW_SCORER_DEVICE={self._order.device} cannot be had: {started.failure}"
-            raise DeviceUnusable(msg)
+            raise DeviceUnusable(
+                f"WINNOW_SCORER_DEVICE={self._order.device} cannot be had: {started.failure}"
+            )
         self.starts_count += 1
         self._is_warm = True
         _log.info(

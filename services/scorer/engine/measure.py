@@ -43,16 +43,16 @@ def measure_bytes(
     analyses = references or ReferenceAnalyses(models)
     reference_analysis = None if reference is None else analyses.analyse(reference, regions)
     analysis = ImageAnalysis(picture, models, regions, reference_analysis, prompt, wording)
-    taken = [_measure(name, analysis) for name in known]
-    taken += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
-    return Measured(tuple(taken), picture.width, picture.height)
+    measurements = [_measure(name, analysis) for name in known]
+    measurements += [unavailable(name, "no_measure") for name in sorted(wanted - set(DIMENSIONS))]
+    return Measured(tuple(measurements), picture.width, picture.height)
 
 
 def _not_decodable(wanted: frozenset[str], reason: str) -> Measured:
-    rest = could_not_measure(wanted - {DECODABLE}, "not_decodable").measurements
+    unmeasured = could_not_measure(wanted - {DECODABLE}, "not_decodable").measurements
     if DECODABLE not in wanted:
-        return Measured(rest)
-    return Measured((Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": reason}), *rest))
+        return Measured(unmeasured)
+    return Measured((Measurement(DECODABLE, MeasureStatus.ok, 0.0, {"reason": reason}), *unmeasured))
 
 
 def _measure(name: str, analysis: ImageAnalysis) -> Measurement:

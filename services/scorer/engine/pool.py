@@ -96,8 +96,7 @@ class ScoringPool:
         async with self._slots:
             executor = self._executor
             if executor is None:
-                msg = "the scoring pool has not started"
-                raise RuntimeError(msg)
+                raise RuntimeError("the scoring pool has not started")
             try:
                 return await asyncio.wrap_future(executor.submit(self._measure, content, wanted, given))
             except BrokenProcessPool:

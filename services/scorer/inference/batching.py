@@ -66,8 +66,7 @@ class Batcher:
         """
         rows = len(inputs[0])
         if not 1 <= rows <= self._rows_max(network):
-            msg = f"{network} takes 1 to {self._rows_max(network)} rows at once, not {rows}"
-            raise ValueError(msg)
+            raise ValueError(f"{network} takes 1 to {self._rows_max(network)} rows at once, not {rows}")
         await self._room.acquire()
         if self._closing or self._serving is None or self._serving.done():
             self._room.release()

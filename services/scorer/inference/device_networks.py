@@ -119,8 +119,9 @@ def load_networks(
             except ModelMissing as error:
                 missing[entry.sha256] = str(error)
     if not loaded:
-        msg = f"no network could be loaded that would show whether {device} works; run `make models`"
-        raise ProviderUnusable(msg)
+        raise ProviderUnusable(
+            f"no network could be loaded that would show whether {device} works; run `make models`"
+        )
     return DeviceNetworks(device, loaded, missing)
 
 
@@ -135,10 +136,9 @@ def _load(device: Device, directory: Path, entry: ModelEntry, rows_max: int, cac
     rows = [shape[0] for _, shape in runner.shapes if shape]
     fixed = next((row for row in rows if row is not None), None)
     if fixed not in {None, 1}:
-        msg = (
+        raise ModelMissing(
             f"the model {entry.name} takes exactly {fixed} pictures at once; export it with a free first axis"
         )
-        raise ModelMissing(msg)
     return Loaded(entry, runner, fixed or rows_max)
 
 

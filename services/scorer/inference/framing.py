@@ -44,16 +44,14 @@ def announced(head: Head) -> list[tuple[np.dtype[Any], tuple[int, ...], int]]:
     found = []
     for kind, shape in head.pop("arrays", ()):
         if kind not in _KINDS or any(side < 0 for side in shape):
-            msg = "a frame announces arrays of an unknown kind"
-            raise FrameInvalid(msg)
+            raise FrameInvalid("a frame announces arrays of an unknown kind")
         dtype = np.dtype(kind)
         size = dtype.itemsize
         for side in shape:
             size *= side
         found.append((dtype, tuple(shape), size))
     if sum(size for *_, size in found) > BYTES_MAX:
-        msg = "a frame announces more bytes than are taken"
-        raise FrameInvalid(msg)
+        raise FrameInvalid("a frame announces more bytes than are taken")
     return found
 
 
@@ -86,11 +84,9 @@ def _read_head(text: bytes) -> Head:
     try:
         head = json.loads(text)
     except ValueError as error:
-        msg = "a frame does not begin with JSON"
-        raise FrameInvalid(msg) from error
+        raise FrameInvalid("a frame does not begin with JSON") from error
     if not isinstance(head, dict):
-        msg = "a frame does not begin with an object"
-        raise FrameInvalid(msg)
+        raise FrameInvalid("a frame does not begin with an object")
     return head
 
 

@@ -78,8 +78,7 @@ def read_manifest(directory: Path) -> dict[str, ModelEntry]:
     except FileNotFoundError:
         return {}
     except (OSError, yaml.YAMLError, ValidationError) as error:
-        msg = f"{path}: {error}"
-        raise ManifestInvalid(msg) from error
+        raise ManifestInvalid(f"{path}: {error}") from error
     return {entry.name: entry for entry in manifest.models}
 
 
@@ -88,11 +87,9 @@ def read_model(directory: Path, entry: ModelEntry) -> bytes:
     try:
         content = (directory / entry.file).read_bytes()
     except OSError as error:
-        msg = f"the file of the model {entry.name} cannot be read; {_HOW}"
-        raise ModelMissing(msg) from error
+        raise ModelMissing(f"the file of the model {entry.name} cannot be read; {_HOW}") from error
     if hashlib.sha256(content).hexdigest() != entry.sha256:
-        msg = f"the file of the model {entry.name} is not the one of the manifest; {_HOW}"
-        raise ModelMissing(msg)
+        raise ModelMissing(f"the file of the model {entry.name} is not the one of the manifest; {_HOW}")
     return content
 
 

@@ -34,8 +34,7 @@ def load_face_models(path: Path | None = None) -> FaceModelFiles:
     """Read the face landmarker from its package, or from ``path``; raises ModelMissing."""
     content = _read(path or _package_file())
     if hashlib.sha256(content).hexdigest() != FACE_LANDMARKER_SHA256:
-        msg = "the face landmarker is not the version that the thresholds were measured with"
-        raise ModelMissing(msg)
+        raise ModelMissing("the face landmarker is not the version that the thresholds were measured with")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return FaceModelFiles(
             detector=archive.read("face_detector.tflite"),
@@ -57,8 +56,7 @@ def _package_file() -> Path:
     # The package is located, not imported: importing it would need a runtime that is not installed.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        msg = f"the package {_PACKAGE} is not installed"
-        raise ModelMissing(msg)
+        raise ModelMissing(f"the package {_PACKAGE} is not installed")
     return Path(spec.origin).parent / _FILE
 
 
@@ -66,5 +64,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        msg = "the face landmarker file cannot be read"
-        raise ModelMissing(msg) from error
+        raise ModelMissing("the face landmarker file cannot be read") from error

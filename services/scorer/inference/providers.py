@@ -65,8 +65,7 @@ def open_session(
     try:
         session = onnxruntime.InferenceSession(content, options, providers=list(providers))
     except Exception as error:
-        msg = f"the model {name} does not load: {type(error).__name__}"
-        raise ModelMissing(msg) from error
+        raise ModelMissing(f"the model {name} does not load: {type(error).__name__}") from error
     confirm(name, demanded, session.get_providers())
     # At a failing run the library would quietly go on elsewhere.
     session.disable_fallback()

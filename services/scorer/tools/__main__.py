@@ -22,9 +22,9 @@ from winnow.contracts.errors import Refused
 
 def main(argv: list[str] | None = None) -> int:
     """Do one job; 0 even when a picture or profile is found wrong, 2 when the job itself cannot be done."""
-    given = _parser().parse_args(argv)
+    arguments = _parser().parse_args(argv)
     try:
-        for line in given.job(given):
+        for line in arguments.job(arguments):
             _write(line)
     except NotDecodable as error:
         _write({"error": f"the reference is no picture that can be read ({error.reason})"})
@@ -35,19 +35,19 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def score(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def score(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure and judge every picture."""
     desk = Desk()
-    profile = find_profile(given.profile, given.profiles_dir)
-    wording = Wording(given.copy.replace("\\n", "\n"), tuple(given.brand_colour))
-    reference = read_reference(given.reference)
-    for path in given.images:
-        yield report(desk, profile, path, shapes=given.shapes, reference=reference, wording=wording)
+    profile = find_profile(arguments.profile, arguments.profiles_dir)
+    wording = Wording(arguments.copy.replace("\\n", "\n"), tuple(arguments.brand_colour))
+    reference = read_reference(arguments.reference)
+    for path in arguments.images:
+        yield report(desk, profile, path, shapes=arguments.shapes, reference=reference, wording=wording)
 
 
-def check(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def check(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Read every profile file and say what is wrong with it."""
-    for path in given.files:
+    for path in arguments.files:
         line: dict[str, Any] = {"file": str(path), "valid": True}
         try:
             profile = read_profile(path, CelRules())
@@ -59,29 +59,28 @@ def check(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield line | {"name": profile.name, "version": profile.version, "sha256": profile.sha256} | counts
 
 
-def listed(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def listed(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Name every profile version there is."""
-    for profile in load_profiles(given.profiles_dir, CelRules()).all():
+    for profile in load_profiles(arguments.profiles_dir, CelRules()).all():
         yield {"name": profile.name, "version": profile.version, "sha256": profile.sha256}
 
 
-def calibrated(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def calibrated(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Fit the limits of a profile and write its next version."""
     yield calibrate_profile(
-        given.profiles_dir,
-        given.profile,
-        given.accepted,
-        given.rejected,
-        share=given.share,
-        out=given.out,
-        reference=read_reference(given.reference),
+        arguments.profiles_dir,
+        arguments.profile,
+        arguments.accepted,
+        arguments.rejected,
+        share=arguments.share,
+        out=arguments.out,
+        reference=read_reference(arguments.reference),
     )
 
 
 def _colour(text: str) -> str:
     if not is_colour(text):
-        msg = "colours are written like #1b4d3e"
-        raise argparse.ArgumentTypeError(msg)
+        raise argparse.ArgumentTypeError("colours are written like #1b4d3e")
     return text
 
 

@@ -70,8 +70,7 @@ def _newest(directory: Path, name: str) -> tuple[Path, Profile]:
     for path in sorted(directory.glob("*.yaml")):
         if read_profile(path, rules).sha256 == newest.sha256:
             return path, newest
-    msg = f"the file of {name} is gone"
-    raise ProfileInvalid(msg)
+    raise ProfileInvalid(f"the file of {name} is gone")
 
 
 def _pictures(folder: Path) -> list[Path]:

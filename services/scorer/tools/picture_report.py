@@ -82,9 +82,9 @@ def _reason(verdict: DimensionVerdict, expression: str) -> str:
         return ""
     if verdict.status is MeasureStatus.ok and "reason" not in verdict.evidence:
         return f"not true: {expression}" if expression else "beyond the limit"
-    said = str(verdict.evidence.get("reason", verdict.status.value)).replace("_", " ")
+    reason = str(verdict.evidence.get("reason", verdict.status.value)).replace("_", " ")
     remedy = verdict.evidence.get("remedy")
-    return f"{said} ({remedy})" if remedy else said
+    return f"{reason} ({remedy})" if remedy else reason
 
 
 def _shapes(content: bytes, desk: Desk, profile: Profile) -> list[dict[str, Any]]:

@@ -254,10 +254,10 @@ def _profile(steps: cv2.typing.MatLike, axis: int) -> Profile:
 def _strongest_phase(profile: Profile) -> tuple[float, float]:
     whole = profile.size - profile.size % _GRID
     sums = profile[:whole].reshape(-1, _GRID).sum(axis=0, dtype=np.float64)
-    rest = profile[whole:]
-    sums[: rest.size] += rest
+    remainder = profile[whole:]
+    sums[: remainder.size] += remainder
     counts = np.full(_GRID, whole // _GRID)
-    counts[: rest.size] += 1
+    counts[: remainder.size] += 1
     phases: list[float] = (sums / counts).tolist()
     strongest = max(phases)
     return strongest, (sum(phases) - strongest) / (_GRID - 1)

@@ -250,15 +250,15 @@ def _decoder_warnings() -> Iterator[_Warned]:
     Swaps the file descriptor of the whole process: call it only in a process of one thread.
     """
     warned = _Warned()
-    kept = os.dup(2)
+    stderr_copy = os.dup(2)
     sink = os.memfd_create("decoder-warnings")
     try:
         os.dup2(sink, 2)
         yield warned
     finally:
-        os.dup2(kept, 2)
+        os.dup2(stderr_copy, 2)
         warned.text = os.pread(sink, _WARNING_BYTES_MAX, 0)
-        os.close(kept)
+        os.close(stderr_copy)
         os.close(sink)
 
 

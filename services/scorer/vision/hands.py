@@ -49,8 +49,8 @@ class HandDetector:
         middles = raw[0, sure, :2] / SIDE_PX + self._anchors[sure]
         sizes = raw[0, sure, 2:4] / SIDE_PX
         boxes = np.concatenate([middles - sizes / 2, sizes], axis=1) * len(square)
-        kept = cv2.dnn.NMSBoxes(boxes.tolist(), confidences[sure].tolist(), CONFIDENCE_MIN, _OVERLAP_MAX)
-        return [_hand(boxes[index], float(confidences[sure][index])) for index in kept]
+        indices = cv2.dnn.NMSBoxes(boxes.tolist(), confidences[sure].tolist(), CONFIDENCE_MIN, _OVERLAP_MAX)
+        return [_hand(boxes[index], float(confidences[sure][index])) for index in indices]
 
 
 def covered_share(palms: list[Hand], box: Floats) -> float:

@@ -84,8 +84,8 @@ def _ground(lab: NDArray[np.float32], ring: NDArray[np.bool_]) -> NDArray[np.flo
     solution = np.linalg.lstsq(inputs, targets, rcond=None)[0]
     for _ in range(2):
         residual = np.linalg.norm(targets - inputs @ solution, axis=1)
-        kept = residual <= max(_DISTANCE / 2, float(np.median(residual)) * 2)
-        solution = np.linalg.lstsq(inputs[kept], targets[kept], rcond=None)[0]
+        is_inlier = residual <= max(_DISTANCE / 2, float(np.median(residual)) * 2)
+        solution = np.linalg.lstsq(inputs[is_inlier], targets[is_inlier], rcond=None)[0]
     ground: NDArray[np.float32] = (terms @ solution).astype(np.float32)
     return ground
 

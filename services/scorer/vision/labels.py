@@ -87,17 +87,17 @@ class Labels:
             numbers = self._tokenizer.ids(text, _WORDS_MAX)
             by_length[len(numbers)].append((index, numbers))
         rows: dict[int, Floats] = {}
-        for together in by_length.values():
-            numbers_of = np.array([numbers for _, numbers in together], np.int64)
+        for group in by_length.values():
+            numbers_of = np.array([numbers for _, numbers in group], np.int64)
             means = self._text.run(*self._inputs(numbers_of))[0].mean(axis=1)
-            rows |= {index: mean for (index, _), mean in zip(together, means, strict=True)}
+            rows |= {index: mean for (index, _), mean in zip(group, means, strict=True)}
         vectors = np.stack([rows[index] for index in range(len(texts))])
         unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
     def _inputs(self, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        given = {"input_ids": numbers, "attention_mask": np.ones_like(numbers)}
-        return [given.get(name, np.zeros_like(numbers)) for name in self._text.input_names]
+        inputs = {"input_ids": numbers, "attention_mask": np.ones_like(numbers)}
+        return [inputs.get(name, np.zeros_like(numbers)) for name in self._text.input_names]
 
 
 def label_names(numbers: str, words: str) -> list[str]:

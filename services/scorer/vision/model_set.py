@@ -166,15 +166,15 @@ def load_towers(
     if directory is None or image is None or text is None:
         raise ModelMissing(_NO_TOWERS)
     if image.space != text.space or text.tokenizer is None or text.tokenizer_file is None:
-        msg = (
+        raise ModelMissing(
             "the mounted towers are not of one space, or the text tower names no tokenizer and tokenizer_file"
         )
-        raise ModelMissing(msg)
     try:
         tokenizer = load_tokenizer(text.tokenizer, directory / text.tokenizer_file)
     except (OSError, KeyError, ValueError) as error:
-        msg = f"the tokenizer of the text tower cannot be read: {type(error).__name__}"
-        raise ModelMissing(msg) from error
+        raise ModelMissing(
+            f"the tokenizer of the text tower cannot be read: {type(error).__name__}"
+        ) from error
 
     def load(entry: ModelEntry) -> Network:
         return load_network_of(directory, entry)

@@ -106,8 +106,8 @@ def _straightened(rgb: Image, corners: Floats, height: int) -> Image:
 def _decode(probabilities: Floats, alphabet: list[str]) -> tuple[str, float]:
     """Take the likeliest sign of each step, without repeats and blanks (CTC, greedy); confidence is their mean."""
     best = probabilities.argmax(axis=1)
-    kept = (best != 0) & np.concatenate([[True], best[1:] != best[:-1]])
-    if not kept.any():
+    is_letter = (best != 0) & np.concatenate([[True], best[1:] != best[:-1]])
+    if not is_letter.any():
         return "", 0.0
-    text = "".join(alphabet[index] for index in best[kept] if index < len(alphabet))
-    return text.strip(), float(probabilities.max(axis=1)[kept].mean())
+    text = "".join(alphabet[index] for index in best[is_letter] if index < len(alphabet))
+    return text.strip(), float(probabilities.max(axis=1)[is_letter].mean())

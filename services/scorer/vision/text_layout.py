@@ -57,10 +57,10 @@ def safe_area(width: int, height: int) -> SafeArea:
 
 def inside(area: SafeArea, height: int, width: int) -> Mask:
     """Return the safe area as ``(height, width) bool``."""
-    kept = np.zeros((height, width), bool)
+    safe = np.zeros((height, width), bool)
     top, bottom, side = round(area.top * height), round(area.bottom * height), round(area.side * width)
-    kept[top : height - bottom, side : width - side] = True
-    return kept
+    safe[top : height - bottom, side : width - side] = True
+    return safe
 
 
 def covered(lines: Sequence[TextLine], height: int, width: int) -> Mask:

@@ -62,10 +62,10 @@ class Towers:
         ids[0, : len(found)] = found
         mask = (np.arange(self._length) < len(found)).astype(np.int64)[None]
         # Beside the numbers some towers want the mask of real ones, some the segment of each: all the first.
-        rest = [
+        other_inputs = [
             mask if name == "attention_mask" else np.zeros_like(ids) for name in self._text.input_names[1:]
         ]
-        return [ids, *rest]
+        return [ids, *other_inputs]
 
     def head(self, name: str, embedding: Floats) -> float | None:
         """Return what a head says of a picture's embedding; None without that head."""
