@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -44,6 +45,7 @@ from winnow.eventstore import MongoJournalStore
 from winnow.eventstore.wiring import journal_of
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.service import Service, run
+from winnow.templates import TEMPLATES_FOLDER
 
 _SAVE_EVERY_S = 5.0
 _CHANNEL_OPTIONS = (("grpc.keepalive_time_ms", 30_000), ("grpc.enable_retries", 0))
@@ -90,7 +92,7 @@ def _use_cases(
 ) -> UseCases:
     """Build what the routes call."""
     clock, database = service.clock, resources.mongo.database
-    loaded = load()
+    loaded = load(Path(settings.templates_folder or TEMPLATES_FOLDER))
     keys, inputs, views = MongoKeys(database), MongoInputs(database), MongoViews(database)
     service.add_start(keys.prepare)
     service.add_start(views.prepare)

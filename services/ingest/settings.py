@@ -62,6 +62,10 @@ class IngestSettings(ServiceSettings):
     url_ca_file: FilePath | None = Field(
         None, description="PEM file of authorities trusted beside the system's when a URL is read."
     )
+    templates_folder: str = Field(
+        "",
+        description="Folder with the templates (*.yaml) in place of the bundled ones; the same for router and ledger.",
+    )
     credit_value_usd_micro: Annotated[int, Field(ge=0, le=10**12)] = Field(
         1_000_000, description="What a credit is worth, in micro-USD, for the operator's margin."
     )

@@ -15,12 +15,15 @@ from winnow.adapters.resources import connect
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC
 from winnow.eventstore.wiring import journal_of
 from winnow.runtime.service import Service, run
+from winnow.templates import TEMPLATES_FOLDER
 
 
 def build(settings: LedgerSettings) -> Service:
     """Wire the rooms; nothing connects before the service runs. Raises ValueError for a wrong price list."""
     service = Service("ledger", settings)
-    prices = read_prices(Path(settings.prices_folder or PRICES_FOLDER))
+    prices = read_prices(
+        Path(settings.prices_folder or PRICES_FOLDER), Path(settings.templates_folder or TEMPLATES_FOLDER)
+    )
     resources = connect(service, settings)
     view = EntryView(resources.mongo.database, shards=settings.shards)
     service.add_start(view.prepare)

@@ -18,3 +18,7 @@ class LedgerSettings(ServiceSettings):
     prices_folder: str = Field(
         "", description="Folder with price lists (*.yaml); empty for the bundled ones."
     )
+    templates_folder: str = Field(
+        "",
+        description="Folder with the templates (*.yaml) in place of the bundled ones; the same for ingest and router.",
+    )

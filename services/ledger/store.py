@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
@@ -26,6 +26,7 @@ from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import UnknownVersion
 from winnow.contracts.values import Mode
 from winnow.eventstore import Block
+from winnow.templates import TEMPLATES_FOLDER, parse, read_templates, read_yaml
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -120,47 +121,80 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Rule(_Strict):
+class _Price(_Strict):
     rule: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
     price_credits_micro: Annotated[dict[Mode, Annotated[Micro, Field(gt=0)]], Field(min_length=1)]
-    template: str = ""
-    template_version: Annotated[int, Field(ge=0)] = 0
 
-    def to_rule(self) -> PriceRule:
-        return PriceRule(self.rule, self.price_credits_micro, self.template, self.template_version)
+    def to_rule(self, template: str = "", version: int = 0) -> PriceRule:
+        return PriceRule(self.rule, self.price_credits_micro, template, version)
+
+
+class _TemplatePrice(_Price):
+    price_list: Annotated[int, Field(ge=1)]
+
+
+class _Rule(_Price):
+    template: Annotated[str, Field(min_length=1)]
+    template_version: Annotated[int, Field(ge=1)]
 
 
 class _List(_Strict):
     version: Annotated[int, Field(ge=1)]
     starts_at: Instant
-    rules: list[_Rule]
-    default: _Rule
+    rules: list[_Rule] | None = None
+    default: _Price
 
 
-def read_prices(folder: Path = PRICES_FOLDER) -> tuple[PriceList, ...]:
-    """Read every ``*.yaml`` of a folder as a price list; raises ValueError for a file that is wrong or for none."""
-    lists = [_read_list(path) for path in sorted(folder.glob("*.yaml"))]
-    versions = [price_list.version for price_list in lists]
+class _Part(_Strict):
+    prices: list[_TemplatePrice]
+
+
+def read_prices(
+    folder: Path = PRICES_FOLDER, templates_folder: Path = TEMPLATES_FOLDER
+) -> tuple[PriceList, ...]:
+    """Read every ``*.yaml`` of a folder as a price list; raises ValueError for a file that is wrong or for none.
+
+    A list without rules takes them from the templates, each of which has a price for it in every mode.
+    """
+    lists = {path.name: parse(path.name, _List, read_yaml(path)) for path in sorted(folder.glob("*.yaml"))}
+    versions = [price_list.version for price_list in lists.values()]
     if not lists or len(set(versions)) != len(versions):
         msg = "the price lists have one version each, and there is at least one"
         raise ValueError(msg)
-    return tuple(lists)
-
-
-def _read_list(path: Path) -> PriceList:
-    try:
-        document: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        checked = _List.model_validate(document)
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        msg = f"{path.name} is not a price list: {error}"
-        raise ValueError(msg) from error
-    named = [(rule.template, rule.template_version) for rule in checked.rules]
-    if len(set(named)) != len(named) or any(not template or not version for template, version in named):
-        msg = f"{path.name}: each rule names a template and a version, and no two the same"
-        raise ValueError(msg)
-    return PriceList(
-        checked.version,
-        checked.starts_at,
-        tuple(rule.to_rule() for rule in checked.rules),
-        checked.default.to_rule(),
+    ruled = {file: _rules_of(file, given.rules) for file, given in lists.items() if given.rules is not None}
+    open_versions = {given.version for given in lists.values() if given.rules is None}
+    templates = _template_rules(templates_folder, open_versions) if open_versions else {}
+    return tuple(
+        PriceList(
+            given.version,
+            given.starts_at,
+            ruled[file] if file in ruled else templates[given.version],
+            given.default.to_rule(),
+        )
+        for file, given in lists.items()
     )
+
+
+def _rules_of(file: str, rules: Sequence[_Rule]) -> tuple[PriceRule, ...]:
+    named = [(rule.template, rule.template_version) for rule in rules]
+    if len(set(named)) != len(named):
+        msg = f"{file}: rules: two rules name the same template version"
+        raise ValueError(msg)
+    return tuple(rule.to_rule(rule.template, rule.template_version) for rule in rules)
+
+
+def _template_rules(folder: Path, versions: AbstractSet[int]) -> dict[int, tuple[PriceRule, ...]]:
+    """Return the rules of each price list as the templates have them."""
+    rules: dict[int, list[PriceRule]] = {version: [] for version in versions}
+    for file in read_templates(folder):
+        prices = file.part(_Part).prices
+        named = sorted(price.price_list for price in prices)
+        if named != sorted(versions):
+            msg = f"{file.file}: prices: the rows are of lists {named}, and the lists without rules are {sorted(versions)}"
+            raise ValueError(msg)
+        for number, price in enumerate(prices):
+            if price.price_credits_micro.keys() != file.modes.keys():
+                msg = f"{file.file}: prices.{number}.price_credits_micro: each mode of the template has a price, no other"
+                raise ValueError(msg)
+            rules[price.price_list].append(price.to_rule(file.name, file.version))
+    return {version: tuple(each) for version, each in rules.items()}

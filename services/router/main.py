@@ -31,6 +31,7 @@ from winnow.adapters.resources import connect
 from winnow.contracts.topics import TASKS
 from winnow.eventstore.wiring import journal_of
 from winnow.runtime.service import Service, run
+from winnow.templates import TEMPLATES_FOLDER
 
 _DRAIN_SHARE: Final = 0.7
 """The part of the drain that attempts get; the rest is for the journal and the bus."""
@@ -75,10 +76,11 @@ def build(settings: RouterSettings) -> Service:
 
 
 def _catalogue(settings: RouterSettings) -> Catalogue:
+    templates = Path(settings.templates_folder or TEMPLATES_FOLDER)
     if settings.catalogue_folder:
-        return read_catalogue(Path(settings.catalogue_folder))
+        return read_catalogue(Path(settings.catalogue_folder), templates_folder=templates)
     is_simulated = settings.catalogue == "simulated"
-    return read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS if is_simulated else OFFERINGS)
+    return read_catalogue(CATALOGUE_FOLDER, SIMULATED_OFFERINGS if is_simulated else OFFERINGS, templates)
 
 
 def _providers(settings: RouterSettings, wire: Wire) -> dict[str, Provider]:

@@ -31,7 +31,11 @@ class RouterSettings(ServiceSettings):
         "providers", description="Which bundled offerings are used: the providers' or the simulators'."
     )
     catalogue_folder: str = Field(
-        "", description="Folder with offerings.yaml and templates.yaml in place of the bundled ones."
+        "", description="Folder with an offerings.yaml in place of the bundled ones."
+    )
+    templates_folder: str = Field(
+        "",
+        description="Folder with the templates (*.yaml) in place of the bundled ones; the same for ingest and ledger.",
     )
     attempts_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
         64, description="Attempts in flight at once in this process."

@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.router.domain.catalogue import (
@@ -30,6 +29,7 @@ from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
 from winnow.eventstore import Input, InputReused, Journal, NotOwner
 from winnow.runtime.log import get_logger
+from winnow.templates import TEMPLATES_FOLDER, TemplateFile, parse, read_templates, read_yaml
 
 T = TypeVar("T", bound=BaseModel)
 _log = get_logger(__name__)
@@ -39,6 +39,8 @@ CATALOGUE_FOLDER: Final = Path(__file__).parent / "catalogue"
 OFFERINGS: Final = "offerings.yaml"
 SIMULATED_OFFERINGS: Final = "simulated.yaml"
 """Beside ``OFFERINGS`` in the bundled folder: what the simulated providers make."""
+_TEMPLATES_BEFORE: Final = "templates.yaml"
+"""A file that catalogue folders held before each template had a file of its own."""
 
 
 class RunJournal:
@@ -158,56 +160,55 @@ class _Offering(_Strict):
         )
 
 
-class _Template(_Strict):
-    name: str
-    version: int = Field(ge=1)
-    rounds: RoundPolicy
-    modes: dict[Mode, ModePolicy] = Field(min_length=1)
-    cost_cap_factor_ppm: int = Field(default=3_000_000, ge=1_000_000)
-
-
 class _Offerings(_Strict):
     offerings: list[_Offering]
 
 
-class _Templates(_Strict):
-    templates: list[_Template]
+class _Part(_Strict):
+    modes: dict[Mode, ModePolicy]
+    rounds: RoundPolicy
 
 
-def read_catalogue(folder: Path = CATALOGUE_FOLDER, offerings_file: str = OFFERINGS) -> Catalogue:
-    """Return the catalogue of an offerings file and ``templates.yaml``; raises ValueError for a file that is wrong."""
-    given = _read(folder / offerings_file, _Offerings).offerings
+def read_catalogue(
+    folder: Path = CATALOGUE_FOLDER,
+    offerings_file: str = OFFERINGS,
+    templates_folder: Path = TEMPLATES_FOLDER,
+) -> Catalogue:
+    """Return the catalogue of an offerings file and the templates; raises ValueError for a file that is wrong."""
+    if (folder / _TEMPLATES_BEFORE).exists():
+        msg = f"{_TEMPLATES_BEFORE} of a catalogue folder is not read: each template is a file of the templates folder"
+        raise ValueError(msg)
+    given = parse(offerings_file, _Offerings, read_yaml(folder / offerings_file)).offerings
     offerings = {entry.name: entry.offering() for entry in given}
     if len(offerings) != len(given):
-        msg = "two offerings have one name"
+        msg = f"{offerings_file}: two offerings have one name"
         raise ValueError(msg)
-    templates = _read(folder / "templates.yaml", _Templates).templates
-    names = {template.name for template in templates}
+    files = read_templates(templates_folder)
+    names = {file.name for file in files}
     for pinned in given:
         if unknown := set(pinned.pinned_for) - names:
-            msg = f"offering {pinned.name} is pinned for unknown templates: {sorted(unknown)}"
+            msg = (
+                f"{offerings_file}: offering {pinned.name} is pinned for unknown templates: {sorted(unknown)}"
+            )
             raise ValueError(msg)
-    read = [_template(template, given) for template in templates]
-    for template in read:
-        for policy in template.modes.values():
-            if unknown := set(policy.offerings) - set(offerings):
-                msg = f"template {template.name} names unknown offerings: {sorted(unknown)}"
-                raise ValueError(msg)
-    return Catalogue(offerings, {(template.name, template.version): template for template in read})
+    templates = [_template(file, given) for file in files]
+    return Catalogue(offerings, {(template.name, template.version): template for template in templates})
 
 
-def _template(given: _Template, offerings: Sequence[_Offering]) -> Template:
-    """Return a template whose pinned modes name their offerings; raises ValueError where nothing is pinned for it."""
-    pinned = tuple(offering.name for offering in offerings if given.name in offering.pinned_for)
-    modes = {
-        mode: replace(policy, offerings=pinned) if policy.pinned and not policy.offerings else policy
-        for mode, policy in given.modes.items()
-    }
-    if any(policy.pinned and not policy.offerings for policy in modes.values()):
-        msg = f"no offering is pinned for template {given.name}"
-        raise ValueError(msg)
-    return Template(given.name, given.version, given.rounds, modes, given.cost_cap_factor_ppm)
-
-
-def _read(path: Path, model: type[T]) -> T:
-    return model.model_validate(yaml.safe_load(path.read_text("utf-8")))
+def _template(file: TemplateFile, offerings: Sequence[_Offering]) -> Template:
+    """Return a template whose pinned modes name their offerings; raises ValueError for a part that is wrong."""
+    known = {offering.name for offering in offerings}
+    pinned = tuple(offering.name for offering in offerings if file.name in offering.pinned_for)
+    part = file.part(_Part)
+    modes: dict[Mode, ModePolicy] = {}
+    for mode, policy in part.modes.items():
+        field = f"{file.file}: modes.{mode}"
+        if unknown := set(policy.offerings) - known:
+            msg = f"{field}.offerings: unknown offerings: {sorted(unknown)}"
+            raise ValueError(msg)
+        if policy.pinned and not policy.offerings and not pinned:
+            msg = f"{field}.pinned: no offering is pinned for template {file.name}"
+            raise ValueError(msg)
+        is_pinned_by_offerings = policy.pinned and not policy.offerings
+        modes[mode] = replace(policy, offerings=pinned) if is_pinned_by_offerings else policy
+    return Template(file.name, file.version, part.rounds, modes, file.cost_cap_factor_ppm)

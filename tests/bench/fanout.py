@@ -37,11 +37,11 @@ def fanout_settings(folder: Path, candidates: int) -> dict[str, dict[str, str]]:
         offering["pass_prior_ppm"] = {"product_shot": 20_000, "studio_headshot": 20_000}
         offering["max_n"] = IMAGES_A_CALL
     (catalogue / "offerings.yaml").write_text(yaml.safe_dump(offerings))
-    templates = yaml.safe_load((catalogue / "templates.yaml").read_text())
-    for template in templates["templates"]:
+    for path in Path(settings["router"]["TEMPLATES_FOLDER"]).glob("*.yaml"):
+        template = yaml.safe_load(path.read_text())
         template["rounds"] |= {"candidates_max": candidates, "duplicate_distance": 0}
         template["rounds"]["pass_rate_prior_ppm"] = 20_000
-    (catalogue / "templates.yaml").write_text(yaml.safe_dump(templates))
+        path.write_text(yaml.safe_dump(template))
     for service in SERVICES:
         settings.setdefault(service, {})["FETCH_MAX_WAIT_MS"] = _WAIT_MS
     return settings

@@ -21,6 +21,7 @@ from tests.bench.report import Report, samples_for
 from tests.support import buses
 from tests.support.line import Client, RunningLine, running_line
 from winnow.local.line import SERVICES
+from winnow.templates import TEMPLATES_FOLDER
 
 SIDE_PX: Final = 128
 _CATALOGUE: Final = Path("services/router/catalogue")
@@ -41,7 +42,7 @@ CREDITS: Final = 1_000_000
 
 def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
     """Write a catalogue of one certain offering and profiles that only ask for a picture; return the settings."""
-    catalogue, profiles = folder / "catalogue", folder / "profiles"
+    catalogue, profiles, templates = folder / "catalogue", folder / "profiles", folder / "templates"
     catalogue.mkdir()
     profiles.mkdir()
     document = yaml.safe_load((_CATALOGUE / "simulated.yaml").read_text())
@@ -53,11 +54,12 @@ def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
         "pinned_for": [],
     }
     (catalogue / "offerings.yaml").write_text(yaml.safe_dump({"offerings": [offering]}))
-    templates = yaml.safe_load((_CATALOGUE / "templates.yaml").read_text())
-    for template in templates["templates"]:
+    templates.mkdir()
+    for path in TEMPLATES_FOLDER.glob("*.yaml"):
+        template = yaml.safe_load(path.read_text())
         template["rounds"]["pass_rate_prior_ppm"] = 1_000_000
         del template["modes"]["stable"]
-    (catalogue / "templates.yaml").write_text(yaml.safe_dump(templates))
+        (templates / path.name).write_text(yaml.safe_dump(template))
     for path in _PROFILES.glob("*.yaml"):
         shipped = yaml.safe_load(path.read_text())
         profile = {
@@ -68,7 +70,11 @@ def lean_settings(folder: Path) -> dict[str, dict[str, str]]:
         (profiles / path.name).write_text(yaml.safe_dump(profile))
     return {
         "ingest": {"RATE_PER_SECOND": "100000", "RATE_BURST_COUNT": "1000000"},
-        "router": {"CATALOGUE_FOLDER": str(catalogue), "ATTEMPTS_MAX": "256"},
+        "router": {
+            "CATALOGUE_FOLDER": str(catalogue),
+            "TEMPLATES_FOLDER": str(templates),
+            "ATTEMPTS_MAX": "256",
+        },
         "scorer": {"PROFILES_DIR": str(profiles), "PROCESSES": "1"},
     }
 

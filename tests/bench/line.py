@@ -33,7 +33,6 @@ def widened_catalogue(folder: Path) -> None:
         offering["concurrency_limit"] = 64
         offering["limits"]["poll_interval_s"] = 0.05
     (folder / "offerings.yaml").write_text(yaml.safe_dump(document))
-    (folder / "templates.yaml").write_text((CATALOGUE / "templates.yaml").read_text())
 
 
 async def one_order(client: Client, waits_ms: list[float]) -> str:

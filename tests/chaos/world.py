@@ -207,7 +207,6 @@ def short_limits(folder: Path) -> None:
     for offering in document["offerings"]:
         offering["limits"] |= {"connect_timeout_s": 2, "read_timeout_s": 4, "total_timeout_s": 15}
     (folder / "offerings.yaml").write_text(yaml.safe_dump(document))
-    (folder / "templates.yaml").write_text((_CATALOGUE / "templates.yaml").read_text())
 
 
 @contextlib.asynccontextmanager

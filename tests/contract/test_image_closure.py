@@ -97,6 +97,8 @@ def test_a_service_starts_with_what_its_lock_installs_and_no_code_of_others(serv
     own = [f"services.{service}", "winnow.adapters", "winnow.contracts", "winnow.runtime", "winnow.rpc"]
     if service != "scorer":
         own.append("winnow.eventstore")
+    if service in {"ingest", "router", "ledger"}:
+        own.append("winnow.templates")
     if service in {"ingest", "delivery"}:
         own.append("winnow.egress")
     ours = [text for text in loaded["main"] if text.startswith(("services.", "winnow.", "simulators"))]

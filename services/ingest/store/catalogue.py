@@ -1,18 +1,23 @@
-"""Reads the templates and the prompt rule from the service's own files."""
+"""Reads what can be ordered from the templates, and the prompt rule from the service's own file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.domain.catalogue import Catalogue, Template, WordRule
+from winnow.templates import TEMPLATES_FOLDER, TemplateFile, parse, read_templates, read_yaml
 
 FILES: Final = Path(__file__).parent.parent / "catalogue"
-_TEMPLATE: Final[TypeAdapter[Template]] = TypeAdapter(Template)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    order: Template
 
 
 class _Words(BaseModel):
@@ -20,6 +25,9 @@ class _Words(BaseModel):
 
     version: Annotated[int, Field(ge=1)]
     phrases: list[Annotated[str, Field(min_length=1)]]
+
+
+_SHARED: Final = frozenset({"name", "version", "modes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +38,29 @@ class Loaded:
     rule: WordRule
 
 
-def load(files: Path = FILES) -> Loaded:
-    """Read both files; raises ValueError naming the fault, so that the service does not start with it."""
-    templates = [
-        _TEMPLATE.validate_python(listed_template)
-        for listed_template in _read(files / "templates.yaml")["templates"]
-    ]
-    by_name = {template.name: template for template in templates}
-    if len(by_name) != len(templates):
-        msg = "two templates of the catalogue have the same name"
-        raise ValueError(msg)
-    for template in templates:
-        if template.profile not in template.profiles:
-            msg = f"the profile of template {template.name} is not among its profiles"
-            raise ValueError(msg)
-    words = _Words.model_validate(_read(files / "prompt_words.yaml"))
+def load(templates: Path = TEMPLATES_FOLDER, files: Path = FILES) -> Loaded:
+    """Read the files; raises ValueError naming the fault, so that the service does not start with it.
+
+    Of several versions of a template the newest can be ordered.
+    """
+    newest: dict[str, Template] = {}
+    for file in read_templates(templates):
+        template = _template(file)
+        if file.name not in newest or newest[file.name].version < file.version:
+            newest[file.name] = template
+    words_file = files / "prompt_words.yaml"
+    words = parse(words_file.name, _Words, read_yaml(words_file))
     phrases = tuple(tuple(phrase.casefold().split()) for phrase in words.phrases)
-    return Loaded(Catalogue(by_name), WordRule(words.version, phrases))
+    return Loaded(Catalogue(newest), WordRule(words.version, phrases))
 
 
-def _read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def _template(file: TemplateFile) -> Template:
+    if repeated := sorted(_SHARED & file.order.keys()):
+        msg = f"{file.file}: order.{repeated[0]}: this field belongs to the template, not to its order"
+        raise ValueError(msg)
+    shared = {"name": file.name, "version": file.version, "modes": tuple(file.modes)}
+    template = parse(file.file, _Part, {"order": {**file.order, **shared}}).order
+    if template.profile not in template.profiles:
+        msg = f"{file.file}: order.profile: the profile is not among order.profiles"
+        raise ValueError(msg)
+    return template

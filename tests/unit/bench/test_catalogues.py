@@ -13,6 +13,7 @@ from tests.bench.fanout import fanout_settings
 from tests.bench.lean import lean_settings
 from tests.bench.line import widened_catalogue
 from tests.chaos.world import short_limits
+from winnow.contracts.values import Mode
 
 
 @pytest.mark.parametrize("write", [widened_catalogue, short_limits])
@@ -35,5 +36,8 @@ def test_a_copy_of_the_simulators_catalogue_is_read(tmp_path: Path, write: Calla
 def test_a_catalogue_of_one_certain_offering_is_read(
     tmp_path: Path, settings_of: Callable[[Path], dict[str, str]]
 ) -> None:
-    folder = Path(settings_of(tmp_path)["CATALOGUE_FOLDER"])
-    assert list(read_catalogue(folder).offerings) == ["simulated-openai"]
+    settings = settings_of(tmp_path)
+    folder, templates = Path(settings["CATALOGUE_FOLDER"]), Path(settings["TEMPLATES_FOLDER"])
+    catalogue = read_catalogue(folder, templates_folder=templates)
+    assert list(catalogue.offerings) == ["simulated-openai"]
+    assert all(Mode.stable not in template.modes for template in catalogue.templates.values())
