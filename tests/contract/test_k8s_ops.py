@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from scripts.command_page import every_command
-from tests.contract.test_k8s import OPS, has_no_rights, of_kind
+from tests.support.manifests import OPS, has_no_rights, of_kind
 
 JOBS = sorted(of_kind("CronJob"))
 READING = {

@@ -17,9 +17,9 @@ import pytest
 
 from tests.integration.ingest_neighbours import CREDIT, SHARDS, Neighbours, neighbours
 from tests.support.eventually import eventually
+from tests.support.raw_http import HALF_BODY, HALF_HEADER, ended
 from tests.support.stack import running_stack
 from tests.support.tls import Authority, answering, serving
-from tests.unit.runtime.test_listener import HALF_BODY, HALF_HEADER, ended
 from winnow.adapters.topics import apply_topics
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses

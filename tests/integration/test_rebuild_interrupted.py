@@ -18,7 +18,7 @@ from services.ledger.domain.decide import DECIDER
 from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.builders import START
-from tests.unit.ledger.test_journal import SHARD, SHARDS, STORY, feed_all, running
+from tests.unit.ledger.ledger_journal import SHARD, SHARDS, STORY, feed_all, running
 from winnow.adapters.mongo import Mongo
 from winnow.eventstore import MongoJournalStore
 from winnow.eventstore.model import state_format_of

@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY as METRICS
 
-from tests.integration.test_bus import GROUP, PARTITIONS, TYPE, Place, Seen, body_of, place, send
+from tests.integration.bus_records import GROUP, PARTITIONS, TYPE, Place, Seen, body_of, place, send
 from tests.support.bus import bus_of
 from tests.support.chain import verify_chain
 from tests.support.ends import ends_of

@@ -11,40 +11,12 @@ import pytest
 from services.router.domain.catalogue import CallLimits, ModePolicy, Price
 from services.router.domain.health import BreakerState
 from services.router.domain.run import Phase
+from tests.contract.router.line_checks import ENDS, assert_allowed, assert_books, of_kind
 from tests.contract.router.router_app import RouterApp, RouterWorld, line, offering_of, simulator
 from tests.unit.router.builders import template
 from winnow.contracts.events import TaskSelected
-from winnow.contracts.states import next_state
 from winnow.contracts.values import Mode, OutcomeClass
 from winnow.runtime.clock import SystemClock
-
-ENDS = ("task.selected", "task.failed", "task.cancelled")
-
-
-def of_kind(router_line: RouterApp, kind: str) -> list[Any]:
-    return router_line.messages(kind)
-
-
-def assert_books(router_line: RouterApp, cap_usd_micro: int = 1_000_000) -> None:
-    """Each attempt ends once, the cap held at each submit, and there is one end."""
-    submitted = of_kind(router_line, "attempt.submitted")
-    finished = of_kind(router_line, "attempt.finished")
-    assert len({a.attempt_id for a in submitted}) == len(submitted)
-    assert len({a.attempt_id for a in finished}) == len(finished)
-    assert {a.attempt_id for a in finished} <= {a.attempt_id for a in submitted}
-    assert sum(a.expected_cost_usd_micro for a in submitted) <= cap_usd_micro or finished
-    assert sum(len(of_kind(router_line, end)) for end in ENDS) == 1
-
-
-def assert_allowed(router_line: RouterApp) -> None:
-    """Every event is one that the state machine of the task allows."""
-    state = next_state(next_state(None, "task.accepted"), "task.funded")
-    for kind in router_line.kinds():
-        if "." not in kind:
-            continue
-        after = next_state(state, kind)
-        assert after is not None, (state, kind)
-        state = after
 
 
 @pytest.mark.parametrize("provider", ["fal", "replicate", "openai"])

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.router.line_checks import ENDS, assert_allowed, assert_books, of_kind
 from tests.contract.router.router_app import MemoryObjects, RouterApp, RouterWorld, Simulator, line, simulator
-from tests.contract.router.test_line import ENDS, assert_allowed, assert_books, of_kind
 from tests.support.eventually import eventually
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import TaskSelected

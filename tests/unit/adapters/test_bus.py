@@ -11,12 +11,11 @@ import anyio
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
-from pydantic import SecretStr
 
-from winnow.adapters.bus import BUG_TRIES_MAX, Bus, Received
+from tests.unit.adapters.builders import _handle, unconnected_bus
+from winnow.adapters.bus import BUG_TRIES_MAX, Received
 from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.upcast import MessageRegistry
-from winnow.runtime.settings import ServiceSettings
 
 
 class Consumer:
@@ -31,24 +30,6 @@ class Consumer:
         return next(self._batches)
 
 
-async def _handle(source: Source, received: Sequence[Received]) -> Consumed:
-    return Consumed(received[-1].offset + 1)
-
-
-def _bus() -> Bus:
-    secret = SecretStr("secret")
-    return Bus(
-        ServiceSettings(
-            kafka_bootstrap="nowhere:1",
-            mongo_uri=secret,
-            s3_endpoint="http://nowhere",
-            s3_access_key=secret,
-            s3_secret_key=secret,
-        ),
-        "reader",
-    )
-
-
 async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -56,7 +37,7 @@ async def test_after_a_wait_that_brought_nothing_the_next_begins_at_once(
         raise AssertionError("it rests, and what comes meanwhile lies there")
 
     monkeypatch.setattr(anyio, "sleep", rest)
-    bus = _bus()
+    bus = unconnected_bus()
     bus.subscribe(["topic"], "group", MessageRegistry(()), _handle)
     (subscriber,) = bus.broker.subscribers
     reading: Any = subscriber
@@ -113,7 +94,7 @@ async def test_a_record_put_aside_does_not_make_the_next_failure_wait_longer(
         done.set_result(None)
         return done
 
-    bus = _bus()
+    bus = unconnected_bus()
     bus.subscribe(["topic"], "group", MessageRegistry(()), fail)
     monkeypatch.setattr("winnow.adapters.bus.asyncio.sleep", rest)
     monkeypatch.setattr(bus.broker, "publish", publish)
@@ -131,7 +112,7 @@ async def test_a_start_gives_up_on_a_broker_that_does_not_come(monkeypatch: pyte
     async def away() -> None:
         raise KafkaConnectionError
 
-    bus = _bus()
+    bus = unconnected_bus()
     monkeypatch.setattr(bus.broker, "start", away)
     with pytest.raises(KafkaConnectionError):
         await bus.start(within_s=0.0)
@@ -140,7 +121,7 @@ async def test_a_start_gives_up_on_a_broker_that_does_not_come(monkeypatch: pyte
 async def test_a_slow_rebalance_does_not_end_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     # A group shares out its partitions when its slowest member polls again, long after the broker has answered.
     assigned = asyncio.Event()
-    bus = _bus()
+    bus = unconnected_bus()
     monkeypatch.setattr(bus.broker, "start", assigned.wait)
     starting = asyncio.create_task(bus.start(within_s=0.0))
     loop = asyncio.get_running_loop()

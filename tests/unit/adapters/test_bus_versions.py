@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY as METRICS
 
 from tests.support.weights import STEPS, WEIGHED, text
-from tests.unit.adapters.test_bus import _bus
+from tests.unit.adapters.builders import unconnected_bus
 from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Consumed, Source
 
@@ -78,14 +78,14 @@ class Reader:
         self.received: list[Received] = []
         self.dead_lettered: list[bytes] = []
         self.committed = 0
-        self._bus = _bus()
-        self._bus.subscribe(["weights"], "group", WEIGHED, self._handle)
-        self._bus.broker.publish = self._publish  # type: ignore[method-assign,assignment]
+        self.unconnected_bus = unconnected_bus()
+        self.unconnected_bus.subscribe(["weights"], "group", WEIGHED, self._handle)
+        self.unconnected_bus.broker.publish = self._publish  # type: ignore[method-assign,assignment]
 
     async def read(self, records: Sequence[SimpleNamespace], batch: int) -> None:
         for at in range(0, len(records), batch):
             message: Any = SimpleNamespace(raw_message=records[at : at + batch], consumer=self)
-            await self._bus._on_batch(message)
+            await self.unconnected_bus._on_batch(message)
 
     async def _handle(self, _source: Source, received: Sequence[Received]) -> Consumed:
         self.received += received
@@ -165,7 +165,7 @@ def test_a_newer_version_is_logged_once(capsys: Any) -> None:
 
 
 async def test_a_held_partition_is_paused_and_its_neighbours_are_read() -> None:
-    bus, calls = _bus(), list[tuple[Any, ...]]()
+    bus, calls = unconnected_bus(), list[tuple[Any, ...]]()
     held, other = TopicPartition("weights", 0), TopicPartition("weights", 1)
 
     async def handle(source: Source, received: Sequence[Received]) -> Consumed:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.eventstore.test_journal import ADDER
+from tests.unit.eventstore.builders import ADDER
 from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.envelope import Envelope, RecordedMessage

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.eventstore.test_journal import SOURCE, Crash, Mortal
+from tests.unit.eventstore.builders import SOURCE, Crash, Mortal
 from winnow.adapters.partitions import Source
 from winnow.contracts.decider import Decider, EntityRules, Joined
 from winnow.contracts.envelope import Event, Message

@@ -9,9 +9,9 @@ import pytest
 
 from services.ingest.domain.keys import Scope
 from services.ingest.domain.public import _FIELDS, OPERATORS
+from tests.unit.ingest.builders import place, tell
 from tests.unit.ingest.events import OFFERING
 from tests.unit.ingest.fakes import CREDIT, IngestApp, running
-from tests.unit.ingest.test_task_queries import place, tell
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import CandidatesFailed, TaskFailed
 from winnow.contracts.values import EntryKind, FailedCandidate

@@ -6,26 +6,12 @@ import asyncio
 import json
 
 from services.ingest.domain.keys import Scope
-from tests.unit.ingest.events import OFFERING, Tale
+from tests.unit.ingest.builders import place, tell
+from tests.unit.ingest.events import OFFERING
 from tests.unit.ingest.fakes import CREDIT, IngestApp, running
 from winnow.adapters.partitions import Source
 from winnow.contracts.topics import TASKS
 from winnow.contracts.values import EntryKind
-
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
-
-
-async def place(world: IngestApp, client, headers: dict, key: str = "order-1") -> Tale:
-    answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": key})
-    await world.settle()
-    return Tale(answer.json()["id"])
-
-
-def tell(world: IngestApp, tale: Tale, count: int | None = None) -> None:
-    sequences: dict[str, int] = {}
-    for producer, event in tale.whole()[:count]:
-        sequences[producer] = sequences.get(producer, 0) + 1
-        world.say(event, producer, 0 if producer == "scorer" else sequences[producer])
 
 
 async def test_a_delivered_task_reads_as_what_happened():

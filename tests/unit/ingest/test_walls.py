@@ -11,9 +11,9 @@ from services.ingest.api import openapi_document
 from services.ingest.api.auth import SCOPE_FIELD
 from services.ingest.domain.answers import Link, WebhookDelivery, WebhookEndpoint
 from services.ingest.domain.keys import Scope
+from tests.unit.ingest.builders import place, tell
 from tests.unit.ingest.events import Tale
 from tests.unit.ingest.fakes import IngestApp, running
-from tests.unit.ingest.test_task_queries import place, tell
 from winnow.contracts.ids import Prefix, derive_id
 
 DOCUMENT = openapi_document()

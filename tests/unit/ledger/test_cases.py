@@ -30,7 +30,7 @@ from tests.unit.ledger.builders import (
     settle,
     task,
 )
-from tests.unit.ledger.test_journal import (
+from tests.unit.ledger.ledger_journal import (
     SHARD,
     SHARDS,
     SOURCE,

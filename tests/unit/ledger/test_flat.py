@@ -22,7 +22,7 @@ from services.ledger.domain.decide import DECIDER
 from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
-from tests.unit.ledger.test_journal import SHARD, SHARDS, SOURCE, input_of
+from tests.unit.ledger.ledger_journal import SHARD, SHARDS, SOURCE, input_of
 from winnow.contracts.commands import LedgerCommand
 from winnow.eventstore import Block, Journal
 from winnow.eventstore.entities import StoredEntity

@@ -10,7 +10,7 @@ from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.ledger.test_journal import input_of
+from tests.unit.ledger.ledger_journal import input_of
 from winnow.contracts.commands import RefundCredits
 from winnow.contracts.events import EntryRecorded, RefundRefused
 from winnow.contracts.ids import Prefix, derive_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from services.router.domain.backlog import Terms
 from services.router.domain.catalogue import (
     CallLimits,
     Catalogue,
@@ -18,6 +19,11 @@ from services.router.domain.catalogue import (
 )
 from services.router.domain.market import MarketSnapshot
 from services.router.domain.messages import Observed
+from services.router.domain.run import (
+    Candidate,
+    Phase,
+    Run,
+)
 from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import (
@@ -158,3 +164,22 @@ def scored(
 
 
 __all__ = ["SelectionPolicy"]
+TERMS = Terms(size=2, price_usd_micro=10_000)
+
+
+def run(
+    number: int,
+    account: str = "acct_a",
+    *,
+    priority: int = 5,
+    waiting: int = 1,
+    waited_s: float = 0.0,
+    tried: tuple[str, ...] = (),
+) -> Run:
+    order = accepted(number, account_id=account, priority=priority)
+    candidates = {
+        f"c{number}-{index}": Candidate(f"c{number}-{index}", 0, index, 1, tried=tried)
+        for index in range(waiting)
+    }
+    funded_at = NOW - timedelta(seconds=waited_s)
+    return Run(order.task_id, Phase.running, order, candidates=candidates, funded_at=funded_at)

@@ -11,37 +11,15 @@ from hypothesis import strategies as st
 from services.router.domain.backlog import Backlog, CallKind, Terms
 from services.router.domain.fair_order import AGEING_S, FairOrder, Waiting
 from services.router.domain.run import (
-    Candidate,
     CandidateState,
-    Phase,
-    Run,
 )
-from tests.unit.router.builders import NOW, accepted, template
+from tests.unit.router.builders import NOW, TERMS, run, template
 
-TERMS = Terms(size=2, price_usd_micro=10_000)
 TEMPLATE = template()
 
 
 def always(_: CallKind) -> Terms:
     return TERMS
-
-
-def run(
-    number: int,
-    account: str = "acct_a",
-    *,
-    priority: int = 5,
-    waiting: int = 1,
-    waited_s: float = 0.0,
-    tried: tuple[str, ...] = (),
-) -> Run:
-    order = accepted(number, account_id=account, priority=priority)
-    candidates = {
-        f"c{number}-{index}": Candidate(f"c{number}-{index}", 0, index, 1, tried=tried)
-        for index in range(waiting)
-    }
-    funded_at = NOW - timedelta(seconds=waited_s)
-    return Run(order.task_id, Phase.running, order, candidates=candidates, funded_at=funded_at)
 
 
 def order_of(backlog: Backlog) -> list[str]:

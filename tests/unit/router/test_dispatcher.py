@@ -8,8 +8,7 @@ from typing import Any
 from services.router.app.dispatcher import Dispatcher
 from services.router.app.offering_pool import OfferingPool
 from tests.support.clock import SetClock
-from tests.unit.router.builders import NOW, market, offering
-from tests.unit.router.test_backlog import run
+from tests.unit.router.builders import NOW, market, offering, run
 
 
 class AnothersRecord:

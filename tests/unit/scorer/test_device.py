@@ -26,7 +26,7 @@ from services.scorer.inference.models import ModelMissing
 from services.scorer.vision.model_set import Models
 from tests.support.eventually import eventually
 from tests.unit.scorer.photographs import png
-from tests.unit.scorer.test_towers import mount, plain
+from tests.unit.scorer.towers import mount, plain
 from winnow.contracts.errors import Unavailable
 
 pytestmark = pytest.mark.timeout(120)

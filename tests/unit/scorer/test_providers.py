@@ -14,7 +14,7 @@ from services.scorer.inference.providers import (
     open_session,
     providers_of,
 )
-from tests.unit.scorer.test_towers import image_tower
+from tests.unit.scorer.towers import image_tower
 
 HERE = set(onnxruntime.get_available_providers())
 
