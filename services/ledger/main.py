@@ -9,7 +9,8 @@ from services.ledger.app import Ledger
 from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
 from services.ledger.settings import LedgerSettings
-from services.ledger.store import PRICES_FOLDER, EntryView, read_prices
+from services.ledger.store.entries import EntryView
+from services.ledger.store.prices import PRICES_FOLDER, read_prices
 from winnow.adapters.connections import run_bus
 from winnow.adapters.resources import connect
 from winnow.contracts.topics import LEDGER_COMMAND_TOPIC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.ledger.domain.decide import DECIDER
 from services.ledger.settings import LedgerSettings
-from services.ledger.store import EntryView
+from services.ledger.store.entries import EntryView
 from winnow.audit.rebuild import RebuildOptions, open_session, run
 
 STATES = ("state_2", "entities_2", "folds")

@@ -19,13 +19,8 @@ from services.router.clients.wire import Wire
 from services.router.domain.catalogue import Catalogue
 from services.router.domain.decide import DECIDER
 from services.router.settings import RouterSettings
-from services.router.store import (
-    CATALOGUE_FOLDER,
-    OFFERINGS,
-    SIMULATED_OFFERINGS,
-    RunJournal,
-    read_catalogue,
-)
+from services.router.store.catalogue import CATALOGUE_FOLDER, OFFERINGS, SIMULATED_OFFERINGS, read_catalogue
+from services.router.store.journal import RunJournal
 from winnow.adapters.connections import run_bus
 from winnow.adapters.resources import connect
 from winnow.contracts.topics import TASKS

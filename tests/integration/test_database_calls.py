@@ -10,7 +10,7 @@ from pymongo import DeleteOne, InsertOne, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from services.delivery.store import EndpointStore
-from services.ledger.store import EntryView
+from services.ledger.store.entries import EntryView
 from tests.support.clock import SetClock
 from tests.support.database_calls import Counted
 from tests.support.journal_store_suite import block

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from services.ledger.store import EntryView
+from services.ledger.store.entries import EntryView
 from tests.integration.ledger_process import (
     CREDIT,
     SHARDS,

@@ -41,7 +41,7 @@ from services.router.domain.catalogue import (
     Traits,
 )
 from services.router.domain.decide import DECIDER as ROUTER_DECIDER
-from services.router.store import RunJournal
+from services.router.store.journal import RunJournal
 from services.scorer.app import Scorer
 from services.scorer.bus import ScoreConsumer
 from services.scorer.domain import Profile

@@ -29,7 +29,7 @@ from services.router.clients.wire import Wire
 from services.router.domain.catalogue import CallLimits, Catalogue, Offering, Price, Template, Traits
 from services.router.domain.decide import DECIDER
 from services.router.domain.run import Run
-from services.router.store import RunJournal
+from services.router.store.journal import RunJournal
 from simulators.main import build
 from simulators.provider_profile import load_profile
 from tests.support.eventually import eventually

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.router.store import read_catalogue
+from services.router.store.catalogue import read_catalogue
 from tests.bench.backlog import patient_settings
 from tests.bench.fanout import fanout_settings
 from tests.bench.lean import lean_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.ledger.domain.prices import PriceList, PriceRule, Quote, quote
-from services.ledger.store import PRICES_FOLDER, read_prices
+from services.ledger.store.prices import PRICES_FOLDER, read_prices
 from tests.support.templates import copied_templates
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.money import AMOUNT_MAX

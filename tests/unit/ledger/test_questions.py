@@ -15,7 +15,7 @@ from services.ledger import rpc
 from services.ledger.app import STATEMENT_MAX, Ledger
 from services.ledger.domain.account import Account
 from services.ledger.domain.books import StatementEntry
-from services.ledger.store import read_prices
+from services.ledger.store.prices import read_prices
 from tests.support.clock import SetClock
 from tests.support.refusals import code_of
 from tests.unit.ledger.builders import ACCOUNT, START, Books, grant, refund, reserve, settle, task

@@ -12,7 +12,7 @@ from services.router.app.offering_pool import OfferingPool
 from services.router.domain.catalogue import PPM, Catalogue, Template
 from services.router.domain.health import HealthSignal
 from services.router.domain.run import Candidate, CandidateState, Run
-from services.router.store import CATALOGUE_FOLDER, SIMULATED_OFFERINGS, read_catalogue
+from services.router.store.catalogue import CATALOGUE_FOLDER, SIMULATED_OFFERINGS, read_catalogue
 from tests.support.clock import SetClock
 from tests.unit.router.builders import NOW, accepted
 from winnow.contracts.values import Mode, TemplateRef

@@ -1,13 +1,15 @@
-"""Storage of the router: task runs through the journal, and the catalogue read from its files."""
+"""Reads the catalogue: the offerings file, and the router's part of the templates.
+
+Unknown fields are refused: a misspelt limit must not be ignored.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -22,68 +24,16 @@ from services.router.domain.catalogue import (
     Template,
     Traits,
 )
-from services.router.domain.messages import RunMessage
-from services.router.domain.run import Run
-from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.money import Micro
 from winnow.contracts.values import Mode
-from winnow.eventstore import Input, InputReused, Journal, NotOwner
-from winnow.runtime.log import get_logger
 from winnow.templates import TEMPLATES_FOLDER, TemplateFile, parse, read_templates, read_yaml
 
-T = TypeVar("T", bound=BaseModel)
-_log = get_logger(__name__)
-_TELL_TRIES: Final = 8
-_TELL_BACKOFF_S: Final = 0.2
-CATALOGUE_FOLDER: Final = Path(__file__).parent / "catalogue"
+CATALOGUE_FOLDER: Final = Path(__file__).parent.parent / "catalogue"
 OFFERINGS: Final = "offerings.yaml"
 SIMULATED_OFFERINGS: Final = "simulated.yaml"
 """Beside ``OFFERINGS`` in the bundled folder: what the simulated providers make."""
 _TEMPLATES_BEFORE: Final = "templates.yaml"
 """A file that catalogue folders held before each template had a file of its own."""
-
-
-class RunJournal:
-    """The journal as the app sees it: tells a run something, whatever it takes."""
-
-    def __init__(self) -> None:
-        """Bind the journal later: it needs the app as its listener."""
-        self._journal: Journal[Run] | None = None
-
-    def bind(self, journal: Journal[Run]) -> None:
-        """Set the journal."""
-        self._journal = journal
-
-    async def submit(
-        self, run: Run, input_id: str, message: RunMessage
-    ) -> tuple[RecordedMessage[Message], ...] | None:
-        """Decide and wait for the commit; None when another replica owns the run.
-
-        A store that does not answer is asked again; after the last try its error is raised, and the
-        service starts anew from what is recorded.
-        """
-        if self._journal is None:
-            msg = "the record is not bound to a journal"
-            raise RuntimeError(msg)
-        correlation_id = run.correlation_id or run.task_id
-        input_ = Input(run.task_id, input_id, message, correlation_id, traceparent=run.traceparent)
-        backoff_s = _TELL_BACKOFF_S
-        for _ in range(_TELL_TRIES - 1):
-            try:
-                return (await self._journal.submit(input_)).recorded
-            except NotOwner:
-                return None
-            except InputReused:
-                raise
-            except Exception as error:  # noqa: BLE001 (told again, then raised below)
-                _log.warning("router.tell.retried", error=type(error).__name__)
-            await asyncio.sleep(backoff_s)
-            backoff_s *= 2
-        return (await self._journal.submit(input_)).recorded
-
-
-# The catalogue's files. Unknown fields are refused: a misspelt limit must not be ignored.
-
 
 _FORMER_TRAITS: Final = frozenset({"is_async", "seed", "replayable_submit", "bills_on_cancel"})
 """Traits of older files that no rule reads; they are passed over."""

@@ -1,0 +1,1 @@
+"""Storage of the ledger: the view of entries for statements, and the price lists."""
