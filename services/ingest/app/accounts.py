@@ -77,13 +77,13 @@ class Accounts:
         origin = Origin(grant_id, f"grant:{grant_id}", content, correlation_id)
         if await self._requests.find(origin.input_id, grant_id) is None:
             check_future("expires_at", expires_at, self._clock.now())
-        with self._notifier.on(account_id) as waiter:
+        with self._notifier.on(account_id) as subscription:
             outcome = await self._requests.submit(order, origin)
             until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
             while await self._views.grant_entry(account_id, grant_id) is None:
                 if self._clock.monotonic_s() >= until_s:
                     return outcome, False
-                await waiter.wait(_POLL_S)
+                await subscription.wait(_POLL_S)
         self._prices.forget_balance(account_id)
         return outcome, True
 
@@ -118,7 +118,7 @@ class Accounts:
             reason=reason,
         )
         origin = Origin(command_id, f"refund:{command_id}", content, correlation_id)
-        with self._notifier.on(view.account_id) as waiter:
+        with self._notifier.on(view.account_id) as subscription:
             ordered = (await self._requests.submit(order, origin)).state.refund
             if ordered is None:
                 raise Conflict(
@@ -128,7 +128,7 @@ class Accounts:
             while (refund := await self._decided(ordered)).status is RefundStatus.pending:
                 if self._clock.monotonic_s() >= until_s:
                     return refund
-                await waiter.wait(_POLL_S)
+                await subscription.wait(_POLL_S)
         self._prices.forget_balance(view.account_id)
         return refund
 

@@ -109,13 +109,13 @@ class Orders:
         origin = Origin(
             f"{task_id}:cancel", f"cancel:{task_id}", "", requester.correlation_id, requester.traceparent
         )
-        with self._notifier.on(task_id) as waiter:
+        with self._notifier.on(task_id) as subscription:
             outcome = await self._requests.submit(RequestCancel(task_id, requester.account_id), origin)
             if outcome.duplicate or view.cancel_requested_at is not None:
                 raise Conflict(ErrorCode.cancel_already_requested, "This task was asked to stop before.")
             until_s = self._clock.monotonic_s() + CANCEL_WAIT_S
             while not view.complete and self._clock.monotonic_s() < until_s:
-                await waiter.wait(_POLL_S)
+                await subscription.wait(_POLL_S)
                 view = await self._queries.task(requester.account_id, task_id)
         self._prices.forget_balance(requester.account_id)
         return view

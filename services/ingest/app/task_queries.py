@@ -99,7 +99,7 @@ class TaskQueries:
         The caller has asked for the task first, so that an unknown one is refused before the stream begins.
         """
         quiet_since_s = self._clock.monotonic_s()
-        with self._notifier.on(task_id) as waiter:
+        with self._notifier.on(task_id) as subscription:
             while True:
                 events = await self._views.events(account_id, task_id, after, _EVENTS_AT_ONCE)
                 for event in events:
@@ -114,7 +114,7 @@ class TaskQueries:
                 if self._clock.monotonic_s() - quiet_since_s >= HEARTBEAT_S:
                     quiet_since_s = self._clock.monotonic_s()
                     yield None
-                await waiter.wait(_POLL_S)
+                await subscription.wait(_POLL_S)
 
     async def _from_request(self, account_id: str, task_id: str) -> TaskView | None:
         state = await self._requests.find(f"task:{task_id}", task_id)

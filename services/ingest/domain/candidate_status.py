@@ -27,22 +27,24 @@ _ORDER: Final = {state: place for place, state in enumerate(CandidateState)}
 class StatusChange:
     """The candidates after an event, and the details that the event tells about some of them."""
 
-    marks: Mapping[str, CandidateStatus]
+    statuses: Mapping[str, CandidateStatus]
     details: Mapping[str, Mapping[str, Any]]
 
 
-def status_after(marks: Mapping[str, CandidateStatus], event: TaskEvent) -> StatusChange:
+def status_after(statuses: Mapping[str, CandidateStatus], event: TaskEvent) -> StatusChange:
     """Return the candidates of a task after an event; the mapping itself when the event is about none."""
     details = _details(event)
     if not details:
-        return StatusChange(marks, {})
-    moved = dict(marks)
-    for candidate_id, (told, offering, facts) in details.items():
-        mark = moved.get(candidate_id, CandidateStatus(CandidateState.planned))
-        state = told if _ORDER[told] >= _ORDER[mark.state] else mark.state
-        reasons = tuple(facts["reasons"]) if "reasons" in facts else mark.reasons
-        moved[candidate_id] = replace(mark, state=state, offering=offering or mark.offering, reasons=reasons)
-    return StatusChange(moved, {key: facts for key, (_, _, facts) in details.items()})
+        return StatusChange(statuses, {})
+    after = dict(statuses)
+    for candidate_id, (reached, offering, facts) in details.items():
+        status = after.get(candidate_id, CandidateStatus(CandidateState.planned))
+        state = reached if _ORDER[reached] >= _ORDER[status.state] else status.state
+        reasons = tuple(facts["reasons"]) if "reasons" in facts else status.reasons
+        after[candidate_id] = replace(
+            status, state=state, offering=offering or status.offering, reasons=reasons
+        )
+    return StatusChange(after, {key: facts for key, (_, _, facts) in details.items()})
 
 
 Detail = tuple[CandidateState, str, dict[str, Any]]
@@ -130,7 +132,7 @@ def _selected(event: TaskSelected) -> dict[str, Detail]:
         candidate.candidate_id: (CandidateState.selected, "", {"rank": candidate.rank})
         for candidate in event.selected
     }
-    aside: dict[str, Detail] = {
+    set_aside: dict[str, Detail] = {
         candidate.candidate_id: (
             CandidateState.set_aside,
             "",
@@ -138,4 +140,4 @@ def _selected(event: TaskSelected) -> dict[str, Detail]:
         )
         for candidate in event.set_aside
     }
-    return chosen | aside
+    return chosen | set_aside

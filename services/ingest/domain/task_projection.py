@@ -96,7 +96,7 @@ def fold(view: TaskView | None, recorded: RecordedMessage[TaskEvent], offset: in
     if _is_repeat(before, recorded, source):
         return ViewChange(replace(before, offset=offset))
     at = envelope.occurred_at
-    marking = status_after(before.candidates, event)
+    change = status_after(before.candidates, event)
     after = _with_routes(_with_details(before, event, at), event, before)
     after = _with_state(after, event.type)
     number = before.events_count + 1
@@ -106,12 +106,12 @@ def fold(view: TaskView | None, recorded: RecordedMessage[TaskEvent], offset: in
         sequences={**before.sequences, source: envelope.sequence} if envelope.sequence else before.sequences,
         events_count=number,
         updated_at=at,
-        candidates=marking.marks,
+        candidates=change.statuses,
     )
     public = PublicEvent(
         envelope.event_id, event.task_id, event.account_id, number, event.type, at, public_fields(event)
     )
-    return ViewChange(after, _patches(marking), public)
+    return ViewChange(after, _patches(change), public)
 
 
 def _is_repeat(view: TaskView, recorded: RecordedMessage[TaskEvent], source: str) -> bool:
@@ -317,19 +317,19 @@ def _with_routes(view: TaskView, event: TaskEvent, before: TaskView) -> TaskView
             )
         case CandidatesScored():
             for candidate in event.candidates:
-                mark = before.candidates.get(candidate.candidate_id)
-                if candidate.passed and mark is not None and mark.offering in routes:
-                    route = routes[mark.offering]
-                    routes[mark.offering] = replace(route, passed_count=route.passed_count + 1)
+                status = before.candidates.get(candidate.candidate_id)
+                if candidate.passed and status is not None and status.offering in routes:
+                    route = routes[status.offering]
+                    routes[status.offering] = replace(route, passed_count=route.passed_count + 1)
         case _:
             return view
     return replace(view, routes=routes)
 
 
-def _patches(marking: StatusChange) -> Mapping[str, Mapping[str, Any]]:
+def _patches(change: StatusChange) -> Mapping[str, Mapping[str, Any]]:
     """Return what changes in candidates, with the state they now have."""
     patches: dict[str, Mapping[str, Any]] = {}
-    for candidate_id, details in marking.details.items():
-        mark = marking.marks[candidate_id]
-        patches[candidate_id] = {**details, "state": mark.state.value, "reasons": list(mark.reasons)}
+    for candidate_id, details in change.details.items():
+        status = change.statuses[candidate_id]
+        patches[candidate_id] = {**details, "state": status.state.value, "reasons": list(status.reasons)}
     return patches

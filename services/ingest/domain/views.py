@@ -183,24 +183,24 @@ class TaskView:
 
     def funnel(self) -> dict[CandidateState, int]:
         """Count the candidates by state."""
-        counts = Counter(mark.state for mark in self.candidates.values())
+        counts = Counter(status.state for status in self.candidates.values())
         return {state: counts.get(state, 0) for state in CandidateState}
 
     def failure_reasons(self) -> dict[str, int]:
         """Count why candidates failed, most frequent first; a candidate may have several reasons."""
-        return _counted(reason for mark in self._failed() for reason in mark.reasons)
+        return _counted(reason for status in self._failed() for reason in status.reasons)
 
     def failure_reasons_without_providers(self) -> dict[str, int]:
         """Count the same as keys without the scope operator may read it; a verdict's reasons are not changed."""
         return _counted(
-            without_provider(reason) if mark.state is CandidateState.generation_failed else reason
-            for mark in self._failed()
-            for reason in mark.reasons
+            without_provider(reason) if status.state is CandidateState.generation_failed else reason
+            for status in self._failed()
+            for reason in status.reasons
         )
 
     def _failed(self) -> list[CandidateStatus]:
         failed = (CandidateState.rejected, CandidateState.generation_failed)
-        return [mark for mark in self.candidates.values() if mark.state in failed]
+        return [status for status in self.candidates.values() if status.state in failed]
 
 
 def _counted(reasons: Iterable[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Dimensions of an advertisement: the ordered words and colours, and lettering that can be read where it is shown."""
+"""Dimensions of an advertisement: the ordered words and colours, and text that can be read where it is shown."""
 
 from __future__ import annotations
 

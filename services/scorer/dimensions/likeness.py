@@ -83,13 +83,13 @@ def _hand_over_face(analysis: ImageAnalysis) -> Measurement:
     mesh = analysis.mesh
     if mesh is None:
         return failed(HAND_OVER_FACE, "no_face")
-    palms = analysis.palms
+    hands = analysis.hands
     evidence = {
         "presence": round(mesh.presence, 4),
-        "palms": float(len(palms)),
-        "palm_confidence": round(palms[0].confidence if palms else 0.0, 4),
+        "palms": float(len(hands)),
+        "palm_confidence": round(hands[0].confidence if hands else 0.0, 4),
     }
-    return ok(HAND_OVER_FACE, round(covered_share(palms, mesh.hull()), 4), evidence)
+    return ok(HAND_OVER_FACE, round(covered_share(hands, mesh.hull()), 4), evidence)
 
 
 LIKENESS: Final = table(

@@ -27,7 +27,7 @@ def _staged(
     name: str, value: Callable[[Composition], float], shown: Callable[[Composition], Evidence] | None = None
 ) -> Dimension:
     def measure(analysis: ImageAnalysis) -> Measurement:
-        found = analysis.staging
+        found = analysis.composition
         if found is None:
             return failed(name, "no_subject_before_a_ground")
         return ok(name, round(value(found), 4), shown(found) if shown else None)
@@ -45,17 +45,17 @@ _UNITS: Final = {
 
 PRODUCT: Final = table(
     Dimension(ISOLATION, 2, "multiple of the weakest part's limit", _isolation, follows=Region.subject),
-    _staged("subject_margins", lambda staging: staging.margin_share),
-    _staged("subject_cut", lambda staging: staging.cut_share),
-    _staged("ground_evenness", lambda staging: staging.ground_spread),
+    _staged("subject_margins", lambda composition: composition.margin_share),
+    _staged("subject_cut", lambda composition: composition.cut_share),
+    _staged("ground_evenness", lambda composition: composition.ground_spread),
     _staged(
         "ground_to_white",
-        lambda staging: staging.ground_to_white,
-        lambda staging: {"colour": staging.ground_hex},
+        lambda composition: composition.ground_to_white,
+        lambda composition: {"colour": composition.ground_hex},
     ),
     _staged(
         "shadow",
-        lambda staging: staging.shadow.depth,
-        lambda staging: {"area_share": round(staging.shadow.area_share, 4)},
+        lambda composition: composition.shadow.depth,
+        lambda composition: {"area_share": round(composition.shadow.area_share, 4)},
     ),
 )

@@ -1,4 +1,4 @@
-"""Staging of a subject in its frame and on its ground: room around it, cut edges, the ground's tone."""
+"""Composition of a subject in its frame and on its ground: room around it, cut edges, the ground's tone."""
 
 from __future__ import annotations
 

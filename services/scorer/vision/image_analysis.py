@@ -107,7 +107,7 @@ class ImageAnalysis:
         return isolation(self.picture.rgb)
 
     @cached_property
-    def staging(self) -> Composition | None:
+    def composition(self) -> Composition | None:
         """Return how the subject stands in its frame and on its ground; None without a subject."""
         subject = self.isolation.subject
         return None if subject is None else measure_composition(self.picture.rgb, subject)
@@ -149,14 +149,14 @@ class ImageAnalysis:
         return self.models.matte.of(self.picture.rgb)
 
     @cached_property
-    def palms(self) -> list[Hand]:
+    def hands(self) -> list[Hand]:
         """Return the palms at the largest face, in pixels of the picture, the surest first; raises ModelMissing."""
         if self.mesh is None:
             return []
         square, (x, y) = square_around(self.picture.rgb, self.mesh.hull(), _PALM_SEARCH_SCALE)
         return [
             replace(palm, left=palm.left + x, right=palm.right + x, top=palm.top + y, bottom=palm.bottom + y)
-            for palm in self.models.palms.of(square)
+            for palm in self.models.hands.of(square)
         ]
 
     @cached_property

@@ -115,7 +115,7 @@ class Models:
         return PortraitMatte(read_model(self._directory, self._entry(PORTRAIT_MATTE)))
 
     @cached_property
-    def palms(self) -> HandDetector:
+    def hands(self) -> HandDetector:
         """Return the palm detector; raises ModelMissing."""
         return HandDetector(self.network(PALM_DETECTOR))
 
@@ -143,7 +143,7 @@ class Models:
         elif name == PORTRAIT_MATTE:
             _ = self.matte
         elif name == PALM_DETECTOR:
-            _ = self.palms
+            _ = self.hands
         elif name == TOWERS:
             _ = self.towers
         elif name == LABELS:

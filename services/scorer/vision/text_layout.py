@@ -1,4 +1,4 @@
-"""Lettering in a picture: how much of the frame it takes, whether it stays inside the safe area, whether it can be read."""
+"""Text in a picture: how much of the frame it takes, whether it stays inside the safe area, whether it can be read."""
 
 from __future__ import annotations
 

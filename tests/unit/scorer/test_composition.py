@@ -1,4 +1,4 @@
-"""Staging and cut-out of a subject, on drawings whose truth is known."""
+"""Composition and cut-out of a subject, on drawings whose truth is known."""
 
 from __future__ import annotations
 
