@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,29 @@ def test_a_shared_room_stays_within_its_budget(folder: str, lines_max: int) -> N
 
 def test_no_file_is_longer_than_500_lines() -> None:
     assert [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 500] == []
+
+
+def test_a_service_has_each_public_class_name_once_and_none_of_the_contracts() -> None:
+    """The command line reads the public API alone, so its views may have the names of the API."""
+    homes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rooms = [
+        room
+        for folder in ("services", "winnow")
+        for room in (ROOT / folder).iterdir()
+        if (room / "__init__.py").is_file()
+    ]
+    for path in SOURCES:
+        folder, name = path.relative_to(ROOT).parts[:2]
+        if folder not in {"services", "winnow"} or name == "cli":
+            continue
+        readers = rooms if name == "contracts" else [ROOT / folder / name]
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                for room in readers:
+                    homes[room.name, node.name].append(str(path.relative_to(ROOT)))
+    # A scorer's dimension measures; a contract's dimension is the result.
+    del homes["scorer", "Dimension"]
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 
 
 def test_no_module_has_an_admission_of_nothing_in_its_name() -> None:

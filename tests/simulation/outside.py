@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from services.delivery.domain.endpoints import WebhookAnswer, WebhookRequest
 from services.delivery.domain.images import FinishedImage, Picture
 from services.delivery.domain.messages import AttemptReason
-from services.router.clients.media import TaskMedia
+from services.router.clients.media import ImageFacts, TaskMedia
 from services.router.domain.calls import (
     Accepted,
     CallRefused,
@@ -122,10 +122,10 @@ class SimulatedMedia(TaskMedia):
     """The router's media, with the decoding of pixels replaced by reading the simulated form."""
 
     @staticmethod
-    def _described(content: bytes) -> tuple[str, str, int, int, str]:
+    def _described(content: bytes) -> ImageFacts:
         if quality_of(content) is None:
             raise NotAnImage("not_decodable")
-        return "image/png", "png", 512, 512, hashlib.sha256(content).hexdigest()
+        return ImageFacts("image/png", "png", 512, 512, hashlib.sha256(content).hexdigest())
 
 
 class SimulatedProvider:

@@ -17,7 +17,7 @@ from services.ingest.api.auth import Guard
 from services.ingest.api.docs_page import add_docs_page
 from services.ingest.api.document import complete
 from services.ingest.api.inputs import input_routes
-from services.ingest.api.middleware import BodyLimit, Envelope
+from services.ingest.api.middleware import BodyLimit, CommonHeaders
 from services.ingest.api.problems import Problem, install
 from services.ingest.api.tasks import task_routes
 from services.ingest.api.webhooks import webhook_routes
@@ -87,7 +87,7 @@ def build_app(cases: UseCases, credit_value_usd_micro: int) -> FastAPI:
 
 def wrap_app(app: ASGIApp, random_bytes: Callable[[int], bytes]) -> ASGIApp:
     """Put the request id, the headers and the body limit around the application."""
-    return Envelope(BodyLimit(app), random_bytes)
+    return CommonHeaders(BodyLimit(app), random_bytes)
 
 
 def openapi_document() -> dict[str, Any]:

@@ -23,7 +23,7 @@ _UPLOAD_PATHS: Final = frozenset({"/v1/inputs"})
 _REQUEST_ID: Final = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 
 
-class Envelope:
+class CommonHeaders:
     """Middleware that sets the id of a request and the common headers of its answer."""
 
     def __init__(self, app: ASGIApp, random_bytes: Callable[[int], bytes]) -> None:

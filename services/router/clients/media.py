@@ -8,7 +8,7 @@ import io
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
@@ -37,6 +37,16 @@ class ObjectAccess(Protocol):
     async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         """Store; raises Unavailable."""
         ...
+
+
+class ImageFacts(NamedTuple):
+    """Facts of a decoded image."""
+
+    content_type: str
+    extension: str
+    width: int
+    height: int
+    sha256: str
 
 
 class TaskMedia:
@@ -78,22 +88,21 @@ class TaskMedia:
         Raises NotAnImage, Unavailable. Storing the same bytes again changes nothing.
         """
         async with self._decoders:
-            stored = await asyncio.to_thread(self._described, content)
-        content_type, extension, width, height, sha256 = stored
-        key = f"candidates/{account_id}/{task_id}/{candidate_id}-{sha256[:16]}.{extension}"
-        await self._objects.put(self._bucket, key, content, content_type)
+            image = await asyncio.to_thread(self._described, content)
+        key = f"candidates/{account_id}/{task_id}/{candidate_id}-{image.sha256[:16]}.{image.extension}"
+        await self._objects.put(self._bucket, key, content, image.content_type)
         return StoredObject(
             bucket=self._bucket,
             key=key,
-            sha256=sha256,
+            sha256=image.sha256,
             size_bytes=len(content),
-            content_type=content_type,
-            width=width,
-            height=height,
+            content_type=image.content_type,
+            width=image.width,
+            height=image.height,
         )
 
     @staticmethod
-    def _described(content: bytes) -> tuple[str, str, int, int, str]:
+    def _described(content: bytes) -> ImageFacts:
         """Decode every pixel: a truncated file has a good header."""
         try:
             with Image.open(io.BytesIO(content), formats=list(_FORMATS)) as image:
@@ -110,4 +119,4 @@ class TaskMedia:
             raise NotAnImage("not_decodable") from error
         except Image.DecompressionBombError as error:
             raise NotAnImage("too_many_pixels") from error
-        return content_type, extension, width, height, hashlib.sha256(content).hexdigest()
+        return ImageFacts(content_type, extension, width, height, hashlib.sha256(content).hexdigest())
