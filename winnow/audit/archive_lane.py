@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from array import array
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -86,7 +88,7 @@ async def lane_outcome(task: LaneTask) -> LaneOutcome:
     result = verifier.close(task.now)
     notes = tuple(note if note.startswith(task.lane) else f"{task.lane}: {note}" for note in result.notes)
     result = replace(result, findings=(*faults, *result.findings), notes=notes)
-    outcome = LaneOutcome(result, judge.marks)
+    outcome = LaneOutcome(result, dict(judge.marks))
     if judge.books is not None:
         outcome.payables = judge.books.payables.by_task
         outcome.horizon = _moment(written_at)
@@ -112,14 +114,12 @@ class LaneJudge:
         has_tasks = not of_journal and part != ACCOUNTS.name
         self.record = RecordJudge(task.profiles, complete=False) if has_tasks else None
         self.reader = self.record.reader if self.record else Reader()
-        self.marks: dict[str, array[int]] = {}
+        self.marks: defaultdict[str, array[int]] = defaultdict(partial(array, "Q"))
 
     def take(self, event: LaneEvent) -> bool:
         """Mark an event of the record, then judge it."""
         if event.topic is None:
             return False
-        if event.topic not in self.marks:
-            self.marks[event.topic] = array("Q")
         self.marks[event.topic].append(mark_of(event.body))
         if self.books is not None:
             self._book(self.books, event.type, event.body)

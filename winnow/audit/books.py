@@ -89,10 +89,11 @@ class Books:
                     balance.held_credits_micro += posting.amount_micro
             else:
                 usd_micro += posting.amount_micro
-        for unit, total in ((Unit.credits_micro, credits_micro), (Unit.usd_micro, usd_micro)):
-            if total:
-                text = f"its postings sum to {total} {unit.value}, not to 0"
-                self._fault("double entry", entry.entry_id, text)
+        if credits_micro or usd_micro:
+            for unit, total in ((Unit.credits_micro, credits_micro), (Unit.usd_micro, usd_micro)):
+                if total:
+                    text = f"its postings sum to {total} {unit.value}, not to 0"
+                    self._fault("double entry", entry.entry_id, text)
         self._compare(entry, balance)
         self.payables.take(entry)
         if entry.task_id is not None and entry.kind in _BILLED:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from winnow.audit.blob_store import BadAddress, Location
+from winnow.audit.blob_store import BadAddress, LocalBlobs, Location
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,19 @@ async def test_a_shelf_that_is_none_is_not_opened() -> None:
     with pytest.raises(BadAddress):
         async with Location("s3://").open():
             pass
+
+
+async def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fails once the bytes are written, before they are known to be kept."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(f"no space for {descriptor}")
+
+    folder = LocalBlobs(tmp_path)
+    await folder.put("manifests/1.json", b"first")
+    monkeypatch.setattr("winnow.audit.blob_store.os.fsync", fail)
+    for name in ("manifests/1.json", "manifests/2.json"):
+        with pytest.raises(OSError, match="no space"):
+            await folder.put(name, b"second")
+    assert await folder.names("") == ["manifests/1.json"]
+    assert await folder.get("manifests/1.json") == b"first"
