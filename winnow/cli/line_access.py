@@ -54,17 +54,17 @@ class LineAccess:
         partial.replace(path)
 
 
-def address(given: str, stored: str, what: str, variable: str, data_dir: Path) -> str:
-    """Return the address that was passed, else the one that was kept; raises CliError when there is neither."""
-    if given or stored:
-        return given or stored
+def address(passed: str, stored: str, noun: str, variable: str, data_dir: Path) -> str:
+    """Return the address that was passed, else the stored value; raises CliError when there is neither."""
+    if passed or stored:
+        return passed or stored
     raise CliError(
-        f"No address of {what}: run `winnow up`, name its --data-dir (now {data_dir}), or set {variable}."
+        f"No address of {noun}: run `winnow up`, name its --data-dir (now {data_dir}), or set {variable}."
     )
 
 
-def secret(given: str, stored: str, what: str, variable: str) -> str:
-    """Return the secret that was passed, else the one that was kept; raises CliError when there is neither."""
-    if given or stored:
-        return given or stored
-    raise CliError(f"No {what}: set {variable}, or run `winnow up`, which makes one for the demo account.")
+def secret(passed: str, stored: str, noun: str, variable: str) -> str:
+    """Return the secret that was passed, else the stored value; raises CliError when there is neither."""
+    if passed or stored:
+        return passed or stored
+    raise CliError(f"No {noun}: set {variable}, or run `winnow up`, which makes one for the demo account.")

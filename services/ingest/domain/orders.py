@@ -335,11 +335,11 @@ def _check_wording(form: OrderForm, template: Template, rule: WordRule) -> None:
         )
 
 
-def _check_bounds(name: str, value: int, bounds: Bounds, what: str | None = None) -> None:
+def _check_bounds(name: str, value: int, bounds: Bounds, noun: str | None = None) -> None:
     if not bounds.hold(value):
         raise Refused(
             ErrorCode.out_of_bounds,
-            f"{what or name} must lie in {bounds.least}..{bounds.greatest}.",
+            f"{noun or name} must lie in {bounds.least}..{bounds.greatest}.",
             pointer=name,
             least=bounds.least,
             greatest=bounds.greatest,

@@ -102,15 +102,15 @@ class ReferenceReader:
         except ValueError:
             return _fault("request_not_readable")
 
-    async def _read(self, stored: StoredObject, what: str) -> bytes | MissingInput:
+    async def _read(self, stored: StoredObject, noun: str) -> bytes | MissingInput:
         try:
             content = await self._objects.get(stored.bucket, stored.key)
         except NotFound:
-            return _fault(f"{what}_missing")
+            return _fault(f"{noun}_missing")
         except Refused:
-            return _fault(f"{what}_too_large")
+            return _fault(f"{noun}_too_large")
         if hashlib.sha256(content).hexdigest() != stored.sha256:
-            return _fault(f"{what}_differs")
+            return _fault(f"{noun}_differs")
         return content
 
 
