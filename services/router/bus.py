@@ -23,7 +23,7 @@ READS: Final = (
     "task.cancelled",
     "candidates.scored",
 )
-"""The events that a task run is told of."""
+"""Events of a task that its run observes."""
 
 
 def table(router: Router) -> Table:

@@ -94,7 +94,7 @@ async def sample(router: Router) -> None:
     """Keep the gauges until cancelled."""
     while True:
         WAITING.set(router.dispatcher.waiting_count())
-        for view in router.offerings():
+        for view in router.queries.offerings():
             name = view.offering.name
             IN_FLIGHT.labels(name).set(view.health.in_flight)
             BREAKER.labels(name).set(_BREAKER_VALUES[view.breaker])

@@ -8,7 +8,8 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 import grpc
 import grpc.aio
 
-from services.router.app.router import OfferingView, Router
+from services.router.app.queries import OfferingView
+from services.router.app.router import Router
 from winnow.contracts.errors import ErrorCode, WinnowError
 from winnow.rpc.router.v1 import router_pb2 as pb
 from winnow.rpc.router.v1 import router_pb2_grpc as pb_grpc
@@ -37,7 +38,9 @@ class RouterServicer(pb_grpc.RouterServiceServicer):
         """Quote an order."""
         quote = await _answer(
             context,
-            lambda: self._router.quote(request.template, request.template_version, request.mode, request.k),
+            lambda: self._router.queries.quote(
+                request.template, request.template_version, request.mode, request.k
+            ),
         )
         return pb.QuoteResponse(
             expected_cost_usd_micro=quote.expected_cost_usd_micro,
@@ -48,7 +51,7 @@ class RouterServicer(pb_grpc.RouterServiceServicer):
 
     async def Offerings(self, request: Any, context: Context) -> Any:  # noqa: N802
         """List offerings."""
-        views = await _answer(context, lambda: self._router.offerings(request.capability))
+        views = await _answer(context, lambda: self._router.queries.offerings(request.capability))
         return pb.OfferingsResponse(offerings=[_offering(view) for view in views])
 
     async def Drain(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -62,7 +65,7 @@ class RouterServicer(pb_grpc.RouterServiceServicer):
     async def QueuePosition(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Return where a task's next attempt waits."""
         position, total = await _answer(
-            context, lambda: self._router.queue_position(request.task_id, request.account_id)
+            context, lambda: self._router.queries.queue_position(request.task_id, request.account_id)
         )
         return pb.QueuePositionResponse(position=position, waiting_total=total)
 

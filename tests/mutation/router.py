@@ -78,8 +78,8 @@ MUTATIONS = (
     Mutation(
         "router: look-alikes at the distance count as two",
         f"{_DOMAIN}/selection.py",
-        "(bits ^ kept_bits).bit_count() <= distance",
-        "(bits ^ kept_bits).bit_count() < distance",
+        "(bits ^ better_bits).bit_count() <= distance",
+        "(bits ^ better_bits).bit_count() < distance",
         ("tests/unit/router/test_selection.py::test_look_alikes_at_the_distance_count_once",),
     ),
     Mutation(

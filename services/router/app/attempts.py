@@ -1,4 +1,4 @@
-"""One attempt: from the submit to its stored candidates, within its deadlines, told as one message."""
+"""One attempt: from the submit to its stored candidates, within its deadlines, and its result as one message."""
 
 from __future__ import annotations
 
@@ -130,20 +130,20 @@ class AttemptRunner:
             return await self._timed_out(running)
 
     async def _beside_slowness(self, running: RunningAttempt, steps: _Steps) -> AttemptEnd:
-        """Run the steps, and tell the run once when they take longer than expected."""
+        """Run the steps, and report to the run once when they take longer than expected."""
         factor = _SLOW_FACTOR.get(running.run.order.mode) if running.run.order is not None else None
         if factor is None:
             return await steps
         health = self._pool.health(running.offering.name)
         slow_s = max(running.offering.limits.slow_least_s, factor * health.latency_ms / 1000)
         async with asyncio.TaskGroup() as tasks:
-            notice = tasks.create_task(self._tell_slow(running, slow_s))
+            notice = tasks.create_task(self._report_slow(running, slow_s))
             try:
                 return await steps
             finally:
                 notice.cancel()
 
-    async def _tell_slow(self, running: RunningAttempt, after_s: float) -> None:
+    async def _report_slow(self, running: RunningAttempt, after_s: float) -> None:
         await asyncio.sleep(after_s)
         attempt_id = running.attempt.attempt_id
         await self._aggregates.submit(running.run, f"slow:{attempt_id}", AttemptSlow(attempt_id))

@@ -77,16 +77,18 @@ class CandidateStore:
         """Pair images with candidates in the order of the call; a missing image fails its candidate."""
         wanted = running.candidates
         paired = list(zip(wanted, images, strict=False))
-        kept = await asyncio.gather(*(self._keep(running, candidate, image) for candidate, image in paired))
-        generated = [candidate for candidate in kept if isinstance(candidate, GeneratedCandidate)]
-        failed = [candidate for candidate in kept if isinstance(candidate, FailedCandidate)]
+        results = await asyncio.gather(
+            *(self._result(running, candidate, image) for candidate, image in paired)
+        )
+        generated = [candidate for candidate in results if isinstance(candidate, GeneratedCandidate)]
+        failed = [candidate for candidate in results if isinstance(candidate, FailedCandidate)]
         failed += [
             FailedCandidate(candidate_id=candidate.candidate_id, reason="image_missing")
             for candidate in wanted[len(paired) :]
         ]
         return generated, failed
 
-    async def _keep(
+    async def _result(
         self, running: RunningAttempt, candidate: Candidate, image: ImageRef
     ) -> GeneratedCandidate | FailedCandidate:
         async def stored_now() -> StoredObject:
@@ -111,7 +113,7 @@ class CandidateStore:
     async def _store(self, order: TaskAccepted, candidate_id: str, content: bytes) -> StoredObject:
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
-                return await self._media.keep_candidate(
+                return await self._media.store_candidate(
                     account_id=order.account_id,
                     task_id=order.task_id,
                     candidate_id=candidate_id,

@@ -26,7 +26,7 @@ _IDLE_S: Final = 0.5
 
 
 class Dispatcher:
-    """One pass at a time; a pass reserves slots, then tells the runs which attempts to submit."""
+    """One pass at a time; a pass reserves slots, then submits to each run the attempts that it may start."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Dispatcher:
         attempts_max: int,
         epoch: str,
     ) -> None:
-        """``attempts_max`` bounds attempts in flight; ``epoch`` tells this process's inputs apart."""
+        """``attempts_max`` bounds attempts in flight; ``epoch`` makes this process's inputs unique."""
         self._aggregates = record
         self._pool = pool
         self._clock = clock
@@ -47,7 +47,7 @@ class Dispatcher:
         self._serial = count()
         self._order = FairOrder()
         self._wake = asyncio.Event()
-        self._told: set[str] = set()
+        self._dispatching: set[str] = set()
         self._is_stopped = False
 
     def wake(self) -> None:
@@ -63,8 +63,8 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 for run, batches in self._turns():
-                    self._told.add(run.task_id)
-                    tasks.create_task(self._tell(run, batches))
+                    self._dispatching.add(run.task_id)
+                    tasks.create_task(self._dispatch(run, batches))
                 try:
                     async with asyncio.timeout(_IDLE_S):
                         await self._wake.wait()
@@ -73,7 +73,7 @@ class Dispatcher:
                 finally:
                     self._wake.clear()
 
-    def hold(self, run: Run) -> None:
+    def track(self, run: Run) -> None:
         """Keep a run's waiting candidates in view, as they are now."""
         order = run.order
         template = (
@@ -84,7 +84,7 @@ class Dispatcher:
         else:
             self._backlog.put(run, template, self._clock.now())
 
-    def release(self, task_id: str) -> None:
+    def forget(self, task_id: str) -> None:
         """Forget a run."""
         self._backlog.drop(task_id)
 
@@ -109,7 +109,9 @@ class Dispatcher:
         spent: dict[str, int] = defaultdict(int)
         # Nothing becomes free within a pass: what found no offering once need not ask again.
         closed: set[CallKind] = set()
-        for call in self._order.turns(self._backlog.tiers(self._terms(), closed=closed, without=self._told)):
+        for call in self._order.turns(
+            self._backlog.tiers(self._terms(), closed=closed, without=self._dispatching)
+        ):
             if self._pool.in_flight >= self._attempts_max:
                 self._order.give_back(call)
                 break
@@ -187,7 +189,7 @@ class Dispatcher:
             price_max_usd_micro=price_max_usd_micro,
         )
 
-    async def _tell(self, run: Run, batches: list[tuple[Batch, Template]]) -> None:
+    async def _dispatch(self, run: Run, batches: list[tuple[Batch, Template]]) -> None:
         """Ask the run to submit; slots of batches that it did not submit are given back."""
         started: set[str] = set()
         recorded = None
@@ -202,7 +204,7 @@ class Dispatcher:
                 for candidate_id in event.message.candidate_ids
             }
         finally:
-            self._told.discard(run.task_id)
+            self._dispatching.discard(run.task_id)
             for batch, template in batches:
                 if started.isdisjoint(batch.candidate_ids):
                     self._pool.ended(batch.offering, HealthSignal.neutral)

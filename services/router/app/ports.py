@@ -50,7 +50,7 @@ class Media(Protocol):
         """Read a task's request; raises NotFound, Unavailable, ValueError."""
         ...
 
-    async def keep_candidate(
+    async def store_candidate(
         self, *, account_id: str, task_id: str, candidate_id: str, content: bytes
     ) -> StoredObject:
         """Check that the bytes decode and store them; raises NotAnImage, Unavailable."""

@@ -1,4 +1,4 @@
-"""The router as a whole: keeps the open runs, runs their attempts, answers questions."""
+"""The router as a whole: follows the open runs and runs their attempts."""
 
 from __future__ import annotations
 
@@ -12,55 +12,29 @@ from services.router.app.candidate_store import RunningAttempt
 from services.router.app.dispatcher import Dispatcher
 from services.router.app.offering_pool import OfferingPool
 from services.router.app.ports import Media, Meter, Provider, RunAggregates
-from services.router.domain.catalogue import PPM, Catalogue, Offering, Template
+from services.router.app.queries import OfferingView, RouterQueries
+from services.router.domain.catalogue import Catalogue, Offering
 from services.router.domain.decide import is_final
-from services.router.domain.health import Health, HealthSignal
+from services.router.domain.health import HealthSignal
 from services.router.domain.messages import (
     AttemptReturned,
     Observed,
     ScoresNoted,
     TaskFact,
 )
-from services.router.domain.planning import plan_count
 from services.router.domain.run import CandidateState, Phase, Run
 from winnow.contracts.envelope import Message, RecordedMessage
-from winnow.contracts.errors import ErrorCode, NotFound, Refused
 from winnow.contracts.events import AttemptFinished, AttemptSubmitted, TaskAccepted
 from winnow.contracts.ids import shard_of
-from winnow.contracts.money import div_ceil
-from winnow.contracts.values import Mode, OutcomeClass
+from winnow.contracts.values import OutcomeClass
 from winnow.runtime.clock import Clock
 
 _DRAIN_POLL_S: Final = 0.05
-QUOTED_SIZE: Final = 1024
-"""Quotes and listed prices are for square pictures of this size."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostQuote:
-    """Expected cost of an order at providers, in USD micro."""
-
-    expected_cost_usd_micro: int
-    cheapest_cost_usd_micro: int
-    candidates_expected: int
-    cost_cap_default_usd_micro: int
-
-
-@dataclass(frozen=True, slots=True)
-class OfferingView:
-    """An offering as this replica sees it."""
-
-    offering: Offering
-    price_usd_micro: int
-    breaker: str
-    health: Health
-    pass_rate_ppm: int
-    is_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of concurrent work. ``epoch`` is unique per process start: it tells the inputs of two apart."""
+    """Limits of concurrent work. ``epoch`` is unique per process start, so that the inputs of two differ."""
 
     shards: int
     attempts_max: int
@@ -91,7 +65,7 @@ class Router:
         self._meter = meter
         self._shards = limits.shards
         self._runs: dict[str, Run] = {}
-        self._works: dict[str, RunningAttempt] = {}
+        self._running: dict[str, RunningAttempt] = {}
         self._starting: list[tuple[RunningAttempt, bool]] = []
         self._start = asyncio.Event()
         self._runner = AttemptRunner(providers, media, record, self.pool, clock)
@@ -102,6 +76,7 @@ class Router:
             attempts_max=limits.attempts_max,
             epoch=limits.epoch,
         )
+        self.queries = RouterQueries(catalogue, self.pool, self.dispatcher, self._runs.get, clock)
 
     # The journal's listener.
 
@@ -112,7 +87,7 @@ class Router:
         recorded: Sequence[RecordedMessage[Message]],
     ) -> None:
         """Start the attempts that were submitted, learn from verdicts, stop what is not wanted."""
-        self._hold(state)
+        self._track(state)
         for event in recorded:
             message = event.message
             if isinstance(message, AttemptSubmitted):
@@ -128,9 +103,9 @@ class Router:
     def loaded(self, shard: str, states: Mapping[str, Run]) -> None:  # noqa: ARG002 (the listener's form)
         """Take over open runs: attempts that are out are polled, or count as unknown."""
         for run in states.values():
-            self._hold(run)
+            self._track(run)
             verdicts = {CandidateState.passed, CandidateState.rejected}
-            self.pool.learn(run, [key for key, kept in run.candidates.items() if kept.state in verdicts])
+            self.pool.learn(run, [key for key, judged in run.candidates.items() if judged.state in verdicts])
             for attempt in run.outstanding:
                 self._begin(run, attempt.attempt_id, is_new=False)
             if run.phase is not Phase.running:
@@ -142,17 +117,17 @@ class Router:
         lost = [run for run in self._runs if str(shard_of(run, self._shards)) == shard]
         for task_id in lost:
             self._runs.pop(task_id, None)
-            self.dispatcher.release(task_id)
+            self.dispatcher.forget(task_id)
 
-    def _hold(self, run: Run) -> None:
+    def _track(self, run: Run) -> None:
         if is_final(run):
             self._runs.pop(run.task_id, None)
         else:
             self._runs[run.task_id] = run
-        self.dispatcher.hold(run)
+        self.dispatcher.track(run)
 
     def _begin(self, run: Run, attempt_id: str, *, is_new: bool) -> None:
-        if attempt_id in self._works:
+        if attempt_id in self._running:
             return
         attempt = run.attempts[attempt_id]
         offering = self._catalogue.offerings.get(attempt.offering)
@@ -163,13 +138,13 @@ class Router:
         running = RunningAttempt(run, attempt, offering)
         if not is_new:
             self.pool.took_over(offering.name)
-        self._works[attempt_id] = running
+        self._running[attempt_id] = running
         self._starting.append((running, is_new))
         self._start.set()
 
     def _unwant(self, run: Run) -> None:
         for attempt in run.outstanding:
-            running = self._works.get(attempt.attempt_id)
+            running = self._running.get(attempt.attempt_id)
             if running is not None:
                 running.unwanted.set()
 
@@ -193,7 +168,7 @@ class Router:
         """
         self.dispatcher.stop()
         ends_s = self._clock.monotonic_s() + within_s
-        while self._works and self._clock.monotonic_s() < ends_s:  # noqa: ASYNC110 (a rare wait)
+        while self._running and self._clock.monotonic_s() < ends_s:  # noqa: ASYNC110 (a rare wait)
             await asyncio.sleep(_DRAIN_POLL_S)
 
     async def _work(self, running: RunningAttempt, *, is_new: bool) -> None:
@@ -202,7 +177,7 @@ class Router:
             returned = await self._result(running, is_new=is_new)
             await self._aggregates.submit(running.run, f"returned:{attempt_id}", returned)
         finally:
-            self._works.pop(attempt_id, None)
+            self._running.pop(attempt_id, None)
             self.dispatcher.wake()
 
     async def _result(self, running: RunningAttempt, *, is_new: bool) -> AttemptReturned:
@@ -235,76 +210,10 @@ class Router:
         envelope = recorded.envelope
         return Observed(fact, self.pool.market(), policy, envelope.correlation_id, envelope.traceparent)
 
-    # Questions.
-
-    def quote(self, template: str, version: int, mode: str, k: int) -> CostQuote:
-        """Quote an order at 1024 x 1024; raises NotFound or Refused."""
-        found = self._template(template, version)
-        if mode not in {known.value for known in found.modes}:
-            raise Refused(ErrorCode.unknown_mode, "the template has no such mode")
-        if k < 1:
-            raise Refused(ErrorCode.out_of_bounds, "k is one or more")
-        market = self.pool.market()
-        estimate = market.estimate(
-            found.name, found.version, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE
-        )
-        cheapest = market.cheapest_usd_micro(found, Mode(mode), width=QUOTED_SIZE, height=QUOTED_SIZE)
-        if estimate is None or cheapest is None:
-            raise Refused(ErrorCode.no_offering, "no offering fits this template and mode now")
-        planned = plan_count(
-            k,
-            estimate.pass_rate_ppm,
-            confidence_ppm=found.rounds.confidence_ppm,
-            count_max=found.rounds.candidates_max,
-        )
-        expected = planned * estimate.price_usd_micro
-        return CostQuote(
-            expected_cost_usd_micro=expected,
-            cheapest_cost_usd_micro=k * cheapest,
-            candidates_expected=planned,
-            cost_cap_default_usd_micro=div_ceil(expected * found.cost_cap_factor_ppm, PPM),
-        )
-
-    def _template(self, name: str, version: int) -> Template:
-        found = self._catalogue.template(name, version)
-        if found is None:
-            raise NotFound("there is no such template version")
-        return found
-
-    def offerings(self, capability: str = "") -> list[OfferingView]:
-        """List the offerings, all or those with a capability."""
-        return [
-            self.offering(name)
-            for name, offering in sorted(self._catalogue.offerings.items())
-            if not capability or capability in offering.capabilities
-        ]
-
-    def offering(self, name: str) -> OfferingView:
-        """Return an offering; raises NotFound. A price of 0 means that none is valid today."""
-        health = self.pool.health(name)
-        offering = self._catalogue.offerings[name]
-        today = self._clock.now().date()
-        return OfferingView(
-            offering=offering,
-            price_usd_micro=offering.price_on(today, width=QUOTED_SIZE, height=QUOTED_SIZE) or 0,
-            breaker=self.pool.breaker_of(name).value,
-            health=health,
-            pass_rate_ppm=self.pool.pass_rate_ppm(name),
-            is_retired=offering.is_retired_on(today),
-        )
+    # Operators.
 
     def drain_offering(self, name: str, *, drained: bool) -> OfferingView:
         """Stop sending new attempts to an offering, or start again; raises NotFound."""
         self.pool.drain(name, drained=drained)
         self.dispatcher.wake()
-        return self.offering(name)
-
-    def queue_position(self, task_id: str, account_id: str) -> tuple[int, int]:
-        """Return the place of a task's next attempt (0: none waits) and how many wait in all.
-
-        Raises NotFound for a task of another account.
-        """
-        run = self._runs.get(task_id)
-        if run is not None and run.order is not None and run.order.account_id != account_id:
-            raise NotFound("there is no such task")
-        return self.dispatcher.position(task_id)
+        return self.queries.offering(name)

@@ -80,7 +80,7 @@ class TaskMedia:
             self._requests.popitem(last=False)
         return document
 
-    async def keep_candidate(
+    async def store_candidate(
         self, *, account_id: str, task_id: str, candidate_id: str, content: bytes
     ) -> StoredObject:
         """Store a candidate's bytes under a name that their content decides.

@@ -1,4 +1,4 @@
-"""Calls that wait for a turn, kept so that giving one looks at few of them, however many wait."""
+"""Calls that wait for a turn. The next turn is found by a look at few of them, however many wait."""
 
 from __future__ import annotations
 

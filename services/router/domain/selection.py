@@ -26,7 +26,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class NotSelected:
-    """A passed candidate that was not selected; ``like`` names the kept one it resembles."""
+    """A passed candidate that was not selected; ``like`` names the better one that it resembles."""
 
     candidate_id: str
     reason: SetAsideReason
@@ -49,20 +49,20 @@ def choose_best(passed: Sequence[Passed], k: int, *, duplicate_distance: int) ->
     """
     ranked = sorted(passed, key=lambda candidate: (-candidate.score, candidate.order))
     distinct: list[tuple[Passed, int | None]] = []
-    aside: list[NotSelected] = []
+    others: list[NotSelected] = []
     selected: list[Passed] = []
     for candidate in ranked:
         bits = _bits(candidate.perceptual_hash)
         like = _resembled(bits, distinct, duplicate_distance)
         if like is not None:
-            aside.append(NotSelected(candidate.candidate_id, SetAsideReason.near_duplicate, like))
+            others.append(NotSelected(candidate.candidate_id, SetAsideReason.near_duplicate, like))
             continue
         distinct.append((candidate, bits))
         if len(selected) < k:
             selected.append(candidate)
         else:
-            aside.append(NotSelected(candidate.candidate_id, SetAsideReason.surplus))
-    return Selection(tuple(selected), tuple(aside))
+            others.append(NotSelected(candidate.candidate_id, SetAsideReason.surplus))
+    return Selection(tuple(selected), tuple(others))
 
 
 def _bits(perceptual_hash: str | None) -> int | None:
@@ -77,7 +77,7 @@ def _bits(perceptual_hash: str | None) -> int | None:
 def _resembled(bits: int | None, distinct: Sequence[tuple[Passed, int | None]], distance: int) -> str | None:
     if bits is None:
         return None
-    for kept, kept_bits in distinct:
-        if kept_bits is not None and (bits ^ kept_bits).bit_count() <= distance:
-            return kept.candidate_id
+    for better, better_bits in distinct:
+        if better_bits is not None and (bits ^ better_bits).bit_count() <= distance:
+            return better.candidate_id
     return None

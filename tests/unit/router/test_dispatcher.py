@@ -12,20 +12,20 @@ from tests.unit.router.builders import NOW, market, offering, run
 
 
 class AnothersRecord:
-    """The record of runs that are all somebody else's: every telling is refused at once."""
+    """The record of runs that are all somebody else's: every input is refused at once."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.refused = 0
 
     async def submit(self, *_: Any) -> None:
-        self.told += 1
+        self.refused += 1
 
 
 async def test_a_run_of_another_owner_is_not_asked_again_and_again() -> None:
     clock, record = SetClock(NOW), AnothersRecord()
     pool = OfferingPool(market(offering("cheap")).catalogue, clock)
     dispatcher = Dispatcher(record, pool, clock, attempts_max=8, epoch="e")
-    dispatcher.hold(run(1))
+    dispatcher.track(run(1))
     turns = asyncio.create_task(dispatcher.run())
 
     for _ in range(200):
@@ -33,5 +33,5 @@ async def test_a_run_of_another_owner_is_not_asked_again_and_again() -> None:
 
     turns.cancel()
     await asyncio.gather(turns, return_exceptions=True)
-    assert record.told == 1
+    assert record.refused == 1
     assert pool.in_flight == 0

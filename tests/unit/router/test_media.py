@@ -36,7 +36,7 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
 
 
 async def keep(objects: Objects, content: bytes) -> StoredObject:
-    return await TaskMedia(objects, "private").keep_candidate(
+    return await TaskMedia(objects, "private").store_candidate(
         account_id="acct_a", task_id="task_t", candidate_id="cand_c", content=content
     )
 
