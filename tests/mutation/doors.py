@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.mutation.catalogue import Mutation
 
+_HIDDEN: Final = "tests/unit/ingest/test_hidden_text.py"
 _STRICT: Final = "tests/unit/ingest/test_strictness.py"
 _COSTS: Final = "tests/unit/ingest/test_costs.py"
 _SAME: Final = "tests/unit/ingest/test_sameness.py"
@@ -48,14 +49,14 @@ MUTATIONS: Final[list[Mutation]] = [
         "services/ingest/domain/text.py",
         r"""_BIDI: Final = r"\u202a-\u202e\u2066-\u2069" """.rstrip(),
         r"""_BIDI: Final = r"\u2066-\u2069" """.rstrip(),
-        (f"{_STRICT}::test_text_that_hides_itself_is_refused_and_its_place_named",),
+        (f"{_HIDDEN}::test_text_that_hides_itself_is_refused_and_its_place_named",),
     ),
     Mutation(
         "zero-width characters make a prompt",
         "services/ingest/domain/text.py",
         'in {"Cf", "Cc"}',
         'in {"Cc"}',
-        (f"{_STRICT}::test_a_prompt_that_shows_nothing_is_empty",),
+        (f"{_HIDDEN}::test_a_prompt_that_shows_nothing_is_empty",),
     ),
     Mutation(
         "a key may be born expired",

@@ -6,6 +6,8 @@ from tests.mutation.catalogue import Mutation
 
 _LEDGER = "services/ledger/domain"
 _DECIDE = "tests/unit/ledger/test_decide.py"
+_REFUNDS = "tests/unit/ledger/test_refunds.py"
+_RETIRED = "tests/unit/ledger/test_retired.py"
 _MODEL = "tests/unit/ledger/test_model.py"
 _ENTITIES = "tests/unit/eventstore/test_journal_entities.py"
 _CRASHES = f"{_ENTITIES}::test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step"
@@ -19,35 +21,35 @@ MUTATIONS: list[Mutation] = [
         f"{_LEDGER}/reservation_end.py",
         "if ended is None or ended.task_id != command.task_id:\n        _refuse_refund(",
         "if ended is None:\n        _refuse_refund(",
-        (f"{_DECIDE}::test_refund_that_names_another_task_is_refused",),
+        (f"{_REFUNDS}::test_refund_that_names_another_task_is_refused",),
     ),
     Mutation(
         "money: a refund is refused in silence",
         f"{_LEDGER}/reservation_end.py",
         "    builder.refuse(command, command.reservation_id, code, reason)\n    builder.add(\n        RefundRefused(",
         "    builder.refuse(command, command.reservation_id, code, reason)\n    (\n        RefundRefused(",
-        (f"{_DECIDE}::test_every_refund_has_one_outcome_that_others_see",),
+        (f"{_REFUNDS}::test_every_refund_has_one_outcome_that_others_see",),
     ),
     Mutation(
         "money: refunds have no end",
         f"{_LEDGER}/reservation_end.py",
         "if builder.now - ended.ended_at > REFUNDABLE_FOR:",
         "if builder.now - ended.ended_at > REFUNDABLE_FOR * 9:",
-        (f"{_DECIDE}::test_refund_is_refused_when_its_time_is_over",),
+        (f"{_REFUNDS}::test_refund_is_refused_when_its_time_is_over",),
     ),
     Mutation(
         "money: a refund counts twice against its charge",
         f"{_LEDGER}/retired.py",
         "refunded = before.refunded_credits_micro + total(slices_of(event.returned))",
         "refunded = before.refunded_credits_micro + 2 * total(slices_of(event.returned))",
-        (f"{_DECIDE}::test_refunds_add_up_to_the_charge_at_most",),
+        (f"{_REFUNDS}::test_refunds_add_up_to_the_charge_at_most",),
     ),
     Mutation(
         "money: grace upon grace",
         f"{_LEDGER}/burn.py",
         "if not grant.is_expired(now) or grant.grace_of is not None:",
         "if not grant.is_expired(now):",
-        (f"{_DECIDE}::test_what_comes_back_while_a_grace_lasts_joins_it",),
+        (f"{_RETIRED}::test_what_comes_back_while_a_grace_lasts_joins_it",),
     ),
     Mutation(
         "money: every return to an expired grant opens a grace of its own",
@@ -56,49 +58,49 @@ MUTATIONS: list[Mutation] = [
         '        grace_id = derive_id(Prefix.grant, "grace", account.account_id, grant.grant_id)',
         "    if now:\n"
         '        grace_id = derive_id(Prefix.grant, "grace", account.account_id, grant.grant_id, str(now))',
-        (f"{_DECIDE}::test_a_second_refund_after_the_grace_of_its_grant_does_not_lengthen_it_again",),
+        (f"{_RETIRED}::test_a_second_refund_after_the_grace_of_its_grant_does_not_lengthen_it_again",),
     ),
     Mutation(
         "money: a spent grant stays in the state",
         f"{_LEDGER}/decide.py",
         "for grant_id in idle[:_RETIRED_AT_ONCE]:",
         "for grant_id in idle[:0]:",
-        (f"{_DECIDE}::test_a_spent_grant_leaves_the_state_and_a_refund_brings_it_back",),
+        (f"{_RETIRED}::test_a_spent_grant_leaves_the_state_and_a_refund_brings_it_back",),
     ),
     Mutation(
         "money: a grant that pays for an open reservation leaves the state",
         f"{_LEDGER}/decide.py",
         "        and not grant.held_credits_micro\n",
         "",
-        (f"{_DECIDE}::test_a_spent_grant_leaves_the_state_and_a_refund_brings_it_back",),
+        (f"{_RETIRED}::test_a_spent_grant_leaves_the_state_and_a_refund_brings_it_back",),
     ),
     Mutation(
         "money: a retired grant is given again",
         f"{_LEDGER}/decide.py",
         "    return retired.grant if retired else None\n",
         "    return None if retired else None\n",
-        (f"{_DECIDE}::test_a_grant_that_has_left_the_state_is_known_by_its_id",),
+        (f"{_RETIRED}::test_a_grant_that_has_left_the_state_is_known_by_its_id",),
     ),
     Mutation(
         "money: an ended reservation's id is free again",
         f"{_LEDGER}/decide.py",
         "if reservation_id in account.open or builder.ended(reservation_id) is not None:",
         "if reservation_id in account.open:",
-        (f"{_DECIDE}::test_an_ended_reservation_leaves_the_state_and_its_id_stays_taken",),
+        (f"{_RETIRED}::test_an_ended_reservation_leaves_the_state_and_its_id_stays_taken",),
     ),
     Mutation(
         "money: pinned parts of grants are not bounded",
         f"{_LEDGER}/decide.py",
         "if account.pins_count + len(slices) > PINS_MAX:",
         "if len(slices) > PINS_MAX:",
-        (f"{_DECIDE}::test_parts_of_grants_that_are_pinned_at_once_are_bounded",),
+        (f"{_RETIRED}::test_parts_of_grants_that_are_pinned_at_once_are_bounded",),
     ),
     Mutation(
         "money: grants are not bounded",
         f"{_LEDGER}/decide.py",
         "if len(builder.account.grants) >= GRANTS_MAX:",
         "if len(builder.account.grants) > GRANTS_MAX:",
-        (f"{_DECIDE}::test_grants_at_once_are_bounded",),
+        (f"{_RETIRED}::test_grants_at_once_are_bounded",),
     ),
     Mutation(
         "money: a cost variance is booked with the wrong sign",

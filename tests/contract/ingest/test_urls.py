@@ -20,7 +20,7 @@ from services.ingest.clients.fetching import GuardedFetcher
 from tests.support.clock import SetClock
 from tests.support.tls import Names
 from tests.unit.delivery.builders import NOW, MemoryEndpoints
-from tests.unit.ingest.fakes import IngestApp, running
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.egress.client import EgressRules
 
 REFUSED = [

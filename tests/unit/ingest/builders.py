@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.fakes import IngestApp
+from tests.unit.ingest.ingest_app import ADMIN_TOKEN, IngestApp
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 
@@ -19,3 +19,8 @@ def tell(world: IngestApp, tale: Tale, count: int | None = None) -> None:
     for producer, event in tale.whole()[:count]:
         sequences[producer] = sequences.get(producer, 0) + 1
         world.say(event, producer, 0 if producer == "scorer" else sequences[producer])
+
+
+WORDED = BODY | {"template": "product_shot"}
+KEY = {"Idempotency-Key": "order-1"}
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}

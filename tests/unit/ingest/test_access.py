@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.ingest.domain.keys import KeyRecord, Scope, authenticate, new_key, parse_key
 from services.ingest.domain.limits import Rate, origin_of, take
-from tests.unit.ingest.fakes import ADMIN_TOKEN, IngestApp, running
+from tests.unit.ingest.ingest_app import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}

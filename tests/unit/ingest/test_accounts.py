@@ -12,7 +12,8 @@ import pytest
 from services.ingest.app import accounts
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.fakes import ADMIN_TOKEN, CREDIT, IngestApp, running
+from tests.unit.ingest.fakes import CREDIT
+from tests.unit.ingest.ingest_app import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import EntryKind

@@ -11,7 +11,8 @@ from services.ingest.domain.keys import Scope
 from services.ingest.domain.public import _FIELDS, OPERATORS
 from tests.unit.ingest.builders import place, tell
 from tests.unit.ingest.events import OFFERING
-from tests.unit.ingest.fakes import CREDIT, IngestApp, running
+from tests.unit.ingest.fakes import CREDIT
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import CandidatesFailed, TaskFailed
 from winnow.contracts.values import EntryKind, FailedCandidate

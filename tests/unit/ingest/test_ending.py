@@ -8,7 +8,7 @@ import pytest
 
 from services.ingest.app import orders
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.fakes import IngestApp, running
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.events import TaskCancelled
 
 BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}

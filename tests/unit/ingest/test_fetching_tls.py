@@ -10,7 +10,7 @@ import pytest
 from services.ingest.clients.fetching import GuardedFetcher
 from tests.support import tls
 from tests.support.tls import HOST, Authority, Names, serving
-from tests.unit.ingest.fakes import IngestApp, running
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.errors import Refused
 from winnow.egress.client import EgressRules
 

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import pytest
 
 from services.ingest.clients.fetching import GuardedFetcher
-from tests.unit.ingest.fakes import HINT, IngestApp, running
+from tests.unit.ingest.fakes import HINT
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.egress.client import EgressRules
 

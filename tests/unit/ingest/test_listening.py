@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from services.ingest.api.app_factory import build_app, wrap_app
 from tests.support.eventually import eventually
 from tests.support.raw_http import HALF_BODY, ended, settings
-from tests.unit.ingest.fakes import CREDIT, IngestApp
+from tests.unit.ingest.fakes import CREDIT
+from tests.unit.ingest.ingest_app import IngestApp
 from winnow.local.ports import choose
 from winnow.runtime.listener import http_server
 

@@ -13,7 +13,7 @@ from services.ingest.domain.keys import Scope
 from services.ingest.domain.orders import CostQuote, OrderForm, fingerprint_of
 from services.ingest.domain.sameness import is_same_order, without_defaults
 from services.ingest.store.catalogue import load
-from tests.unit.ingest.fakes import ADMIN_TOKEN, IngestApp, running
+from tests.unit.ingest.ingest_app import ADMIN_TOKEN, IngestApp, running
 from winnow.contracts.events import TaskAccepted
 
 BODY: dict[str, Any] = {

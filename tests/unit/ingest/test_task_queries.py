@@ -8,7 +8,8 @@ import json
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.builders import place, tell
 from tests.unit.ingest.events import OFFERING
-from tests.unit.ingest.fakes import CREDIT, IngestApp, running
+from tests.unit.ingest.fakes import CREDIT
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.adapters.partitions import Source
 from winnow.contracts.topics import TASKS
 from winnow.contracts.values import EntryKind

@@ -13,7 +13,7 @@ from services.ingest.domain.answers import Link, WebhookDelivery, WebhookEndpoin
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.builders import place, tell
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.fakes import IngestApp, running
+from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.ids import Prefix, derive_id
 
 DOCUMENT = openapi_document()

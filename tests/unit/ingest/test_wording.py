@@ -8,7 +8,7 @@ import pytest
 
 from services.ingest.domain.orders import OrderForm
 from services.ingest.store.catalogue import load
-from tests.unit.ingest.fakes import IngestApp, running
+from tests.unit.ingest.ingest_app import IngestApp, running
 
 KEY = {"Idempotency-Key": "order-1"}
 BODY = {"template": "ad_creative", "mode": "low_cost", "k": 1, "prompt": 'ad creative "SALE" #e4002b'}

@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from services.ledger.domain import retired
-from services.ledger.domain.account import Account, Retired
+from services.ledger.domain.account import (
+    Account,
+    Retired,
+)
 from services.ledger.domain.decide import decide
 from services.ledger.domain.evolve import evolve
 from services.ledger.domain.retired import RETIRED_RULES
@@ -25,9 +28,10 @@ from winnow.contracts.commands import (
 )
 from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Message
-from winnow.contracts.events import EntryRecorded, TaskSettled
+from winnow.contracts.errors import ErrorCode
+from winnow.contracts.events import EntryRecorded, RefundRefused, TaskSettled
 from winnow.contracts.ids import Prefix, derive_id
-from winnow.contracts.values import ProviderCost, Unit
+from winnow.contracts.values import EntryKind, ProviderCost, Unit
 from winnow.eventstore.entities import Entities
 
 ACCOUNT = "acct_mila"
@@ -244,3 +248,30 @@ def balance_of(entries: Sequence[EntryRecorded]) -> tuple[int, int]:
 
 def _moved(entry: EntryRecorded, account: str) -> int:
     return sum(posting.amount_micro for posting in entry.postings if posting.account == account)
+
+
+DAY = timedelta(days=1)
+
+
+def funded(*names: object, amount: int = 100, balance: int = 1000) -> Books:
+    books = Books()
+    books.do(grant("paid", balance))
+    for name in names:
+        books.do(reserve(name, amount))
+    return books
+
+
+def of(kind: EntryKind, messages: list[Message]) -> list[EntryRecorded]:
+    return [message for message in messages if isinstance(message, EntryRecorded) and message.kind is kind]
+
+
+def refused(command: RefundCredits, code: ErrorCode, reason: str) -> RefundRefused:
+    return RefundRefused(
+        refund_id=command.command_id,
+        account_id=command.account_id,
+        task_id=command.task_id,
+        reservation_id=command.reservation_id,
+        amount_credits_micro=command.amount_credits_micro,
+        code=code,
+        reason=reason,
+    )

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
-from pydantic import TypeAdapter
 
-from services.ledger.domain.account import (
-    GRANTS_MAX,
-    PINS_MAX,
-    REFUNDABLE_FOR,
-    Account,
-    Grant,
-    Reservation,
-    Slice,
-    Source,
-)
 from services.ledger.domain.records import CommandRefused, GrantRetired, LateCostBooked, VarianceBooked
 from tests.unit.ledger.builders import (
     ACCOUNT,
+    DAY,
     START,
     Books,
+    funded,
     grant,
     grt,
+    of,
     refund,
     release,
     reserve,
@@ -34,27 +25,11 @@ from tests.unit.ledger.builders import (
     task,
     variance,
 )
-from winnow.contracts.commands import LEDGER_COMMANDS, RefundCredits
-from winnow.contracts.envelope import Message
+from winnow.contracts.commands import LEDGER_COMMANDS
 from winnow.contracts.errors import ErrorCode
-from winnow.contracts.events import EntryRecorded, RefundRefused, TaskFunded, TaskSettled, TaskUnfunded
-from winnow.contracts.ids import refund_entry_id
+from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled, TaskUnfunded
 from winnow.contracts.money import AMOUNT_MAX
 from winnow.contracts.values import EntryKind, ProviderCost, Unit
-
-DAY = timedelta(days=1)
-
-
-def funded(*names: object, amount: int = 100, balance: int = 1000) -> Books:
-    books = Books()
-    books.do(grant("paid", balance))
-    for name in names:
-        books.do(reserve(name, amount))
-    return books
-
-
-def of(kind: EntryKind, messages: list[Message]) -> list[EntryRecorded]:
-    return [message for message in messages if isinstance(message, EntryRecorded) and message.kind is kind]
 
 
 def test_grant_is_entered_once_however_often_it_comes() -> None:
@@ -288,122 +263,6 @@ def test_settle_after_expiry_books_the_cost_once_and_charges_nothing() -> None:
     assert isinstance(again, CommandRefused)
 
 
-def test_refunds_add_up_to_the_charge_at_most() -> None:
-    books = funded("t")
-    books.do(settle("t", 70))
-    assert len(of(EntryKind.refund, books.do(refund("t", 40)))) == 1
-    (noted, told) = books.do(refund("t", 31, number=2))
-    assert isinstance(noted, CommandRefused)
-    assert told == refused(
-        refund("t", 31, number=2), ErrorCode.amount_not_allowed, "more than is left of the charge"
-    )
-    assert len(of(EntryKind.refund, books.do(refund("t", 30, number=3)))) == 1
-    assert of(EntryKind.refund, books.do(refund("t", 1, number=4))) == []
-    assert books.available == 1000
-    assert books.account.refunded_credits_micro == 70
-
-
-@pytest.mark.parametrize("before", ["nothing", "open", "released"])
-def test_refund_without_a_charge_is_refused(before: str) -> None:
-    books = funded(*([] if before == "nothing" else ["t"]))
-    if before == "released":
-        books.do(release("t"))
-    available = books.available
-    assert isinstance(books.do(refund("t", 1))[-1], RefundRefused)
-    assert books.available == available
-
-
-def test_refund_goes_back_to_the_grants_it_came_from_last_first() -> None:
-    books = Books()
-    books.do(grant("soon", 60, expires_at=START + 9 * DAY))
-    books.do(grant("late", 100))
-    books.do(reserve("t", 100))
-    books.do(settle("t", 100))
-    books.do(refund("t", 50))
-    assert (books.left("soon"), books.left("late")) == (10, 100)
-    books.do(refund("t", 50, number=2))
-    assert (books.left("soon"), books.left("late")) == (60, 100)
-
-
-def test_refund_to_an_expired_grant_can_be_spent_for_a_day() -> None:
-    books = Books()
-    books.do(grant("a", 100, source="promo", expires_at=START + DAY))
-    books.do(reserve("t", 100))
-    books.do(settle("t", 100))
-    books.pass_time(2 * DAY)
-    (entry,) = of(EntryKind.refund, books.do(refund("t", 30)))
-    (grace,) = entry.lots
-    assert grace.grant_id != grt("a")
-    assert books.account.grants[grace.grant_id].source == "promo"
-    assert books.available == 30
-    books.pass_time(DAY)
-    assert books.available == 0
-    assert len(of(EntryKind.expire_grant, books.tick())) == 1
-
-
-@pytest.mark.parametrize(("reason", "available"), [("cancelled", 0), ("deadline_exceeded", 100)])
-def test_release_to_an_expired_grant_is_graced_unless_the_customer_cancelled(
-    reason: str, available: int
-) -> None:
-    books = Books()
-    books.do(grant("a", 100, expires_at=START + DAY))
-    books.do(reserve("t", 100))
-    books.pass_time(2 * DAY)
-    messages = books.do(release("t", reason=reason))
-    assert books.available == available
-    assert len(of(EntryKind.expire_grant, messages)) == (available == 0)
-    assert books.settled("t")[0].released_credits_micro == 100
-
-
-def test_refund_is_refused_when_its_time_is_over() -> None:
-    books = funded("t")
-    books.do(settle("t", 70))
-    books.pass_time(REFUNDABLE_FOR)
-    assert len(of(EntryKind.refund, books.do(refund("t", 1)))) == 1
-    books.pass_time(timedelta(microseconds=1))
-    assert books.do(refund("t", 1, number=2))[-1] == refused(
-        refund("t", 1, number=2), ErrorCode.deadline_exceeded, "the time for a refund is over"
-    )
-
-
-def test_refund_that_names_another_task_is_refused() -> None:
-    books = funded("t", "other")
-    books.do(settle("t", 70))
-    foreign = refund("t", 10).model_copy(update={"task_id": task("other")})
-    before = books.available
-    assert books.do(foreign)[-1] == refused(
-        foreign, ErrorCode.reservation_unknown, "the task has no charge yet"
-    )
-    assert books.available == before
-    assert of(EntryKind.refund, [message for _, message in books.log]) == []
-
-
-def test_every_refund_has_one_outcome_that_others_see() -> None:
-    books = funded("t")
-    books.do(settle("t", 70))
-    for number, amount in enumerate((40, 40, 30, 1)):
-        command = refund("t", amount, number=number)
-        messages = books.do(command)
-        entries = of(EntryKind.refund, messages)
-        refusals = [message for message in messages if isinstance(message, RefundRefused)]
-        assert len(entries) + len(refusals) == 1
-        assert [entry.entry_id for entry in entries] in ([], [refund_entry_id(ACCOUNT, command.command_id)])
-        assert [refusal.refund_id for refusal in refusals] in ([], [command.command_id])
-    assert books.account.refunded_credits_micro == 70
-
-
-def refused(command: RefundCredits, code: ErrorCode, reason: str) -> RefundRefused:
-    return RefundRefused(
-        refund_id=command.command_id,
-        account_id=command.account_id,
-        task_id=command.task_id,
-        reservation_id=command.reservation_id,
-        amount_credits_micro=command.amount_credits_micro,
-        code=code,
-        reason=reason,
-    )
-
-
 def test_expired_grant_cannot_be_spent_although_it_is_not_swept() -> None:
     books = Books()
     books.do(grant("a", 100, expires_at=START + DAY))
@@ -523,128 +382,4 @@ def house(books: Books) -> dict[str, int]:
 # What has left the state.
 
 
-def test_a_spent_grant_leaves_the_state_and_a_refund_brings_it_back() -> None:
-    books = Books()
-    books.do(grant("a", 100, expires_at=START + 9 * DAY))
-    books.do(reserve("t", 100))
-    assert grt("a") in books.account.grants, "an open reservation may give credits back to it"
-    books.do(settle("t", 100))
-    assert books.account.grants == {}
-    books.do(refund("t", 30))
-    assert books.account.grants[grt("a")].left_credits_micro == 30
-    assert books.available == 30
-    books.do(reserve("again", 30))
-    books.do(release("again"))
-    assert books.available == 30
-
-
-def test_a_grant_that_has_left_the_state_is_known_by_its_id() -> None:
-    books = Books()
-    books.do(grant("a", 100))
-    books.do(reserve("t", 100))
-    books.do(settle("t", 100))
-    assert books.account.grants == {}
-    assert books.do(grant("a", 100)) == []
-    (noted,) = books.do(grant("a", 7))
-    assert isinstance(noted, CommandRefused)
-    assert books.available == 0
-
-
-def test_an_ended_reservation_leaves_the_state_and_its_id_stays_taken() -> None:
-    books = funded("t")
-    books.do(settle("t", 70))
-    assert books.account.open == {}
-    (noted,) = books.do(reserve("t", 10))
-    assert isinstance(noted, CommandRefused)
-    assert noted.code is ErrorCode.reservation_already_resolved
-
-
-def test_a_second_refund_after_the_grace_of_its_grant_does_not_lengthen_it_again() -> None:
-    books = Books()
-    books.do(grant("a", 100, expires_at=START + DAY))
-    for name in "xy":
-        books.do(reserve(name, 50))
-        books.do(settle(name, 50))
-    books.pass_time(2 * DAY)
-    books.do(refund("x", 50))
-    assert books.available == 50
-    books.pass_time(DAY)
-    messages = books.do(refund("y", 50))
-    assert len(of(EntryKind.refund, messages)) == 1
-    # It is booked, and what comes back to a grant whose one grace is over has expired.
-    assert [entry.amount_credits_micro for entry in of(EntryKind.expire_grant, messages)] == [50, 50]
-    assert books.available == 0
-
-
-def test_what_comes_back_while_a_grace_lasts_joins_it() -> None:
-    books = Books()
-    books.do(grant("a", 100, expires_at=START + DAY))
-    for name in "xy":
-        books.do(reserve(name, 50))
-        books.do(settle(name, 50))
-    books.pass_time(2 * DAY)
-    books.do(refund("x", 50))
-    books.do(reserve("z", 50))
-    books.pass_time(DAY / 2)
-    books.do(refund("y", 50))
-    (grace,) = books.account.grants.values()
-    assert (grace.left_credits_micro, grace.held_credits_micro, grace.granted_credits_micro) == (50, 50, 100)
-    assert grace.expires_at == START + 3 * DAY
-    books.pass_time(DAY)
-    # A grace has none of its own.
-    books.do(release("z"))
-    assert books.available == 0
-
-
 # Bounds of the state.
-
-
-def test_parts_of_grants_that_are_pinned_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.ledger.domain.decide.PINS_MAX", 3)
-    books = Books()
-    books.do(grant("a", 10))
-    books.do(grant("b", 1000))
-    books.do(reserve("two", 20))
-    books.do(reserve("one", 20))
-    told = books.do(reserve("more", 20))[-1]
-    assert isinstance(told, TaskUnfunded)
-    assert (told.code, told.shortfall_credits_micro) == (ErrorCode.out_of_bounds, 0)
-    books.do(release("one"))
-    assert any(isinstance(message, TaskFunded) for message in books.do(reserve("later", 20)))
-
-
-def test_grants_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("decide", "reservation_end"):
-        monkeypatch.setattr(f"services.ledger.domain.{module}.GRANTS_MAX", 2)
-    books = Books()
-    books.do(grant("spent", 10))
-    books.do(reserve("t", 10))
-    books.do(settle("t", 10))
-    books.do(grant("a", 10))
-    books.do(grant("b", 10))
-    noted = books.do(grant("c", 10))
-    assert [message.code for message in noted if isinstance(message, CommandRefused)] == [
-        ErrorCode.out_of_bounds
-    ]
-    assert books.do(refund("t", 5))[-1] == refused(
-        refund("t", 5), ErrorCode.out_of_bounds, "the account has too many grants"
-    )
-
-
-def test_an_account_at_its_bounds_is_far_below_what_a_document_may_have() -> None:
-    far = datetime(2026, 11, 21, 7, 15, 19, 219099, tzinfo=UTC)
-    grants = {
-        grt(number): Grant(
-            grt(number), Source.rollover, AMOUNT_MAX, AMOUNT_MAX, far, number, AMOUNT_MAX, grt("x"), grt("y")
-        )
-        for number in range(2 * GRANTS_MAX)
-    }
-    holds = {
-        rsv(number): Reservation(
-            rsv(number), task(number), AMOUNT_MAX, far, (Slice(grt(number), AMOUNT_MAX),)
-        )
-        for number in range(PINS_MAX)
-    }
-    account = Account(ACCOUNT, grants, holds)
-    size = len(TypeAdapter(Account).dump_json(account))
-    assert size < 8 * 2**20, size
