@@ -55,8 +55,8 @@ class Outputs:
     async def renew_links(self, account_id: str, task_id: str, asked_s: int) -> list[OutputLinks]:
         """Sign fresh links to what was delivered, best first.
 
-        Raises Refused (out_of_bounds) for a life that is not allowed, and NotFound for a task that is
-        not this account's, delivered nothing, or whose outputs are past their retention.
+        Raises Refused (out_of_bounds) for a life that is not allowed. Raises NotFound for a task of another
+        account, a task that delivered nothing, and outputs past their retention.
         """
         expires_in_s = link_life_s(asked_s)
         state = await self._states.read_state(task_id)

@@ -37,7 +37,7 @@ class Files(Protocol):
         ...
 
     async def delete(self, bucket: str, keys: list[str]) -> None:
-        """Delete objects; absent ones do not matter."""
+        """Delete objects; absent objects do not matter."""
         ...
 
 

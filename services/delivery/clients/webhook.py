@@ -70,7 +70,7 @@ class WebhookSender:
             raise _not_allowed(error.detail) from None
 
     async def send(self, request: WebhookRequest) -> WebhookAnswer:
-        """Make one attempt; whatever goes wrong is an answer, so that the attempt is recorded and tried again."""
+        """Make one attempt; every failure is an answer, so that the attempt is recorded and tried again."""
         try:
             return await self._post(request)
         except EgressError as error:

@@ -102,7 +102,7 @@ def charge_credits_micro(selection: Selection, delivered_count: int) -> int:
 def finish_by(event: TaskSelected, now: datetime, policy: Policy) -> datetime:
     """Return the moment at which a task whose finishing has not returned fails.
 
-    Half of the order's slack is left for the timer, the commit and a change of owner, so that the end itself
+    Half of the order's slack is left for the timer, the commit and a change of owner. The end itself thus
     lies before the deadline plus the slack.
     """
     own = now + timedelta(seconds=policy.finish_deadline_s)

@@ -1,6 +1,6 @@
 """Messages of a task delivery: local messages into ``decide``, and private events out of it.
 
-Private events stay in the journal of this service; they hold whatever a later decision needs.
+Private events stay in the journal of this service; they hold everything that a later decision needs.
 """
 
 from __future__ import annotations

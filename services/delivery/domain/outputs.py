@@ -26,8 +26,8 @@ def derive_key(secret_key: bytes, purpose: str) -> bytes:
 def unguessable(name_key: bytes, own_id: str) -> str:
     """Return the 128-bit name of a candidate or a task: stable for us, random to everyone else.
 
-    An id of ours is derived from the account and its idempotency key, so a link that held one would let its reader
-    test guesses of both.
+    An own id is derived from the account and its idempotency key. A link that held such an id would let its
+    reader test guesses of both.
     """
     return hmac.new(name_key, own_id.encode(), hashlib.sha256).hexdigest()[:32]
 

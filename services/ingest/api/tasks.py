@@ -262,7 +262,7 @@ def _add_changes(router: APIRouter, orders: Orders) -> None:
         ),
     )
     async def place_task(request: Request) -> Response:
-        """Order K outputs. The answer to a repeated Idempotency-Key is the first one's."""
+        """Order K outputs. A repeated Idempotency-Key gets the answer to the first request."""
         principal: Principal = request.state.principal
         require_json(request)
         key = idempotency_key_of(request)

@@ -78,7 +78,7 @@ class Orders:
         """Take an order once per idempotency key; return the task as accepted, and whether this is a repeat.
 
         Raises Refused with the first check that fails, Conflict when the key came with another order before.
-        A repeat of an accepted order is answered from its record, whatever the checks would say now.
+        A repeat of an accepted order is answered from its record, and the checks do not run again.
         """
         task_id = task_id_of(requester.account_id, idempotency_key)
         input_id = f"task:{task_id}"

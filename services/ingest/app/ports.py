@@ -213,7 +213,7 @@ class Views(Protocol):
         ...
 
     async def task_anywhere(self, task_id: str) -> TaskView | None:
-        """Return a task's view whatever its account: for administrators only."""
+        """Return a task's view from any account: for administrators only."""
         ...
 
 

@@ -43,8 +43,8 @@ class Projection:
     ) -> Fault | None:
         """Fold the task events of one partition, given with their offsets in order.
 
-        A record that cannot be folded ends the batch: those before it are kept, and its place is given, so that
-        one record cannot stop the partition for ever.
+        A record that cannot be folded ends the batch. The records before it are kept and its place is
+        returned, so that one record cannot stop the partition for ever.
         """
         if not records:
             return None

@@ -1,8 +1,8 @@
 """The end of a task before it is funded: ingest alone decides it, by the order of the record.
 
-A cancel that stands in the record before ``task.funded`` is decided here; one that stands after it is
-the router's. A deadline that passes without an answer of the ledger is written into the record as a
-cancel request first, so that the same rule decides it and two owners never end one task.
+A cancel that stands in the record before ``task.funded`` is decided here; a cancel that stands after it is
+the router's. A deadline that passes without an answer of the ledger is first recorded as a cancel request.
+The same rule then decides it, and two owners never end one task.
 """
 
 from __future__ import annotations

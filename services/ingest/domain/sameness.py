@@ -42,8 +42,9 @@ def without_defaults(
 def is_same_order(form: OrderForm, catalogue: Catalogue, accepted: TaskAccepted) -> bool:
     """Return whether an order is the accepted order under its idempotency key.
 
-    Defaults that move with time (the cost cap with the quote, the priority with the account) are compared with what
-    was accepted; an order that was recorded verbatim, with its defaults written out, is found as it was sent.
+    Some defaults move with time: the cost cap with the quote, the priority with the account. They are
+    compared with what was accepted. An order that was recorded verbatim, with its defaults written out, is
+    found as it was sent.
     """
     plain = without_defaults(form, catalogue)
     caps = {plain.cost_cap_usd_micro, _unless(plain.cost_cap_usd_micro, accepted.cost_cap_usd_micro)}

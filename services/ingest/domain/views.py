@@ -136,7 +136,7 @@ class TaskView:
     """Everything the read model knows of a task.
 
     ``offset`` is the last record folded in, ``sequences`` the last sequence of each producer and subject,
-    ``chunks`` the scored chunks: what makes a repeated record change nothing. ``early`` holds event types
+    ``chunks`` the scored chunks. With these a repeated record changes nothing. ``early`` holds event types
     that came before ``task.accepted``.
     """
 

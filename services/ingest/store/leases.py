@@ -38,7 +38,7 @@ class Shards(Protocol):
 class HttpShards:
     """This instance's shard, and those of dead instances until everything of theirs is sent.
 
-    A lease is a matter of order, not of safety: two holders of one shard would fence each other by the
+    A lease keeps order; safety does not depend on it. Two holders of one shard would fence each other by the
     block number, and a request's input is unique over all shards.
     """
 

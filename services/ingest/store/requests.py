@@ -49,7 +49,7 @@ class RequestJournal:
         return Outcome(self._fold(origin.aggregate_id, decided.recorded), decided.duplicate)
 
     async def find(self, input_id: str, aggregate_id: str) -> RequestState | None:
-        """Return what a request recorded, by whatever instance."""
+        """Return what a request recorded, by any instance."""
         held = self._journal.state(aggregate_id)
         if held is not None:
             return held

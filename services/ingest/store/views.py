@@ -52,7 +52,7 @@ class MongoViews:
 
     @answering
     async def task_anywhere(self, task_id: str) -> TaskView | None:
-        """Return a task's view whatever its account."""
+        """Return a task's view from any account."""
         row = await self._tasks.find_one({"_id": task_id})
         return view_of(row) if row else None
 
@@ -146,7 +146,7 @@ def created_us(at: datetime) -> int:
 
 
 def candidate_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Read a stored candidate: its plain fields, and the nested ones from their text."""
+    """Read a stored candidate: its plain fields, and the nested fields from their text."""
     fields = {name: value for name, value in row.items() if name not in {"_id", "nested", "offset"}}
     nested = {
         name[len("nested_") :]: json.loads(value)

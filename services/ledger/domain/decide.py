@@ -1,9 +1,11 @@
-"""The decisions of the ledger. Every one of them first sweeps the grants that have expired.
+"""The decisions of the ledger. Every decision first sweeps the grants that have expired.
 
 A reservation ends once: by settlement, by release, or by time, whichever the journal takes first. What comes
-after the end changes no balance and is recorded as refused, with one exception: the provider cost of a task
-whose reservation ran out of time is still booked (the house paid it), while its charge is lost to the house
-and not taken from credits that the customer may have spent since.
+after the end changes no balance and is recorded as refused.
+
+One exception is the provider cost of a task whose reservation ran out of time: the house paid it, so it is
+booked. The charge of such a task is lost to the house. It is not taken from credits that the customer may
+have spent since.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fold of an account. It reads the private events; public ones only count entries.
+"""The fold of an account. It reads the private events; public events only count entries.
 
 It never reads an entity (``retired``), so that the state is the same whether an entity was loaded or not.
 """

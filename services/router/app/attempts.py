@@ -52,7 +52,7 @@ _Steps: TypeAlias = Coroutine[Any, Any, AttemptEnd]
 
 
 class AttemptRunner:
-    """Runs attempts. Whatever happens, each one ends in exactly one ``AttemptReturned``."""
+    """Runs attempts. Each attempt ends in exactly one ``AttemptReturned``, also after a failure."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class AttemptRunner:
         return await self._returned(running, await self._to_end(running, generation))
 
     async def resume(self, running: RunningAttempt) -> AttemptReturned:
-        """Go on with an attempt that this or another replica submitted: poll, never submit again."""
+        """Continue an attempt that this or another replica submitted: poll, never submit again."""
         running.started_s = self._clock.monotonic_s()
         running.reference, running.handle = running.attempt.reference, running.attempt.handle
         if running.reference is None:

@@ -159,8 +159,8 @@ class Wire:
 def _meaning(error: Exception) -> NotDeliveredError | ReplyLostError:
     """Return whether a failed request can have been delivered.
 
-    The transport reports a connection that broke after sending under the same name as one that was
-    never made, so the error beneath it decides: taking one for the other would pay twice.
+    The transport reports a connection that broke after sending under the same name as a connection that was
+    never made. The error beneath it therefore decides: a wrong reading would pay twice.
     """
     beneath: BaseException | None = error
     while beneath is not None:

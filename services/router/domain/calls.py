@@ -25,7 +25,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """An image the provider made: inline bytes, or a link to collect. ``filtered`` ones hold none."""
+    """An image the provider made: inline bytes, or a link to collect. A ``filtered`` image holds neither."""
 
     url: str | None = None
     content: bytes | None = None
@@ -62,9 +62,9 @@ class Finished:
 class CallRefused:
     """No images, and it is known what that cost.
 
-    ``outcome`` is ``never_delivered`` or ``rejected_without_work``; ``billed`` says that the
-    provider may bill the call all the same; ``permanent`` that this request will be refused there
-    again (so another offering is needed).
+    ``outcome`` is ``never_delivered`` or ``rejected_without_work``. ``billed`` says that the provider may
+    bill the call all the same. ``permanent`` says that this request will be refused there again, so another
+    offering is needed.
     """
 
     outcome: OutcomeClass

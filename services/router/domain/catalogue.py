@@ -131,9 +131,9 @@ class Offering:
 class ModePolicy:
     """Trade of a mode between price and time.
 
-    ``latency_price_usd_micro_per_s`` is what a second of latency is worth per image.
-    ``spill_ppm`` bounds how much dearer than the best a free offering may be, when the best one is
-    busy (1_000_000 = no dearer: wait). ``pinned`` uses one offering only, never another.
+    ``latency_price_usd_micro_per_s`` is what a second of latency is worth per image. ``spill_ppm`` bounds the
+    price of a free offering over that of the best, when the best is busy (1_000_000 = the same price at most:
+    wait). ``pinned`` uses one offering only, never another.
     """
 
     latency_price_usd_micro_per_s: int = 0

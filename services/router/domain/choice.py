@@ -57,11 +57,11 @@ def effective_price_usd_micro(considered: Considered, policy: ModePolicy) -> int
 def choose(
     considered: Sequence[Considered], policy: ModePolicy, *, price_max_usd_micro: int | None = None
 ) -> Choice:
-    """Choose the cheapest offering that may start now, none dearer than ``price_max_usd_micro`` where that is given.
+    """Choose the cheapest offering that may start now, at most at ``price_max_usd_micro`` where it is given.
 
-    One that was already tried is taken only when every other is blocked. A dearer one is taken in place of a busy or
-    blocked better one only within the mode's spill bound; a blocked one (breaker, drained,
-    Retry-After) sets no bound, since it may stay away.
+    An offering that was already tried is taken only when every other is blocked. A more expensive offering
+    replaces a busy or blocked better offering only within the mode's spill bound. A blocked offering
+    (breaker, drained, Retry-After) sets no bound, since it may stay away.
     """
     priced = sorted(
         ((effective_price_usd_micro(offer, policy), offer) for offer in considered),

@@ -29,8 +29,9 @@ parallel, but its verdicts come together, so it must not grow to a round."""
 def send_chunks(run: Run) -> Sequence[Message]:
     """Send what waits for the scorer.
 
-    At once when none of the run's chunks is out, so that a scorer with time never waits; when a chunk is full; and
-    when no more can come. Else it waits for the verdicts of the chunk that is out, and goes with what came meanwhile.
+    A chunk goes at once when none of the run's chunks is out, so that a scorer with time never waits. It also
+    goes when it is full, and when no more candidates can come. Else it waits for the verdicts of the chunk
+    that is out, and goes with what came meanwhile.
     """
     messages: list[Message] = []
     waiting = _waiting(run)

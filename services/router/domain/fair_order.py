@@ -114,7 +114,7 @@ class FairOrder:
             yield head
 
     def _turn_to_last(self, ring: deque[str]) -> None:
-        """Go on with the account that had the turn, or the one after it."""
+        """Continue with the account that had the turn, or the next after it."""
         for _ in range(len(ring)):
             if self.last_account is None or ring[0] >= self.last_account:
                 return

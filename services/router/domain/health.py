@@ -106,10 +106,10 @@ class Quality:
         return round((prior + self.passed) / (PRIOR_WEIGHT + self.scored) * PPM)
 
     def hopeful_rate_ppm(self, now_s: float) -> int:
-        """Return the rate that a choice uses: the learnt one plus half a standard deviation.
+        """Return the rate that a choice uses: the learnt rate plus half a standard deviation.
 
-        Old verdicts weigh half after each ten minutes, so that an offering which did badly is tried
-        again in time: exploration without randomness (upper confidence bound).
+        Old verdicts weigh half after each ten minutes, so an offering that did badly is tried again in time.
+        This explores without randomness (upper confidence bound).
         """
         weight = exp2(-max(0.0, now_s - self.learnt_at_s) / VERDICT_HALF_LIFE_S)
         prior = self.prior_ppm / PPM * PRIOR_WEIGHT

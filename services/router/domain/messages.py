@@ -65,7 +65,7 @@ class RunDismissed(Event):
 
 
 class AttemptTaken(Event):
-    """The provider's reference of an attempt: whoever owns the run polls it, never submits again."""
+    """The provider's reference of an attempt: the owner of the run polls it, and never submits again."""
 
     type: Literal["router.attempt_taken"] = "router.attempt_taken"
     version: Literal[1] = 1

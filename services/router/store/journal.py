@@ -17,7 +17,7 @@ _SUBMIT_BACKOFF_S: Final = 0.2
 
 
 class RunJournal:
-    """The journal as the app sees it: an input of a run is submitted until it is decided."""
+    """The journal as the app sees it: it tells a run something, and tries again while the store fails."""
 
     def __init__(self) -> None:
         """Bind the journal later: it needs the app as its listener."""
@@ -32,8 +32,8 @@ class RunJournal:
     ) -> tuple[RecordedMessage[Message], ...] | None:
         """Decide and wait for the commit; None when another replica owns the run.
 
-        A store that does not answer is asked again; after the last try its error is raised, and the
-        service starts anew from what is recorded.
+        A store that does not answer is asked again. After the last try its error is raised, and the service
+        starts anew from what is recorded.
         """
         if self._journal is None:
             msg = "the record is not bound to a journal"

@@ -93,9 +93,10 @@ class Scorer:
     async def score_chunk(self, command: ScoreCandidates) -> CandidatesScored:
         """Score a chunk; the same command gives the same event.
 
-        A candidate whose bytes are absent or not the announced ones fails; it never fails its neighbours. What is
-        compared with a reference or a prompt that was given and cannot be read is ``failure_to_assess``.
-        Raises Refused for an unknown profile version, Unavailable when the object store does not answer.
+        A candidate fails when its bytes are absent or differ from those announced; it never fails its
+        neighbours. What is compared with a reference or a prompt that was given and cannot be read is
+        ``failure_to_assess``. Raises Refused for an unknown profile version, Unavailable when the object
+        store does not answer.
         """
         profile = self._profiles.get(command.profile.name, command.profile.version)
         # A chunk holds its reference until its last candidate is scored, so chunks are bounded like pictures.

@@ -40,8 +40,8 @@ class CelRules:
     def check(self, expression: str, schema: Schema) -> None:
         """Check and compile an expression; raises RuleInvalid with a sentence for its author.
 
-        Refused are what does not parse, reads unknown names, combines types that do not go together, gives
-        anything but true or false, or costs too much.
+        Refused is an expression that does not parse, reads unknown names or combines types that do not go
+        together. So is an expression that gives anything but true or false, or costs too much.
         """
         try:
             check_types(expression, schema)

@@ -1,7 +1,8 @@
 """The register of all dimensions: one module and one table per family.
 
-A dimension is added by an entry in its family's table here, its name in the same family of ``domain.measures`` and
-what it answers for in ``accounts`` (tests keep them in step). Nothing else has to know of it.
+A dimension is added in three places, which tests keep in step. They are its family's table here, its name in
+the same family of ``domain.measures``, and its evidence in ``dimension_docs``. Nothing else has to know of
+it.
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ def _always_applicable(_: ImageAnalysis) -> str | None:
 class Dimension:
     """A dimension that can be measured.
 
-    ``unit`` is that of the raw value in words. ``needs`` names the models without which it is ``unavailable``;
-    ``measure`` is then not called. ``follows`` makes the regional measures read where this dimension reads. Where no
-    wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded. ``no_question`` returns a stable
-    word when the question does not arise for the order; then the dimension is ``not_applicable``, whether
-    its models are there or not.
+    ``unit`` is that of the raw value in words. ``needs`` names the models without which it is
+    ``unavailable``; ``measure`` is then not called. ``follows`` makes the regional measures read where this
+    dimension reads. Where no wanted dimension ``sees_colour``, a JPEG's luminance alone is decoded.
+    ``no_question`` returns a stable word when the question does not arise for the order. The dimension is
+    then ``not_applicable``, with or without its models.
     """
 
     name: str

@@ -16,8 +16,8 @@ OFIQ: Final = "ISO/IEC 29794-5 (OFIQ)"
 class DimensionDoc:
     """One dimension's evidence, as short sentences.
 
-    ``not_ok`` says when the status is not ``ok``; a missing model, and a picture that does not decode, are left out
-    because they hold for every dimension. ``calibration`` says on what the built-in limit was set.
+    ``not_ok`` says when the status is not ``ok``. It leaves out a missing model and a picture that does not
+    decode, which hold for every dimension. ``calibration`` says on what the built-in limit was set.
     """
 
     formula: str

@@ -58,8 +58,8 @@ def evenness(first: Pixels, second: Pixels) -> float:
 def colour_distance(pixels: Pixels) -> tuple[float, float, float]:
     """Return the distance of the mean a*, b* from the box of skin colours, and a*, b*.
 
-    Box a* 5..25, b* 5..35, and 100 where one is negative (OFIQ NaturalColour); also where one is nearly 0, so
-    that a picture without colour is not called natural.
+    The box is a* 5..25, b* 5..35; the distance is 100 where a* or b* is negative (OFIQ NaturalColour). It is
+    also 100 where a* or b* is nearly 0, so that a picture without colour is not called natural.
     """
     lab = cv2.cvtColor((pixels[None].astype(np.float32) / 255), cv2.COLOR_RGB2LAB)[0]
     a, b = float(lab[:, 1].mean()), float(lab[:, 2].mean())

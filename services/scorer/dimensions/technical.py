@@ -1,7 +1,7 @@
 """Technical dimensions, asked of any picture: decodable, resolution, sharpness, compression, noise, exposure.
 
-Regions follow the subject: with a face the sharpness and exposure are the face's, with a subject before an even
-ground the exposure is the subject's, else the whole picture's.
+Regions follow the subject. With a face, sharpness and exposure are measured on the face. With a subject
+before an even ground, exposure is measured on the subject. Everything else is measured on the whole picture.
 """
 
 from __future__ import annotations

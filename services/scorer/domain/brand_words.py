@@ -15,8 +15,8 @@ WORDS_READ_MAX = 200
 def found_in(listed: Iterable[str], read: Sequence[str], distance_max: int | None = None) -> list[str]:
     """Return the listed words and phrases that were read, in the order of the list.
 
-    ``distance_max`` is the number of letters that may differ; None lets none differ in words of up to four letters,
-    one in words of five and two in longer ones.
+    ``distance_max`` is the number of letters that may differ. None allows no difference in words of up to
+    four letters, one letter in words of five, and two in longer words.
     """
     words = [plain_word for word in read[:WORDS_READ_MAX] if (plain_word := plain(word))]
     return [word for word in listed if _stands_in(word, words, distance_max)]

@@ -1,8 +1,8 @@
 """Limits from pictures that people accepted, with a bound on how many such pictures will be refused.
 
-Split conformal prediction: the measure was fixed on other pictures, the limit is an order statistic of the accepted ones.
-A new picture like them then lies beyond the limit with a chance of at most ``share``, whatever the distribution.
-Source: Vovk, Gammerman and Shafer 2005; Lei et al. 2018, one-sided.
+Split conformal prediction: the measure was fixed on other pictures, the limit is an order statistic of the
+accepted pictures. A new picture like them lies beyond the limit with a chance of at most ``share``, under any
+distribution. Source: Vovk, Gammerman and Shafer 2005; Lei et al. 2018, one-sided.
 """
 
 from __future__ import annotations

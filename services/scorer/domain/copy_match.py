@@ -17,9 +17,10 @@ _TAKEN: Final = "\x00"
 class CopyMatch:
     """Letters are letters and digits, without case, accents and blanks.
 
-    ``distance`` is the edit distance of the copy's lines from the nearest stretches of what was read, over the
-    copy's letters (0 equal, 1 nothing of it there). ``extra`` is the number of letters read that belong to no line
-    of the copy, over the copy's letters. ``found`` tells for each of the copy's lines whether half of it was read.
+    ``distance`` is the edit distance of the copy's lines from the nearest stretches of what was read. It is
+    divided by the copy's letters (0 equal, 1 nothing of it there). ``extra`` is the number of letters read
+    that belong to no line of the copy, over the copy's letters. ``found`` tells for each of the copy's lines
+    whether half of it was read.
     """
 
     distance: float

@@ -71,8 +71,9 @@ class Guard:
 class DimensionRule:
     """Requirement of a profile for one dimension: it passes when its score reaches ``threshold`` (0..100).
 
-    ``excuses`` are the statuses under which it is not required after all: ``unavailable`` where an installation may
-    do without the model, ``not_applicable`` where there may be nothing to compare with.
+    ``excuses`` are the statuses under which it is not required after all. ``unavailable`` suits an
+    installation that may do without the model, ``not_applicable`` an order that may have nothing to compare
+    with.
     """
 
     name: str

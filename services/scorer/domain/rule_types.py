@@ -1,7 +1,7 @@
 """The types of custom rules: every name, operand and result is checked before a profile is used.
 
-All measured numbers are doubles. Numbers of different types may be compared but not added or multiplied, as in CEL:
-an int arises only from a literal without a point, from ``size`` and from ``int``.
+All measured numbers are doubles. As in CEL, numbers of different types may be compared but not added or
+multiplied. An int arises only from a literal without a point, from ``size`` and from ``int``.
 """
 
 from __future__ import annotations

@@ -96,10 +96,10 @@ def guarded(profile: Profile, measured: Measured) -> Measured:
 
 
 def values_of(profile: Profile, measured: Measured) -> Values:
-    """Return what a custom rule may read: per dimension ``status``, evidence, and if taken ``raw`` and ``score``.
+    """Return what a custom rule may read per dimension: ``status``, evidence, ``raw`` and ``score`` if taken.
 
-    A word list of the profile stands beside the dimensions, with the ``words`` of it that were read; it is absent
-    when no text could be read, so that a rule on it is undecided and does not pass.
+    A word list of the profile stands beside the dimensions, with the ``words`` of it that were read. It is
+    absent when no text could be read, so that a rule on it is undecided and does not pass.
     """
     rules = {rule.name: rule for rule in profile.dimensions}
     values: Values = {}

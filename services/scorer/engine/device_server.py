@@ -1,7 +1,7 @@
-"""The process that owns the device: it alone holds sessions there, and serves scoring processes over a local socket.
+"""The process that owns the device: it alone holds sessions there, for scoring processes on a local socket.
 
-It sees arrays of pixels and tokens, never an encoded picture, so it runs without the scoring processes' memory limit,
-which no device driver could live under.
+It sees arrays of pixels and tokens, never an encoded picture. It therefore runs without the scoring
+processes' memory limit, which no device driver could live under.
 """
 
 from __future__ import annotations

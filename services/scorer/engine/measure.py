@@ -28,9 +28,10 @@ def measure_bytes(
 ) -> Measured:
     """Measure an encoded picture; never raises for any content.
 
-    ``reference`` is the picture of the same person that likeness is measured against, ``prompt`` what was asked for,
-    ``wording`` the copy and colours that it is to show; ``references`` keeps analyses of references between calls.
-    What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess`` everywhere else.
+    ``reference`` is the picture of the same person that likeness is measured against. ``prompt`` is what was
+    asked for, ``wording`` the copy and colours that the picture is to show. ``references`` keeps analyses of
+    references between calls. What cannot be decoded scores 0 as ``decodable`` and ``failure_to_assess``
+    everywhere else.
     """
     known = [name for name in DIMENSIONS if name in wanted]
     try:

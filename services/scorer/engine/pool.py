@@ -31,9 +31,9 @@ Measure = Callable[[bytes, frozenset[str], References], Measured]
 class ScoringPool:
     """Single-threaded processes that measure pictures, at most two waiting for each.
 
-    When a process dies, every picture in flight is tried again, one at a time in a process of its own, so that
-    only the one that kills again is given up. With a ``device`` the networks run in one more process that owns it; a
-    picture that was in flight when that one died is measured again.
+    When a process dies, every picture in flight is tried again, one at a time in a process of its own. Only
+    the picture that kills a process again is given up. With a ``device`` the networks run in one more process
+    that owns it. A picture that was in flight when that process died is measured again.
     """
 
     def __init__(

@@ -41,8 +41,9 @@ def next_step(
 ) -> BatchStep[Key] | float | None:
     """Return what to run now, or the seconds until something is due, or None when nothing waits.
 
-    A full bucket and one whose first request has waited ``wait_max_s`` are due, and all are when ``closing``; of
-    several the one goes whose first request came first, so that a busy network cannot starve another.
+    A bucket is due when it is full or its first request has waited ``wait_max_s``; all are due when
+    ``closing``. Of several due buckets, the bucket whose first request came first goes, so that a busy
+    network cannot starve another.
     """
     filled = {key: bucket for key, bucket in buckets.items() if bucket.waiting}
     if not filled:

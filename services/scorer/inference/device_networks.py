@@ -101,9 +101,9 @@ def load_networks(
     cache_dir: str = "",
     only: Collection[str] | None = None,
 ) -> DeviceNetworks:
-    """Load every ONNX network on the device, or ``only`` those named (all mounted ones as ``towers``).
+    """Load every ONNX network on the device, or ``only`` those named (all mounted networks as ``towers``).
 
-    Raises ProviderUnusable when one does not run there, ManifestInvalid.
+    Raises ProviderUnusable when a network does not run there, ManifestInvalid.
     """
     if device in {Device.cuda, Device.tensorrt}:
         # Finds NVIDIA's libraries also where they were installed as packages.

@@ -1,4 +1,4 @@
-"""An ONNX network as the measures use it: how pictures are fed, whatever runs it."""
+"""An ONNX network as the measures use it: how pictures are fed, on any runtime."""
 
 from __future__ import annotations
 

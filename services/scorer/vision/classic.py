@@ -86,11 +86,13 @@ def sharpness_from(
 def blockiness(grey: Grey) -> float:
     """Return how strong the 8-pixel grid is at the phase where its steps are strongest, mean of both axes.
 
-    The larger of two readings: how many times the steps off the grid those on it are, which shows on smooth
-    surfaces, and by how many grey levels they exceed them, which shows in texture; for the latter, steps
-    count with at most 24 levels. Both are about 1.45 where compression starts to be seen, and both stay when
-    a picture is cropped after compression. Measured: clean at most 1.14, quality 75 at most 1.36, 30 at
-    least 1.72, 20 at least 2.1; without a grid 1.
+    It is the larger of two readings. The ratio of the steps on the grid to those off it shows on smooth
+    surfaces. The excess of the former over the latter in grey levels shows in texture, where steps count with
+    at most 24 levels.
+
+    Both are about 1.45 where compression starts to be seen, and both stay when a picture is cropped after
+    compression. Measured: clean at most 1.14, quality 75 at most 1.36, 30 at least 1.72, 20 at least 2.1;
+    without a grid 1.
     """
     return blockiness_from(_grid(grey, axis=1), _grid(grey, axis=0))
 
@@ -101,10 +103,11 @@ def blockiness_from(across: tuple[float, float], down: tuple[float, float]) -> f
 
 
 def effective_scale(grey: Grey) -> float:
-    """Return the largest reduction (1, 2, 3 or 4) from which the picture could be enlarged again without loss.
+    """Return the largest reduction (1 to 4) from which the picture could be enlarged again without loss.
 
-    Clean photographs lose at least 0.072 of their gradient energy at 2 and 0.25 at 3; twice upscaled ones at most
-    0.041 at 2, three times upscaled at most 0.097 at 3. Measured on the most structured part.
+    Clean photographs lose at least 0.072 of their gradient energy at 2 and 0.25 at 3. Photographs upscaled
+    twice lose at most 0.041 at 2, upscaled three times at most 0.097 at 3. Measured on the most structured
+    part.
     """
     tile = _most_structured(grey, _EFFECTIVE_TILE_PX)
     height, width = tile.shape

@@ -24,9 +24,9 @@ _GROUND_MIN: Final = 64
 class Composition:
     """Shares are of the frame's side or border, 0..1; colours CIE L*a*b*; distances CIEDE2000.
 
-    ``margin_share`` is the least room between subject and border, over that side's length; ``cut_share`` the part
-    of the border that the subject covers; ``ground_spread`` the 95th percentile distance of ground pixels from
-    their median colour; ``ground_to_white`` that median's distance from white.
+    ``margin_share`` is the least room between subject and border, over that side's length. ``cut_share`` is
+    the part of the border that the subject covers. ``ground_spread`` is the 95th percentile distance of
+    ground pixels from their median colour; ``ground_to_white`` is that median's distance from white.
     """
 
     margin_share: float

@@ -23,10 +23,10 @@ _RIM_MIN: Final = 32
 class Cutout:
     """``edge_px`` is the soft edge's mean width in pixels: 0 is a staircase, many are a smear.
 
-    ``lost_share`` is the area of small holes and small islands over the subject's (parts below 2 % of it: a
-    handle's opening is no hole); ``halo`` the median distance (Euclidean, 8-bit Lab) of the soft edge's own colour
-    from the nearest solid colour, None where there is too little soft edge; ``area_share`` the subject's share of
-    the frame.
+    ``lost_share`` is the area of small holes and small islands over the subject's. Small are parts below 2 %
+    of the subject, so a handle's opening is no hole. ``halo`` is the median distance (Euclidean, 8-bit Lab)
+    of the soft edge's own colour from the nearest solid colour. It is None where there is too little soft
+    edge. ``area_share`` is the subject's share of the frame.
     """
 
     edge_px: float

@@ -63,7 +63,7 @@ class Picture:
         content_type: str,
         bgra: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Take the grey pixels, what gives the coloured ones (BGR), and the transparent original (BGRA) if any."""
+        """Take the grey pixels, a getter of the coloured pixels (BGR), and the transparent original (BGRA)."""
         self.grey = grey
         self._bgra = bgra
         self.content_type = content_type

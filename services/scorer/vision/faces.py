@@ -61,10 +61,10 @@ class FaceBox:
 class FaceMesh:
     """The largest face: 478 points ``(478, 2) float32`` in image pixels, presence, lid openings, blinks.
 
-    ``presence`` and ``detection`` lie in 0..1; ``eye_aspect_ratio`` is the smaller of both eyes' lid gap over eye
-    width (Soukupova and Cech 2016); ``blink`` the larger of both eyes' blink blendshapes, 0..1; ``shapes`` all 52
-    blendshapes ``(52,) float32``, 0..1, in the order of the model; ``depth`` ``(478,) float32`` in image pixels, larger
-    is farther away, without a fixed zero.
+    ``presence`` and ``detection`` lie in 0..1. ``eye_aspect_ratio`` is the smaller of both eyes' lid gap over
+    eye width (Soukupova and Cech 2016). ``blink`` is the larger of both eyes' blink blendshapes, 0..1.
+    ``shapes`` are all 52 blendshapes ``(52,) float32``, 0..1, in the order of the model. ``depth`` is
+    ``(478,) float32`` in image pixels; larger is farther away, without a fixed zero.
     """
 
     points: Floats

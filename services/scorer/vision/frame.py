@@ -68,9 +68,9 @@ class ClassicFrame:
 class TensorFrame:
     """Measures with the ``tier_one`` graph: all sums in one run at once, finished here.
 
-    The graph (`model_builder/tier_one.py`) returns energies ``(4, 2)``, the Sobel magnitude, mean steps
-    along both axes as they are and capped, ``(highlight, mean, dark, bright)``, and strength and level of
-    the tiles that noise is read from, at full, half and quarter size.
+    The graph (`model_builder/tier_one.py`) returns energies ``(4, 2)``, the Sobel magnitude, and mean steps
+    along both axes as they are and capped. It also returns ``(highlight, mean, dark, bright)``. Last come
+    strength and level of the tiles that noise is read from, at full, half and quarter size.
     """
 
     def __init__(self, network: Network, grey: Grey) -> None:

@@ -52,8 +52,9 @@ class Region(StrEnum):
 class ImageAnalysis:
     """A decoded picture, the models of the process, and what was found so far.
 
-    ``regions`` are those that the wanted dimensions follow; ``reference`` is the analysis of the picture of the same
-    person or thing that the candidate is compared with, None where there is none; ``prompt`` what was asked for, ``wording`` the copy and colours to be shown.
+    ``regions`` are those that the wanted dimensions follow. ``reference`` is the analysis of the picture of
+    the same person or thing that the candidate is compared with, None without such a picture. ``prompt`` is
+    what was asked for, ``wording`` the copy and colours to be shown.
     """
 
     picture: Picture

@@ -24,9 +24,10 @@ _OFFSET_AT_LIMIT: Final = 0.30
 class Isolation:
     """Isolation of one subject; ``margin`` is the worst part over its limit, so below 1 fails.
 
-    ``even_share`` of the border ring fits the ground, ``main_share`` of what does not is one component,
-    ``area_share`` of the frame is that component, and ``offset`` is its distance from the middle in sides.
-    ``subject`` is ``(h, w) bool`` at reduced size: the hull of the main component, None without one.
+    ``even_share`` is the part of the border ring that fits the ground. ``main_share`` is the largest
+    component's part of what differs from the ground, and ``area_share`` its part of the frame. ``offset`` is
+    its distance from the middle in sides. ``subject`` is ``(h, w) bool`` at reduced size: the hull of the
+    main component, None without one.
     """
 
     margin: float

@@ -43,8 +43,9 @@ class NoiseLevel:
 def measure_noise(grey: Grey, half: Grey, quarter: Grey) -> NoiseLevel:
     """Estimate the noise of ``(H, W) uint8`` from it and its copies at half and quarter size (area averages).
 
-    Averaging halves white noise, texture less: with ``v`` of noise and ``t`` of texture the energy of the flattest tiles
-    is ``v + t`` at one size and, times four, ``v + g t`` at the next, of which ``v`` follows.
+    Averaging halves white noise, texture less. Let the flattest tiles hold energy ``v`` of noise and ``t`` of
+    texture. Their energy is ``v + t`` at one size and, times four, ``v + g t`` at the next, of which ``v``
+    follows.
     """
     return noise_from(flat_energy(grey), flat_energy(half), flat_energy(quarter))
 

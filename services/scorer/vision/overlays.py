@@ -42,8 +42,9 @@ class Repetition:
 def repetition(grey: Grey) -> Repetition:
     """Measure ``(H, W) uint8``: a mark that is laid over everything repeats where the picture itself is calm.
 
-    Detail is what a median filter takes away, at 256 px; calm parts weigh more, so that the picture's own structure
-    does not drown the mark. The autocorrelation (Wiener and Khinchin) is divided by that of the weights.
+    Detail is what a median filter takes away, at 256 px. Calm parts weigh more, so that the picture's own
+    structure does not drown the mark. The autocorrelation (Wiener and Khinchin) is divided by that of the
+    weights.
     """
     small = _small(grey)
     detail = np.clip(small.astype(np.float32) - cv2.medianBlur(small, _DETAIL_PX), -_DETAIL_MAX, _DETAIL_MAX)

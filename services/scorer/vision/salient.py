@@ -10,8 +10,8 @@ _SPREAD_MIN = 1e-6
 def salient(rgb: Image, network: Network) -> Floats:
     """Return ``(320, 320) float32`` in 0..1 of ``(H, W, 3) uint8 RGB``: 1 is what stands out most.
 
-    The network's own output is stretched to its range, as its authors do; a picture in which nothing stands out thus
-    has no small values throughout, and what uses this must not read it as a probability.
+    The network's own output is stretched to its range, as its authors do. A picture in which nothing stands
+    out therefore has large values too, and a caller must not read them as probabilities.
     """
     found: Floats = network.see(rgb)[0]
     low, high = float(found.min()), float(found.max())

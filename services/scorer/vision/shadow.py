@@ -33,8 +33,9 @@ NO_SHADOW: Final = Shadow(0.0, 0.0)
 def cast_shadow(lab: Floats, subject: Mask, away: Mask) -> Shadow:
     """Measure ``(h, w, 3) L*a*b*`` with the subject's hull and the ground ``away`` from it.
 
-    A shadow is darker than the ground that is fitted to ``away`` (a quadratic surface), has its colour, darkens
-    slowly and reaches out of the subject's hull. A subject of the ground's own colour can pass for its shadow.
+    A shadow is darker than the ground that is fitted to ``away`` (a quadratic surface), and has its colour.
+    It darkens slowly and reaches out of the subject's hull. A subject of the ground's own colour can pass for
+    its shadow.
     """
     ground = _fitted(lab, away)
     darker = ground[..., 0] - lab[..., 0]

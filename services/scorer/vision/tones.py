@@ -59,7 +59,7 @@ class Banding:
 
 
 def content(grey: Grey) -> Content:
-    """Return the content of a picture: blank, black and wholly blurred ones are told apart; ``(H, W) uint8``."""
+    """Return the content of ``(H, W) uint8``: blank, black and wholly blurred pictures are told apart."""
     grey = small_copy(grey)
     cumulative = np.cumsum(cv2.calcHist([grey], [0], None, [256], [0, 256]).reshape(-1))
     low, high = np.searchsorted(cumulative, (0.01 * grey.size, 0.99 * grey.size))
@@ -78,9 +78,10 @@ def content(grey: Grey) -> Content:
 def banding(grey: Grey) -> Banding:
     """Measure banding of ``(H, W) uint8`` along evenly spread lines of both directions.
 
-    A slow slope rises or falls by 6 to 28 levels over 16 pixels without turning back; smooth, it spends about a
-    third of that in its two steepest neighbouring steps, banded, most of it. Clean photographs and their JPEGs
-    (75 and better) read at most 0.57; smooth ones cut to 16 levels at least 0.69, after JPEG 90 median 0.64.
+    A slow slope rises or falls by 6 to 28 levels over 16 pixels without turning back. A smooth slope spends
+    about a third of that in its two steepest neighbouring steps, a banded slope most of it. Clean photographs
+    and their JPEGs (quality 75 and better) read at most 0.57. Smooth photographs cut to 16 levels read at
+    least 0.69, after JPEG 90 a median of 0.64.
     """
     shares, windows = [], 0
     for lines in (_lines(grey), _lines(grey.T)):
