@@ -45,7 +45,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready: deque[Handle] = deque()
         self._timers: list[tuple[float, int, Handle | asyncio.Future[None] | Callable[[], None]]] = []
         self._serial = 0
-        self._now_s = 0.0
+        self.now_s = 0.0
         self._stopping = False
         self._running = False
         self.failures: list[dict[str, Any]] = []
@@ -81,10 +81,18 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         while not self._stopping:
             steps += 1
             if steps > STEPS_MAX:
-                msg = f"more than {STEPS_MAX} steps at {self._now_s} s"
+                msg = f"more than {STEPS_MAX} steps at {self.now_s} s"
                 raise Spinning(msg)
             if ready:
-                self._call(ready.popleft())
+                callback, args, context = handle = ready.popleft()
+                if callback is None:
+                    continue
+                try:
+                    context.run(callback, *args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._failed(handle, error)
             elif timers:
                 self._jump(*heappop(timers))
             else:
@@ -97,13 +105,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         kind = waiting.__class__
         if kind is Handle:
             if waiting[0] is not None:
-                self._now_s = max(self._now_s, when_s)
-                self._call(waiting)
+                self.now_s = max(self.now_s, when_s)
+                self._ready.append(waiting)
         elif kind is not asyncio.Future:
-            self._now_s = max(self._now_s, when_s)
+            self.now_s = max(self.now_s, when_s)
             waiting()
         elif not waiting.done():
-            self._now_s = max(self._now_s, when_s)
+            self.now_s = max(self.now_s, when_s)
             waiting.set_result(None)
 
     def _call(self, handle: Handle) -> None:
@@ -124,7 +132,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._stopping = True
 
     def time(self) -> float:
-        return self._now_s
+        return self.now_s
 
     def is_running(self) -> bool:
         return self._running
@@ -147,19 +155,20 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Handle:
-        return self.call_at(self._now_s + delay, callback, *args, context=context)
+        return self.call_at(self.now_s + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Handle:
         handle = Handle((callback, args, copy_context() if context is None else context))
-        self.wait_until(when, handle)
+        self._serial += 1
+        heappush(self._timers, (when, self._serial, handle))
         return handle
 
-    def wait_until(self, when_s: float, waiting: Handle | asyncio.Future[None] | Callable[[], None]) -> None:
+    def wait(self, delay_s: float, waiting: asyncio.Future[None] | Callable[[], None]) -> None:
         """Set a timer: a future gets a result then, a function is called outside every process."""
         self._serial += 1
-        heappush(self._timers, (when_s, self._serial, waiting))
+        heappush(self._timers, (self.now_s + delay_s, self._serial, waiting))
 
     async def sleep(self, delay_s: float) -> None:
         """Do what ``asyncio.sleep`` does, with less around it."""
@@ -167,7 +176,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.Future(loop=self)
-        self.wait_until(self._now_s + delay_s, future)
+        self.wait(delay_s, future)
         await future
 
     def create_task(

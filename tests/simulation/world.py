@@ -116,14 +116,9 @@ class Process:
             await self.world.loop.sleep(about_s * (0.2 + 3 * self.dice.random()) + seconds)
         await self._stand_still()
 
-    @property
-    def is_held_up(self) -> bool:
-        """Return whether the process stands still, or is dead."""
-        return self.dead or self.world.loop.time() < self.stalled_until_s
-
     async def _stand_still(self) -> None:
-        while not self.dead and self.world.loop.time() < self.stalled_until_s:
-            await asyncio.sleep(self.stalled_until_s - self.world.loop.time())
+        while not self.dead and self.world.loop.now_s < self.stalled_until_s:
+            await asyncio.sleep(self.stalled_until_s - self.world.loop.now_s)
         if self.dead:
             raise asyncio.CancelledError
 
@@ -134,33 +129,32 @@ class _Passing:
     ``done`` ends with False when the process stands still, or is dead, at one of the moments.
     """
 
-    __slots__ = ("_effect", "_process", "done", "result", "took_effect")
+    __slots__ = ("_effect", "_loop", "_process", "done", "result", "took_effect")
 
     def __init__(self, process: Process, effect: Callable[[], Any], about_s: float) -> None:
         self._process = process
         self._effect = effect
+        self._loop = loop = process.world.loop
         self.took_effect = False
         self.result: Any = None
-        self.done: asyncio.Future[bool] = asyncio.Future(loop=process.world.loop)
-        self._go_on_after(about_s)
-
-    def _go_on_after(self, about_s: float) -> None:
-        loop, dice = self._process.world.loop, self._process.dice
-        loop.wait_until(loop.time() + about_s * (0.2 + 3 * dice.random()), self._go_on)
+        self.done: asyncio.Future[bool] = asyncio.Future(loop=loop)
+        loop.wait(about_s * (0.2 + 3 * process.dice.random()), self._go_on)
 
     def _go_on(self) -> None:
-        if self.done.done():
+        process, done = self._process, self.done
+        if done.done():
             return
-        if self._process.is_held_up or self.took_effect:
-            self.done.set_result(self.took_effect and not self._process.is_held_up)
+        is_held_up = process.dead or self._loop.now_s < process.stalled_until_s
+        if is_held_up or self.took_effect:
+            done.set_result(not is_held_up)
             return
         try:
             self.result = self._effect()
         except Exception as error:
-            self.done.set_exception(error)
+            done.set_exception(error)
         else:
             self.took_effect = True
-            self._go_on_after(0.0001)
+            self._loop.wait(0.0001 * (0.2 + 3 * process.dice.random()), self._go_on)
 
 
 class SimulatedClock:
@@ -173,14 +167,14 @@ class SimulatedClock:
         self._now = START
 
     def now(self) -> datetime:
-        loop_s = self._loop.time()
+        loop_s = self._loop.now_s
         if loop_s != self._read_at_s:
             self._read_at_s = loop_s
             self._now = START + timedelta(microseconds=round((loop_s + self._skew_s) * 1_000_000))
         return self._now
 
     def monotonic_s(self) -> float:
-        return self._loop.time()
+        return self._loop.now_s
 
 
 class SimulatedWorld:
@@ -206,7 +200,7 @@ class SimulatedWorld:
     def note(self, text: str) -> None:
         """Write a line of the story of this run, when somebody reads it."""
         if self._trace is not None:
-            self._trace(f"{self.loop.time():9.4f}  {text}")
+            self._trace(f"{self.loop.now_s:9.4f}  {text}")
 
     @property
     def traced(self) -> bool:
@@ -219,7 +213,7 @@ class SimulatedWorld:
         nth = self._calls[place]
         self._calls[place] = nth + 1
         fault = self._faults.get((place, nth))
-        if fault is None or self.loop.time() >= FAULTS_END_S:
+        if fault is None or self.loop.now_s >= FAULTS_END_S:
             return None, 0.0
         self.struck_count += 1
         self.note(f"FAULT {fault}")

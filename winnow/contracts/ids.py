@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from enum import StrEnum
+from hashlib import sha1
 from typing import Annotated, Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import StringConstraints
 
-_NAMESPACE: Final = UUID("6f1d1f0e-7c43-5b7e-9f57-1d6f0b8a2c11")
+_NAMESPACE: Final = UUID("6f1d1f0e-7c43-5b7e-9f57-1d6f0b8a2c11").bytes
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -47,8 +48,9 @@ AccountId = Annotated[str, StringConstraints(pattern=r"^acct_[a-z0-9][a-z0-9_-]{
 
 
 def derive_id(prefix: Prefix, *parts: str | int) -> str:
-    """Derive the id of a consequence from what determines it; the same parts give the same id."""
-    return f"{prefix.value}_{uuid5(_NAMESPACE, chr(31).join(map(str, (prefix.value, *parts))))}"
+    """Derive the id of a consequence from what determines it: the text of a ``uuid5``, without its object."""
+    h = sha1(_NAMESPACE + "\x1f".join((prefix, *map(str, parts))).encode(), usedforsecurity=False).hexdigest()
+    return f"{prefix}_{h[:8]}-{h[8:12]}-5{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:32]}"
 
 
 def derive_seed(*parts: str | int) -> int:
