@@ -36,6 +36,11 @@ def part_of(lane: str) -> str:
     return lane.split("/")[1]
 
 
+def shard_in(lane: str) -> str:
+    """Return the shard or the partition that a lane is."""
+    return lane.split("/", 2)[2]
+
+
 def text_of(value: bytes) -> str | dict[str, str]:
     """Return a part of a record as text where it is text, else as base64."""
     try:

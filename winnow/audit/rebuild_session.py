@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from winnow.audit.chains import UNREADABLE, Chain, chain_of
-from winnow.audit.lanes import journal_lane
+from winnow.audit.lanes import journal_lane, shard_in
 from winnow.audit.records import TopicRecord, record_of
 from winnow.audit.replay import BrokenChain, ShardFold
 from winnow.audit.sources import Item, JournalSource, TopicSource
@@ -53,7 +53,7 @@ class RebuildSession:
 
     def shards(self) -> list[str]:
         """Name the shards that were folded."""
-        return sorted({lane.rpartition("/")[2] for lane in self._chains})
+        return sorted({shard_in(lane) for lane in self._chains})
 
     async def folded(
         self, decider: Decider[S], *, prefix: str = "", everywhere: bool = False

@@ -18,9 +18,11 @@ from aiokafka.errors import KafkaError
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo, answering
 from winnow.adapters.topics import check_topics
-from winnow.audit.journal_reader import JournalReader
+from winnow.audit.chains import chain_of
+from winnow.audit.lanes import part_of, shard_in
 from winnow.audit.rebuild import held
 from winnow.audit.records import TopicReader, connected_consumer
+from winnow.audit.sources import JournalSource
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
 from winnow.contracts.journals import JOURNALS
@@ -42,11 +44,11 @@ class ReemissionRefused(Exception):  # noqa: N818 (what became of it)
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """One shard of one journal."""
+    """One shard of one journal, and the store that it lies in."""
 
-    journal: JournalReader
+    name: str
+    journals: JournalSource
     store: MongoJournalStore
-    shard: str
 
 
 async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
@@ -71,7 +73,7 @@ async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
             for lease in leases:
                 await lease.renew()
             for lane, block_no in zip(lanes, last, strict=True):
-                await lane.store.save([], {}, {lane.shard: block_no})
+                await lane.store.save([], {}, {shard_in(lane.name): block_no})
         return count
 
 
@@ -80,7 +82,6 @@ async def _held_lanes(
 ) -> tuple[Sequence[StoreLease], Sequence[_Lane]]:
     """Hold the stores of every service, and return the shards of their journals."""
     leases: list[StoreLease] = []
-    lanes: list[_Lane] = []
     holder = f"reemit-{random_bytes(_HOLDER_BYTES).hex()}"
     databases: dict[str, Any] = {}
     for name in dict.fromkeys(place.database for place in JOURNALS.values()):
@@ -90,12 +91,12 @@ async def _held_lanes(
         lease = StoreLease(mongo.database, SystemClock(), holder, Purpose.rebuilding)
         await open_things.enter_async_context(held(lease))
         leases.append(lease)
-    for place in JOURNALS.values():
-        journal = await open_things.enter_async_context(
-            JournalReader(mongo_uri, place.database, place.prefix)
-        )
-        store = MongoJournalStore(databases[place.database], prefix=place.prefix)
-        lanes += [_Lane(journal, store, shard) for shard in await journal.shards()]
+    journals = await open_things.enter_async_context(JournalSource.at(mongo_uri))
+    stores = {
+        producer: MongoJournalStore(databases[place.database], prefix=place.prefix)
+        for producer, place in JOURNALS.items()
+    }
+    lanes = [_Lane(name, journals, stores[part_of(name)]) async for name in journals.lanes()]
     return leases, lanes
 
 
@@ -167,7 +168,7 @@ async def _send_all(bootstrap: str, shards: int, lanes: Sequence[_Lane]) -> tupl
 
 
 async def _blocks(lane: _Lane) -> AsyncIterator[Block]:
-    async for document in lane.journal.documents(lane.shard):
+    async for document in lane.journals.lane_items(chain_of(lane.name)):
         yield Block.from_document(document)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from contextlib import ExitStack, asynccontextmanager, closing
+from functools import partial
+from typing import Any, Final, Protocol
 
+from winnow.adapters.mongo import Mongo, answering
 from winnow.audit.chains import Chain
-from winnow.audit.journal_reader import JournalReader
-from winnow.audit.lanes import RECORD_TOPICS, journal_lane, topic_lane
+from winnow.audit.lanes import RECORD_TOPICS, journal_lane, part_of, shard_in, topic_lane
 from winnow.audit.records import TopicReader, connected_consumer
 from winnow.contracts.journals import JOURNALS, JournalLocation
+
+_BLOCKS_AT_ONCE: Final = 200
 
 Item = dict[str, Any]
 """A stored block, or a record of a topic in the form that is chained and archived."""
@@ -48,11 +51,11 @@ class LaneSource(ABC):
 
 
 class JournalSource(LaneSource):
-    """The stored blocks of journals, unchecked."""
+    """The stored blocks of every shard of some journals as they lie there, unchecked; read as an outsider."""
 
-    def __init__(self, readers: Mapping[str, JournalReader]) -> None:
-        """Read the journals by the names of their producers."""
-        self._readers = readers
+    def __init__(self, collections: Mapping[str, Callable[[str], Any]]) -> None:
+        """Read journals: the name of a producer → its collections by name."""
+        self._collections = collections
 
     @classmethod
     @asynccontextmanager
@@ -60,30 +63,54 @@ class JournalSource(LaneSource):
         cls, mongo_uri: str, journals: Mapping[str, JournalLocation] = JOURNALS
     ) -> AsyncIterator[JournalSource]:
         """Open journals; they connect on first use."""
-        async with AsyncExitStack() as opened:
-            readers = {
-                producer: await opened.enter_async_context(
-                    JournalReader(mongo_uri, place.database, place.prefix)
-                )
-                for producer, place in journals.items()
-            }
-            yield cls(readers)
+        collections: dict[str, Callable[[str], Any]] = {}
+        with ExitStack() as opened:
+            for producer, place in journals.items():
+                mongo = opened.enter_context(closing(Mongo(mongo_uri, place.database)))
+                collections[producer] = partial(_collection, mongo.database, place.prefix)
+            yield cls(collections)
 
     async def lanes(self) -> AsyncIterator[str]:
         """Yield the shards of each journal; a journal is asked for them when those before it were read."""
-        for producer, reader in self._readers.items():
-            for shard in await reader.shards():
+        for producer, collection in self._collections.items():
+            with answering():
+                shards = await collection("journal").distinct("shard")
+            for shard in sorted(str(name) for name in shards):
                 yield journal_lane(producer, shard)
 
-    def lane_items(self, chain: Chain) -> AsyncIterator[Item]:
-        """Yield the blocks of a shard."""
-        _, producer, shard = chain.lane.split("/", 2)
-        return self._readers[producer].documents(shard, chain.last)
+    async def lane_items(self, chain: Chain) -> AsyncIterator[Item]:
+        """Yield the blocks of a shard in the order of their numbers."""
+        journal, shard = self._shard(chain.lane, "journal")
+        after = chain.last
+        while True:
+            query = {"shard": shard, "block_no": {"$gt": after}}
+            with answering():
+                found = journal.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE)
+                rows = await found.to_list(length=None)
+            for row in rows:
+                yield row
+            if len(rows) < _BLOCKS_AT_ONCE:
+                return
+            after = rows[-1]["block_no"]
 
     async def sent_to(self, lane: str) -> int:
         """Return the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
-        _, producer, shard = lane.split("/", 2)
-        return await self._readers[producer].sent_to(shard)
+        (journal, shard), (folds, _) = self._shard(lane, "journal"), self._shard(lane, "folds")
+        losses, _ = self._shard(lane, "bus_losses")
+        with answering():
+            noted = await folds.find_one({"_id": shard})
+            lost = await losses.find_one({"_id": shard})
+            # What a block says of a bus that lost everything since counts no more.
+            since = {"shard": shard, "block_no": {"$gt": (lost or {}).get("block_no", 0)}}
+            head = await journal.find_one(since, {"sent_to": 1}, sort=[("block_no", -1)])
+        return max(int((row or {}).get("sent_to", 0)) for row in (noted, head))
+
+    def _shard(self, lane: str, name: str) -> tuple[Any, str]:
+        return self._collections[part_of(lane)](name), shard_in(lane)
+
+
+def _collection(database: Any, prefix: str, name: str) -> Any:
+    return database[f"{prefix}{name}"]
 
 
 class TopicSource:
