@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import typer
 
 from winnow.cli.errors import CliError
 
 DocumentT = TypeVar("DocumentT")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def show_document(document: DocumentT, as_text: Callable[[DocumentT], None], *, as_json: bool) -> None:
@@ -23,7 +25,7 @@ def show_document(document: DocumentT, as_text: Callable[[DocumentT], None], *, 
 
 def checked_id(value: str, noun: str, listing: str) -> str:
     """Return an id that fits into a path of the API; raises CliError with the command that lists such ids."""
-    if value.isascii() and value.replace("_", "").isalnum():
+    if _ID.fullmatch(value):
         return value
     sentence = f"{value!r} is no id of {noun}." if value else f"The id of {noun} is empty."
     raise CliError(sentence, hint=f"`{listing}` shows the ids.")

@@ -174,6 +174,13 @@ def test_an_id_that_can_be_none_is_refused_before_anything_is_asked(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("prefix", Prefix)
+def test_an_id_of_every_kind_is_asked_for(prefix: Prefix) -> None:
+    name = derive_id(prefix, "x")
+    with api({f"GET /v1/tasks/{name}/bill": [(200, BILL)]}) as server:
+        assert server.winnow("tasks", "bill", name).exit_code == 0
+
+
 def test_deliveries_show_every_attempt_and_can_be_sent_again() -> None:
     delivery = {
         "delivery_id": "dlv_1",
