@@ -1,8 +1,8 @@
 """Write the generated documents below docs/, or with --check tell which are stale.
 
 Event schemas, AsyncAPI and topic cards come from the contracts, OpenAPI from ingest's routes, the state
-machine from its table, settings and metrics from their declarations, the command line from its help, tables of figures
-from their CSV files.
+machine from its table. Settings and metrics come from their declarations, the command line from its help,
+tables of figures from their CSV files.
 """
 
 from __future__ import annotations

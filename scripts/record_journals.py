@@ -41,7 +41,7 @@ def record(folder: Path) -> None:
 
 
 def main() -> None:
-    """Record the journals of the build that is checked out, or fold recorded ones into states of a new shape."""
+    """Record the journals of the build that is checked out, or fold recorded journals into a new shape."""
     parser = argparse.ArgumentParser(description=__doc__)
     modes = parser.add_mutually_exclusive_group(required=True)
     modes.add_argument("version", nargs="?", help="record: the version that is released, as in 0.1.0")

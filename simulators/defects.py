@@ -1,8 +1,8 @@
 """The defects a simulated provider can put into a picture, and the dimension each is meant to fail.
 
-Severities lie well beyond the thresholds a quality gate starts from (sharpness by Laplacian over
-Tenengrad < 0.015, 8-grid blockiness > 1.6, flat noise > 6, eye aspect ratio < 0.15), so that a missed
-defect is the gate's fault and not a matter of taste.
+Severities lie well beyond the thresholds a quality gate starts from, so that a missed defect is the gate's
+fault and no matter of taste. The thresholds: sharpness by Laplacian over Tenengrad < 0.015, 8-grid blockiness
+> 1.6, flat noise > 6, eye aspect ratio < 0.15.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Gallery:
         self._renderers = ThreadPoolExecutor(_RENDER_THREADS, thread_name_prefix="render")
 
     async def prepare(self) -> None:
-        """Make ready whatever takes time: cutouts, and the pool of an instant profile."""
+        """Make ready everything that takes time: cutouts, and the pool of an instant profile."""
         if self._renderer is None:
             self._renderer = await self._in_thread(Renderer)
         if self._profile.pool_size:

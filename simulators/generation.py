@@ -30,7 +30,7 @@ class Stage(StrEnum):
 class Wanted:
     """Request of a client to a provider. ``seed`` is null where the client gave none.
 
-    ``transparent`` asks for one subject on a transparent ground, whatever the prompt speaks of.
+    ``transparent`` asks for one subject on a transparent ground, independent of the prompt.
     """
 
     prompt: str

@@ -21,7 +21,7 @@ HANG_LIMIT_S: Final = 600.0
 
 
 def build_app(world: World, vendor: APIRouter) -> ASGIApp:
-    """Build the app of one provider: the vendor's routes beside the common ones."""
+    """Build the app of one provider: the vendor's routes beside the common routes."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -65,7 +65,7 @@ class World:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def prepare(self) -> None:
-        """Make ready whatever takes time: cutouts, and the pool of an instant profile."""
+        """Make ready everything that takes time: cutouts, and the pool of an instant profile."""
         await self.gallery.prepare()
 
     async def close(self) -> None:
@@ -88,7 +88,7 @@ class World:
         return self.controls.outage and (submitting or self.controls.outage_scope == "all")
 
     def knock(self) -> Outcome:
-        """Decide what becomes of the next generation request; forced faults come before drawn ones."""
+        """Decide what becomes of the next generation request; forced faults come before drawn faults."""
         self._knocks += 1
         if self.is_out(submitting=True):
             return Outcome.outage

@@ -28,9 +28,9 @@ _Labels: TypeAlias = npt.NDArray[np.uint8]
 class Cutout:
     """A subject without its background.
 
-    ``picture`` and ``matte`` have the same height and width. ``focus`` is the box the composition is
-    arranged around (x, y, width, height in px of ``picture``): the face of a portrait, the whole object
-    of a product.
+    ``picture`` and ``matte`` have the same height and width. ``focus`` is the box the composition is arranged
+    around (x, y, width, height in px of ``picture``). It is the face of a portrait, the whole object of a
+    product.
     """
 
     picture: Picture

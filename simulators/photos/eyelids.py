@@ -62,8 +62,8 @@ class _Lids:
 def close_eyes(picture: Picture, landmarks: Points) -> Picture:
     """Return the portrait with both eyes shut.
 
-    Each column between the corners of an eye is resampled so that the upper lid line comes to lie on
-    the lower one; what is above it (lid, then brow) is stretched, ever less with height.
+    Each column between the corners of an eye is resampled so that the upper lid line comes to lie on the
+    lower line. What is above it (lid, then brow) is stretched, ever less with height.
     """
     height, width = picture.shape[:2]
     map_x, map_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))

@@ -36,8 +36,8 @@ class Subject(StrEnum):
 class Pose:
     """Place of one subject in the frame.
 
-    ``share`` is the width of the cutout's focus (face or product) over the frame's shorter side;
-    ``x`` and ``y`` place the middle of the focus (0..1 of the frame); ``turn_deg`` is counter-clockwise.
+    ``share`` is the width of the cutout's focus (face or product) over the frame's shorter side. ``x`` and
+    ``y`` place the middle of the focus (0..1 of the frame). ``turn_deg`` is counter-clockwise.
     """
 
     share: float

@@ -336,7 +336,7 @@ def _seek(consumer: Any, partition: TopicPartition, offset: int) -> None:
 
 
 def _hold(consumer: Any, partition: TopicPartition, consumed: Consumed) -> None:
-    """Read no more of one partition for a while; the others go on."""
+    """Read no more of one partition for a while; the others continue."""
 
     def resume() -> None:
         if partition in consumer.assignment():

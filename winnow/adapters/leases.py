@@ -1,8 +1,8 @@
-"""Lease on a service's stores: its processes side by side, or one that makes them again, never both.
+"""Lease on a service's stores: its processes side by side, or one rebuilding of the stores, never both.
 
-A holder keeps a document of its own and renews it. Who comes looks for others, writes its document and looks
-again: of two that come at once, at least one sees the other and gives way. An owner thought dead finds its
-document gone.
+A holder keeps a document of its own and renews it. A newcomer looks for other holders, writes its document
+and looks again. Of two newcomers at once, at least one sees the other and gives way. An owner thought dead
+finds its document gone.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class ObjectStore:
         return True
 
     async def delete(self, bucket: str, keys: list[str]) -> None:
-        """Delete objects; absent ones do not matter."""
+        """Delete objects; absent objects do not matter."""
         for start in range(0, len(keys), 1000):
             batch = {"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True}
             await self._call("delete", partial(self._delete, bucket, batch))

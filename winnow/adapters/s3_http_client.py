@@ -1,6 +1,7 @@
 """One request to the object store: signed by botocore's signer, sent by aiohttp, tried again, within limits.
 
-botocore spends 1.6 ms of CPU and a thread on a small put, this 0.4 ms on the event loop; what is rare stays with botocore.
+botocore spends 1.6 ms of CPU and a thread on a small put, this client 0.4 ms on the event loop. Rare requests
+stay with botocore.
 """
 
 from __future__ import annotations

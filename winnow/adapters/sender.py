@@ -23,7 +23,7 @@ _LOST_COUNT: Final = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFence
 
 
 class Sender:
-    """The producer of a process. A failed send is unknown; the caller sends again, with whatever followed it."""
+    """The producer of a process. A failed send is unknown; the caller repeats it and all that followed it."""
 
     def __init__(self, first: KafkaBroker, fresh: Callable[[], KafkaBroker]) -> None:
         """Send by ``first``, which somebody else starts and stops; ``fresh`` gives one to replace it."""

@@ -1,7 +1,7 @@
-"""Anchors: the heads of every chain, written down where whoever can rewrite the stores cannot.
+"""Anchors: the heads of every chain, written to a place that nobody who can rewrite the stores can reach.
 
-A chain shows every change but one: a suffix that is written again with all its hashes. That shows only against a
-head that was kept elsewhere.
+A chain shows every change but one: a suffix that is written again with all its hashes. That shows only
+against a head that was kept elsewhere.
 """
 
 from __future__ import annotations

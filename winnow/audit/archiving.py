@@ -42,7 +42,7 @@ class ArchiveWriter:
         *,
         segment_raw_bytes: int = SEGMENT_RAW_BYTES,
     ) -> None:
-        """Go on after what the catalogue says."""
+        """Continue after what the catalogue says."""
         self._store = store
         self._clock = clock
         self._catalogue = catalogue

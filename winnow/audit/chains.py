@@ -1,7 +1,7 @@
 """Hash chains: one per shard of a journal, one per partition of a topic. Pure.
 
-A journal's blocks carry their chain. A topic's records carry none, so theirs is computed while reading, from the
-partition's first record on; it tells nothing by itself, and everything against an anchor made earlier.
+A journal's blocks carry their chain. A topic's records carry none, so theirs is computed while reading, from
+the partition's first record on. It proves nothing by itself, and every change against an anchor made earlier.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Chain(ABC):
         """Check the next item; False when it cannot be trusted."""
 
     def start_at(self, head: Head) -> None:
-        """Go on from where an earlier reading ended."""
+        """Continue from where an earlier reading ended."""
         self.first, self.last, self.hash = head.first, head.last, head.hash
 
     @property

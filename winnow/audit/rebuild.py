@@ -1,4 +1,4 @@
-"""Makes the stores of a service again from its record: beside the live ones first, in their place when all is sound."""
+"""Makes the stores of a service again from its record: beside the live stores, then in their place."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ async def open_session(
 ) -> AsyncIterator[RebuildSession]:
     """Hold a service's stores, and put what was made of these collections in their place at the end.
 
-    From an archive the journals are made again too, ``journals`` being their prefixes. Raises RebuildRefused when
-    there is something in the collections and ``force`` is not given, Unavailable while the service runs, BadAddress,
-    and what ails an archive. Whatever is raised, the live collections are as they were.
+    From an archive the journals are made again too, ``journals`` being their prefixes. Raises RebuildRefused
+    when there is something in the collections and ``force`` is not given. Raises Unavailable while the
+    service runs, BadAddress, and the errors of a faulty archive. After every error the live collections are
+    as they were.
     """
     location = _location_of(settings, options.archive)
     name = settings.mongo_database or database_of(service)

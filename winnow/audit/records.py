@@ -96,7 +96,7 @@ class TopicReader:
     async def read_on(self) -> AsyncIterator[TopicRecord]:
         """Yield every record up to the ends, each partition in order.
 
-        An end is the high watermark of the first answer: some brokers answer a question for the latest offset
+        An end is the high watermark of the first answer. Some brokers answer a question for the latest offset
         with the start of the last batch. Raises Unavailable when a partition stops answering.
         """
         open_lanes = [TopicPartition(*place) for place in self.next_offsets]

@@ -54,10 +54,10 @@ class _Lane:
 async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
     """Send every message of every journal to the topics again, and return how many.
 
-    What is sent is the same to the byte, so that whoever has decided a message takes it for a repeat. The journals
-    forget the offsets of the lost bus first: stopped half-way, it is to be done again with ``force``.
-    Raises ReemissionRefused when a topic holds records and ``force`` is not given, and Unavailable while a service
-    runs, a topic is absent, or a server does not answer.
+    What is sent is the same to the byte, so that a reader that has decided a message takes it for a repeat.
+    The journals first forget the offsets of the lost bus: a run that stops half-way is done again with
+    ``force``. Raises ReemissionRefused when a topic holds records and ``force`` is not given. Raises
+    Unavailable while a service runs, a topic is absent, or a server does not answer.
     """
     async with AsyncExitStack() as open_things:
         with answering():

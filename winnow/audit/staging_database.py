@@ -1,4 +1,4 @@
-"""Makes collections of a database anew beside the live ones, which stay as they are until all is made."""
+"""Makes collections of a database anew beside the live collections, which stay until all is made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PREFIX: Final = "rebuilt_"
 
 
 class StagingDatabase:
-    """A database whose named collections are written beside the live ones; every other name gives the live one.
+    """A database that writes its named collections beside the live collections; other names stay live.
 
     Handed to a store in the place of its database. Every method raises the driver's errors.
     """
@@ -28,12 +28,12 @@ class StagingDatabase:
         return [name for name in self._names if await self._database[name].find_one({}, {"_id": 1})]
 
     async def is_left_over(self) -> bool:
-        """Return whether a run was interrupted: its collections still lie beside the live ones."""
+        """Return whether a run was interrupted: its collections still lie beside the live collections."""
         present = await self._database.list_collection_names()
         return any(_PREFIX + name in present for name in self._names)
 
     async def begin(self) -> None:
-        """Make every collection empty, whatever an interrupted run left."""
+        """Make every collection empty, also after an interrupted run."""
         await self.drop()
         for name in self._names:
             await self._database.create_collection(_PREFIX + name)

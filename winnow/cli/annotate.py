@@ -1,4 +1,4 @@
-"""Draws what the scorer found onto a picture: faces, landmarks, subjects, and the verdict beside it."""
+"""Draws what the scorer found onto a picture: faces, landmarks, subjects, and the verdict at its side."""
 
 from __future__ import annotations
 

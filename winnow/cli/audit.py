@@ -103,7 +103,7 @@ async def verify(  # noqa: PLR0913 (the options of a command)
 ) -> None:
     """Check every chain, derive every task, verdict, route and balance again, and compare.
 
-    From `live` (the default) the topics are folded and compared with what the services answer; while a
+    From `live` (the default) the topics are folded and compared with what the services answer. While a
     difference remains that may be work in progress, it looks again, ten times at most. From `topics`,
     `journals` or `archive` that source alone is read, without asking any service.
 
@@ -233,8 +233,8 @@ def _profiles(directories: list[Path] | None) -> Profiles:
 async def _verified(source: Source, heads: Mapping[str, Head], where: Where, profiles: Profiles) -> Result:
     """Verify the topics or the journals alone; raises Unavailable.
 
-    An event and its counterpart in the other topic are not read at one moment, so while there are faults and new
-    records come, the topics are read on.
+    An event and its counterpart in the other topic are not read at one moment. While there are faults and new
+    records come, the topics are therefore read on.
     """
     import asyncio
 

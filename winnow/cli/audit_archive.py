@@ -27,8 +27,9 @@ class Archived:
 async def archive_new(store: BlobStore, mongo_uri: str, kafka: str) -> Archived:
     """Archive what is new; raises BrokenArchive, NotArchived, Unavailable and CliError.
 
-    Journals first, each to the newest block whose messages are on the bus, then the topics: so an event in an
-    archived block is in the archived topic too. What an interrupted run has committed is not done again.
+    Journals come first, each to the newest block whose messages are on the bus, then the topics. An event in
+    an archived block is therefore in the archived topic too. What an interrupted run has committed is not
+    done again.
     """
     writer = await ArchiveWriter.on(store, SystemClock())
     before = writer.manifests_count

@@ -76,7 +76,7 @@ class Where:
 
 @contextmanager
 def looking() -> Iterator[None]:
-    """Yield the status of an audit that could not look to whatever keeps it from looking."""
+    """Raise each error that keeps an audit from looking as CliError, with the exit status that says so."""
     try:
         yield
     except CliError as trouble:

@@ -32,7 +32,7 @@ def calibrate(
     reference: Reference = None,
     as_json: Json = False,
 ) -> None:
-    """Fit the limits of a profile so that each refuses at most 2 % of pictures like the accepted ones."""
+    """Fit the limits of a profile so that each refuses at most 2 % of pictures like the accepted pictures."""
     for folder in (accepted, rejected):
         if not folder.is_dir():
             raise CliError(f"There is no folder {folder}.")

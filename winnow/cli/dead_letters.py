@@ -31,7 +31,7 @@ def print_letters(letters: Sequence[TopicRecord]) -> None:
 
 
 def original_of(letter: TopicRecord) -> TopicRecord:
-    """Return the record that was put aside, as its producer wrote it; raises CliError for one without a source."""
+    """Return the dead-lettered record as its producer wrote it; raises CliError for a missing source."""
     topic, partition = letter.header("dlq-topic"), letter.header("dlq-partition")
     if topic not in {known.name for known in TOPICS} or not partition.isdecimal():
         raise CliError(

@@ -1,4 +1,4 @@
-"""`winnow dlq`: what services put aside, where it came from, and sending it back."""
+"""`winnow dlq`: what services dead-lettered, where it came from, and sending it back."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def logs(
 ) -> None:
     """Show the newest lines of the logs below the data directory, those of a service or of every process.
 
-    A log holds the run of one process; the run before lies beside it as NAME.log.1.
+    A log holds the run of one process; the previous run lies in the same folder as NAME.log.1.
     """
     folder = data_dir / "logs"
     paths = {path.stem: path for path in sorted(folder.glob("*.log"))}
@@ -61,7 +61,7 @@ class Follower:
         self._inode = 0
 
     def newest(self, count: int) -> list[str]:
-        """Return the newest ``count`` whole lines, and go on after them."""
+        """Return the newest ``count`` whole lines, and continue after them."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:

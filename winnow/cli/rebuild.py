@@ -46,13 +46,14 @@ def rebuild(
 ) -> None:
     """Make the stores of a service again: folded states, views and indexes, from its journal and the topics.
 
-    Nothing is changed while the service runs, where the record is not sound or not whole, or where there is
-    something already, unless --force is given. A rebuilding that was interrupted is done again with --force.
+    Nothing is changed while the service runs, or where the record is not sound or not whole. Stores that hold
+    something are replaced only with --force. A rebuilding that was interrupted is done again with --force.
 
-    With --from archive the journal itself is made again too, from the archive and what the live one has after it.
+    With --from archive the journal itself is made again too, from the archive and the live journal after it.
 
-    The service is set up by its own environment (WINNOW_LEDGER_MONGO_URI and so on); without one, the embedded line
-    of the data directory is meant, which must be down: its servers are started for the rebuilding.
+    The service is set up by its own environment (WINNOW_LEDGER_MONGO_URI and so on). Without one, the
+    embedded line of the data directory is meant, which must be down: its servers are started for the
+    rebuilding.
     """
     source = context.get_parameter_source("archive")
     if origin is Origin.live and source is not None and source.name == "COMMANDLINE":

@@ -1,4 +1,4 @@
-"""The files of a contact sheet: the sheet itself, and the delivered pictures in full size beside it."""
+"""The files of a contact sheet: the sheet itself, and a folder of the delivered pictures in full size."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SheetOrder:
 
 
 async def write_sheet(api: Api, order: SheetOrder, sheets: Path) -> Path:
-    """Write the contact sheet of a task, and its outputs in full size into a folder beside it.
+    """Write the contact sheet of a task, and its outputs in full size into a folder next to it.
 
     A picture that cannot be had is shown as missing. Raises CliError for an id that is no task's: files are
     named after it.

@@ -125,7 +125,7 @@ async def redeliver(
     api_key: ApiKey = "",
     data_dir: DataDir = DATA_DIR,
 ) -> None:
-    """Send an event again, whatever became of its earlier attempts."""
+    """Send an event again, after any result of its earlier attempts."""
     from winnow.cli.connection import connected
 
     async with connected(api_url, api_key, data_dir) as api:

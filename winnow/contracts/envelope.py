@@ -115,5 +115,5 @@ class RecordedMessage(Generic[M]):
         return cls(Envelope.model_validate_json(text), model.model_validate_json(text))
 
     def encode(self) -> bytes:
-        """Return the bytes that go on the bus."""
+        """Return the bytes that are sent on the bus."""
         return self.text().encode()

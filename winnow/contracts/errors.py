@@ -1,10 +1,10 @@
 """One tree of errors. Domain errors know no transport: each edge maps a code to its own status.
 
-WinnowError
-├── Refused            the request is understood and answered with no; asking again changes nothing
-│   ├── NotFound
-│   └── Conflict
-└── Unavailable        a part that is needed does not answer; asking again later may work
+| WinnowError
+| ├── Refused            the request is understood and answered with no; asking again changes nothing
+| │   ├── NotFound
+| │   └── Conflict
+| └── Unavailable        a part that is needed does not answer; asking again later may work
 """
 
 from __future__ import annotations

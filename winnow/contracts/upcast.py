@@ -1,7 +1,7 @@
 """Versions of messages: the newest model of each type, and pure steps that lift an older version to it.
 
-A version is an integer and counts the shapes of one type. A field that is added with a default keeps the version;
-any other change of a shape is the next version, with one upcaster from the version before.
+A version is an integer and counts the shapes of one type. A new field with a default keeps the version. Any
+other change of a shape is the next version, with one upcaster from the version before.
 """
 
 from __future__ import annotations

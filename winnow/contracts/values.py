@@ -137,7 +137,7 @@ class FailedCandidate(Value):
 class Dimension(Value):
     """One measured dimension of a candidate.
 
-    ``score`` lies in 0..100 and is null unless ``status`` is ``ok``; ``evidence`` holds numbers and short
+    ``score`` lies in 0..100 and is null unless ``status`` is ``ok``. ``evidence`` holds numbers and short
     words for the audit (boxes, landmarks, exposure values), never text of the client.
     """
 

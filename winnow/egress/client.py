@@ -1,8 +1,8 @@
 """An HTTP client for URLs that strangers name: it connects to public addresses only, and verifies certificates.
 
-A name is resolved once for a connection, every address that it has must be public, and the socket is opened to
-exactly those. The address is judged again when the socket is made, so that whatever a library does
-between the two cannot change where it leads. Connections are not used again.
+A name is resolved once for a connection, every address that it has must be public, and the socket is opened
+to exactly those. The address is judged again when the socket is made, so that nothing a library does between
+the two can change where it leads. Connections are not used again.
 """
 
 from __future__ import annotations

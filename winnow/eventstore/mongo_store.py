@@ -38,8 +38,8 @@ class MongoJournalStore:
     ) -> None:
         """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections.
 
-        States of another ``state_format`` are not read: they lie in a collection of their own, and a shard that
-        has none of this format is folded from its first block.
+        States of another ``state_format`` lie in a collection of their own and are not read. A shard that has
+        none of this format is folded from its first block.
         """
         suffix = "" if state_format == 1 else f"_{state_format}"
         self._folded_to = f"block_no{suffix}"
@@ -79,7 +79,7 @@ class MongoJournalStore:
                 return results
 
     async def _results_of(self, blocks: Sequence[Block]) -> dict[str, CommitResult] | None:
-        """Look up what became of each block; None when one of them is simply absent and may be tried again."""
+        """Look up what became of each block; None when one of them is absent and may be tried again."""
         ids = [block.block_id for block in blocks]
         found = {
             row["_id"]: row["hash"]

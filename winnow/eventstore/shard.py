@@ -49,7 +49,7 @@ class ShardMemory(Generic[S]):
             self._recent.popitem(last=False)
 
     def fingerprint_of(self, input_id: str) -> str | None:
-        """Return the fingerprint of a decided input, None if it is not among the recent ones."""
+        """Return the fingerprint of a decided input, None if the recent inputs do not hold it."""
         return self._recent.get(input_id)
 
     def replay(

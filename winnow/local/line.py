@@ -73,7 +73,7 @@ class Line:
 
     @property
     def simulated(self) -> tuple[str, ...]:
-        """The providers that are simulated: all, or none once the environment holds a real one's key."""
+        """The providers that are simulated: all, or none once the environment holds a real provider's key."""
         return () if any(_has_real_key(provider) for provider in PROVIDERS) else PROVIDERS
 
     def simulator_url(self, name: str) -> str:

@@ -53,7 +53,7 @@ def tail(log: Path, lines: int = _TAIL_LINES) -> list[str]:
 class _Launcher:
     """Starts processes from one thread that lives as long as this process.
 
-    The kernel's death signal is sent when the *thread* that started a child ends, so a child started from a
+    The kernel sends its death signal when the *thread* that started a child ends. A child started from a
     worker thread would be killed with that thread.
     """
 
@@ -133,7 +133,7 @@ class Managed:
     def start(self) -> None:
         """Start, from any thread; raises ServerDidNotStart when the program cannot be run at all.
 
-        The log holds this run alone; the one before is kept beside it as ``.1``.
+        The log holds this run alone; the log of the previous run is kept as ``.1`` in the same folder.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
@@ -170,7 +170,7 @@ class Managed:
             raise ServerEnded(self.name, f"its status was {self.exit_code}", self.log)
 
     def ready(self, answers: Callable[[], bool]) -> bool:
-        """Return whether it answers; raises ServerDidNotStart when it has ended, whoever answers in its place."""
+        """Return whether it answers; raises ServerDidNotStart when it has ended, also if another answers."""
         ready = answers()
         if self.exit_code is not None:
             raise ServerDidNotStart(self.name, f"it ended with status {self.exit_code}", self.log)

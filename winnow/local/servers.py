@@ -100,7 +100,7 @@ def seaweed(root: Path, ports: Mapping[str, int], access_key: str, secret_key: s
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the sockets that SeaweedFS makes in /tmp, whatever its settings, and leaves there.
+    """Remove the sockets that SeaweedFS makes in /tmp under all settings, and leaves there.
 
     Those of ports that are in use belong to another SeaweedFS and stay.
     """

@@ -193,8 +193,8 @@ class Supervisor:
 def stop_other(state: Mapping[str, object], within_s: float = 60.0) -> bool:
     """Stop the stack that another terminal started, by its process id; False when none runs.
 
-    The process is held by a descriptor before its start time is compared, so a later process that was given the
-    same id is never hit. Its servers end with it, also when it must be killed.
+    The process is held by a descriptor before its start time is compared. A later process with the same id is
+    therefore never hit. Its servers end with it, also when it must be killed.
     """
     pid = state.get("pid")
     if not isinstance(pid, int):

@@ -1,5 +1,5 @@
 """Runtime of every service: journal, bus, clock, settings, logs, metrics, health, stores.
 
-Admission: a line belongs here only if it would read the same for any other trade, three services use it,
-and it has its own tests. No business word.
+A line belongs here only if it would read the same for any other trade and three services use it. It has its
+own tests and no business word.
 """

@@ -23,7 +23,7 @@ class Coalescer(Generic[RequestT, ResultT]):
     async def ask(self, question: RequestT) -> ResultT:
         """Return the answer of the call to all of them, and raise what it raised.
 
-        It starts after this was asked, so it sees whatever was written before.
+        The call starts after this was asked, so it sees everything that was written before.
         """
         self._waiting.append(question)
         if self._next is None:

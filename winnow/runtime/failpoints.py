@@ -1,8 +1,8 @@
 """Named points of the code where a test may kill the process, to see what a crash just there leaves behind.
 
-Off unless ``WINNOW_CRASH_AT=name[:nth]`` is in the environment when the process starts; then the process sends
-itself SIGKILL the ``nth`` time (first, if left out) it reaches that point: no handler runs, nothing is flushed.
-Off, a point costs one call and one comparison.
+Points are off unless ``WINNOW_CRASH_AT=name[:nth]`` is in the environment when the process starts. The
+process then sends itself SIGKILL the ``nth`` time (first, if left out) it reaches that point. No handler
+runs, nothing is flushed. Off, a point costs one call and one comparison.
 """
 
 from __future__ import annotations

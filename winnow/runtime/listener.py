@@ -1,8 +1,8 @@
 """An HTTP listener that strangers may connect to: deadlines and limits for what they send, and whom to believe.
 
-While no answer is under way a connection always has a deadline: until a header is complete, until its body is,
-or while nothing is asked. An answer that is being written has none, so streams live on; but a connection whose
-client takes none of the bytes that wait for it is cut.
+While no answer is under way a connection has a deadline: for a complete header, a complete body, or the next
+request. An answer that is being written has none, so streams live on. A connection is cut when its client
+takes none of the bytes that wait for it.
 """
 
 from __future__ import annotations

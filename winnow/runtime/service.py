@@ -67,7 +67,7 @@ class Service:
         self._checks[name] = step
 
     def add_held(self, name: str, reasons: Callable[[], Mapping[str, str]]) -> None:
-        """Show with readiness which shards wait, and why; the process stays ready, for the others go on."""
+        """Show with readiness which shards wait, and why; the process stays ready: the others continue."""
         self._held[name] = reasons
 
     def add_task(self, name: str, step: Step) -> None:

@@ -17,7 +17,7 @@ _SUBMIT_BACKOFF_S: Final = 0.2
 
 
 class RunJournal:
-    """The journal as the app sees it: it tells a run something, and tries again while the store fails."""
+    """The journal as the app sees it: an input of a run is submitted until it is decided."""
 
     def __init__(self) -> None:
         """Bind the journal later: it needs the app as its listener."""
