@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.ingest.app.projection import Projection
-from winnow.adapters.bus import Bus, Received
+from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, REGISTRY, TASKS, group_of
@@ -62,7 +63,7 @@ class IngestConsumer:
         self._forget(tasks)
         self._consumer.revoked(tasks)
 
-    async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
+    async def handle(self, source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         """Handle one partition's records in order."""
         if source.topic == ACCOUNTS.name:
             await self._projection.keep_entries(_records(received, EntryRecorded))
@@ -86,13 +87,15 @@ def _of_tasks(sources: Iterable[Source]) -> list[Source]:
     return [source for source in sources if source.topic == TASKS.name]
 
 
-def _for_funding(received: Received) -> Received:
+def _for_funding(received: ConsumedRecord) -> ConsumedRecord:
     recorded = received.recorded
     acted_on = recorded is not None and recorded.message.type in TABLE
     return received if acted_on else replace(received, recorded=None)
 
 
-def _records(received: Sequence[Received], model: type[Message]) -> list[tuple[int, RecordedMessage[Any]]]:
+def _records(
+    received: Sequence[ConsumedRecord], model: type[Message]
+) -> list[tuple[int, RecordedMessage[Any]]]:
     return [
         (record.offset, record.recorded)
         for record in received

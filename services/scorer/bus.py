@@ -11,8 +11,9 @@ from typing import Any, Final
 from prometheus_client import Counter, Histogram
 
 from services.scorer.app import Scorer
-from winnow.adapters.bus import Bus, Received
+from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Publisher, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.errors import Unavailable
@@ -62,7 +63,7 @@ class ScoreConsumer:
         messages = REGISTRY.subset(READS)
         bus.subscribe([SCORER_COMMAND_TOPIC.name], group_of("scorer"), messages, self.handle)
 
-    async def handle(self, _: Source, received: Sequence[Received]) -> Consumed:
+    async def handle(self, _: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         """Score a batch in any order; return the offset before the first record that failed."""
         results = await asyncio.gather(*(self._one(record) for record in received), return_exceptions=True)
         for record, result in zip(received, results, strict=True):
@@ -76,7 +77,7 @@ class ScoreConsumer:
                 return Consumed(record.offset, failed=_first_error(result))
         return Consumed(received[-1].offset + 1)
 
-    async def _one(self, received: Received) -> None:
+    async def _one(self, received: ConsumedRecord) -> None:
         if received.recorded is not None:
             await self._table[received.recorded.message.type](received.recorded)
 

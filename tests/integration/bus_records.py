@@ -14,8 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.bus import bus_of
 from tests.support.eventually import eventually
-from winnow.adapters.bus import Bus, Received
+from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id, shard_of
@@ -37,7 +38,7 @@ class Seen:
     bodies: list[tuple[int, bytes]] = field(default_factory=list)
     undecoded: list[tuple[int, bytes]] = field(default_factory=list)
 
-    async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
+    async def handle(self, source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         for record in received:
             left = self.breaks.get(record.body, 0)
             if left:

@@ -32,8 +32,8 @@ MUTATIONS = (
     Mutation(
         "journal: passes over a failing record",
         "winnow/eventstore/work.py",
-        "                unit.offsets[source] = offset\n                return Consumed(offset, failed=error)",
-        "                unit.offsets[source] = offset + 1\n                return Consumed(offset + 1, failed=error)",
+        "                unit.offsets[source] = offset\n                self.consumed = Consumed(offset, failed=error)",
+        "                unit.offsets[source] = offset + 1\n                self.consumed = Consumed(offset + 1, failed=error)",
         (f"{_JOURNAL}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",),
     ),
     Mutation(

@@ -177,7 +177,7 @@ class SimulatedLine:
     def bus(self, process: Process) -> Bus:
         """Make the real bus on a simulated broker."""
         with patch.object(
-            runtime_bus, "KafkaBroker", lambda *_, **__: SimulatedBroker(process, self.cluster)
+            runtime_bus, "PromptBroker", lambda *_, **__: SimulatedBroker(process, self.cluster)
         ):
             return Bus(_SETTINGS, process.service)  # type: ignore[arg-type]
 

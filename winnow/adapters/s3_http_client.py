@@ -18,9 +18,11 @@ from botocore.credentials import Credentials
 from yarl import URL
 
 from winnow.contracts.errors import NotFound, Unavailable
+from winnow.runtime.backoff import Backoff
 
 _TRIES_MAX: Final = 4
-_FIRST_WAIT_S: Final = 0.1
+_FIRST_WAIT_S: Final = 0.2
+_MAX_WAIT_S: Final = 1.0
 _CONNECTIONS: Final = 32
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 _SERVER_FAULT: Final = 500
@@ -67,7 +69,7 @@ class S3HttpClient:
     async def _request(
         self, method: str, url: str, body: bytes | None, headers: dict[str, str], max_bytes: int
     ) -> bytes:
-        wait_s = _FIRST_WAIT_S
+        backoff = Backoff(url, _FIRST_WAIT_S, _MAX_WAIT_S)
         for left in reversed(range(_TRIES_MAX)):
             try:
                 status, content = await self._send(method, url, body, headers, max_bytes)
@@ -81,8 +83,7 @@ class S3HttpClient:
                     return content
                 if status < _SERVER_FAULT or not left:
                     raise Unavailable("the object store refused the call")
-            await asyncio.sleep(wait_s)
-            wait_s *= 2
+            await asyncio.sleep(backoff.next_s())
         raise Unavailable("the object store does not answer")
 
     async def _send(

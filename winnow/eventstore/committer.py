@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic
 
@@ -38,8 +38,10 @@ class Committer(Generic[S]):
         """Commit works; those that met a block of another owner, or a known input, are decided again."""
         for _ in range(_TRIES_MAX):
             works = await self._loaded(works)
-            if works:
-                works = await self._commit_once(works)
+            units = await self._decide(works) if works else {}
+            # A shard that was given up meanwhile: its works still run, on what the store has.
+            if units is not None:
+                works = await self._commit_units(units, works)
             if not works:
                 return
         raise RuntimeError("a batch was fenced again and again")
@@ -56,31 +58,6 @@ class Committer(Generic[S]):
                         work.refuse(held)
                 works = [work for work in works if work.shard != shard]
         return works
-
-    async def _commit_once(self, works: Sequence[Work[S]]) -> Sequence[Work[S]]:
-        """Decide and insert; return the works that must be decided again."""
-        units = await self._decide(works)
-        if units is None:
-            # A shard was given up meanwhile; its works still run, on what the store has.
-            return works
-        blocks = {
-            shard: unit.block(self.outbox.sent_to(shard)) for shard, unit in units.items() if unit.decisions
-        }
-        results = dict.fromkeys(units, CommitResult.committed) | await self._insert(list(blocks.values()))
-        sent: dict[str, asyncio.Future[None]] = {}
-        for shard, unit in units.items():
-            block = blocks.get(shard)
-            if results[shard] is CommitResult.committed:
-                unit.apply(block)
-                if block is not None:
-                    sent[shard] = self.outbox.put(block)
-                    self._committed(shard, unit)
-            elif block is not None:
-                await self._not_committed(shard, results[shard], block)
-        for work in works:
-            if results[work.shard] is CommitResult.committed:
-                work.resolve(units[work.shard], sent.get(work.shard))
-        return [work for work in works if results[work.shard] is not CommitResult.committed]
 
     async def _decide(self, works: Sequence[Work[S]]) -> dict[str, UnitOfWork[S]] | None:
         """Decide with all states and entities that this takes; None when a shard was given up meanwhile."""
@@ -112,6 +89,29 @@ class Committer(Generic[S]):
         }
         states = await self.store.states(wanted) if wanted and self.codec.decider.stores_states else {}
         return await self.ownership.restore(states.values())
+
+    async def _commit_units(
+        self, units: Mapping[str, UnitOfWork[S]], works: Sequence[Work[S]]
+    ) -> Sequence[Work[S]]:
+        """Insert the blocks of units of work; return the works that must be decided again."""
+        blocks = {
+            shard: unit.block(self.outbox.sent_to(shard)) for shard, unit in units.items() if unit.decisions
+        }
+        results = dict.fromkeys(units, CommitResult.committed) | await self._insert(list(blocks.values()))
+        sent: dict[str, asyncio.Future[None]] = {}
+        for shard, unit in units.items():
+            block = blocks.get(shard)
+            if results[shard] is CommitResult.committed:
+                unit.apply(block)
+                if block is not None:
+                    sent[shard] = self.outbox.put(block)
+                    self._committed(shard, unit)
+            elif block is not None:
+                await self._not_committed(shard, results[shard], block)
+        for work in works:
+            if results[work.shard] is CommitResult.committed:
+                work.resolve(units[work.shard], sent.get(work.shard))
+        return [work for work in works if results[work.shard] is not CommitResult.committed]
 
     async def _insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         started_s = self.clock.monotonic_s()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from winnow.adapters.bus import Bus, Received
+from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.topics import REGISTRY
 from winnow.eventstore import Input, Journal
@@ -50,7 +51,7 @@ class JournalConsumer:
         """Release the shards of lost partitions."""
         self._journal.revoke(str(source.partition) for source in sources)
 
-    async def handle(self, source: Source, received: Sequence[Received]) -> Consumed:
+    async def handle(self, source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         """Decide a partition's records, up to the first that lies in the wrong partition."""
         shard, inputs, misplaced = str(source.partition), list[tuple[int, Input | None]](), None
         for record in received:
@@ -66,7 +67,7 @@ class JournalConsumer:
             return consumed
         return misplaced
 
-    def _input(self, received: Received) -> Input | None:
+    def _input(self, received: ConsumedRecord) -> Input | None:
         recorded = received.recorded
         if recorded is None:
             return None

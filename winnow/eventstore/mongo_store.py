@@ -15,12 +15,14 @@ from winnow.eventstore.entities import StoredEntity
 from winnow.eventstore.model import Block, Decision, Snapshot, decision_from_document
 from winnow.eventstore.store import CommitResult
 from winnow.runtime import metrics
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
 _log = get_logger(__name__)
+_BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 5.0
 _READ_BATCH = 200
 
@@ -61,7 +63,7 @@ class MongoJournalStore:
     async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         """Commit blocks; an insert whose answer is lost is looked up, never repeated blindly."""
         documents = [block.to_document() for block in blocks]
-        waited_s = 0.05
+        backoff = Backoff(blocks[0].block_id, _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             try:
                 if len(documents) == 1:
@@ -73,7 +75,7 @@ class MongoJournalStore:
                 pass
             except PyMongoError as error:
                 if getattr(error, "code", None) != DUPLICATE:
-                    waited_s = await _back_off("journal.insert.retried", error, waited_s)
+                    await _wait("journal.insert.retried", error, backoff)
             results = await self._results_of(blocks)
             if results is not None:
                 return results
@@ -224,13 +226,14 @@ class MongoJournalStore:
         sort: list[tuple[str, int]] | None = None,
         limit: int = 0,
     ) -> list[dict[str, Any]]:
-        waited_s = 0.05
+        backoff: Backoff | None = None
         while True:
             try:
                 cursor = collection.find(query, fields, sort=sort, limit=limit, batch_size=_READ_BATCH)
                 rows: list[dict[str, Any]] = await cursor.to_list(length=None)
             except PyMongoError as error:
-                waited_s = await _back_off("journal.read.retried", error, waited_s)
+                backoff = backoff or Backoff(str(query), _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
+                await _wait("journal.read.retried", error, backoff)
             else:
                 return rows
 
@@ -254,11 +257,11 @@ def _older_than(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"$or": [older, other]}
 
 
-async def _back_off(event: str, error: PyMongoError, waited_s: float) -> float:
+async def _wait(event: str, error: PyMongoError, backoff: Backoff) -> None:
     metrics.DATABASE_RETRIES.inc()
-    _log.warning(event, error=type(error).__name__, wait_s=waited_s)
-    await asyncio.sleep(waited_s)
-    return min(waited_s * 2, _BACKOFF_MAX_S)
+    wait_s = backoff.next_s()
+    _log.warning(event, error=type(error).__name__, wait_s=wait_s)
+    await asyncio.sleep(wait_s)
 
 
 _STATE_FIELDS = ("shard", "block_no", "seq", "published", "state", "is_final", "state_version")

@@ -11,9 +11,11 @@ from winnow.contracts.ids import shard_of
 from winnow.contracts.upcast import headers_of
 from winnow.eventstore.model import Block, Entry
 from winnow.runtime import failpoints, metrics
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
+_BACKOFF_FIRST_S: Final = 0.2
 _BACKOFF_MAX_S: Final = 10.0
 
 
@@ -65,7 +67,7 @@ class Outbox:
 
     async def run(self) -> None:
         """Publish until cancelled; the bus being away only delays."""
-        wait_s = 0.1
+        backoff: Backoff | None = None
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -73,11 +75,13 @@ class Outbox:
                 try:
                     await self._publish([block for block, _ in batch])
                 except Exception as error:  # noqa: BLE001 (whatever the bus raises, the blocks stay and are sent again)
+                    # The replicas of a service send different shards, so that their waits differ.
+                    backoff = backoff or Backoff(batch[0][0].block_id, _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
+                    wait_s = backoff.next_s()
                     _log.warning("journal.publish.retried", error=type(error).__name__, wait_s=wait_s)
                     await asyncio.sleep(wait_s)
-                    wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
                     continue
-                wait_s = 0.1
+                backoff = None
                 del self._waiting[: len(batch)]
                 metrics.JOURNAL_UNSENT.dec(len(batch))
                 for _, future in batch:

@@ -115,20 +115,6 @@ class UnitOfWork(Generic[S]):
         if self._is_known(input_):
             metrics.JOURNAL_DUPLICATES.inc()
             return False
-        self._decide(input_)
-        return True
-
-    def _is_known(self, input_: Input) -> bool:
-        known = self._inputs.get(input_.input_id)
-        if known is None:
-            known = self._memory.fingerprint_of(input_.input_id)
-        if known is None:
-            return False
-        if known != input_.fingerprint:
-            raise InputReused(input_.input_id)
-        return True
-
-    def _decide(self, input_: Input) -> None:
         cached = self.cached(input_.aggregate_id)
         block_no = self._memory.head_no + 1
         decider, overlay = self._codec.decider, Overlay(block_no, *self._layers)
@@ -138,7 +124,7 @@ class UnitOfWork(Generic[S]):
             self.missing |= overlay.missing
         messages = decider.decide(cached.state, message, self._now)
         if not messages:
-            return
+            return True
         state, published = cached.state, cached.published
         recorded: list[RecordedMessage[Message]] = []
         for ordinal, message in enumerate(messages):
@@ -156,6 +142,17 @@ class UnitOfWork(Generic[S]):
         self.decisions.append(decision)
         self.recorded[input_.input_id] = tuple(recorded)
         self._inputs[input_.input_id] = input_.fingerprint
+        return True
+
+    def _is_known(self, input_: Input) -> bool:
+        known = self._inputs.get(input_.input_id)
+        if known is None:
+            known = self._memory.fingerprint_of(input_.input_id)
+        if known is None:
+            return False
+        if known != input_.fingerprint:
+            raise InputReused(input_.input_id)
+        return True
 
     def _joined(self, state: S, input_: Input, overlay: Overlay) -> object:
         entities = self._codec.entities

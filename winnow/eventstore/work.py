@@ -78,14 +78,12 @@ class PartitionWork(_Awaited[PartitionResult]):
 
     def decide(self, unit: UnitOfWork[Any]) -> None:
         """Decide up to the first record that raises."""
-        self.consumed = self._decide(unit)
-
-    def _decide(self, unit: UnitOfWork[Any]) -> Consumed:
         source, first = self.source, self.records[0][0]
         expected = unit.offsets_before.get(source, first)
         if first > expected and unit.sought.get(source) != expected:
             unit.sought[source] = expected
-            return Consumed(expected, seek=True)
+            self.consumed = Consumed(expected, seek=True)
+            return
         for offset, input_ in self.records:
             if offset < expected or input_ is None:
                 continue
@@ -93,9 +91,10 @@ class PartitionWork(_Awaited[PartitionResult]):
                 unit.decide(input_)
             except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
                 unit.offsets[source] = offset
-                return Consumed(offset, failed=error)
+                self.consumed = Consumed(offset, failed=error)
+                return
         unit.offsets[source] = max(expected, self.records[-1][0] + 1)
-        return Consumed(unit.offsets[source])
+        self.consumed = Consumed(unit.offsets[source])
 
     def resolve(self, _unit: UnitOfWork[Any], sent: asyncio.Future[None] | None) -> None:
         """Notify the waiter, once the block is committed or was not needed."""

@@ -16,6 +16,7 @@ from services.delivery.domain.task import TaskDelivery
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.values import Output, SelectedCandidate, StoredObject
 from winnow.eventstore import Input
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.clock import Clock
 from winnow.runtime.log import get_logger
 
@@ -108,13 +109,12 @@ class Finishing:
 
     async def _one(self, candidate: SelectedCandidate) -> Output | FinishFailure:
         """Finish one candidate, waiting for a store that does not answer."""
-        wait_s = _BACKOFF_FIRST_S
+        backoff = Backoff(candidate.candidate_id, _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             try:
                 return await self._finish_one(candidate)
             except Unavailable:
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
+                await asyncio.sleep(backoff.next_s())
             except NotFound:
                 return FinishFailure(candidate_id=candidate.candidate_id, reason="object_missing")
             except Refused as refused:

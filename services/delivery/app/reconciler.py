@@ -12,6 +12,7 @@ from services.delivery.domain.work import WorkItem, wanted
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.ids import shard_of
 from winnow.eventstore import NotOwner
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
@@ -79,7 +80,7 @@ class Reconciler:
 
     async def _run(self, work: WorkItem, state: TaskDelivery) -> None:
         name = type(work).__name__
-        wait_s = _BACKOFF_FIRST_S
+        backoff = Backoff(f"{name}:{work.task_id}", _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         with metrics.WORK_RUNNING.labels(name).track_inprogress():
             while True:
                 try:
@@ -88,6 +89,7 @@ class Reconciler:
                     return
                 except Exception as error:  # noqa: BLE001 (whatever fails, the state still wants the work)
                     metrics.WORK_RETRIES.labels(name).inc()
+                    wait_s = backoff.next_s()
                     _log.warning(
                         "delivery.work.retried",
                         work=name,
@@ -98,4 +100,3 @@ class Reconciler:
                 else:
                     return
                 await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _BACKOFF_MAX_S)

@@ -16,6 +16,7 @@ from services.router.domain.run import Attempt, Candidate, Run
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import TaskAccepted
 from winnow.contracts.values import FailedCandidate, GeneratedCandidate, StoredObject
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.clock import Clock
 
 _FILTERED: Final = "filtered"
@@ -24,7 +25,8 @@ _NOT_COLLECTED: Final = "not_collected"
 COLLECT_TRIES: Final = 3
 COLLECT_TIMEOUT_S: Final = 60.0
 STORE_TIMEOUT_S: Final = 60.0
-_COLLECT_BACKOFF_S: Final = 0.2
+_COLLECT_BACKOFF_FIRST_S: Final = 0.8
+_COLLECT_BACKOFF_MAX_S: Final = 1.6
 
 
 @dataclass(slots=True)
@@ -133,15 +135,14 @@ class CandidateStore:
         if image.filtered:
             raise CollectFailed(_FILTERED, may_retry=False)
         provider = self._providers[running.offering.provider]
-        backoff_s = _COLLECT_BACKOFF_S
+        backoff = Backoff(running.attempt.attempt_id, _COLLECT_BACKOFF_FIRST_S, _COLLECT_BACKOFF_MAX_S)
         for _ in range(COLLECT_TRIES - 1):
             try:
                 return await provider.collect(running.offering, image)
             except CollectFailed as error:
                 if not error.may_retry:
                     raise
-            await asyncio.sleep(backoff_s)
-            backoff_s *= 4
+            await asyncio.sleep(backoff.next_s())
         return await provider.collect(running.offering, image)
 
 

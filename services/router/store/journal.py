@@ -9,11 +9,13 @@ from services.router.domain.messages import RunMessage
 from services.router.domain.run import Run
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.eventstore import Input, InputReused, Journal, NotOwner
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
 _SUBMIT_TRIES: Final = 8
-_SUBMIT_BACKOFF_S: Final = 0.2
+_SUBMIT_BACKOFF_FIRST_S: Final = 0.4
+_SUBMIT_BACKOFF_MAX_S: Final = 30.0
 
 
 class RunJournal:
@@ -40,7 +42,7 @@ class RunJournal:
             raise RuntimeError(msg)
         correlation_id = run.correlation_id or run.task_id
         input_ = Input(run.task_id, input_id, message, correlation_id, traceparent=run.traceparent)
-        backoff_s = _SUBMIT_BACKOFF_S
+        backoff = Backoff(input_id, _SUBMIT_BACKOFF_FIRST_S, _SUBMIT_BACKOFF_MAX_S)
         for _ in range(_SUBMIT_TRIES - 1):
             try:
                 return (await self._journal.submit(input_)).recorded
@@ -50,6 +52,5 @@ class RunJournal:
                 raise
             except Exception as error:  # noqa: BLE001 (submitted again, then raised below)
                 _log.warning("router.tell.retried", error=type(error).__name__)
-            await asyncio.sleep(backoff_s)
-            backoff_s *= 2
+            await asyncio.sleep(backoff.next_s())
         return (await self._journal.submit(input_)).recorded

@@ -22,8 +22,9 @@ from aiokafka.errors import KafkaError
 from tests.support import bus as support
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
-from winnow.adapters.bus import Bus, Received
+from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.ids import shard_of
 from winnow.contracts.upcast import MessageRegistry
 from winnow.eventstore import Block, Decision, Entry
@@ -139,7 +140,7 @@ class Readers:
         while self.running:
             await self.remove()
 
-    async def _handle(self, source: Source, received: Sequence[Received]) -> Consumed:
+    async def _handle(self, source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         for record in received:
             if self.handle_s:
                 await asyncio.sleep(self.handle_s)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from winnow.adapters.bus import Bus, Received
+from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.runtime.settings import ServiceSettings
 
 
-async def _handle(source: Source, received: Sequence[Received]) -> Consumed:
+async def _handle(source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
     return Consumed(received[-1].offset + 1)
 
 

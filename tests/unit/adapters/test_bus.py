@@ -13,8 +13,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from tests.unit.adapters.builders import _handle, unconnected_bus
-from winnow.adapters.bus import BUG_TRIES_MAX, Received
+from winnow.adapters.bus import BUG_TRIES_MAX
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.upcast import MessageRegistry
 
 
@@ -83,7 +84,7 @@ async def test_a_record_put_aside_does_not_make_the_next_failure_wait_longer(
     async def rest(seconds: float) -> None:
         rests.append(seconds)
 
-    async def fail(_source: Source, received: Sequence[Received]) -> Consumed:
+    async def fail(_source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         if received[0].body == b"":
             return Consumed(received[0].offset + 1)
         return Consumed(received[0].offset, failed=ArithmeticError("a bug of the test"))

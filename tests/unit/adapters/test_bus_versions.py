@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY as METRICS
 
 from tests.support.weights import STEPS, WEIGHED, text
 from tests.unit.adapters.builders import unconnected_bus
-from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 
 NEWEST = 3
 KNOWN: dict[int, dict[str, Any]] = {
@@ -75,7 +75,7 @@ class Reader:
     """A bus over records in memory; keeps what its handler got, what it dead-lettered and what it committed."""
 
     def __init__(self) -> None:
-        self.received: list[Received] = []
+        self.received: list[ConsumedRecord] = []
         self.dead_lettered: list[bytes] = []
         self.committed = 0
         self.unconnected_bus = unconnected_bus()
@@ -87,7 +87,7 @@ class Reader:
             message: Any = SimpleNamespace(raw_message=records[at : at + batch], consumer=self)
             await self.unconnected_bus._on_batch(message)
 
-    async def _handle(self, _source: Source, received: Sequence[Received]) -> Consumed:
+    async def _handle(self, _source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         self.received += received
         return Consumed(received[-1].offset + 1)
 
@@ -168,7 +168,7 @@ async def test_a_held_partition_is_paused_and_its_neighbours_are_read() -> None:
     bus, calls = unconnected_bus(), list[tuple[Any, ...]]()
     held, other = TopicPartition("weights", 0), TopicPartition("weights", 1)
 
-    async def handle(source: Source, received: Sequence[Received]) -> Consumed:
+    async def handle(source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         if source.partition == 0:
             return Consumed(received[0].offset, held_for_s=0.01)
         return Consumed(received[-1].offset + 1)

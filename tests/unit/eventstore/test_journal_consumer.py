@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import ADDER
-from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Consumed, Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskCancelRequested
 from winnow.contracts.ids import Prefix, derive_id
@@ -20,7 +20,7 @@ from winnow.runtime.clock import SystemClock
 SHARDS = 4
 
 
-def record(offset: int, name: str) -> Received:
+def record(offset: int, name: str) -> ConsumedRecord:
     task_id = derive_id(Prefix.task, name)
     message = TaskCancelRequested(task_id=task_id, account_id="acct_a")
     envelope = Envelope(
@@ -32,14 +32,14 @@ def record(offset: int, name: str) -> Received:
         correlation_id=task_id,
         causation_id=task_id,
     )
-    return Received(offset, RecordedMessage(envelope, message), name.encode())
+    return ConsumedRecord(offset, RecordedMessage(envelope, message), name.encode())
 
 
 def to_input(recorded: RecordedMessage[Any], mark: str) -> Input:
     return Input(recorded.message.task_id, recorded.envelope.event_id, 5, "correlation", mark)
 
 
-async def handled(partition: int, received: list[Received]) -> tuple[Consumed, MemoryJournalStore]:
+async def handled(partition: int, received: list[ConsumedRecord]) -> tuple[Consumed, MemoryJournalStore]:
     store = MemoryJournalStore()
     journal = Journal(ADDER, store, MemoryBus(), SystemClock(), shards=SHARDS)
     running = asyncio.create_task(journal.run())

@@ -49,8 +49,8 @@ from tests.unit.ingest.fakes import (
     MemoryKeys,
     MemoryViews,
 )
-from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Envelope, Event, RecordedMessage
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
@@ -90,7 +90,7 @@ class IngestApp:
         self.notifier = Notifier()
         self.projection = Projection(self.views, self.notifier)
         self.consumer = IngestConsumer(self.funding, self.projection)
-        self.topic: dict[tuple[str, int], list[Received]] = defaultdict(list)
+        self.topic: dict[tuple[str, int], list[ConsumedRecord]] = defaultdict(list)
         self._read: dict[tuple[str, int], int] = defaultdict(int)
         self._published = 0
         self._said = 0
@@ -183,7 +183,7 @@ class IngestApp:
 
     def _append(self, topic: str, partition: int, recorded: RecordedMessage[Any]) -> None:
         lane = self.topic[topic, partition]
-        lane.append(Received(len(lane), recorded, json.dumps(recorded.to_document()).encode()))
+        lane.append(ConsumedRecord(len(lane), recorded, json.dumps(recorded.to_document()).encode()))
 
     async def settle(self) -> None:
         """Put what ingest published into the record and let ingest read the record, until nothing is new."""

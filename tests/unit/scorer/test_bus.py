@@ -12,8 +12,8 @@ from services.scorer.bus import ScoreConsumer
 from tests.support.clock import SetClock
 from tests.unit.scorer.fakes import NOW, MemoryObjects, command, scorer_on, stored
 from tests.unit.scorer.photographs import png, portrait
-from winnow.adapters.bus import Received
 from winnow.adapters.partitions import Source
+from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.errors import ErrorCode, Refused
@@ -45,9 +45,9 @@ class MemoryPublisher:
         return future
 
 
-def received(offset: int, asked: ScoreCandidates | None) -> Received:
+def received(offset: int, asked: ScoreCandidates | None) -> ConsumedRecord:
     if asked is None:
-        return Received(offset, None, b"")
+        return ConsumedRecord(offset, None, b"")
     envelope = Envelope(
         event_id=derive_id(Prefix.event, "router", asked.command_id),
         occurred_at=NOW,
@@ -59,7 +59,7 @@ def received(offset: int, asked: ScoreCandidates | None) -> Received:
         traceparent=TRACEPARENT,
     )
     recorded: RecordedMessage[Message] = RecordedMessage(envelope, asked)
-    return Received(offset, recorded, recorded.encode())
+    return ConsumedRecord(offset, recorded, recorded.encode())
 
 
 def lane(objects: MemoryObjects, publisher: MemoryPublisher, at: datetime = NOW) -> ScoreConsumer:
