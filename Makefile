@@ -117,8 +117,8 @@ closure: setup ## a service's image holds what it imports
 commits: setup ## messages of commits: a conventional subject, a body that says why
 	$(BIN)/python -m scripts.check_commits
 
-check-static: lint types imports contracts commits
-check: check-static test-unit ## everything that needs no server
+check-static: lint types imports contracts
+check: check-static commits test-unit ## everything that needs no server
 
 fuzz: setup ## the decoder gate under a coverage-guided fuzzer for SECONDS (300)
 	mkdir -p build
