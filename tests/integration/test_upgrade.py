@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY as METRICS
 
-from tests.integration.bus_records import GROUP, PARTITIONS, TYPE, Place, Seen, body_of, place, send
+from tests.integration.bus_records import GROUP, PARTITIONS, TYPE, Place, Seen, body_of, send
 from tests.support.bus import bus_of
 from tests.support.chain import verify_chain
 from tests.support.ends import ends_of
@@ -30,7 +30,6 @@ from winnow.eventstore.consumer import JournalConsumer, input_about
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import SystemClock
 
-__all__ = ["place"]
 FUNDED = "task.funded"
 GOLDEN = Path(__file__).resolve().parents[1] / "contract/golden/task.funded.v1/demo.json"
 

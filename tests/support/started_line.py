@@ -80,6 +80,7 @@ def started_line(root: Path, env: Mapping[str, str] | None = None) -> Iterator[S
         str(free_port()),
     ]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("WINNOW_")}
+    _hear_ctrl_c()
     with output.open("wb") as text:
         process = subprocess.Popen(
             argv,
@@ -101,6 +102,12 @@ def started_line(root: Path, env: Mapping[str, str] | None = None) -> Iterator[S
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does to a run in the background: it and its children start with Ctrl-C ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _answers(line: StartedLine) -> bool:
