@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
 _TIMEOUTS_S = {"quality": 120, "integration": 500, "e2e": 180, "chaos": 600}
 _CHOSEN = pytest.StashKey[buses.Chosen]()
 _STORIES = "test_stories.py"
+_OBJECTS_BETWEEN = 5_000
+"""New objects between two looks for cycles (Python: 700)."""
 _LOSSES = ("integration", "kafka")
 """The folder of the tests that need Apache Kafka itself."""
 
@@ -46,6 +49,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_CHOSEN] = buses.choose(config.getoption("bus"))
     except KafkaUnavailable as error:
         raise pytest.UsageError(f"Apache Kafka is required here: {error}") from error
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave modules and tests out of the looks for cycles: they stay, and each look would walk all of them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(_OBJECTS_BETWEEN)
+        gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

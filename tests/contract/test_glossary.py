@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
+from functools import cache
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.source import ROOT, trees
+
 PAGE = ROOT / "docs/glossary.md"
 SHARED_ROOMS = ("winnow/eventstore", "winnow/contracts")
 """Rooms whose public names every service reads."""
@@ -41,29 +42,37 @@ def rows() -> list[tuple[str, str]]:
 def defined(folder: str) -> dict[str, str]:
     """Return the public classes below a folder with their files."""
     return {
-        node.name: path.relative_to(ROOT).as_posix()
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.parse(path.read_text()).body
+        node.name: path
+        for path, tree in trees(folder).items()
+        for node in tree.body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     }
 
 
-ALL = {name for folder in ("winnow", "services", "simulators", "tests/chaos") for name in defined(folder)}
-ALIASES = {
-    target.id
-    for folder in ("winnow", "services")
-    for path in (ROOT / folder).rglob("*.py")
-    for node in ast.parse(path.read_text()).body
-    if isinstance(node, (ast.Assign, ast.AnnAssign))
-    for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    if isinstance(target, ast.Name) and not target.id.isupper()
-}
+@cache
+def types() -> set[str]:
+    """Return the names of the public classes and of the aliases of types."""
+    classes = {
+        name for folder in ("winnow", "services", "simulators", "tests/chaos") for name in defined(folder)
+    }
+    aliases = {
+        target.id
+        for folder in ("winnow", "services")
+        for tree in trees(folder).values()
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and not target.id.isupper()
+    }
+    return classes | aliases
+
+
 NAMED = sorted({name for _, text in rows() for name in re.findall(r"`([A-Z][A-Za-z0-9]+)`", text)})
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_type_of_the_glossary_exists(name: str) -> None:
-    assert name in ALL | ALIASES
+    assert name in types()
 
 
 def test_a_word_has_one_row() -> None:

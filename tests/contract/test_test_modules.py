@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "tests").rglob("*.py"))}
+from tests.support.source import trees
+
 CLOCKS = {"tests/support/clock.py": {"SetClock"}, "tests/simulation/world.py": {"SimulatedClock"}}
 """Clocks by file: the one that tests set, and the one on the virtual time of a simulated world."""
 
@@ -34,10 +33,10 @@ def clocks(tree: ast.Module) -> set[str]:
 
 
 def test_no_module_imports_a_test() -> None:
-    found = {str(path.relative_to(ROOT)): imported_tests(tree) for path, tree in MODULES.items()}
+    found = {path: imported_tests(tree) for path, tree in trees("tests").items()}
     assert {name: used for name, used in found.items() if used} == {}
 
 
 def test_there_is_one_clock_that_tests_set() -> None:
-    found = {str(path.relative_to(ROOT)): clocks(tree) for path, tree in MODULES.items()}
+    found = {path: clocks(tree) for path, tree in trees("tests").items()}
     assert {name: classes for name, classes in found.items() if classes} == CLOCKS

@@ -19,13 +19,14 @@ from services.scorer.domain.measures import Measurement
 from services.scorer.domain.published import PUBLISHED
 from services.scorer.domain.quality_profile import Profile as ScorerProfile
 from services.scorer.domain.verdict import RuleOutcome
+from tests.support.profiles import built_in_profiles
 from winnow.audit.judgement import judged_findings, passes_under
 from winnow.audit.profiles import SHIPPED, Profile, ProfileUnreadable, parse_profile, read_profiles
 from winnow.contracts.events import CandidatesScored
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import Dimension, MeasureStatus, ScoredCandidate
 
-CATALOG = load_profiles(BUILT_IN, CelRules())
+CATALOG = built_in_profiles()
 AT_HAND = read_profiles([SHIPPED])
 HEADSHOT = CATALOG.get("headshot", 3)
 CANDIDATE = derive_id(Prefix.candidate, "judged")

@@ -20,9 +20,11 @@ class Node:
 
 @pytest.fixture
 def collector() -> Iterator[None]:
+    """Look at everything first, as a service that starts does; leave out afterwards what is there."""
     before = gc.get_threshold()
-    yield
     gc.unfreeze()
+    yield
+    gc.freeze()
     gc.set_threshold(*before)
 
 

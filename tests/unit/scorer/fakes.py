@@ -6,12 +6,12 @@ import hashlib
 from datetime import UTC, datetime
 
 from services.scorer.app import Scorer
-from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import Measured
 from services.scorer.domain.references import NO_REFERENCES, References
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.inference.models import model_versions
+from tests.support.profiles import built_in_profiles
 from tests.unit.scorer.loaded import loaded_models
 from winnow.contracts.commands import ScoreCandidates
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
@@ -20,7 +20,7 @@ from winnow.contracts.values import GeneratedCandidate, ProfileRef, StoredObject
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RULES = CelRules()
-PROFILES = load_profiles(BUILT_IN, RULES)
+PROFILES = built_in_profiles()
 
 
 class MemoryObjects:

@@ -6,7 +6,7 @@ import gzip
 import io
 import struct
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,27 +58,30 @@ def profile_bomb(mebibytes: int) -> bytes:
     return with_chunk(b"iCCP", b"profile\x00\x00" + deflated_zeros(mebibytes))
 
 
-REFUSED = {
-    "no bytes": (b"", "unknown_format"),
-    "text": (b"<html>402 Payment Required</html>", "unknown_format"),
-    "svg": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "unknown_format"),
-    "compressed svg": (gzip.compress(b"<svg/>"), "unknown_format"),
-    "gzip bomb": (gzip.compress(bytes(64 * 1024**2)), "unknown_format"),
-    "gif": (animated("GIF"), "unknown_format"),
-    "animated webp": (animated("WEBP"), "animated"),
-    "animated png": (animated("PNG"), "animated"),
-    "a thousand frames": (animated("WEBP", 1000), "animated"),
-    "pixel bomb": (png_bomb(30_000, 30_000), "too_many_pixels"),
-    "jpeg cut short": (jpeg(PORTRAIT, 90)[:9000], "decoder_refused"),
-    "jpeg cut short and closed again": (jpeg(PORTRAIT, 90)[:9000] + b"\xff\xd9", "corrupt_or_truncated"),
-    "png cut short": (png(PORTRAIT)[:9000], "corrupt_or_truncated"),
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "no bytes": (lambda: b"", "unknown_format"),
+    "text": (lambda: b"<html>402 Payment Required</html>", "unknown_format"),
+    "svg": (lambda: b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "unknown_format"),
+    "compressed svg": (lambda: gzip.compress(b"<svg/>"), "unknown_format"),
+    "gzip bomb": (lambda: gzip.compress(bytes(64 * 1024**2)), "unknown_format"),
+    "gif": (lambda: animated("GIF"), "unknown_format"),
+    "animated webp": (lambda: animated("WEBP"), "animated"),
+    "animated png": (lambda: animated("PNG"), "animated"),
+    "a thousand frames": (lambda: animated("WEBP", 1000), "animated"),
+    "pixel bomb": (lambda: png_bomb(30_000, 30_000), "too_many_pixels"),
+    "jpeg cut short": (lambda: jpeg(PORTRAIT, 90)[:9000], "decoder_refused"),
+    "jpeg cut short and closed again": (
+        lambda: jpeg(PORTRAIT, 90)[:9000] + b"\xff\xd9",
+        "corrupt_or_truncated",
+    ),
+    "png cut short": (lambda: png(PORTRAIT)[:9000], "corrupt_or_truncated"),
 }
-NORMALISED = {
-    "text bomb in a good png": text_bomb(256),
-    "profile bomb in a good png": profile_bomb(256),
-    "four inks": pillow(PORTRAIT, "JPEG", "CMYK"),
-    "palette": pillow(PORTRAIT, "PNG", "P"),
-    "one bit": pillow(PORTRAIT, "PNG", "1"),
+NORMALISED: dict[str, Callable[[], bytes]] = {
+    "text bomb in a good png": lambda: text_bomb(256),
+    "profile bomb in a good png": lambda: profile_bomb(256),
+    "four inks": lambda: pillow(PORTRAIT, "JPEG", "CMYK"),
+    "palette": lambda: pillow(PORTRAIT, "PNG", "P"),
+    "one bit": lambda: pillow(PORTRAIT, "PNG", "1"),
 }
 
 
@@ -95,8 +98,8 @@ def test_a_bomb_inflates_to_what_its_name_says() -> None:
 
 
 async def test_bad_input_is_a_failed_verdict_with_its_reason(pool: ScoringPool) -> None:
-    for name, (content, reason) in REFUSED.items():
-        found = (await pool.measure(content, WANTED)).by_name()
+    for name, (made, reason) in REFUSED.items():
+        found = (await pool.measure(made(), WANTED)).by_name()
         assert found[DECODABLE].raw == 0.0, name
         assert found[DECODABLE].evidence["reason"] == reason, name
         assert found[SHARPNESS].status is MeasureStatus.failure_to_assess, name
@@ -104,8 +107,8 @@ async def test_bad_input_is_a_failed_verdict_with_its_reason(pool: ScoringPool) 
 
 
 async def test_odd_input_is_normalised(pool: ScoringPool) -> None:
-    for name, content in NORMALISED.items():
-        found = (await pool.measure(content, WANTED)).by_name()
+    for name, made in NORMALISED.items():
+        found = (await pool.measure(made(), WANTED)).by_name()
         assert found[DECODABLE].raw == 1.0, (name, found[DECODABLE])
         assert found[SHARPNESS].status is MeasureStatus.ok, name
     assert pool.rebuilt_count == 0

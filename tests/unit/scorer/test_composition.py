@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000
 
-from services.scorer.clients.profiles import BUILT_IN, load_profiles
-from services.scorer.clients.rules import CelRules
 from services.scorer.domain.measures import Measurement
 from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.colour import ciede2000, lab_of
 from tests.support.opencv import decoded
+from tests.support.profiles import built_in_profiles
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import BGR, jpeg, png
 from winnow.contracts.values import MeasureStatus
@@ -147,4 +146,4 @@ def test_halo_grows_with_the_old_grounds_contrast() -> None:
 def test_opaque_picture_is_no_cut_out() -> None:
     found = take(jpeg(ball(), 90), REMOVAL)
     assert {measurement.status for measurement in found.values()} == {MeasureStatus.failure_to_assess}
-    assert load_profiles(BUILT_IN, CelRules()).get("background_removal").wanted() >= REMOVAL
+    assert built_in_profiles().get("background_removal").wanted() >= REMOVAL

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.domain import CandidateScore, judge, values_of
 from services.scorer.domain.measures import TIERS
@@ -29,6 +28,7 @@ from simulators.defects import CARDS, Defect
 from simulators.photos.studio import Subject
 from simulators.renderer import RenderRequest
 from tests.support.opencv import decoded, pixels
+from tests.support.profiles import built_in_profiles
 from tests.support.renderer import shared_renderer
 from tests.unit.scorer.answers import ANSWERS
 from tests.unit.scorer.loaded import loaded_models
@@ -47,7 +47,7 @@ from tests.unit.scorer.photographs import (
 from winnow.contracts.values import MeasureStatus
 
 RULES = CelRules()
-PROFILES = load_profiles(BUILT_IN, RULES)
+PROFILES = built_in_profiles()
 PORTRAIT = portrait()
 GENERAL = ("camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "china.jpg", "flower.jpg")
 

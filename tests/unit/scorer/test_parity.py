@@ -14,7 +14,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
 from services.scorer.dimensions import DIMENSIONS
 from services.scorer.domain import judge, values_of
@@ -41,6 +40,7 @@ from services.scorer.vision.model_set import (
 from simulators.photos.studio import Subject
 from simulators.renderer import RenderRequest
 from tests.support.opencv import pixels
+from tests.support.profiles import built_in_profiles
 from tests.support.renderer import shared_renderer
 from tests.unit.scorer.loaded import loaded_models
 from tests.unit.scorer.photographs import (
@@ -63,7 +63,7 @@ RELATIVE, ABSOLUTE = 1e-3, 2e-4
 SUMS_RELATIVE = 1e-5
 
 RULES = CelRules()
-PROFILES = load_profiles(BUILT_IN, RULES).all()
+PROFILES = built_in_profiles().all()
 WANTED = frozenset[str]().union(*(profile.wanted() for profile in PROFILES))
 REFERENCE = References(reference=png(portrait()))
 
