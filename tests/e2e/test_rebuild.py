@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,19 @@ import httpx
 import pymongo
 import pytest
 
+from tests.e2e.rebuild_orders import archive, place_orders
+from tests.e2e.rebuild_stores import (
+    STORES,
+    Client,
+    assert_equal,
+    blocks_of,
+    ended,
+    everything,
+    indexes,
+    journals_of,
+    rebuild,
+    spoil,
+)
 from tests.support.eventually import eventually
 from tests.support.forged_archive import Lanes, read_lanes
 from tests.support.line import RunningLine, running_line
@@ -22,30 +33,6 @@ from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.local.line import SERVICES
 from winnow.runtime.clock import SystemClock
-
-STORES = {
-    "ledger": ("state_2", "entities_2", "folds", "entries", "entries_read_to"),
-    "router": ("state", "folds"),
-    "delivery": ("state", "folds", "outputs", "webhooks"),
-    "ingest": (
-        "state",
-        "folds",
-        "http_folds",
-        "tasks",
-        "candidates",
-        "task_events",
-        "entries",
-        "refund_refusals",
-    ),
-}
-NOT_RECORDED = {("delivery", "outputs"): "stored_at", ("delivery", "webhooks"): "planned_at"}
-"""Times at which delivery wrote its index, just before and just after the end of the task.
-
-The end alone is in the record.
-"""
-BESIDE_THE_END = timedelta(seconds=30)
-Client = pymongo.MongoClient[dict[str, Any]]
-Rows = dict[str, dict[Any, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -59,50 +46,8 @@ def running(archives: Path) -> Iterator[RunningLine]:
     """Run a line until it has something of everything."""
     # Little is scored here, so one process is enough.
     with running_line(settings={"scorer": {"PROCESSES": "1"}}) as line:
-        asyncio.run(_orders(line, archives / "early"))
+        asyncio.run(place_orders(line, archives / "early"))
         yield line
-
-
-async def _orders(line: RunningLine, folder: Path) -> None:
-    async with line.client() as client:
-        hook = {"url": f"{line.line.receiver_url}/hooks/rebuild"}
-        answer = await client.http.post("/v1/webhook-endpoints", json=hook)
-        assert answer.status_code == 201, answer.text
-        delivered = await client.end(await client.order(k=2))
-        assert delivered["state"] == "delivered"
-        await archive(line, folder)
-        assert (await client.end(await client.order(k=1, template="product_shot", mode="fast")))["complete"]
-        await refuse_a_refund(line, delivered)
-        cancelled = await client.order(k=1)
-        await client.http.post(f"/v1/tasks/{cancelled}/cancel")
-        await client.end(cancelled)
-
-
-async def refuse_a_refund(line: RunningLine, task: dict[str, Any]) -> None:
-    """Ask for all that was charged several times at once, so that the ledger refuses what comes second."""
-    headers = {"authorization": f"Bearer {line.line.admin_token}"}
-    path = f"/v1/admin/tasks/{task['id']}"
-    body = {"amount_credits_micro": task["settlement"]["settled_credits_micro"], "reason": "goodwill"}
-    async with httpx.AsyncClient(base_url=line.line.api_url, timeout=60, headers=headers) as admin:
-        answers = await asyncio.gather(
-            *(
-                admin.post(f"{path}/refund", json=body, headers={"idempotency-key": f"rebuild-{n}"})
-                for n in range(6)
-            )
-        )
-        ids = [answer.json()["refund_id"] for answer in answers if answer.status_code == 202]
-        assert len(ids) > 1, [answer.text for answer in answers]
-
-        async def decided() -> bool:
-            shown = [(await admin.get(f"{path}/refunds/{id_}")).json()["status"] for id_ in ids]
-            return {"refunded", "refused"} == set(shown)
-
-        await eventually(decided, within_s=60)
-
-
-async def archive(line: RunningLine, folder: Path) -> None:
-    code, said = await line.winnow("audit", "archive", "--archive", str(folder))
-    assert code == 0, said
 
 
 @pytest.fixture(scope="module")
@@ -117,78 +62,6 @@ def stopped(running: RunningLine, archives: Path) -> RunningLine:
     running.supervisor.stop()
     asyncio.run(archive(running, archives / "whole"))
     return running
-
-
-def everything(client: Client, service: str) -> Rows:
-    """Read a service's whole database."""
-    database = client[f"winnow_{service}"]
-    names = [
-        collection_name
-        for collection_name in database.list_collection_names()
-        if collection_name != "store_leases"
-    ]
-    return {name: {row["_id"]: row for row in database[name].find()} for name in names}
-
-
-def indexes(client: Client, service: str) -> dict[str, Any]:
-    return {name: client[f"winnow_{service}"][name].index_information() for name in STORES[service]}
-
-
-def assert_equal(service: str, made: Rows, live: Rows, *, archived: bool = False) -> None:
-    assert made.keys() == live.keys()
-    for name, rows in live.items():
-        assert made[name].keys() == rows.keys(), (service, name)
-        unrecorded = NOT_RECORDED.get((service, name))
-        for key, row in rows.items():
-            again = dict(made[name][key])
-            if unrecorded is not None:
-                assert abs(again[unrecorded] - row[unrecorded]) < BESIDE_THE_END, (service, name, key)
-                again[unrecorded] = row[unrecorded]
-            if name.endswith("folds"):
-                # What was noted after the newest block is lost with the store; at worst a few blocks are sent again.
-                # An archive knows it of every block it holds, which a store made again from the journal did not.
-                assert again.get("sent_to", 0) <= (_folded_to(row) if archived else row.get("sent_to", 0))
-                again["sent_to"] = row.setdefault("sent_to", 0)
-            assert again == row, (service, name, key)
-
-
-def _folded_to(row: dict[str, Any]) -> int:
-    """Return how far a shard is folded: each format of states has a number of its own."""
-    return max(value for name, value in row.items() if name.startswith("block_no"))
-
-
-async def rebuild(line: RunningLine, service: str, *options: str) -> tuple[int, str]:
-    """Run what `winnow rebuild` runs; return its exit status and what it said."""
-    return await ended(line, service, f"services.{service}.rebuild", *options)
-
-
-async def ended(line: RunningLine, service: str, *argv: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *argv),
-        env=os.environ | dict(line.line.service(service).env) | {"COLUMNS": "250"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(120):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-    return process.returncode or 0, said.decode()
-
-
-def spoil(client: Client, service: str) -> None:
-    """Change a row of every store, lose another, and add one of nobody's."""
-    for name in STORES[service]:
-        store = client[f"winnow_{service}"][name]
-        first, last = store.find_one(sort=[("_id", 1)]), store.find_one(sort=[("_id", -1)])
-        assert first is not None
-        assert last is not None
-        store.update_one({"_id": first["_id"]}, {"$set": {"spoilt": True}})
-        store.delete_one({"_id": last["_id"]})
-        store.insert_one({"_id": "nobody"})
 
 
 def test_every_store_that_a_journal_gives_is_named() -> None:
@@ -278,15 +151,6 @@ async def test_a_journal_that_lost_blocks_leaves_the_stores_as_they_are(
 @pytest.fixture(scope="module")
 def early(running: RunningLine, archives: Path) -> Lanes:
     return read_lanes(archives / "early")
-
-
-def blocks_of(lanes: Lanes, service: str, journal: str) -> list[str]:
-    start = f"journal/{'ingest-api' if journal == 'http_journal' else service}/"
-    return [str(block["_id"]) for lane, items in lanes.items() if lane.startswith(start) for block in items]
-
-
-def journals_of(service: str) -> tuple[str, ...]:
-    return ("journal", "http_journal") if service == "ingest" else ("journal",)
 
 
 @pytest.mark.parametrize("service", STORES)

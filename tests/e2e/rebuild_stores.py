@@ -1,0 +1,119 @@
+"""The stores that a rebuild makes again: read, compared, spoilt, and rebuilt by a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pymongo
+
+from tests.support.forged_archive import Lanes
+from tests.support.line import RunningLine
+
+STORES = {
+    "ledger": ("state_2", "entities_2", "folds", "entries", "entries_read_to"),
+    "router": ("state", "folds"),
+    "delivery": ("state", "folds", "outputs", "webhooks"),
+    "ingest": (
+        "state",
+        "folds",
+        "http_folds",
+        "tasks",
+        "candidates",
+        "task_events",
+        "entries",
+        "refund_refusals",
+    ),
+}
+NOT_RECORDED = {("delivery", "outputs"): "stored_at", ("delivery", "webhooks"): "planned_at"}
+"""Times at which delivery wrote its index, just before and just after the end of the task.
+
+The end alone is in the record.
+"""
+BESIDE_THE_END = timedelta(seconds=30)
+Client = pymongo.MongoClient[dict[str, Any]]
+Rows = dict[str, dict[Any, dict[str, Any]]]
+
+
+def everything(client: Client, service: str) -> Rows:
+    """Read a service's whole database."""
+    database = client[f"winnow_{service}"]
+    names = [
+        collection_name
+        for collection_name in database.list_collection_names()
+        if collection_name != "store_leases"
+    ]
+    return {name: {row["_id"]: row for row in database[name].find()} for name in names}
+
+
+def indexes(client: Client, service: str) -> dict[str, Any]:
+    return {name: client[f"winnow_{service}"][name].index_information() for name in STORES[service]}
+
+
+def assert_equal(service: str, made: Rows, live: Rows, *, archived: bool = False) -> None:
+    assert made.keys() == live.keys()
+    for name, rows in live.items():
+        assert made[name].keys() == rows.keys(), (service, name)
+        unrecorded = NOT_RECORDED.get((service, name))
+        for key, row in rows.items():
+            again = dict(made[name][key])
+            if unrecorded is not None:
+                assert abs(again[unrecorded] - row[unrecorded]) < BESIDE_THE_END, (service, name, key)
+                again[unrecorded] = row[unrecorded]
+            if name.endswith("folds"):
+                # What was noted after the newest block is lost with the store; at worst a few blocks are sent again.
+                # An archive knows it of every block it holds, which a store made again from the journal did not.
+                assert again.get("sent_to", 0) <= (_folded_to(row) if archived else row.get("sent_to", 0))
+                again["sent_to"] = row.setdefault("sent_to", 0)
+            assert again == row, (service, name, key)
+
+
+def _folded_to(row: dict[str, Any]) -> int:
+    """Return how far a shard is folded: each format of states has a number of its own."""
+    return max(value for name, value in row.items() if name.startswith("block_no"))
+
+
+async def rebuild(line: RunningLine, service: str, *options: str) -> tuple[int, str]:
+    """Run what `winnow rebuild` runs; return its exit status and what it said."""
+    return await ended(line, service, f"services.{service}.rebuild", *options)
+
+
+async def ended(line: RunningLine, service: str, *argv: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *argv),
+        env=os.environ | dict(line.line.service(service).env) | {"COLUMNS": "250"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(120):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+def spoil(client: Client, service: str) -> None:
+    """Change a row of every store, lose another, and add one of nobody's."""
+    for name in STORES[service]:
+        store = client[f"winnow_{service}"][name]
+        first, last = store.find_one(sort=[("_id", 1)]), store.find_one(sort=[("_id", -1)])
+        assert first is not None
+        assert last is not None
+        store.update_one({"_id": first["_id"]}, {"$set": {"spoilt": True}})
+        store.delete_one({"_id": last["_id"]})
+        store.insert_one({"_id": "nobody"})
+
+
+def blocks_of(lanes: Lanes, service: str, journal: str) -> list[str]:
+    start = f"journal/{'ingest-api' if journal == 'http_journal' else service}/"
+    return [str(block["_id"]) for lane, items in lanes.items() if lane.startswith(start) for block in items]
+
+
+def journals_of(service: str) -> tuple[str, ...]:
+    return ("journal", "http_journal") if service == "ingest" else ("journal",)
