@@ -8,6 +8,9 @@ _VERDICT = "services/scorer/domain/verdict.py"
 _DECIDE = "services/delivery/domain/decide.py"
 _SCORER = "tests/unit/scorer/test_domain.py"
 _DELIVERY = "tests/unit/delivery/test_domain.py"
+_LINK_RULES = "tests/unit/delivery/test_link_rules.py"
+_WEBHOOK_RULES = "tests/unit/delivery/test_webhook_rules.py"
+_WEBHOOK_SCHEDULE = "tests/unit/delivery/test_webhook_schedule.py"
 _SERVICE = "tests/unit/delivery/test_service.py"
 
 MUTATIONS = (
@@ -131,7 +134,7 @@ MUTATIONS = (
         _DECIDE,
         "if state.is_finishing or (state.end is not None and state.end.event_id is not None):",
         "if state.end is not None and state.end.event_id is not None:",
-        (f"{_DELIVERY}::test_an_end_by_another_service_is_ignored_while_the_end_is_ours_to_give",),
+        (f"{_WEBHOOK_RULES}::test_an_end_by_another_service_is_ignored_while_the_end_is_ours_to_give",),
     ),
     Mutation(
         "delivery: delivers bytes that were changed",
@@ -166,14 +169,14 @@ MUTATIONS = (
         "services/delivery/domain/outputs.py",
         "if not 1 <= asked_s <= LINK_MAX_S:",
         "if not asked_s:",
-        (f"{_DELIVERY}::test_a_link_that_would_live_too_long_is_refused",),
+        (f"{_LINK_RULES}::test_a_link_that_would_live_too_long_is_refused",),
     ),
     Mutation(
         "webhooks: an attempt comes early",
         "services/delivery/domain/schedule.py",
         "scheduled = schedule_s[step] * (1_000_000 + jitter_ppm(delivery_id, number)) / 1_000_000",
         "scheduled = schedule_s[step] * (1_000_000 - jitter_ppm(delivery_id, number)) / 1_000_000",
-        (f"{_DELIVERY}::test_the_schedule_grows_and_no_attempt_is_early",),
+        (f"{_WEBHOOK_SCHEDULE}::test_the_schedule_grows_and_no_attempt_is_early",),
     ),
     Mutation(
         "webhooks: a schedule never ends",
@@ -181,7 +184,7 @@ MUTATIONS = (
         "    if step >= len(schedule_s):\n        return None\n    scheduled = schedule_s[step]",
         "    scheduled = schedule_s[min(step, len(schedule_s) - 1)]",
         (
-            f"{_DELIVERY}::test_a_failing_endpoint_gets_the_whole_schedule_then_is_exhausted_and_can_be_sent_again",
+            f"{_WEBHOOK_SCHEDULE}::test_a_failing_endpoint_gets_the_whole_schedule_then_is_exhausted_and_can_be_sent_again",
         ),
     ),
     Mutation(
@@ -189,21 +192,21 @@ MUTATIONS = (
         "services/delivery/domain/schedule.py",
         "if 200 <= status < 300:",
         "if 200 <= status < 400:",
-        (f"{_DELIVERY}::test_a_status_is_read_as_the_standard_says",),
+        (f"{_WEBHOOK_SCHEDULE}::test_a_status_is_read_as_the_standard_says",),
     ),
     Mutation(
         "webhooks: Retry-After without a bound",
         "services/delivery/domain/schedule.py",
         "float(min(retry_after_s, RETRY_AFTER_MAX_S))",
         "float(retry_after_s)",
-        (f"{_DELIVERY}::test_retry_after_is_honoured_for_throttling_up_to_a_day",),
+        (f"{_WEBHOOK_SCHEDULE}::test_retry_after_is_honoured_for_throttling_up_to_a_day",),
     ),
     Mutation(
         "webhooks: an endpoint never wears out",
         "services/delivery/domain/endpoints.py",
         "now - endpoint.failing_since >= FAILING_MAX",
         "now - endpoint.failing_since >= 1000 * FAILING_MAX",
-        (f"{_DELIVERY}::test_an_endpoint_is_worn_out_after_five_days_of_failure",),
+        (f"{_WEBHOOK_SCHEDULE}::test_an_endpoint_is_worn_out_after_five_days_of_failure",),
     ),
     Mutation(
         "webhooks: a disabled endpoint is told",

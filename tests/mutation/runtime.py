@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.mutation.catalogue import Mutation
 
-_JOURNAL = "tests/unit/eventstore/test_journal.py"
+_JOURNAL_OFFSETS = "tests/unit/eventstore/test_journal_offsets.py"
+_JOURNAL_OUTBOX = "tests/unit/eventstore/test_journal_outbox.py"
+_JOURNAL_SUBMIT = "tests/unit/eventstore/test_journal_submit.py"
 _COUNTS = "tests/integration/test_database_calls.py"
 
 MUTATIONS = (
@@ -13,42 +15,42 @@ MUTATIONS = (
         "winnow/eventstore/work.py",
         "if offset < expected or input_ is None:",
         "if input_ is None:",
-        (f"{_JOURNAL}::test_a_record_below_the_journals_offset_is_not_decided_again",),
+        (f"{_JOURNAL_OFFSETS}::test_a_record_below_the_journals_offset_is_not_decided_again",),
     ),
     Mutation(
         "journal: its offset goes back",
         "winnow/eventstore/work.py",
         "unit.offsets[source] = max(expected, self.records[-1][0] + 1)",
         "unit.offsets[source] = self.records[-1][0] + 1",
-        (f"{_JOURNAL}::test_a_record_below_the_journals_offset_is_not_decided_again",),
+        (f"{_JOURNAL_OFFSETS}::test_a_record_below_the_journals_offset_is_not_decided_again",),
     ),
     Mutation(
         "journal: passes over a gap",
         "winnow/eventstore/work.py",
         "if first > expected and unit.sought.get(source) != expected:",
         "if first > expected + 1_000 and unit.sought.get(source) != expected:",
-        (f"{_JOURNAL}::test_consume_asks_to_seek_when_the_batch_starts_after_the_journal",),
+        (f"{_JOURNAL_OFFSETS}::test_consume_asks_to_seek_when_the_batch_starts_after_the_journal",),
     ),
     Mutation(
         "journal: passes over a failing record",
         "winnow/eventstore/work.py",
         "                unit.offsets[source] = offset\n                self.consumed = Consumed(offset, failed=error)",
         "                unit.offsets[source] = offset + 1\n                self.consumed = Consumed(offset + 1, failed=error)",
-        (f"{_JOURNAL}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",),
+        (f"{_JOURNAL_OFFSETS}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",),
     ),
     Mutation(
         "journal: takes the same input with another content",
         "winnow/eventstore/shard.py",
         "if known != input_.fingerprint:",
         "if not known:",
-        (f"{_JOURNAL}::test_a_record_with_the_same_cause_and_another_content_is_a_conflict",),
+        (f"{_JOURNAL_SUBMIT}::test_a_record_with_the_same_cause_and_another_content_is_a_conflict",),
     ),
     Mutation(
         "journal: marks a block before all of it is on the bus",
         "winnow/eventstore/outbox.py",
         "        await asyncio.gather(*acknowledged)\n",
         "",
-        (f"{_JOURNAL}::test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it",),
+        (f"{_JOURNAL_OUTBOX}::test_nothing_counts_as_sent_before_the_bus_has_acknowledged_it",),
     ),
     Mutation(
         "journal: decides for another owner",

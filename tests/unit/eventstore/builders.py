@@ -112,3 +112,35 @@ async def running(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def own_shard(
+    journal: Journal[Any], log: Sequence[Input], batch: int, *, save_every: int | None = None
+) -> None:
+    """Own shard 0 until the whole log is consumed; a crash of either task is raised."""
+    owning = asyncio.create_task(journal.run())
+    work = asyncio.create_task(consume_log(journal, log, batch, save_every=save_every))
+    try:
+        await asyncio.wait([owning, work], return_when=asyncio.FIRST_COMPLETED)
+        for task in (owning, work):
+            if task.done():
+                task.result()
+    finally:
+        for task in (owning, work):
+            task.cancel()
+        with contextlib.suppress(BaseException):
+            await asyncio.gather(owning, work, return_exceptions=True)
+
+
+async def consume_log(
+    journal: Journal[Any], log: Sequence[Input], batch: int, *, save_every: int | None = None
+) -> None:
+    """Consume a log in batches; save the states at each offset that ``save_every`` divides."""
+    at = 0
+    while at < len(log):
+        consumed = await journal.consume("0", SOURCE, list(enumerate(log[at : at + batch], at)))
+        assert consumed.failed is None
+        at = consumed.next_offset
+        if save_every and at % save_every == 0:
+            await journal.save()
+    await journal.drain()
