@@ -16,10 +16,10 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from tests.support.eventually import eventually
-from tests.unit.router.builders import accepted, scored_candidate
+from tests.unit.router.builders import accepted, scored_candidate, scores_of
 from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, RecordedMessage
-from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
+from winnow.contracts.events import TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import SCORER_COMMAND_TOPIC, TASKS
 from winnow.contracts.values import Mode, StoredObject, TemplateRef
@@ -185,17 +185,7 @@ class Others:
             )
             for candidate in chunk["candidates"]
         ]
-        event = CandidatesScored(
-            task_id=chunk["task_id"],
-            account_id=chunk["account_id"],
-            chunk_id=chunk["chunk_id"],
-            round_index=chunk["round_index"],
-            profile=chunk["profile"],
-            profile_sha256="a" * 64,
-            scorer_version="test",
-            models={},
-            candidates=verdicts,
-        )
+        event = scores_of(chunk, verdicts)
         await self.send("scorer", event, chunk["chunk_id"])
 
     def of(self, task_id: str, *kinds: str) -> list[dict[str, Any]]:

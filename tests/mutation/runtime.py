@@ -36,7 +36,9 @@ MUTATIONS = (
         "winnow/eventstore/work.py",
         "                unit.offsets[source] = offset\n                self.consumed = Consumed(offset, failed=error)",
         "                unit.offsets[source] = offset + 1\n                self.consumed = Consumed(offset + 1, failed=error)",
-        (f"{_JOURNAL_OFFSETS}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",),
+        (
+            f"{_JOURNAL_OFFSETS}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",
+        ),
     ),
     Mutation(
         "journal: takes the same input with another content",

@@ -23,7 +23,7 @@ from services.router.domain.calls import (
     Unknown,
 )
 from services.router.domain.catalogue import CallLimits
-from tests.contract.router.router_app import adapter, offering_of
+from tests.contract.router.builders import adapter, offering_of
 from tests.support.connections import listening
 from winnow.contracts.values import OutcomeClass
 from winnow.runtime.clock import SystemClock

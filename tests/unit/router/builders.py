@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,17 +14,12 @@ from services.router.domain.catalogue import (
     Offering,
     Price,
     RoundPolicy,
-    SelectionPolicy,
     Template,
     Traits,
 )
 from services.router.domain.market import MarketSnapshot
 from services.router.domain.messages import Observed
-from services.router.domain.run import (
-    Candidate,
-    Phase,
-    Run,
-)
+from services.router.domain.run import Candidate, Phase, Run
 from winnow.contracts.events import CandidatesScored, TaskAccepted, TaskCancelRequested, TaskFunded
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import (
@@ -163,7 +159,21 @@ def scored(
     return Observed(event, on)
 
 
-__all__ = ["SelectionPolicy"]
+def scores_of(chunk: Mapping[str, Any], candidates: list[ScoredCandidate]) -> CandidatesScored:
+    """Return the scorer's answer to a published command to score a chunk."""
+    return CandidatesScored(
+        task_id=chunk["task_id"],
+        account_id=chunk["account_id"],
+        chunk_id=chunk["chunk_id"],
+        round_index=chunk["round_index"],
+        profile=chunk["profile"],
+        profile_sha256=SHA,
+        scorer_version="test",
+        models={},
+        candidates=candidates,
+    )
+
+
 TERMS = Terms(size=2, price_usd_micro=10_000)
 
 
