@@ -1,4 +1,4 @@
-"""What a webhook carries: a small body, derived secrets and ids, checked event types."""
+"""Contents of a webhook: a small body, derived secrets and ids, checked event types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a webhook is sent again: schedule, jitter, statuses, and an endpoint that fails for days."""
+"""Attempts of a webhook: schedule, jitter, statuses, and an endpoint that fails for days."""
 
 from __future__ import annotations
 
