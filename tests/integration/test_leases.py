@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.support.clock import SetClock
-from winnow.adapters.leases import LEASE_S, Purpose, StoreLease
+from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
+from winnow.runtime.lease import LEASE_S
 
 _NUMBERS = count()
 

@@ -61,18 +61,17 @@ def run_bus(service: Service, bus: Bus, topics: Sequence[str], drains: Sequence[
     service.add_close(bus.stop)
 
 
-async def wait_for(name: str, ping: Step, errors: tuple[type[Exception], ...] = (WinnowError,)) -> None:
-    """Repeat ``ping`` until it raises none of ``errors``; raises Unavailable when that takes too long."""
+async def wait_for(name: str, ping: Step) -> None:
+    """Repeat ``ping`` until it raises no error of the project; raises Unavailable when that takes too long."""
     deadline = asyncio.get_running_loop().time() + _START_WITHIN_S
     while True:
         try:
             await ping()
-        except errors as error:
-            why = error.detail if isinstance(error, WinnowError) else "it does not answer"
+        except WinnowError as error:
             if asyncio.get_running_loop().time() > deadline:
-                detail = f"{name} cannot be used: {why}"
+                detail = f"{name} cannot be used: {error.detail}"
                 raise Unavailable(detail) from error
-            _log.warning("service.start.waiting", part=name, why=why)
+            _log.warning("service.start.waiting", part=name, why=error.detail)
             await asyncio.sleep(0.5)
         else:
             return

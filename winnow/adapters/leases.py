@@ -7,24 +7,16 @@ finds its document gone.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import PyMongoError
-
-from winnow.contracts.errors import Unavailable
+from winnow.adapters.mongo import answering
 from winnow.runtime.clock import Clock
-from winnow.runtime.log import get_logger
+from winnow.runtime.lease import LEASE_S, LeaseRefused, keep_renewed, lease_end_s
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
-
-_log = get_logger(__name__)
-LEASE_S: Final = 15.0
-"""A holder that was killed counts for this long after its last renewal; clocks must agree far better than this."""
-RENEW_S: Final = 5.0
 
 
 class Purpose(StrEnum):
@@ -49,23 +41,26 @@ class StoreLease:
         self._purpose = purpose
         self._is_held = False
 
+    @answering()
     async def take(self) -> None:
-        """Hold the stores; raises Unavailable, which names who keeps them, and PyMongoError."""
+        """Hold the stores; raises LeaseRefused, which names who keeps them, and Unavailable."""
         await self.check_alone()
-        row = {"purpose": self._purpose.value, "until_s": self._until_s()}
+        row = {"purpose": self._purpose.value, "until_s": lease_end_s(self._clock)}
         await self._leases.update_one({"_id": self._holder}, {"$set": row}, upsert=True)
         self._is_held = True
         try:
             await self.check_alone()
-        except Unavailable:
+        except LeaseRefused:
             await self.release()
             raise
         if self._purpose is Purpose.rebuilding:
-            await self._leases.delete_many({"until_s": {"$lte": self._now_s()}})
+            await self._leases.delete_many({"until_s": {"$lte": self._clock.now().timestamp()}})
 
+    @answering()
     async def check_alone(self) -> None:
-        """Raise Unavailable while someone holds the stores who may not beside us."""
-        query: dict[str, Any] = {"_id": {"$ne": self._holder}, "until_s": {"$gt": self._now_s()}}
+        """Raise LeaseRefused while someone holds the stores who may not beside us."""
+        now_s = self._clock.now().timestamp()
+        query: dict[str, Any] = {"_id": {"$ne": self._holder}, "until_s": {"$gt": now_s}}
         if self._purpose is Purpose.serving:
             query["purpose"] = Purpose.rebuilding.value
         rows = await self._leases.find(query).to_list(length=None)
@@ -74,38 +69,29 @@ class StoreLease:
                 f"{row['_id']} ({row['purpose']}, until {_text(row['until_s'])})" for row in rows
             )
             detail = f"its stores are held by {names}; one that was killed counts {LEASE_S:.0f} s longer"
-            raise Unavailable(detail)
+            raise LeaseRefused(detail)
 
     async def run(self) -> None:
-        """Renew for as long as it is held; raises Unavailable when the stores were, or are being, made again."""
-        while True:
-            await asyncio.sleep(RENEW_S)
-            try:
-                if self._is_held:
-                    await self.renew()
-            except PyMongoError as error:
-                _log.warning("stores.lease.renewal_failed", error=type(error).__name__)
+        """Renew for as long as it is held; raises LeaseRefused when the stores were, or are being, made again."""
+        await keep_renewed(self.renew, "stores.lease.renewal_failed")
 
+    @answering()
     async def renew(self) -> None:
-        """Hold on for LEASE_S; raises Unavailable when the lease was lost, and PyMongoError."""
-        query = {"_id": self._holder}
-        answer = await self._leases.update_one(query, {"$set": {"until_s": self._until_s()}})
+        """Hold on for LEASE_S, if it is held; raises LeaseRefused when the lease was lost, and Unavailable."""
+        if not self._is_held:
+            return
+        change = {"$set": {"until_s": lease_end_s(self._clock)}}
+        answer = await self._leases.update_one({"_id": self._holder}, change)
         if not answer.matched_count:
-            detail = "the lease on the stores was lost: they were made again"
-            raise Unavailable(detail)
+            raise LeaseRefused("the lease on the stores was lost: they were made again")
         await self.check_alone()
 
+    @answering()
     async def release(self) -> None:
-        """Return the stores up; does nothing when they are not held. Raises PyMongoError."""
+        """Release the stores; does nothing when they are not held. Raises Unavailable."""
         if self._is_held:
             self._is_held = False
             await self._leases.delete_one({"_id": self._holder})
-
-    def _now_s(self) -> float:
-        return self._clock.now().timestamp()
-
-    def _until_s(self) -> float:
-        return self._now_s() + LEASE_S
 
 
 def _text(at_s: float) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import monitoring
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -24,8 +24,25 @@ A server's log is written in order, and so is that of a replica set: once the la
 It saves the wait for the disk, which most servers make once for every document of a bulk.
 """
 
-DUPLICATE: Final = 11000
+_DUPLICATE: Final = 11000
 """The code of a write that another document stands in the way of."""
+
+
+class Duplicate(Exception):  # noqa: N818 (most writers expect it)
+    """Other documents stand in the way of writes, and nothing else failed; the arguments are their positions."""
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """Turn the driver's errors, in a block or as a decorator, into Duplicate, or else Unavailable."""
+    try:
+        yield
+    except PyMongoError as error:
+        details: Mapping[str, Any] = getattr(error, "details", None) or {}
+        faults = details.get("writeErrors") or [{"index": 0, "code": getattr(error, "code", None)}]
+        if all(fault.get("code") == _DUPLICATE for fault in faults):
+            raise Duplicate(*(fault["index"] for fault in faults)) from error
+        raise Unavailable("The database does not answer.") from error
 
 
 class CallCounter(monitoring.CommandListener):
@@ -87,19 +104,23 @@ class Mongo:
             database, write_concern=WRITE_CONCERN, read_concern=ReadConcern("local")
         )
 
+    @answering()
     async def ping(self) -> None:
-        """Raise unless the server answers."""
+        """Raise Unavailable unless the server answers."""
         await self._client.admin.command("ping")
 
+    @answering()
     async def fix_shards(self, shards: int) -> None:
         """Record the number of shards once; raises Unavailable when the deployment was created with another."""
-        with suppress(DuplicateKeyError):
-            await self.database["deployment"].insert_one({"_id": "shards", "count": shards})
+        with suppress(Duplicate):
+            async with answering():
+                await self.database["deployment"].insert_one({"_id": "shards", "count": shards})
         fixed = await self.fixed_shards()
         if fixed != shards:
             detail = f"this deployment was created with {fixed} shards, the setting says {shards}"
             raise Unavailable(detail)
 
+    @answering()
     async def fixed_shards(self) -> int | None:
         """Return the number of shards that the deployment was created with; None before a service has run."""
         record = await self.database["deployment"].find_one({"_id": "shards"})
@@ -110,31 +131,20 @@ class Mongo:
         self._client.close()
 
 
-@contextmanager
-def answering() -> Iterator[None]:
-    """Turn the driver's errors into Unavailable."""
+async def duplicates_of(bulk: Awaitable[object]) -> Sequence[int]:
+    """Await a bulk; return the positions of its writes that lost to a duplicate. Raises Unavailable."""
     try:
-        yield
-    except PyMongoError as error:
-        raise Unavailable("the database does not answer") from error
+        async with answering():
+            await bulk
+    except Duplicate as error:
+        return error.args
+    return ()
 
 
 async def insert_new(collection: Any, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Insert documents in one write, far cheaper than upserts; return those whose id was there already.
 
-    They stay as they were. Raises PyMongoError.
+    They stay as they were. Raises Unavailable.
     """
-    try:
-        if rows:
-            await collection.insert_many(rows, ordered=False)
-    except BulkWriteError as error:
-        return [rows[fault["index"]] for fault in duplicates(error)]
-    return []
-
-
-def duplicates(error: BulkWriteError) -> list[Any]:
-    """Return the writes of a bulk that failed for a duplicate; raises the error when anything else failed."""
-    faults: list[Any] = error.details.get("writeErrors", [])
-    if not faults or any(fault.get("code") != DUPLICATE for fault in faults):
-        raise error
-    return faults
+    taken = await duplicates_of(collection.insert_many(rows, ordered=False)) if rows else ()
+    return [rows[position] for position in taken]

@@ -6,21 +6,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from pymongo.errors import PyMongoError
-
 from winnow.adapters.bus import Bus
 from winnow.adapters.connections import connect_bus, connect_objects, wait_for
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.adapters.object_store import ObjectStore
-from winnow.contracts.errors import WinnowError
 from winnow.contracts.journals import database_of
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.service import Service
 from winnow.runtime.settings import ServiceSettings
 
 _RELEASE_WITHIN_S: Final = 2.0
-_ERRORS: Final = (PyMongoError, WinnowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +43,14 @@ def connect_mongo(service: Service, settings: ServiceSettings) -> Mongo:
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database or database_of(service.name))
 
     async def mongo_ready() -> None:
-        await wait_for("mongodb", mongo.ping, _ERRORS)
+        await wait_for("mongodb", mongo.ping)
         await mongo.fix_shards(settings.shards)
 
     holder = f"{settings.instance}-{random_bytes(6).hex()}"
     lease = StoreLease(mongo.database, service.clock, holder, Purpose.serving)
 
     async def stores_leased() -> None:
-        await wait_for("the stores", lease.take, _ERRORS)
+        await wait_for("the stores", lease.take)
 
     async def close() -> None:
         try:

@@ -62,20 +62,19 @@ async def open_session(
     names = (*collections, *(f"{prefix}journal" for prefix in journals if options.archive))
     staging = StagingDatabase(mongo.database, names)
     try:
-        with answering():
-            async with held(lease), _archived(location) as archived:
-                full = await staging.full()
-                if full and not options.force:
-                    raise RebuildRefused(await _not_empty(name, full, staging))
-                try:
-                    await staging.begin()
-                    session = RebuildSession(settings, name, staging, archived)
-                    yield session
-                    await session.check(mongo.database)
-                    await lease.renew()
-                    await staging.replace()
-                finally:
-                    await staging.drop()
+        async with answering(), held(lease), _archived(location) as archived:
+            full = await staging.full()
+            if full and not options.force:
+                raise RebuildRefused(await _not_empty(name, full, staging))
+            try:
+                await staging.begin()
+                session = RebuildSession(settings, name, staging, archived)
+                yield session
+                await session.check(mongo.database)
+                await lease.renew()
+                await staging.replace()
+            finally:
+                await staging.drop()
     finally:
         mongo.close()
 

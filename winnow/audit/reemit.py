@@ -60,13 +60,13 @@ async def reemit(bootstrap: str, mongo_uri: str, *, force: bool = False) -> int:
     Unavailable while a service runs, a topic is absent, or a server does not answer.
     """
     async with AsyncExitStack() as open_things:
-        with answering():
+        async with answering():
             leases, lanes = await _held_lanes(mongo_uri, open_things)
             shards = await _shards(mongo_uri)
         await check_topics(bootstrap, _NAMES, shards=shards)
         if not force:
             await _require_empty(bootstrap)
-        with answering():
+        async with answering():
             for store in {id(source.store): source.store for source in lanes}.values():
                 await store.forget_bus()
             count, last = await _send_all(bootstrap, shards, lanes)

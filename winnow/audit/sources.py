@@ -73,7 +73,7 @@ class JournalSource(LaneSource):
     async def lanes(self) -> AsyncIterator[str]:
         """Yield the shards of each journal; a journal is asked for them when those before it were read."""
         for producer, collection in self._collections.items():
-            with answering():
+            async with answering():
                 shards = await collection("journal").distinct("shard")
             for shard in sorted(str(name) for name in shards):
                 yield journal_lane(producer, shard)
@@ -84,7 +84,7 @@ class JournalSource(LaneSource):
         after = chain.last
         while True:
             query = {"shard": shard, "block_no": {"$gt": after}}
-            with answering():
+            async with answering():
                 found = journal.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE)
                 rows = await found.to_list(length=None)
             for row in rows:
@@ -97,7 +97,7 @@ class JournalSource(LaneSource):
         """Return the newest block of a shard that is known to be on the bus with all before it; 0 for none."""
         (journal, shard), (folds, _) = self._shard(lane, "journal"), self._shard(lane, "folds")
         losses, _ = self._shard(lane, "bus_losses")
-        with answering():
+        async with answering():
             noted = await folds.find_one({"_id": shard})
             lost = await losses.find_one({"_id": shard})
             # What a block says of a bus that lost everything since counts no more.

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, PyMongoError
 
-from winnow.adapters.mongo import DUPLICATE, UNSYNCED, duplicates, insert_new
+from winnow.adapters.mongo import UNSYNCED, Duplicate, answering, duplicates_of, insert_new
+from winnow.contracts.errors import Unavailable
 from winnow.eventstore.entities import StoredEntity
 from winnow.eventstore.model import Block, Decision, Snapshot, decision_from_document
 from winnow.eventstore.store import CommitResult
@@ -66,16 +66,16 @@ class MongoJournalStore:
         backoff = Backoff(blocks[0].block_id, _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             try:
-                if len(documents) == 1:
-                    await self._blocks.insert_one(documents[0])
-                else:
-                    await self._blocks.insert_many(documents, ordered=False)
+                async with answering():
+                    if len(documents) == 1:
+                        await self._blocks.insert_one(documents[0])
+                    else:
+                        await self._blocks.insert_many(documents, ordered=False)
                 return {block.shard: CommitResult.committed for block in blocks}
-            except BulkWriteError:
+            except Duplicate:
                 pass
-            except PyMongoError as error:
-                if getattr(error, "code", None) != DUPLICATE:
-                    await _wait("journal.insert.retried", error, backoff)
+            except Unavailable as error:
+                await _wait("journal.insert.retried", error, backoff)
             results = await self._results_of(blocks)
             if results is not None:
                 return results
@@ -111,10 +111,11 @@ class MongoJournalStore:
             return replace(head, offsets={}, sent_to=0)
         return head
 
+    @answering()
     async def forget_bus(self) -> None:
         """Note that the bus lost all it held: offsets known so far mean nothing, and no block so far is on it.
 
-        May be repeated. No owner may be running. Raises PyMongoError.
+        May be repeated. No owner may be running. Raises Unavailable.
         """
         for shard in await self._blocks.distinct("shard"):
             head = await self.head(shard)
@@ -183,6 +184,7 @@ class MongoJournalStore:
         rows = await self._read(self._entities, {"_id": {"$in": ids}}) if ids else []
         return {row["_id"]: _entity(row) for row in rows}
 
+    @answering()
     async def save(
         self,
         states: Sequence[Snapshot],
@@ -229,9 +231,10 @@ class MongoJournalStore:
         backoff: Backoff | None = None
         while True:
             try:
-                cursor = collection.find(query, fields, sort=sort, limit=limit, batch_size=_READ_BATCH)
-                rows: list[dict[str, Any]] = await cursor.to_list(length=None)
-            except PyMongoError as error:
+                async with answering():
+                    cursor = collection.find(query, fields, sort=sort, limit=limit, batch_size=_READ_BATCH)
+                    rows: list[dict[str, Any]] = await cursor.to_list(length=None)
+            except Unavailable as error:
                 backoff = backoff or Backoff(str(query), _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
                 await _wait("journal.read.retried", error, backoff)
             else:
@@ -240,12 +243,9 @@ class MongoJournalStore:
 
 async def _replace_older(collection: Any, rows: Sequence[dict[str, Any]]) -> None:
     writes = [ReplaceOne({"_id": row["_id"], **_older_than(row)}, row, upsert=True) for row in rows]
-    try:
-        if writes:
-            await collection.bulk_write(writes, ordered=False)
-    except BulkWriteError as error:
-        # An upsert that lost to a newer document shows as a duplicate key: the newer one stays.
-        duplicates(error)
+    if writes:
+        # An upsert that lost to a newer document shows as a duplicate: the newer document stays.
+        await duplicates_of(collection.bulk_write(writes, ordered=False))
 
 
 def _older_than(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,10 +257,10 @@ def _older_than(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"$or": [older, other]}
 
 
-async def _wait(event: str, error: PyMongoError, backoff: Backoff) -> None:
+async def _wait(event: str, error: Unavailable, backoff: Backoff) -> None:
     metrics.DATABASE_RETRIES.inc()
     wait_s = backoff.next_s()
-    _log.warning(event, error=type(error).__name__, wait_s=wait_s)
+    _log.warning(event, error=type(error.__cause__ or error).__name__, wait_s=wait_s)
     await asyncio.sleep(wait_s)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.ingest.domain.answers import Hint, ScreenedInput
 from services.ingest.domain.keys import KeyRecord, Scope
-from services.ingest.store.calls import answering
+from winnow.adapters.mongo import answering
 from winnow.contracts.values import StoredObject
 
 if TYPE_CHECKING:
@@ -29,25 +29,25 @@ class MongoKeys:
         """Create the index; may be repeated."""
         await self._keys.create_index([("account_id", 1), ("created_at", -1)], name="by_account")
 
-    @answering
+    @answering()
     async def find(self, key_id: str) -> KeyRecord | None:
         """Return a key by its id."""
         row = await self._keys.find_one({"_id": key_id})
         return _key(row) if row else None
 
-    @answering
+    @answering()
     async def add(self, record: KeyRecord) -> None:
         """Store a new key."""
         await self._keys.insert_one(_key_row(record))
 
-    @answering
+    @answering()
     async def list(self, account_id: str | None) -> list[KeyRecord]:
         """Return the keys of an account, or all, newest first."""
         query = {} if account_id is None else {"account_id": account_id}
         rows = await self._keys.find(query, sort=[("created_at", -1)], limit=_LISTED_MAX).to_list(length=None)
         return [_key(row) for row in rows]
 
-    @answering
+    @answering()
     async def revoke(self, key_id: str, at: datetime) -> bool:
         """Revoke a key; says whether it exists. The first revocation's time stays."""
         await self._keys.update_one(
@@ -63,13 +63,13 @@ class MongoAccountSettings:
         """Use the collection ``account_settings``."""
         self._settings = database["account_settings"]
 
-    @answering
+    @answering()
     async def priority_max(self, account_id: str) -> int | None:
         """Return the highest priority the account may ask for; None when nobody has set it."""
         row = await self._settings.find_one({"_id": account_id})
         return int(row["priority_max"]) if row else None
 
-    @answering
+    @answering()
     async def set_priority_max(self, account_id: str, priority_max: int) -> None:
         """Set it; the last one who does wins."""
         await self._settings.update_one(
@@ -84,7 +84,7 @@ class MongoInputs:
         """Use the collection ``inputs``."""
         self._inputs = database["inputs"]
 
-    @answering
+    @answering()
     async def add(self, screened: ScreenedInput) -> None:
         """Keep an accepted input; adding it again changes nothing."""
         row = {
@@ -96,7 +96,7 @@ class MongoInputs:
         }
         await self._inputs.update_one({"_id": screened.input_id}, {"$setOnInsert": row}, upsert=True)
 
-    @answering
+    @answering()
     async def find(self, account_id: str, input_ids: Sequence[str]) -> dict[str, ScreenedInput]:
         """Return those inputs of the account that exist."""
         query = {"_id": {"$in": list(input_ids)}, "account_id": account_id}

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
-from services.ingest.store.calls import answering
+from winnow.adapters.mongo import Duplicate, answering
 from winnow.contracts.errors import Unavailable
 from winnow.runtime.clock import Clock
+from winnow.runtime.lease import keep_renewed, lease_end_s
 from winnow.runtime.log import get_logger
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
 _log = get_logger(__name__)
-LEASE_S: Final = 15.0
-_RENEW_S: Final = 5.0
 _SHARDS_MAX: Final = 1024
 _LONG_AGO: Final = 0
 
@@ -57,40 +53,29 @@ class HttpShards:
         self._clock = clock
         self._holder = holder
         self._own: str | None = None
-        self._until: datetime | None = None
+        self._until_s = 0.0
         self._adopted: set[str] = set()
         self._leaving = False
 
     def shard(self) -> str | None:
         """Return the shard to write to; None while there is none, or its lease could not be renewed in time."""
-        if self._own is None or self._until is None or self._clock.now() >= self._until:
-            return None
-        return self._own
+        return self._own if self._clock.now().timestamp() < self._until_s else None
 
     async def claim(self) -> None:
         """Claim the first shard that nobody holds, and take it over whole."""
         for number in range(_SHARDS_MAX):
             name = f"http-{number}"
-            until = self._clock.now() + timedelta(seconds=LEASE_S)
-            if await self._take(name, until):
-                self._own, self._until = name, until
+            until_s = lease_end_s(self._clock)
+            if await self._take(name, until_s):
+                self._own, self._until_s = name, until_s
                 self._journal.assign([name])
                 _log.info("ingest.lease.claimed", shard=name)
                 return
         raise Unavailable("Every HTTP shard is held.")
 
     async def run(self) -> None:
-        """Renew and adopt until cancelled."""
-        while True:
-            await asyncio.sleep(_RENEW_S)
-            if self._leaving:
-                continue
-            try:
-                await self._renew()
-                await self._adopt()
-            except Unavailable:
-                # The lease runs out by itself when this lasts; `shard` then gives none.
-                _log.warning("ingest.lease.renewal_failed")
+        """Renew and adopt until cancelled; a lease that cannot be renewed runs out, and `shard` is then None."""
+        await keep_renewed(self._renew_all, "ingest.lease.renewal_failed")
 
     async def release(self) -> None:
         """Release everything; call when the journal is drained."""
@@ -101,13 +86,18 @@ class HttpShards:
         for name in names:
             await self._free(name)
 
+    async def _renew_all(self) -> None:
+        if not self._leaving:
+            await self._renew()
+            await self._adopt()
+
     async def _renew(self) -> None:
         if self._own is None:
             await self.claim()
             return
-        until = self._clock.now() + timedelta(seconds=LEASE_S)
-        if await self._extend(self._own, until):
-            self._until = until
+        until_s = lease_end_s(self._clock)
+        if await self._extend(self._own, until_s):
+            self._until_s = until_s
             return
         _log.warning("ingest.lease.lost", shard=self._own)
         lost, self._own = self._own, None
@@ -116,8 +106,7 @@ class HttpShards:
 
     async def _adopt(self) -> None:
         for name in await self._expired():
-            until = self._clock.now() + timedelta(seconds=LEASE_S)
-            if name != self._own and await self._take(name, until):
+            if name != self._own and await self._take(name, lease_end_s(self._clock)):
                 self._adopted.add(name)
                 self._journal.assign([name])
                 _log.info("ingest.lease.adopted", shard=name)
@@ -126,38 +115,38 @@ class HttpShards:
                 self._adopted.discard(name)
                 self._journal.revoke([name])
                 await self._free(name)
-            elif not await self._extend(name, self._clock.now() + timedelta(seconds=LEASE_S)):
+            elif not await self._extend(name, lease_end_s(self._clock)):
                 self._adopted.discard(name)
                 self._journal.revoke([name])
 
-    @answering
-    async def _take(self, name: str, until: datetime) -> bool:
+    async def _take(self, name: str, until_s: float) -> bool:
         now = self._clock.now().timestamp()
         try:
-            row = await self._leases.find_one_and_update(
-                {"_id": name, "until_s": {"$lt": now}},
-                {"$set": {"holder": self._holder, "until_s": until.timestamp(), "released": False}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-        except DuplicateKeyError:
+            async with answering():
+                row = await self._leases.find_one_and_update(
+                    {"_id": name, "until_s": {"$lt": now}},
+                    {"$set": {"holder": self._holder, "until_s": until_s, "released": False}},
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
+                )
+        except Duplicate:
             return False
         return row is not None and row["holder"] == self._holder
 
-    @answering
-    async def _extend(self, name: str, until: datetime) -> bool:
+    @answering()
+    async def _extend(self, name: str, until_s: float) -> bool:
         answer = await self._leases.update_one(
-            {"_id": name, "holder": self._holder}, {"$set": {"until_s": until.timestamp()}}
+            {"_id": name, "holder": self._holder}, {"$set": {"until_s": until_s}}
         )
         return bool(answer.matched_count)
 
-    @answering
+    @answering()
     async def _free(self, name: str) -> None:
         await self._leases.update_one(
             {"_id": name, "holder": self._holder}, {"$set": {"until_s": _LONG_AGO, "released": True}}
         )
 
-    @answering
+    @answering()
     async def _expired(self) -> list[str]:
         query = {"until_s": {"$lt": self._clock.now().timestamp()}, "released": False}
         return [row["_id"] for row in await self._leases.find(query, {"_id": 1}).to_list(length=None)]

@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError
 
 from services.ingest.domain.answers import EntryView, RefundRefusal
 from services.ingest.domain.task_projection import BatchProjection, PublicEvent
 from services.ingest.domain.views import TaskView
-from services.ingest.store.calls import answering
 from services.ingest.store.views import ENTRY, REFUSAL, VIEW, created_us, view_of
-from winnow.adapters.mongo import UNSYNCED, duplicates
+from winnow.adapters.mongo import UNSYNCED, answering, duplicates_of
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -43,7 +41,7 @@ class MongoViewWriter:
         self._entries = database["entries"]
         self._refusals = database["refund_refusals"]
 
-    @answering
+    @answering()
     async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
         """Return the views as stored."""
         rows = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
@@ -86,16 +84,12 @@ class MongoViewWriter:
 
         Where a newer view is, its writer has kept the events and candidates before it as well.
         """
-        return await self._write_some(collection, writes, waits=waits) if writes else set()
-
-    @answering
-    async def _write_some(self, collection: Any, writes: Sequence[_Write], *, waits: bool) -> set[str]:
-        try:
-            into = collection if waits else collection.with_options(write_concern=UNSYNCED)
-            await into.bulk_write([write.operation for write in writes], ordered=False)
-        except BulkWriteError as error:
-            return {writes[fault["index"]].document_id for fault in duplicates(error)}
-        return set()
+        if not writes:
+            return set()
+        into = collection if waits else collection.with_options(write_concern=UNSYNCED)
+        operations = [write.operation for write in writes]
+        taken = await duplicates_of(into.bulk_write(operations, ordered=False))
+        return {writes[position].document_id for position in taken}
 
 
 def _insert(document: dict[str, Any]) -> _Write:

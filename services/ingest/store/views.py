@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from services.ingest.domain.answers import EntryView, RefundRefusal
 from services.ingest.domain.task_projection import Page, PublicEvent
 from services.ingest.domain.views import TaskView
-from services.ingest.store.calls import answering
+from winnow.adapters.mongo import answering
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -44,19 +44,19 @@ class MongoViews:
         await self._entries.create_index([("task_id", 1)], name="by_task")
         await self._entries.create_index([("grant_id", 1)], name="by_grant")
 
-    @answering
+    @answering()
     async def task(self, account_id: str, task_id: str) -> TaskView | None:
         """Return a task's view."""
         row = await self._tasks.find_one({"_id": task_id, "account_id": account_id})
         return view_of(row) if row else None
 
-    @answering
+    @answering()
     async def task_anywhere(self, task_id: str) -> TaskView | None:
         """Return a task's view from any account."""
         row = await self._tasks.find_one({"_id": task_id})
         return view_of(row) if row else None
 
-    @answering
+    @answering()
     async def tasks(self, account_id: str, page: Page) -> list[TaskView]:
         """Return tasks, newest first."""
         query: dict[str, Any] = {"account_id": account_id, "created_us": {"$gt": 0}, **_before(page)}
@@ -65,7 +65,7 @@ class MongoViews:
         rows = await self._tasks.find(query, sort=list(_ORDER.items()), limit=page.limit).to_list(length=None)
         return [view_of(row) for row in rows]
 
-    @answering
+    @answering()
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
         """Return candidates by round and index."""
         query: dict[str, Any] = {"task_id": task_id, "account_id": account_id}
@@ -76,7 +76,7 @@ class MongoViews:
         cursor = self._candidates.find(query, sort=[("place", 1)], limit=page.limit)
         return [candidate_of(row) for row in await cursor.to_list(length=None)]
 
-    @answering
+    @answering()
     async def candidate(self, account_id: str, task_id: str, candidate_id: str) -> Mapping[str, Any] | None:
         """Return a candidate."""
         row = await self._candidates.find_one(
@@ -84,7 +84,7 @@ class MongoViews:
         )
         return candidate_of(row) if row else None
 
-    @answering
+    @answering()
     async def events(self, account_id: str, task_id: str, after: int, limit: int) -> list[PublicEvent]:
         """Return the events after a number, in order."""
         query = {"task_id": task_id, "account_id": account_id, "number": {"$gt": after}}
@@ -102,33 +102,33 @@ class MongoViews:
             for row in rows
         ]
 
-    @answering
+    @answering()
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
         """Return entries of the books, newest first."""
         query = {"account_id": account_id, **_before(page)}
         cursor = self._entries.find(query, sort=list(_ORDER.items()), limit=page.limit)
         return [_entry(row) for row in await cursor.to_list(length=None)]
 
-    @answering
+    @answering()
     async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
         """Return the entries about one task, in order."""
         query = {"task_id": task_id, "account_id": account_id}
         rows = await self._entries.find(query, sort=[("offset", 1)]).to_list(length=None)
         return [_entry(row) for row in rows]
 
-    @answering
+    @answering()
     async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
         """Return the entry that booked a grant."""
         row = await self._entries.find_one({"grant_id": grant_id, "account_id": account_id, "kind": "grant"})
         return _entry(row) if row else None
 
-    @answering
+    @answering()
     async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
         """Return an entry by its id."""
         row = await self._entries.find_one({"_id": entry_id, "account_id": account_id})
         return _entry(row) if row else None
 
-    @answering
+    @answering()
     async def refund_refusal(self, account_id: str, refund_id: str) -> RefundRefusal | None:
         """Return how the ledger refused a refund."""
         row = await self._refusals.find_one({"_id": refund_id, "account_id": account_id})

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pymongo import UpdateOne
-from pymongo.errors import PyMongoError
 
 from services.ledger.domain.books import StatementEntry
-from winnow.adapters.mongo import UNSYNCED, insert_new
+from winnow.adapters.mongo import UNSYNCED, answering, insert_new
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import shard_of
@@ -47,21 +46,19 @@ class EntryView:
         """Create the index; may be repeated."""
         await self._entries.create_index([("account_id", 1), ("place", -1)], name="statement")
 
+    @answering()
     async def page(self, account_id: str, *, limit: int, before: int | None) -> list[StatementEntry]:
         """Return entries of an account, newest first, up to the newest committed one; raises Unavailable."""
         query: dict[str, Any] = {"account_id": account_id}
         if before is not None:
             query["place"] = {"$lt": before}
-        try:
-            await self.catch_up(str(shard_of(account_id, self._shards)))
-            rows = await self._entries.find(query, sort=[("place", -1)], limit=limit).to_list(length=None)
-        except PyMongoError as error:
-            detail = "the store of the entries does not answer"
-            raise Unavailable(detail) from error
+        await self.catch_up(str(shard_of(account_id, self._shards)))
+        rows = await self._entries.find(query, sort=[("place", -1)], limit=limit).to_list(length=None)
         return [_statement_entry(row) for row in rows]
 
+    @answering()
     async def catch_up(self, shard: str) -> int:
-        """Read what the shard's journal has since; return the number of entries. Raises PyMongoError."""
+        """Read what the shard's journal has since; return the number of entries. Raises Unavailable."""
         count = 0
         async with self._one_at_a_time[shard]:
             mark = await self._read_to.find_one({"_id": shard})
