@@ -6,24 +6,20 @@ states and views are stored as objects, and a block's hash is taken of its parts
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from services.ingest.store import view_writer, views
-from winnow.contracts.envelope import Envelope, Message, RecordedMessage
+from tests.simulation import quick
+from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.upcast import MessageRegistry
 from winnow.eventstore import codec as codec_module
 from winnow.eventstore import entities as entities_module
 from winnow.eventstore import journal as journal_module
-from winnow.eventstore import shard as shard_module
 from winnow.eventstore.codec import Codec
 from winnow.eventstore.model import Block
 from winnow.runtime import metrics
@@ -126,13 +122,18 @@ def _short_hash(block: Block) -> str:
 
 
 class _Written:
-    """Messages that were written in this run, by their text, and blocks, by what fixes their content."""
+    """Messages that were written in a run, by their text, and blocks, by what fixes their content."""
 
     def __init__(self) -> None:
         self._known: dict[str | bytes, RecordedMessage[Any]] = {}
         self._blocks: dict[tuple[str, str, int], Block] = {}
 
-    def patches(self) -> list[tuple[Any, str, Any]]:
+    def forget(self) -> None:
+        """Begin a run."""
+        self._known.clear()
+        self._blocks.clear()
+
+    def patches(self) -> list[quick.Change]:
         known, write, read = self._known, RecordedMessage.text, MessageRegistry.read
 
         def text(recorded: RecordedMessage[Any]) -> str:
@@ -165,66 +166,15 @@ class _Written:
         ]
 
 
-class _Replace:
-    """In the place of ``dataclasses.replace``, which asks for every field by a call of its own."""
-
-    def __init__(self) -> None:
-        self._known: dict[type, tuple[dict[str, int], Callable[[Any], tuple[Any, ...]]]] = {}
-
-    def __call__(self, before: Any, /, **changes: Any) -> Any:
-        of_type = before.__class__
-        known = self._known.get(of_type)
-        if known is None:
-            known = self._known[of_type] = self._learn(of_type)
-        places, values_of = known
-        values = [*values_of(before)]
-        for name, value in changes.items():
-            values[places[name]] = value
-        return of_type(*values)
-
-    @staticmethod
-    def _learn(of_type: type) -> tuple[dict[str, int], Callable[[Any], tuple[Any, ...]]]:
-        known = dataclasses.fields(of_type)
-        names = [field.name for field in known]
-        if len(names) < 2 or not all(field.init and not field.kw_only for field in known):
-            msg = f"{of_type.__name__} is not made of its fields, in their order"
-            raise NotImplementedError(msg)
-        return {name: place for place, name in enumerate(names)}, attrgetter(*names)
+_WRITTEN = _Written()
 
 
-@cache
-def _replacing() -> list[tuple[Any, str, Any]]:
-    """Every module of the line that replaces; all of them are imported when the first run begins."""
+def _light() -> list[quick.Change]:
     return [
-        (module, "replace", _REPLACE)
-        for name, module in sys.modules.items()
-        if name.startswith(("services.", "winnow.")) and vars(module).get("replace") is dataclasses.replace
-    ]
-
-
-_REPLACE = _Replace()
-
-
-def _envelope(**fields: Any) -> Envelope:
-    """Return an envelope whose fields nobody checks."""
-    made = Envelope.__new__(Envelope)
-    for name, value in (
-        ("__dict__", fields),
-        ("__pydantic_fields_set__", set(fields)),
-        ("__pydantic_extra__", None),
-        ("__pydantic_private__", None),
-    ):
-        object.__setattr__(made, name, value)
-    return made
-
-
-def _light() -> list[tuple[Any, str, Any]]:
-    return [
-        *_Written().patches(),
+        *_WRITTEN.patches(),
         (_ADAPTERS, "is_light", True),
         (Block, "digest", _short_hash),
-        (shard_module, "Envelope", _envelope),
-        *_replacing(),
+        *quick.changes(),
         *(
             (module, name, _Unwriting)
             for module in (views, view_writer)
@@ -234,24 +184,73 @@ def _light() -> list[tuple[Any, str, Any]]:
     ]
 
 
-@contextmanager
-def lightly(*, whole: bool) -> Iterator[None]:
-    """Play in this block; unless ``whole``, without the texts that nobody has to read."""
-    changes: list[tuple[Any, str, Any]] = [
+def _whole() -> list[quick.Change]:
+    return [
         (codec_module, "TypeAdapter", _ADAPTERS),
         (entities_module, "TypeAdapter", _ADAPTERS),
         (journal_module, "Codec", codec_of),
         *_NO_METRICS,
-        *([] if whole else _light()),
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
-    try:
+
+
+class _Changes:
+    """Changes that stand in the line's classes and modules; Python is slow for a while after each change of a class."""
+
+    def __init__(self) -> None:
+        self.stay = False
+        """Whether the changes of a run stay until a run needs others."""
+        self._whole: bool | None = None
+        self._undo: list[quick.Change] = []
+
+    def turn(self, *, whole: bool) -> None:
+        if self._whole is whole:
+            return
+        self.undo()
+        changes = [*_whole(), *([] if whole else _light())]
+        self._undo = [(owner, name, _held(owner, name)) for owner, name, _ in changes]
+        self._whole = whole
         for owner, name, value in changes:
             setattr(owner, name, value)
+
+    def undo(self) -> None:
+        for owner, name, value in reversed(self._undo):
+            if value is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+        self._whole, self._undo = None, []
+
+
+_ABSENT = object()
+_CHANGES = _Changes()
+
+
+def _held(owner: Any, name: str) -> Any:
+    """Return what stands in the owner itself, as it stands there: a static method, not its function."""
+    return vars(owner).get(name, _ABSENT)
+
+
+@contextmanager
+def lightly(*, whole: bool) -> Iterator[None]:
+    """Play a run in this block; unless ``whole``, without the texts that nobody has to read."""
+    _CHANGES.turn(whole=whole)
+    _WRITTEN.forget()
+    try:
         yield
     finally:
-        for owner, name, value in reversed(before):
-            setattr(owner, name, value)
+        if not _CHANGES.stay:
+            _CHANGES.undo()
+
+
+@contextmanager
+def staying() -> Iterator[None]:
+    """Let the changes of runs stay in this block, in which nothing else is done than to play."""
+    _CHANGES.stay = True
+    try:
+        yield
+    finally:
+        _CHANGES.stay = False
+        _CHANGES.undo()
 
 
 def state_shown(row: dict[str, Any], of_text: Callable[[str], Any]) -> Any:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.simulation.hashing import fixed_in_children
+from tests.simulation.light import staying
 from tests.simulation.run import play
 from tests.simulation.script import script_of
 
@@ -64,6 +65,11 @@ def _stand_back() -> None:
 
 
 def _play(first: int, last: int) -> Part:
+    with staying():
+        return _play_all(first, last)
+
+
+def _play_all(first: int, last: int) -> Part:
     started_s = time.process_time()
     tasks = struck = 0
     digests: list[str] = []

@@ -29,6 +29,7 @@ from services.scorer.app import scoring as scorer_app
 from services.scorer.domain import verdict as scorer_verdict
 from tests.simulation.database import Storage
 from tests.simulation.hashing import begin_fixed
+from tests.simulation.light import staying
 from tests.simulation.run import play
 from tests.simulation.script import Fault, Kind, Script, script_of
 from winnow.adapters.bus import Bus
@@ -72,6 +73,7 @@ def hunt(mutation: Mutation, seeds_max: int = SEEDS_MAX) -> Found:
     with contextlib.ExitStack() as patched:
         for change in mutation.apply():
             patched.enter_context(change)
+        patched.enter_context(staying())
         for seed in range(seeds_max):
             outcome = play(with_faults(script_of(seed), mutation.faults))
             if outcome.broken is not None:
