@@ -11,12 +11,18 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from services.scorer.clients.profiles import BUILT_IN
+from tests.support.scorer_jobs import run_jobs_here
 from tests.unit.scorer.photographs import blurred, png, portrait, reshaped
 from winnow.cli.main import app
 from winnow.cli.score import REJECTED
 
-# Each starts the scorer as a process that loads native libraries and models.
+# Two start the scorer as a process that loads native libraries and models.
 pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def jobs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_jobs_here(monkeypatch)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -35,6 +41,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_reference_is_compared_with_and_one_that_is_no_picture_is_told(pictures: Path) -> None:
     clean, other, broken = (str(pictures / name) for name in ("clean.png", "other.png", "broken.jpg"))
     arguments = ("score", "--profile", "headshot", "--json", "--reference")
@@ -52,6 +59,7 @@ def test_a_reference_is_compared_with_and_one_that_is_no_picture_is_told(picture
     assert "There is no file" in run(*arguments, str(pictures / "nowhere.png"), clean)[1]
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_scores_as_json_name_units_limits_and_reasons(pictures: Path) -> None:
     names = [str(pictures / name) for name in ("clean.png", "soft.png", "broken.jpg")]
     code, text = run("score", "--profile", "headshot", "--json", *names)
@@ -68,6 +76,7 @@ def test_scores_as_json_name_units_limits_and_reasons(pictures: Path) -> None:
     assert all(not dimension["passed"] for dimension in broken["dimensions"])
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_words_and_colours_that_are_asked_for_are_judged(pictures: Path) -> None:
     asked = ("--copy", "OPEN DAILY", "--brand-colour", "#00ff00")
     code, text = run("score", "--profile", "product", "--json", *asked, str(pictures / "clean.png"))
@@ -79,6 +88,7 @@ def test_words_and_colours_that_are_asked_for_are_judged(pictures: Path) -> None
     assert code not in (0, REJECTED)
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_table_says_why_and_the_drawing_shows_face_and_verdict(pictures: Path, tmp_path: Path) -> None:
     target = tmp_path / "drawn" / "soft.png"
     code, text = run("score", str(pictures / "soft.png"), "--profile", "headshot", "--annotated", str(target))
@@ -127,6 +137,7 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(pictures: Path) -> None:
         assert said in result.output
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_profile_files_are_checked_as_the_scorer_does(tmp_path: Path) -> None:
     built_in = BUILT_IN / "headshot.yaml"
     assert run("profiles", "check", str(built_in))[0] == 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from services.ingest.api.app_factory import UseCases, build_app, wrap_app
+from services.ingest.api.app_factory import UseCases, wrap_app
 from services.ingest.app.access import Access
 from services.ingest.app.account_limits import AccountLimits
 from services.ingest.app.accounts import Accounts
@@ -36,7 +36,6 @@ from services.ingest.store.requests import RequestJournal
 from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ingest.fakes import (
-    CREDIT,
     START,
     FakeDelivery,
     FakeFetcher,
@@ -49,6 +48,7 @@ from tests.unit.ingest.fakes import (
     MemoryKeys,
     MemoryViews,
 )
+from tests.unit.ingest.shared_routes import routes_of
 from winnow.adapters.partitions import Source
 from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Envelope, Event, RecordedMessage
@@ -215,7 +215,7 @@ class IngestApp:
 @asynccontextmanager
 async def running(world: IngestApp) -> AsyncIterator[httpx.AsyncClient]:
     """Run the journals and yield a client of the routes."""
-    app = wrap_app(build_app(world.cases, CREDIT), lambda count: bytes(range(count)))
+    app = wrap_app(routes_of(world.cases), lambda count: bytes(range(count)))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     running_tasks = [asyncio.create_task(world.requests.run()), asyncio.create_task(world.funding.run())]
     try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import pytest
@@ -15,7 +14,7 @@ from services.scorer.inference.network import SessionRunner
 from services.scorer.vision.model_set import Models
 from tests.support.model_files import built_models, leave_time_to_build
 from tests.unit.scorer.answers import detect_once, run_once
-from tests.unit.scorer.loaded import loaded_models
+from tests.unit.scorer.loaded import loaded_models, without_arena
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,17 +33,6 @@ def models(models_dir: Path) -> Models:
     """Return all models."""
     assert models_dir == BUILT
     return loaded_models()
-
-
-def without_arena(make: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a maker of session options by which a network gives its workspace back after each run."""
-
-    def made() -> Any:
-        options = make()
-        options.enable_cpu_mem_arena = False
-        return options
-
-    return made
 
 
 @pytest.fixture(scope="package", autouse=True)

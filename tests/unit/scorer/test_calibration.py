@@ -18,11 +18,18 @@ from services.scorer.domain.calibration import TooFewAccepted, calibrate, confor
 from services.scorer.domain.quality_profile import ScoreMapping
 from services.scorer.tools.calibrate import calibrate_profile
 from services.scorer.vision.model_set import IDENTITY, Models
+from tests.support.scorer_jobs import run_jobs_here
 from tests.unit.scorer.photographs import blurred, exposed, noisy, photograph, png, portrait, reshaped
 from winnow.cli.main import app
 
-# Each starts the scorer as a process that loads native libraries and models.
+# A command starts the scorer as a process that loads native libraries and models.
 pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def jobs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_jobs_here(monkeypatch)
+
 
 RISES = ScoreMapping(x0=10.0, w=1.0)
 FALLS = ScoreMapping(x0=10.0, w=1.0, a=1.0, s=-1.0)
@@ -103,6 +110,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_profile_with_wrong_limits_learns_good_ones_as_its_next_version(
     folders: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +131,7 @@ def test_a_profile_with_wrong_limits_learns_good_ones_as_its_next_version(
     assert (folders / "profiles" / "mine.yaml").read_text() == PROFILE
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_too_few_accepted_pictures_are_refused_in_a_sentence(folders: Path, tmp_path: Path) -> None:
     target = tmp_path / "new.yaml"
     arguments = ["calibrate", str(folders / "few"), str(folders / "rejected"), "--profile", "general"]
@@ -180,6 +189,7 @@ def fitted_on(likenesses: Path, target: Path, *more: str) -> Result:
     return CliRunner().invoke(app, [*arguments, *more], terminal_width=200)
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_likeness_is_fitted_where_a_reference_is_named(
     models: Models, likenesses: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +208,7 @@ def test_likeness_is_fitted_where_a_reference_is_named(
     assert rules["identity_distance"].mapping.raw_at(50.0) == pytest.approx(of_identity["after"])
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_likeness_stays_as_it_is_without_a_reference(
     models: Models, likenesses: Path, tmp_path: Path
 ) -> None:
@@ -211,6 +222,7 @@ def test_likeness_stays_as_it_is_without_a_reference(
         assert found[name]["reason"] == "too many accepted pictures cannot be assessed"
 
 
+@pytest.mark.usefixtures("jobs_here")
 @pytest.mark.parametrize("name", ["broken.png", "absent.png"])
 def test_a_reference_that_cannot_be_read_stops_calibration(
     likenesses: Path, tmp_path: Path, name: str

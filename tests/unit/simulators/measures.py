@@ -12,6 +12,7 @@ from tests.support.opencv import decoded
 # Landmarks of each eye: two corners, two points of the upper lid, two of the lower.
 _EYES = ((33, 133, 160, 158, 144, 153), (362, 263, 385, 387, 380, 373))
 _COUNTER_PX = 320
+Face = tuple[float, float, float, float]
 
 
 def picture_of(made: RenderedPicture) -> Picture:
@@ -48,7 +49,7 @@ def flat_noise(plane: np.ndarray) -> float:
     return float(np.percentile(tiles, 10))
 
 
-def faces(picture: Picture) -> list[tuple[float, float, float, float]]:
+def faces(picture: Picture) -> list[Face]:
     height, width = picture.shape[:2]
     scale = _COUNTER_PX / max(height, width)
     size = (round(width * scale), round(height * scale))
@@ -57,8 +58,8 @@ def faces(picture: Picture) -> list[tuple[float, float, float, float]]:
     return [tuple(side / scale for side in box[:4]) for box in found if box[4] >= 75]
 
 
-def eye_aspect_ratio(mesh: FaceMesh, picture: Picture) -> float:
-    points = mesh.points(picture, max(faces(picture), key=lambda face: face[2]))
+def eye_aspect_ratio(mesh: FaceMesh, picture: Picture, face: Face) -> float:
+    points = mesh.points(picture, face)
 
     def gap(start: int, other: int) -> float:
         return float(np.linalg.norm(points[start] - points[other]))

@@ -49,13 +49,14 @@ def test_few_pairs_are_near_duplicates(pictures: list[Picture]) -> None:
 def test_headshots_show_one_large_face_with_open_eyes(pictures: list[Picture]) -> None:
     mesh = FaceMesh()
     for seed, picture in enumerate(pictures[:FACES_COUNT]):
-        ((x, y, width, height),) = measures.faces(picture)
+        (face,) = measures.faces(picture)
+        x, y, width, height = face
         assert 0.2 < width / picture.shape[1] < 0.45, seed
         assert x > 0.05 * picture.shape[1], seed
         assert x + width < 0.95 * picture.shape[1], seed
         assert y > 0.05 * picture.shape[0], seed
         assert y + height < 0.95 * picture.shape[0], seed
-        assert measures.eye_aspect_ratio(mesh, picture) > 0.22, seed
+        assert measures.eye_aspect_ratio(mesh, picture, face) > 0.22, seed
 
 
 @pytest.mark.parametrize("subject", [Subject.product], indirect=True)
