@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mutation.catalogue import Mutation
 
 _FOLD = "tests/unit/audit/test_fold.py"
+_FOLD_BOOKS = "tests/unit/audit/test_fold_books.py"
+_FOLD_PROFILES = "tests/unit/audit/test_fold_profiles.py"
 _JUDGED = "tests/unit/audit/test_judgement.py"
 _COSTS = "tests/unit/audit/test_costs.py"
 _DEADLINE = "tests/unit/delivery/test_deadline.py"
@@ -74,42 +76,42 @@ MUTATIONS: list[Mutation] = [
         "winnow/audit/pins.py",
         "if use.ref != self.pin:",
         "if use.ref.name != self.pin.name:",
-        (f"{_FOLD}::test_a_verdict_of_another_profile_than_the_order_pins_is_found",),
+        (f"{_FOLD_PROFILES}::test_a_verdict_of_another_profile_than_the_order_pins_is_found",),
     ),
     Mutation(
         "audit: the content behind a hash is not compared with the pin",
         "winnow/audit/pins.py",
         "if profile is not None and profile.ref != self.pin:",
         "if profile is not None and profile.ref.name != self.pin.name:",
-        (f"{_FOLD}::test_a_verdict_under_the_hash_of_another_profile_is_found",),
+        (f"{_FOLD_PROFILES}::test_a_verdict_under_the_hash_of_another_profile_is_found",),
     ),
     Mutation(
         "audit: a profile that is not at hand is passed over",
         "winnow/audit/pins.py",
         "if use.sha256 not in profiles)",
         "if use.sha256 is None)",
-        (f"{_FOLD}::test_a_profile_that_is_not_at_hand_is_named_with_what_is",),
+        (f"{_FOLD_PROFILES}::test_a_profile_that_is_not_at_hand_is_named_with_what_is",),
     ),
     Mutation(
         "audit: the gate believes the recorded verdict",
         "winnow/audit/pins.py",
         "if candidate.passed and (profile is None or passes_under(candidate, profile)):",
         "if candidate.passed:",
-        (f"{_FOLD}::test_an_output_whose_raw_values_do_not_pass_is_found_at_the_gate",),
+        (f"{_FOLD_PROFILES}::test_an_output_whose_raw_values_do_not_pass_is_found_at_the_gate",),
     ),
     Mutation(
         "audit: the gate takes verdicts of other profiles",
         "winnow/audit/pins.py",
         "if id_ in self.passed and id_ in self.uses and self._deviation(self.uses[id_], profiles)",
         "if id_ in self.passed and id_ not in self.uses",
-        (f"{_FOLD}::test_a_verdict_of_another_profile_than_the_order_pins_is_found",),
+        (f"{_FOLD_PROFILES}::test_a_verdict_of_another_profile_than_the_order_pins_is_found",),
     ),
     Mutation(
         "audit: a selection may name another profile",
         "winnow/audit/pins.py",
         "if self.pin is not None and selected.profile != self.pin:",
         "if self.pin is None:",
-        (f"{_FOLD}::test_a_selection_under_another_profile_is_found",),
+        (f"{_FOLD_PROFILES}::test_a_selection_under_another_profile_is_found",),
     ),
     Mutation(
         "audit: an end is late only after twice the slack",
@@ -139,7 +141,7 @@ MUTATIONS: list[Mutation] = [
         "if max(derived) < 0:",
         (
             "tests/unit/audit/test_books.py::test_a_balance_below_zero_is_named_although_its_postings_agree",
-            f"{_FOLD}::test_a_balance_below_zero_is_found_although_its_postings_agree",
+            f"{_FOLD_BOOKS}::test_a_balance_below_zero_is_found_although_its_postings_agree",
         ),
     ),
     Mutation(

@@ -8,6 +8,8 @@ from tests.mutation.catalogue import Mutation
 
 _HIDDEN: Final = "tests/unit/ingest/test_hidden_text.py"
 _STRICT: Final = "tests/unit/ingest/test_strictness.py"
+_MEDIA_TYPES: Final = "tests/unit/ingest/test_media_types.py"
+_TIMES: Final = "tests/unit/ingest/test_times.py"
 _COSTS: Final = "tests/unit/ingest/test_costs.py"
 _SAME: Final = "tests/unit/ingest/test_sameness.py"
 _WALLS: Final = "tests/unit/ingest/test_walls.py"
@@ -19,7 +21,7 @@ MUTATIONS: Final[list[Mutation]] = [
         "services/ingest/api/json_body.py",
         "if media_type_of(request) != JSON or _charset(request) not in _UTF_8:",
         "if _charset(request) not in _UTF_8:",
-        (f"{_STRICT}::test_a_body_that_does_not_say_it_is_json_is_not_read",),
+        (f"{_MEDIA_TYPES}::test_a_body_that_does_not_say_it_is_json_is_not_read",),
     ),
     Mutation(
         "of two equal keys the last one wins",
@@ -63,7 +65,7 @@ MUTATIONS: Final[list[Mutation]] = [
         "services/ingest/domain/keys.py",
         "    if at is not None and at <= now:",
         "    if at is not None and at > now and at <= now:",
-        (f"{_STRICT}::test_nothing_is_made_that_has_expired_already",),
+        (f"{_TIMES}::test_nothing_is_made_that_has_expired_already",),
     ),
     Mutation(
         "Allow names the first route of an address alone",

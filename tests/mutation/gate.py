@@ -12,6 +12,8 @@ _LINK_RULES = "tests/unit/delivery/test_link_rules.py"
 _WEBHOOK_RULES = "tests/unit/delivery/test_webhook_rules.py"
 _WEBHOOK_SCHEDULE = "tests/unit/delivery/test_webhook_schedule.py"
 _SERVICE = "tests/unit/delivery/test_service.py"
+_NOTICES = "tests/unit/delivery/test_notices.py"
+_QUESTIONS = "tests/unit/delivery/test_questions.py"
 
 MUTATIONS = (
     Mutation(
@@ -148,21 +150,21 @@ MUTATIONS = (
         "services/delivery/domain/outputs.py",
         "return now < ended_at + timedelta(seconds=retention_s)",
         "return now > ended_at - timedelta(seconds=retention_s)",
-        (f"{_SERVICE}::test_outputs_past_their_retention_are_deleted_and_not_linked",),
+        (f"{_QUESTIONS}::test_outputs_past_their_retention_are_deleted_and_not_linked",),
     ),
     Mutation(
         "retention: objects are forgotten and not deleted",
         "services/delivery/app/outputs.py",
         "            await self._files.delete(self._bucket, keys)\n",
         "",
-        (f"{_SERVICE}::test_outputs_past_their_retention_are_deleted_and_not_linked",),
+        (f"{_QUESTIONS}::test_outputs_past_their_retention_are_deleted_and_not_linked",),
     ),
     Mutation(
         "retention: outputs go before their time",
         "services/delivery/app/outputs.py",
         "before = self._clock.now() - timedelta(seconds=self._retention_s)",
         "before = self._clock.now() + timedelta(seconds=self._retention_s)",
-        (f"{_SERVICE}::test_outputs_past_their_retention_are_deleted_and_not_linked",),
+        (f"{_QUESTIONS}::test_outputs_past_their_retention_are_deleted_and_not_linked",),
     ),
     Mutation(
         "retention: a link lives longer than allowed",
@@ -213,6 +215,6 @@ MUTATIONS = (
         "services/delivery/app/webhooks.py",
         "if endpoint is None or not endpoint.enabled or endpoint.account_id != state.account_id:",
         "if endpoint is None or endpoint.account_id != state.account_id:",
-        (f"{_SERVICE}::test_a_disabled_endpoint_gets_nothing_more",),
+        (f"{_NOTICES}::test_a_disabled_endpoint_gets_nothing_more",),
     ),
 )

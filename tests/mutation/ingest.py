@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.mutation.catalogue import Mutation
 
 _DOMAIN = "services/ingest/domain"
-_ACCESS = "tests/unit/ingest/test_access.py"
+_KEYS = "tests/unit/ingest/test_keys.py"
+_RATES = "tests/unit/ingest/test_rates.py"
 _FOLD = "tests/unit/ingest/test_domain.py"
 
 MUTATIONS = (
@@ -14,49 +15,49 @@ MUTATIONS = (
         f"{_DOMAIN}/limits.py",
         "tokens = min(tokens, grown)",
         "tokens = max(0.0, grown)",
-        (f"{_ACCESS}::test_a_bucket_that_was_idle_holds_no_more_than_its_burst",),
+        (f"{_RATES}::test_a_bucket_that_was_idle_holds_no_more_than_its_burst",),
     ),
     Mutation(
         "ingest: more than a whole token is asked for",
         f"{_DOMAIN}/limits.py",
         "allowed = tokens >= 1.0",
         "allowed = tokens > 1.0",
-        (f"{_ACCESS}::test_a_whole_token_is_enough_and_less_is_not",),
+        (f"{_RATES}::test_a_whole_token_is_enough_and_less_is_not",),
     ),
     Mutation(
         "ingest: a revoked key works",
         f"{_DOMAIN}/keys.py",
         "if record.revoked_at is not None:",
         "if record.revoked_at is not None and record.revoked_at > now:",
-        (f"{_ACCESS}::test_a_record_proves_a_caller_only_while_it_holds",),
+        (f"{_KEYS}::test_a_record_proves_a_caller_only_while_it_holds",),
     ),
     Mutation(
         "ingest: a key works at the moment at which it ends",
         f"{_DOMAIN}/keys.py",
         "record.expires_at <= now",
         "record.expires_at < now",
-        (f"{_ACCESS}::test_a_record_proves_a_caller_only_while_it_holds",),
+        (f"{_KEYS}::test_a_record_proves_a_caller_only_while_it_holds",),
     ),
     Mutation(
         "ingest: a key's id is proof enough",
         f"{_DOMAIN}/keys.py",
         "if record is None or not proven:",
         "if record is None:",
-        (f"{_ACCESS}::test_a_record_proves_a_caller_only_while_it_holds",),
+        (f"{_KEYS}::test_a_record_proves_a_caller_only_while_it_holds",),
     ),
     Mutation(
         "ingest: a key with a typing error is looked up",
         f"{_DOMAIN}/keys.py",
         'return (key_id, secret) if hmac.compare_digest(_check(key_id, secret), match["check"]) else None',
         "return key_id, secret",
-        (f"{_ACCESS}::test_a_new_key_reads_back_and_no_changed_letter_does",),
+        (f"{_KEYS}::test_a_new_key_reads_back_and_no_changed_letter_does",),
     ),
     Mutation(
         "ingest: a key holds every scope",
         f"{_DOMAIN}/keys.py",
         "return scope in self.scopes",
         "return bool(self.scopes)",
-        (f"{_ACCESS}::test_a_route_needs_its_scope",),
+        (f"{_KEYS}::test_a_route_needs_its_scope",),
     ),
     Mutation(
         "ingest: an idempotency key takes any second order for the first",

@@ -24,8 +24,9 @@ from services.ingest.domain.requests import (
     refund_id_of,
 )
 from services.ingest.store.requests import RequestJournal
+from tests.simulation.builders import PROFILE, TEMPLATE
 from tests.simulation.script import Order
-from tests.simulation.services import PROFILE, TEMPLATE, SimulatedLine
+from tests.simulation.services import SimulatedLine
 from tests.simulation.world import START
 from winnow.contracts.errors import Conflict, Unavailable
 from winnow.contracts.ids import Prefix, derive_id

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from tests.simulation.broker import Cluster, Record
+from tests.simulation.builders import endpoint_row
 from tests.simulation.checker import Broken, Checker
 from tests.simulation.client import COST_CAP_USD_MICRO, Clients
 from tests.simulation.database import Storage
@@ -20,7 +21,7 @@ from tests.simulation.lots import Unbalanced
 from tests.simulation.outside import Outside
 from tests.simulation.replay import check_replay
 from tests.simulation.script import SERVICES, TIMED, Fault, Kind, Script
-from tests.simulation.services import SimulatedLine, endpoint_row
+from tests.simulation.services import SimulatedLine
 from tests.simulation.world import FAULTS_END_S, SimulatedWorld
 from winnow.contracts.ids import Prefix, derive_id
 

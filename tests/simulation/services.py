@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +15,6 @@ from services.delivery.app.reconciler import Reconciler
 from services.delivery.app.webhooks import Webhooks
 from services.delivery.app.work import performed_by
 from services.delivery.domain.decide import Policy, decider
-from services.delivery.domain.endpoints import Endpoint
 from services.delivery.store import EndpointStore, IndexStore
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
@@ -29,28 +27,15 @@ from services.ledger import bus as ledger_bus
 from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
 from services.router import bus as router_bus
 from services.router.app.router import Limits, Router
-from services.router.domain.catalogue import (
-    CallLimits,
-    Catalogue,
-    ModePolicy,
-    Offering,
-    Price,
-    RoundPolicy,
-    SelectionPolicy,
-    Template,
-    Traits,
-)
 from services.router.domain.decide import DECIDER as ROUTER_DECIDER
 from services.router.store.journal import RunJournal
 from services.scorer.app import Scorer
 from services.scorer.bus import ScoreConsumer
-from services.scorer.domain import Profile
-from services.scorer.domain.quality_profile import DimensionRule, Ranking, ScoreMapping
-from services.scorer.domain.verdict import RuleOutcome
 from tests.simulation.broker import Cluster, SimulatedBroker
+from tests.simulation.builders import CATALOGUE
 from tests.simulation.database import SimulatedDatabase, Storage
+from tests.simulation.fakes import NoMeter, NoRules, SimulatedProfiles
 from tests.simulation.outside import (
-    PRICE_USD_MICRO,
     Outside,
     SimulatedImages,
     SimulatedMeasurer,
@@ -62,14 +47,10 @@ from tests.simulation.outside import (
 from tests.simulation.world import Process, SimulatedWorld
 from winnow.adapters import bus as runtime_bus
 from winnow.adapters.bus import Bus
-from winnow.contracts.errors import ErrorCode, Refused
-from winnow.contracts.events import AttemptFinished
 from winnow.contracts.journals import REQUEST_COLLECTIONS
-from winnow.contracts.values import Mode
 from winnow.eventstore import Journal, MongoJournalStore
 from winnow.eventstore.model import state_format_of
 
-TEMPLATE, PROFILE = "portrait", "portrait"
 _SETTINGS = SimpleNamespace(
     kafka_bootstrap="",
     instance="simulated",
@@ -79,79 +60,6 @@ _SETTINGS = SimpleNamespace(
     fetch_max_wait_ms=5,
     session_timeout_ms=10_000,
 )
-
-
-def _offering(name: str, price: int, *, is_async: bool) -> Offering:
-    return Offering(
-        name=name,
-        provider=name,
-        model=name,
-        capabilities=("image.portrait",),
-        prices=(Price(price, date(2026, 1, 1)),),
-        max_n=4,
-        concurrency_limit=8,
-        latency_prior_ms=500,
-        pass_prior_ppm={TEMPLATE: 600_000},
-        traits=Traits(cancel=is_async),
-        limits=CallLimits(total_timeout_s=6, poll_interval_s=0.1, slow_least_s=2),
-    )
-
-
-_RECIPE = Template(
-    TEMPLATE,
-    1,
-    RoundPolicy(
-        capability="image.portrait", selection=SelectionPolicy.first_k, rounds_max=2, candidates_max=8
-    ),
-    {mode: ModePolicy(pinned=mode is Mode.stable) for mode in Mode},
-)
-CATALOGUE = Catalogue(
-    {
-        "polled": _offering("polled", PRICE_USD_MICRO, is_async=True),
-        "direct": _offering("direct", PRICE_USD_MICRO + 1000, is_async=False),
-    },
-    {(TEMPLATE, 1): _RECIPE},
-)
-_PROFILE = Profile(
-    name=PROFILE,
-    version=1,
-    ranking=Ranking.mean,
-    dimensions=(
-        DimensionRule("sharpness", 1, True, 50.0, 1.0, ScoreMapping(x0=50.0, w=10.0)),
-        DimensionRule("near_duplicate", 1, False, 0.0, 0.0, ScoreMapping()),
-    ),
-    rules=(),
-    sha256="5" * 64,
-)
-
-
-class _Profiles:
-    def get(self, name: str, version: int | None = None) -> Profile:
-        if (name, version) != (PROFILE, 1):
-            raise Refused(ErrorCode.unknown_profile, "there is one profile")
-        return _PROFILE
-
-    def all(self) -> list[Profile]:
-        return [_PROFILE]
-
-
-class _NoRules:
-    def evaluate(self, expression: str, values: object) -> RuleOutcome:
-        del expression, values
-        return RuleOutcome(None)
-
-
-@dataclass
-class NoMeter:
-    """Counts what must not happen."""
-
-    crashes: list[str] = field(default_factory=list)
-
-    def attempt_finished(self, event: AttemptFinished) -> None:
-        del event
-
-    def attempt_crashed(self, attempt_id: str, error: Exception) -> None:
-        self.crashes.append(f"{attempt_id}: {type(error).__name__}: {error}")
 
 
 @dataclass
@@ -252,8 +160,8 @@ def _scorer(line: SimulatedLine, process: Process) -> None:
     scorer = Scorer(
         objects=SimulatedObjects(process, line.outside),
         measurer=SimulatedMeasurer(process),
-        profiles=_Profiles(),
-        rules=_NoRules(),
+        profiles=SimulatedProfiles(),
+        rules=NoRules(),
         models={"simulated": "1"},
     )
     ScoreConsumer(scorer, bus, clock=process.clock, shards=line.world.script.shards).subscribe(bus)
@@ -288,28 +196,6 @@ def _delivery(line: SimulatedLine, process: Process) -> None:
     journal.listen(reconciler)
     delivery_bus.subscribe(bus, journal)
     process.run(bus.start(), vital=True)
-
-
-def endpoint_row(account_id: str, endpoint_id: str) -> dict[str, Any]:
-    """Return the row of a webhook endpoint that hears of every end."""
-    endpoint = Endpoint(
-        endpoint_id,
-        account_id,
-        f"https://receiver/{account_id}",
-        (),
-        enabled=True,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-    return {
-        "_id": endpoint.endpoint_id,
-        "account_id": account_id,
-        "slot": 0,
-        "url": endpoint.url,
-        "event_types": [],
-        "enabled": True,
-        "created_at": endpoint.created_at,
-        "failing_since": None,
-    }
 
 
 _BUILDERS: dict[str, Callable[[SimulatedLine, Process], None]] = {

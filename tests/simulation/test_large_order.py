@@ -9,7 +9,7 @@ from math import ceil
 import pytest
 
 from services.router.domain.catalogue import Catalogue, ModePolicy, RoundPolicy, SelectionPolicy, Template
-from tests.simulation import client, run, services
+from tests.simulation import builders, client, run, services
 from tests.simulation.run import Run
 from tests.simulation.script import Order, Script
 from winnow.contracts.values import Mode
@@ -25,8 +25,8 @@ it is funded; dispatched; and of delivery: selected, finished, settled, told."""
 def _catalogue(candidates: int) -> Catalogue:
     """One offering that looks hopeless, so that a single round of exactly ``candidates`` is planned."""
     offering = replace(
-        services._offering("direct", 3000, is_async=False),
-        pass_prior_ppm={services.TEMPLATE: 20_000},
+        builders.offering("direct", 3000, is_async=False),
+        pass_prior_ppm={builders.TEMPLATE: 20_000},
         max_n=IMAGES_A_CALL,
         concurrency_limit=1000,
     )
@@ -40,7 +40,7 @@ def _catalogue(candidates: int) -> Catalogue:
     )
     modes = {mode: ModePolicy() for mode in Mode}
     return Catalogue(
-        {"direct": offering}, {(services.TEMPLATE, 1): Template(services.TEMPLATE, 1, rounds, modes)}
+        {"direct": offering}, {(builders.TEMPLATE, 1): Template(builders.TEMPLATE, 1, rounds, modes)}
     )
 
 

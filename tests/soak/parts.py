@@ -48,6 +48,7 @@ PARTS: dict[str, Callable[[int, int], Command]] = {
         "tests/integration", "tests/e2e", "--bus", "kafka", timeout_s=1800, environment={}
     ),
     "gate": lambda _seconds, _drawn: _pytest(
+        "tests/unit/scorer/test_gate.py",
         "tests/unit/scorer/test_measures.py",
         "tests/unit/simulators",
         timeout_s=600,

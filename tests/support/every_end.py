@@ -3,84 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from tests.support.builders import ReservationIds
-from tests.support.ends import records_of
 from tests.support.eventually import eventually
+from tests.support.every_booking import book_everything
 from tests.support.line import CREDIT, PROVIDERS, RunningLine
-from winnow.contracts.commands import GrantCredits, ReleaseCredits, ReserveCredits, SettleCredits
-from winnow.contracts.envelope import Envelope, Message, RecordedMessage
+from tests.support.recorder import Recorder
+from winnow.contracts.envelope import Message
 from winnow.contracts.events import TaskAccepted, TaskCancelRequested, TaskSelected, TaskUnfunded
-from winnow.contracts.ids import Prefix, derive_id, shard_of
-from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
-from winnow.contracts.values import ProviderCost
-from winnow.local.line import SHARDS
+from winnow.contracts.ids import Prefix, derive_id
 
-_NO_COST = ProviderCost(expected_usd_micro=0, actual_usd_micro=0, attempts_count=0)
-_COST = ProviderCost(expected_usd_micro=32_000, actual_usd_micro=32_000, attempts_count=1)
 _TRIES = 8
-_numbers = itertools.count(1)
-
-
-class Recorder:
-    """Writes messages to the bus of a running line, and reads which are there."""
-
-    def __init__(self, line: RunningLine) -> None:
-        self._line = line
-
-    async def write(self, *messages: Message) -> None:
-        """Write messages as a neighbour of the line would, in order."""
-        producer = AIOKafkaProducer(bootstrap_servers=self._line.kafka_bootstrap)
-        await producer.start()
-        try:
-            for message in messages:
-                to = route(message)
-                assert to is not None
-                number = next(_numbers)
-                subject = str(getattr(message, "task_id", to[1]))
-                envelope = Envelope(
-                    event_id=derive_id(Prefix.event, "recorder", number),
-                    occurred_at=datetime.now(UTC),
-                    producer="recorder",
-                    subject=subject,
-                    sequence=0 if message.is_command else number,
-                    correlation_id=f"req_recorder-{number}",
-                    causation_id=f"recorder-{number}",
-                )
-                await producer.send_and_wait(
-                    to[0],
-                    RecordedMessage(envelope, message).encode(),
-                    key=to[1].encode(),
-                    partition=shard_of(to[1], SHARDS),
-                    headers=[("type", message.type.encode())],
-                )
-        finally:
-            await producer.stop()
-
-    async def find(
-        self, type_name: str, fits: Callable[[dict[str, Any]], bool], topic: str = TASKS.name
-    ) -> Message:
-        """Return the first message of a type on the topic that fits; raises LookupError."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._line.kafka_bootstrap)
-        await consumer.start()
-        try:
-            lanes = [TopicPartition(topic, index) for index in range(SHARDS)]
-            async for record in records_of(consumer, lanes):
-                if dict(record.headers).get("type") == type_name.encode():
-                    document = json.loads(record.value)
-                    if fits(document):
-                        return MESSAGES[type_name].model_validate_json(record.value)
-        finally:
-            await consumer.stop()
-        raise LookupError(type_name)
 
 
 async def every_end(line: RunningLine) -> None:
@@ -93,7 +28,7 @@ async def every_end(line: RunningLine) -> None:
     await _rejected(line)
     await _out_of_order(line, recorder)
     await _not_finished(line, recorder)
-    await _books(line, recorder)
+    await book_everything(line, recorder)
 
 
 async def _delivered(line: RunningLine) -> None:
@@ -257,79 +192,3 @@ async def _not_finished(line: RunningLine, recorder: Recorder) -> None:
             return True
 
         await eventually(failed, within_s=90, every_s=1.0)
-
-
-async def _books(line: RunningLine, recorder: Recorder) -> None:
-    """Grants and reservations that run out of time, and commands that come after the end."""
-    account_id = "acct_recorder-books"
-    soon = datetime.now(UTC) + timedelta(seconds=4)
-
-    def command_id(name: str) -> str:
-        return derive_id(Prefix.command, "recorder", name)
-
-    def grant(name: str, expires_at: datetime | None) -> Message:
-        return GrantCredits(
-            command_id=command_id(f"grant-{name}"),
-            account_id=account_id,
-            grant_id=derive_id(Prefix.grant, "recorder", name),
-            amount_credits_micro=5 * CREDIT,
-            source="promo",
-            expires_at=expires_at,
-        )
-
-    def names(name: str) -> ReservationIds:
-        return ReservationIds(
-            account_id=account_id,
-            task_id=derive_id(Prefix.task, "recorder", "books", name),
-            reservation_id=derive_id(Prefix.reservation, "recorder", "books", name),
-        )
-
-    def reserve(name: str, amount: int, expires_at: datetime) -> Message:
-        return ReserveCredits(
-            command_id=command_id(f"reserve-{name}"),
-            amount_credits_micro=amount,
-            price_per_output_credits_micro=CREDIT,
-            expires_at=expires_at,
-            **names(name),
-        )
-
-    def settle(name: str, amount: int, attempt: int = 1) -> Message:
-        return SettleCredits(
-            command_id=command_id(f"settle-{name}-{attempt}"),
-            amount_credits_micro=amount,
-            delivered_count=amount // CREDIT,
-            cost=_COST,
-            reason="delivered",
-            **names(name),
-        )
-
-    later = soon + timedelta(hours=1)
-    await recorder.write(
-        grant("soon", soon),
-        grant("lasting", None),
-        reserve("released-late", 2 * CREDIT, later),
-        reserve("runs-out", 2 * CREDIT, soon),
-        reserve("too-much", 50 * CREDIT, later),
-    )
-    await eventually(lambda: datetime.now(UTC) > soon + timedelta(seconds=3), within_s=60)
-    await recorder.write(
-        ReleaseCredits(
-            command_id=command_id("release"), cost=_NO_COST, reason="cancelled", **names("released-late")
-        ),
-        settle("runs-out", CREDIT),
-        settle("runs-out", CREDIT, attempt=2),
-        settle("released-late", CREDIT),
-        grant("last", None),
-    )
-
-    async def booked() -> bool:
-        wanted = derive_id(Prefix.grant, "recorder", "last")
-        try:
-            await recorder.find(
-                "entry.recorded", lambda event: wanted in json.dumps(event), topic=ACCOUNTS.name
-            )
-        except LookupError:
-            return False
-        return True
-
-    await eventually(booked, within_s=90, every_s=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.ingest.store_suite import Stores, StoreSuite
-from tests.unit.ingest.fakes import MemoryInputs, MemoryKeys, MemoryViews
+from tests.unit.ingest.memory_stores import MemoryInputs, MemoryKeys, MemoryViews
 
 
 @pytest.fixture

@@ -248,3 +248,8 @@ def edited(
         else record
         for record in records
     ]
+
+
+def said(records: list[RecordedMessage[Message]]) -> dict[str, str]:
+    """Return the text of each finding by its check."""
+    return {finding.check: finding.text for finding in folded(records).findings(NOW)}

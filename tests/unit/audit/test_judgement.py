@@ -3,105 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scorer.app.scoring import to_contract
 from services.scorer.clients.profiles import BUILT_IN, load_profiles
 from services.scorer.clients.rules import CelRules
-from services.scorer.domain import Measured, judge
+from services.scorer.domain import Measured
 from services.scorer.domain.measures import Measurement
-from services.scorer.domain.published import PUBLISHED
-from services.scorer.domain.quality_profile import Profile as ScorerProfile
 from services.scorer.domain.verdict import RuleOutcome
-from tests.support.profiles import built_in_profiles
-from winnow.audit.judgement import judged_findings, passes_under
-from winnow.audit.profiles import SHIPPED, Profile, ProfileUnreadable, parse_profile, read_profiles
-from winnow.contracts.events import CandidatesScored
-from winnow.contracts.ids import Prefix, derive_id
-from winnow.contracts.values import Dimension, MeasureStatus, ScoredCandidate
-
-CATALOG = built_in_profiles()
-AT_HAND = read_profiles([SHIPPED])
-HEADSHOT = CATALOG.get("headshot", 3)
-CANDIDATE = derive_id(Prefix.candidate, "judged")
-Edit = Callable[[ScoredCandidate], ScoredCandidate]
-
-
-def pinned(profile: ScorerProfile) -> Profile:
-    return AT_HAND[profile.sha256]
-
-
-def scored(profile: ScorerProfile, measured: Measured, outcomes: dict[str, RuleOutcome]) -> ScoredCandidate:
-    """Return a verdict as the scorer writes it into the record."""
-    score = judge(profile, measured, outcomes)
-    return ScoredCandidate(
-        candidate_id=CANDIDATE,
-        passed=score.passed,
-        score=score.score,
-        dimensions=[to_contract(result) for result in score.dimensions],
-        reasons=list(score.reasons),
-    )
-
-
-def good(profile: ScorerProfile = HEADSHOT) -> ScoredCandidate:
-    """Return the verdict on a picture whose every measure is far on the good side."""
-    measurements = []
-    for rule in profile.dimensions:
-        far = 1e6 if rule.mapping.rises else -1e6
-        raw = rule.mapping.exactly if rule.mapping.exactly is not None else far
-        evidence = {guard.evidence: guard.minimum for guard in rule.guards}
-        measurements.append(Measurement(rule.name, MeasureStatus.ok, raw, evidence))
-    outcomes = {rule.name: RuleOutcome(holds=True) for rule in profile.rules}
-    return scored(profile, Measured(tuple(measurements)), outcomes)
-
-
-def texts(candidate: ScoredCandidate, profile: Profile) -> list[str]:
-    event = CandidatesScored(
-        task_id=derive_id(Prefix.task, "judged"),
-        account_id="acct_a",
-        chunk_id=derive_id(Prefix.chunk, "judged"),
-        round_index=0,
-        profile=profile.ref,
-        profile_sha256=profile.sha256,
-        scorer_version="1",
-        models={},
-        candidates=[candidate],
-    )
-    return [finding.text.removeprefix(f"{CANDIDATE}: ") for finding in judged_findings(event, profile)]
-
-
-def test_every_shipped_profile_has_the_hash_and_the_rules_of_the_scorer() -> None:
-    assert AT_HAND.keys() == {profile.sha256 for profile in CATALOG.all()}
-    for theirs in CATALOG.all():
-        ours = pinned(theirs)
-        assert (ours.ref.name, ours.ref.version) == (theirs.name, theirs.version)
-        assert ours.rules.keys() == {rule.name for rule in theirs.dimensions} | {
-            rule.name for rule in theirs.rules
-        }
-
-
-@given(st.floats(allow_nan=True, allow_infinity=False), st.integers(0, 10_000))
-def test_every_map_gives_the_scores_of_the_scorer(far: float, near: int) -> None:
-    for theirs in CATALOG.all():
-        for rule in theirs.dimensions:
-            ours = pinned(theirs).rules[rule.name].map
-            around = rule.mapping.x0 + (near / 1000 - 5) * rule.mapping.w
-            for raw in (far, around, rule.mapping.exactly or 0.0):
-                assert ours.score(raw) == rule.mapping.score(raw)
-
-
-def test_the_maps_of_dimensions_without_one_are_those_of_the_scorer() -> None:
-    lines = [f"  - {{name: {name}, tier: 2}}" for name in PUBLISHED]
-    profile = parse_profile("name: published\nversion: 1\ndimensions:\n" + "\n".join(lines))
-    for name, theirs in PUBLISHED.items():
-        for raw in (-50.0, 0.0, 0.3, 1.0, 42.0, 90.0):
-            assert profile.rules[name].map.score(raw) == theirs.score(raw), name
+from tests.unit.audit.judged import (
+    CATALOG,
+    HEADSHOT,
+    NOT_TAKEN,
+    Edit,
+    dimension,
+    good,
+    invented,
+    pinned,
+    scored,
+    texts,
+    twice,
+    without,
+)
+from winnow.audit.judgement import passes_under
+from winnow.audit.profiles import read_profiles
+from winnow.contracts.values import MeasureStatus
 
 
 @given(st.data())
@@ -124,45 +53,6 @@ def test_a_verdict_of_the_scorer_is_derived_again_from_its_raw_values(data: st.D
     candidate = scored(theirs, Measured(tuple(measurements)), outcomes)
     assert texts(candidate, pinned(theirs)) == []
     assert passes_under(candidate, pinned(theirs)) == candidate.passed
-
-
-def dimension(name: str, **changes: Any) -> Edit:
-    """Change a dimension, and nothing that follows from it."""
-
-    def edit(candidate: ScoredCandidate) -> ScoredCandidate:
-        changed = [
-            measured.model_copy(update=changes) if measured.name == name else measured
-            for measured in candidate.dimensions
-        ]
-        assert changed != candidate.dimensions
-        return candidate.model_copy(update={"dimensions": changed})
-
-    return edit
-
-
-def without(name: str) -> Edit:
-    return lambda candidate: candidate.model_copy(
-        update={"dimensions": [measured for measured in candidate.dimensions if measured.name != name]}
-    )
-
-
-def twice(name: str) -> Edit:
-    return lambda candidate: candidate.model_copy(
-        update={
-            "dimensions": [
-                *candidate.dimensions,
-                *(measured for measured in candidate.dimensions if measured.name == name),
-            ]
-        }
-    )
-
-
-def invented(candidate: ScoredCandidate) -> ScoredCandidate:
-    more = Dimension(name="beauty", tier=1, status=MeasureStatus.ok, required=False, passed=True)
-    return candidate.model_copy(update={"dimensions": [*candidate.dimensions, more]})
-
-
-NOT_TAKEN = {"status": MeasureStatus.unavailable, "raw": None, "score": None, "passed": False}
 
 
 @pytest.mark.parametrize(
@@ -252,14 +142,3 @@ def test_a_rank_by_the_minimum_is_derived_too(tmp_path: Path) -> None:
     assert math.isclose(base.score, 100.0)
     assert texts(changed, ours) == []
     assert texts(changed.model_copy(update={"score": 100.0}), ours)
-
-
-def test_a_file_that_is_no_profile_is_named(tmp_path: Path) -> None:
-    for text in (
-        "{",
-        "name: x\nversion: 1\ndimensions: []\nunknown: 1",
-        "name: x\nversion: 1\ndimensions:\n  - {name: new, tier: 1}",
-    ):
-        (tmp_path / "broken.yaml").write_text(text)
-        with pytest.raises(ProfileUnreadable, match=r"broken\.yaml cannot be read"):
-            read_profiles([tmp_path])

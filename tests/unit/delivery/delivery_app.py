@@ -22,18 +22,8 @@ from services.delivery.domain.messages import WebhookState
 from services.delivery.domain.task import TaskDelivery
 from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.delivery.builders import (
-    NOW,
-    MemoryEndpoints,
-    MemoryFiles,
-    MemoryIndex,
-    RecordingSender,
-    candidate_id,
-    image_bytes,
-    selection,
-    stored,
-    task_id,
-)
+from tests.unit.delivery.builders import NOW, candidate_id, image_bytes, selection, stored, task_id
+from tests.unit.delivery.fakes import MemoryEndpoints, MemoryFiles, MemoryIndex, RecordingSender
 from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.events import TaskSelected

@@ -14,16 +14,9 @@ from services.delivery.domain.decide import Policy, decide, finish_by
 from services.delivery.domain.messages import Finished
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from tests.support.eventually import eventually
-from tests.unit.delivery.builders import (
-    NOW,
-    PRICE,
-    MemoryFiles,
-    output,
-    selection,
-    selection_received,
-    task_id,
-)
+from tests.unit.delivery.builders import NOW, PRICE, output, selection, selection_received, task_id
 from tests.unit.delivery.delivery_app import PICTURES, DeliveryApp
+from tests.unit.delivery.fakes import MemoryFiles
 from winnow.contracts.commands import ReleaseCredits, SettleCredits
 from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.delivery.builders import MemoryEndpoints, MemoryIndex
+from tests.unit.delivery.fakes import MemoryEndpoints, MemoryIndex
 from tests.unit.delivery.store_suite import EndpointSuite, IndexSuite
 
 

@@ -18,18 +18,8 @@ from services.delivery.domain.task import End, TaskDelivery, Webhook
 from services.delivery.domain.work import SendWebhook
 from services.delivery.rpc import DeliveryServicer
 from tests.support.clock import SetClock
-from tests.unit.delivery.builders import (
-    ACCOUNT,
-    NOW,
-    MemoryEndpoints,
-    MemoryFiles,
-    MemoryIndex,
-    RecordingSender,
-    endpoint,
-    output,
-    stored,
-    task_id,
-)
+from tests.unit.delivery.builders import ACCOUNT, NOW, endpoint, output, stored, task_id
+from tests.unit.delivery.fakes import MemoryEndpoints, MemoryFiles, MemoryIndex, RecordingSender
 from winnow.contracts.errors import NotFound
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.eventstore import Input

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
 from tests.unit.ingest.events import Tale
-from tests.unit.ingest.fakes import MemoryViews
+from tests.unit.ingest.memory_stores import MemoryViews
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskEvent
 from winnow.contracts.ids import Prefix, derive_id

@@ -14,15 +14,7 @@ from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
 from tests.support.clock import SetClock
 from tests.support.memory_journal import MemoryBus, MemoryJournalStore
-from tests.unit.ledger.builders import (
-    ACCOUNT,
-    START,
-    grant,
-    refund,
-    release,
-    reserve,
-    settle,
-)
+from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, release, reserve, settle
 from winnow.adapters.partitions import Source
 from winnow.contracts.commands import LedgerCommand
 from winnow.contracts.envelope import Envelope, RecordedMessage

@@ -8,20 +8,8 @@ from itertools import permutations
 import pytest
 
 from services.ledger.domain.records import VarianceBooked
-from tests.unit.ledger.builders import (
-    DAY,
-    START,
-    Books,
-    funded,
-    grant,
-    of,
-    refund,
-    release,
-    reserve,
-    settle,
-    task,
-    variance,
-)
+from tests.unit.ledger.books import Books, funded, of
+from tests.unit.ledger.builders import DAY, START, grant, refund, release, reserve, settle, task, variance
 from winnow.contracts.commands import LEDGER_COMMANDS
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import EntryRecorded, TaskSettled, TaskUnfunded

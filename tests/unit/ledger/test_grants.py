@@ -7,7 +7,8 @@ from itertools import permutations
 import pytest
 
 from services.ledger.domain.records import CommandRefused, GrantRetired
-from tests.unit.ledger.builders import DAY, START, Books, funded, grant, grt, of, reserve, settle
+from tests.unit.ledger.books import Books, funded, of
+from tests.unit.ledger.builders import DAY, START, grant, grt, reserve, settle
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import TaskFunded, TaskUnfunded
 from winnow.contracts.money import AMOUNT_MAX

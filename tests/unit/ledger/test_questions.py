@@ -18,7 +18,8 @@ from services.ledger.domain.books import StatementEntry
 from services.ledger.store.prices import read_prices
 from tests.support.clock import SetClock
 from tests.support.refusals import code_of
-from tests.unit.ledger.builders import ACCOUNT, START, Books, grant, refund, reserve, settle, task
+from tests.unit.ledger.books import Books
+from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle, task
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import EntryRecorded
 from winnow.rpc.ledger.v1 import ledger_pb2 as pb

@@ -10,22 +10,8 @@ from services.ledger.domain.account import (
     REFUNDABLE_FOR,
 )
 from services.ledger.domain.records import CommandRefused
-from tests.unit.ledger.builders import (
-    ACCOUNT,
-    DAY,
-    START,
-    Books,
-    funded,
-    grant,
-    grt,
-    of,
-    refund,
-    refused,
-    release,
-    reserve,
-    settle,
-    task,
-)
+from tests.unit.ledger.books import Books, funded, of, refused
+from tests.unit.ledger.builders import ACCOUNT, DAY, START, grant, grt, refund, release, reserve, settle, task
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import RefundRefused
 from winnow.contracts.ids import refund_entry_id

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.ledger.domain.records import CommandRefused
-from tests.unit.ledger.builders import ACCOUNT, START, Books, funded, grant, reserve, rsv, settle, task
+from tests.unit.ledger.books import Books, funded
+from tests.unit.ledger.builders import ACCOUNT, START, grant, reserve, rsv, settle, task
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import TaskFunded, TaskUnfunded
 

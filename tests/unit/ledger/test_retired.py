@@ -17,17 +17,14 @@ from services.ledger.domain.account import (
     Source,
 )
 from services.ledger.domain.records import CommandRefused
+from tests.unit.ledger.books import Books, funded, of, refused
 from tests.unit.ledger.builders import (
     ACCOUNT,
     DAY,
     START,
-    Books,
-    funded,
     grant,
     grt,
-    of,
     refund,
-    refused,
     release,
     reserve,
     rsv,

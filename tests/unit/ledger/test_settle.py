@@ -5,19 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.ledger.domain.records import CommandRefused, LateCostBooked
-from tests.unit.ledger.builders import (
-    ACCOUNT,
-    DAY,
-    START,
-    Books,
-    funded,
-    grant,
-    of,
-    release,
-    reserve,
-    settle,
-    task,
-)
+from tests.unit.ledger.books import Books, funded, of
+from tests.unit.ledger.builders import ACCOUNT, DAY, START, grant, release, reserve, settle, task
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.values import EntryKind, ProviderCost, Unit
 
