@@ -166,10 +166,11 @@ bench-quality: setup models ## what is found on the labelled set, by severity, a
 	$(BIN)/python -m tests.bench.quality
 bench-line: setup models ## the whole line with an instant provider
 	$(BIN)/python -m tests.bench.line
-bench-lean: setup ## what an order costs without pictures: CPU of every process, messages, inserts
-	$(BIN)/python -m tests.bench.line --lean --orders 1000
+AGAINST_OPTIONS = $(if $(AGAINST),--against "$(AGAINST)") $(if $(PAIRS),--pairs $(PAIRS)) $(if $(DIRTY),--dirty)
+bench-lean: setup ## what an order costs without pictures, and counts; AGAINST=commit [PAIRS=5 DIRTY=1] for ratios to it
+	$(BIN)/python -m tests.bench.lean $(AGAINST_OPTIONS)
 bench-lean-kafka: setup ## bench-lean on Apache Kafka (needs Java 17 and Maven)
-	$(BIN)/python -m tests.bench.line --lean --orders 1000 --bus kafka
+	$(BIN)/python -m tests.bench.lean --bus kafka $(AGAINST_OPTIONS)
 bench-fanout: setup ## one order of 24, 240 and 2400 candidates: messages, inserts and CPU against the least
 	$(BIN)/python -m tests.bench.fanout
 bench-accept: setup ## orders that ingest takes for a second of its CPU, and how long they wait

@@ -19,12 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import aiohttp
-
-from tests.bench.lean import ORDER, lean_profiles, lean_settings, place
+from tests.bench.lean.load import at_rate, place
+from tests.bench.lean.world import ORDER, lean_profiles, lean_settings
 from tests.bench.processes import cpu_s
 from tests.bench.report import Report
-from tests.support.line import Client, RunningLine, running_line
+from tests.support.line import RunningLine, running_line
 
 _LOAD: Final = 0.7
 _HELD: Final = ("router", "scorer", "delivery")
@@ -48,39 +47,18 @@ def resident_mib(pid: int) -> float:
     return int(match[1]) / 1024 if match else 0.0
 
 
-async def at_rate(client: Client, per_s: float, for_s: float) -> list[float]:
-    """Send orders at a steady rate, whatever the answers do; return the waits in ms from when each was due."""
-    waits_ms: list[float] = []
-    authorization = {"authorization": client.http.headers["authorization"]}
-    url = f"{str(client.http.base_url).rstrip('/')}/v1/tasks"
-    connector = aiohttp.TCPConnector(limit=256)
-    async with aiohttp.ClientSession(headers=authorization, connector=connector) as http:
-
-        async def send(number: int, due_s: float) -> None:
-            await asyncio.sleep(due_s - time.perf_counter())
-            headers = {"idempotency-key": f"steady-{number}-{due_s}"}
-            async with http.post(url, json=ORDER, headers=headers) as answer:
-                assert answer.status == 202, await answer.text()
-                await answer.read()
-            waits_ms.append((time.perf_counter() - due_s) * 1000)
-
-        started = time.perf_counter()
-        await asyncio.gather(*(send(n, started + n / per_s) for n in range(int(per_s * for_s))))
-    return waits_ms
-
-
 async def measure(line: RunningLine, orders: int, report: Report) -> None:
     """Run the loads and note the figures."""
     pids = {process.name: process.pid for process in line.supervisor.processes}
     ingest = {"ingest": pids["ingest"]}
     report.add("ingest: memory at rest", resident_mib(pids["ingest"]), "MiB")
     async with line.client(credit_count=1_000_000) as client:
-        await place(client, 200, 32)
+        await place(client, ORDER, 200, 32)
         with held(pids):
             waits_ms, took_s = list[float](), 1.0
             for at_once in (1, 32, 128):
                 spent, started = cpu_s(ingest)["ingest"], time.perf_counter()
-                waits_ms = await place(client, orders if at_once > 1 else orders // 10, at_once)
+                waits_ms = await place(client, ORDER, orders if at_once > 1 else orders // 10, at_once)
                 took_s, spent = time.perf_counter() - started, cpu_s(ingest)["ingest"] - spent
                 title = f"{at_once} at once"
                 report.add(f"{title}: orders a second", len(waits_ms) / took_s, "1/s")
@@ -94,7 +72,7 @@ async def measure(line: RunningLine, orders: int, report: Report) -> None:
                 report.add_waits(title, waits_ms)
             rate = _LOAD * len(waits_ms) / took_s
             steady = f"steady {rate:.0f}/s, {_LOAD:.0%} of what 128 at once reached"
-            report.add_waits(steady, await at_rate(client, rate, 10.0), p99_at_most=25.0)
+            report.add_waits(steady, await at_rate(client, ORDER, rate, round(rate * 10)), p99_at_most=25.0)
             report.add("ingest: memory under load", resident_mib(pids["ingest"]), "MiB")
 
 

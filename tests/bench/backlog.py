@@ -27,7 +27,7 @@ import yaml
 from aiokafka import AIOKafkaProducer
 from rich.progress import Progress
 
-from tests.bench.lean import lean_settings
+from tests.bench.lean.world import lean_settings
 from tests.bench.processes import cpu_s, peak_mib
 from tests.bench.report import Report
 from tests.support import buses

@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from tests.bench.lean import ORDER, lean_profiles, lean_settings
+from tests.bench.lean.world import ORDER, lean_profiles, lean_settings
 from tests.bench.processes import counters, cpu_s
 from tests.bench.report import Report
 from tests.support.line import RunningLine, running_line

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias
 from pymongo.errors import PyMongoError
 from rich.progress import track
 
-from tests.bench.line import cpu_s
+from tests.bench.processes import cpu_s
 from tests.bench.report import Report
 from tests.support.memory_journal import MemoryBus
 from tests.support.stack import running_stack

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 
+from tests.support import buses
 from tests.support.line import RunningLine
 from winnow.local.line import SERVICES
 from winnow.local.ports import listens
 
 _SAMPLE = re.compile(r"^(winnow_\w+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+]+)$")
+BROKERS: Final = {buses.TANSU: "Tansu", buses.KAFKA: "Apache Kafka"}
 COUNTED = (
     "winnow_bus_sent",
     "winnow_database_calls",
@@ -51,6 +55,54 @@ def cpu_s(pids: dict[str, int]) -> dict[str, float]:
         family = {pid} | {child for child, (parent, _) in parents.items() if parent == pid}
         spent[name] = sum(parents[number][1] for number in family if number in parents)
     return spent
+
+
+@dataclass(frozen=True, slots=True)
+class CpuParts:
+    """CPU seconds of a process: its event loop, its other threads, its child processes."""
+
+    loop_s: float
+    threads_s: float
+    children_s: float
+
+    def __sub__(self, before: CpuParts) -> CpuParts:
+        """Return what was spent since ``before``."""
+        return CpuParts(
+            self.loop_s - before.loop_s,
+            self.threads_s - before.threads_s,
+            self.children_s - before.children_s,
+        )
+
+
+def cpu_parts(pid: int) -> CpuParts:
+    """Return the CPU seconds of a process by part; the event loop runs in the first thread.
+
+    A thread that has ended counts as no part, so the parts hold for threads of pools, which stay.
+    """
+    loop_s = _thread_s(Path(f"/proc/{pid}/task/{pid}/stat"))
+    threads_s = sum(
+        _thread_s(path)
+        for path in Path(f"/proc/{pid}/task").glob("[0-9]*/stat")
+        if path.parent.name != str(pid)
+    )
+    return CpuParts(loop_s, threads_s, cpu_s({"": pid})[""] - _thread_s(Path(f"/proc/{pid}/stat")))
+
+
+def _thread_s(stat: Path) -> float:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pids_of(line: RunningLine) -> dict[str, int]:
+    """Return the processes that an order passes: the services, the broker, the database, the object store."""
+    services = {
+        process.name: process.pid for process in line.supervisor.processes if process.name in SERVICES
+    }
+    servers = {process.name: process.pid for process in line.stack.processes}
+    if BROKERS[buses.TANSU] not in servers:
+        port = int(line.stack.addresses.kafka_bootstrap.rpartition(":")[2])
+        servers[BROKERS[buses.KAFKA]] = listener(port)
+    return services | servers
 
 
 def listener(port: int) -> int:

@@ -55,7 +55,7 @@ class Report:
 
     def __init__(self, name: str) -> None:
         """Name the benchmark as its make target does."""
-        self._name = name
+        self.name = name
         self._command = f"make bench-{name}"
         self.figures: list[Figure] = []
 
@@ -111,6 +111,11 @@ class Report:
 
     def close(self) -> None:
         """Print the table and write the file."""
+        self.print()
+        self.write(FOLDER / f"{self.name}.json")
+
+    def print(self) -> None:
+        """Print the table."""
         table = Table(
             title=f"{self._command}   (load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores)"
         )
@@ -121,6 +126,8 @@ class Report:
             spread = "" if figure.least is None else f"{figure.least:,g} to {figure.most:,g}"
             table.add_row(figure.figure, f"{figure.value:,g}", spread, figure.unit, figure.aim or "", holds)
         Console(width=120).print(table)
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        path = FOLDER / f"{self._name}.json"
+
+    def write(self, path: Path) -> None:
+        """Write the figures for programs."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([asdict(figure) for figure in self.figures], indent=1) + "\n")

@@ -10,7 +10,7 @@ import pytest
 from services.router.store.catalogue import read_catalogue
 from tests.bench.backlog import patient_settings
 from tests.bench.fanout import fanout_settings
-from tests.bench.lean import lean_settings
+from tests.bench.lean.world import lean_settings
 from tests.bench.line import widened_catalogue
 from tests.chaos.world import short_limits
 from winnow.contracts.values import Mode

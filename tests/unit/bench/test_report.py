@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.bench.line import assert_delivered
+from tests.bench.lean.load import assert_delivered
 from tests.bench.report import Report, percentile, samples_for
 
 

@@ -1,0 +1,142 @@
+"""A lone order's commands, documents, object calls, messages and blocks, counted on the running line.
+
+Every count is exact, so that a new write shows here. Two groups have bounds instead: what the read model writes for a
+batch falls together when batches do, and states are saved by the clock, so that a save may fall between two blocks.
+A commit that changes a count changes the table, and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.bench.counts import KINDS, Counts, lone_orders
+from tests.bench.lean.world import ORDER, lean_profiles, lean_settings
+from tests.support.line import RunningLine, running_line
+
+_ORDERS: Final = 3
+EXACT: Final[dict[str, dict[str, int]]] = {
+    "commands": {
+        "delivery find webhook_endpoints": 1,
+        "delivery insert journal": 4,
+        "delivery insert outputs": 1,
+        "delivery insert state": 1,
+        "ingest find tasks": 1,
+        "ingest insert candidates": 1,
+        "ingest insert entries": 2,
+        "ingest insert http_journal": 1,
+        "ingest insert journal": 2,
+        "ingest insert state": 1,
+        "ingest insert tasks": 1,
+        "ledger find entities_2": 1,
+        "ledger find entries_read_to": 2,
+        "ledger find journal": 4,
+        "ledger insert entities_2": 1,
+        "ledger insert entries": 2,
+        "ledger insert journal": 2,
+        "ledger update entries_read_to": 2,
+        "router insert journal": 5,
+        "router insert state": 1,
+    },
+    "documents": {
+        "delivery insert journal": 4,
+        "delivery insert outputs": 1,
+        "delivery insert state": 1,
+        "ingest insert candidates": 1,
+        "ingest insert entries": 2,
+        "ingest insert http_journal": 1,
+        "ingest insert journal": 2,
+        "ingest insert state": 1,
+        "ingest insert task_events": 11,
+        "ingest insert tasks": 1,
+        "ledger insert entities_2": 1,
+        "ledger insert entries": 2,
+        "ledger insert journal": 2,
+        "ledger update entries_read_to": 2,
+        "router insert journal": 5,
+        "router insert state": 1,
+    },
+    "object calls": {
+        "delivery get": 1,
+        "delivery put": 2,
+        "ingest put": 1,
+        "router get": 1,
+        "router put": 1,
+        "scorer get": 1,
+    },
+    "messages": {
+        "delivery winnow.ledger.commands.v1": 1,
+        "delivery winnow.tasks.v1": 1,
+        "ingest winnow.ledger.commands.v1": 1,
+        "ingest winnow.tasks.v1": 1,
+        "ledger winnow.accounts.v1": 2,
+        "ledger winnow.tasks.v1": 2,
+        "router winnow.scorer.commands.v1": 1,
+        "router winnow.tasks.v1": 6,
+        "scorer winnow.tasks.v1": 1,
+    },
+    "blocks": {"delivery": 4, "ingest": 3, "ledger": 2, "router": 5},
+    "decisions": {"delivery": 4, "ingest": 3, "ledger": 2, "router": 5},
+}
+BATCHED: Final[dict[str, dict[str, tuple[int, int]]]] = {
+    "commands": {
+        "ingest insert task_events": (1, 9),
+        "ingest update candidates": (1, 5),
+        "ingest update tasks": (1, 8),
+    },
+    "documents": {"ingest update candidates": (1, 5), "ingest update tasks": (1, 8)},
+}
+"""Least and most of what a batch of the read model writes: the more of an order lies in a batch, the fewer."""
+_SAVES: Final = {
+    "delivery update folds": (1, 4),
+    "delivery update state": (0, 3),
+    "ingest update folds": (1, 2),
+    "ingest update http_folds": (1, 2),
+    "ingest update state": (0, 2),
+    "ledger update folds": (1, 2),
+    "ledger update state_2": (1, 2),
+    "router update folds": (1, 5),
+    "router update state": (0, 4),
+}
+SAVED: Final[dict[str, dict[str, tuple[int, int]]]] = {
+    "commands": _SAVES
+    | {
+        "delivery find state": (2, 5),
+        "ingest find state": (2, 4),
+        "ledger find state_2": (3, 4),
+        "router find state": (2, 6),
+    },
+    "documents": _SAVES,
+}
+"""Least and most of what follows the clock: a save after the order, or also between its blocks."""
+
+
+def differences(counts: Counts) -> list[str]:
+    """Return what differs from the tables, a line each."""
+    found = []
+    for kind in KINDS:
+        bounds = BATCHED.get(kind, {}) | SAVED.get(kind, {})
+        exact = EXACT.get(kind, {})
+        for name in sorted({*exact, *bounds, *counts[kind]}):
+            least, most = bounds.get(name, (exact.get(name, 0),) * 2)
+            if not least <= counts[kind][name] <= most:
+                wanted = f"{least}" if least == most else f"{least} to {most}"
+                found.append(f"{kind}: {name}: {counts[kind][name]} instead of {wanted}")
+    return found
+
+
+def test_a_lone_order_writes_what_the_tables_say_and_no_more() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settings, profiles = lean_settings(Path(folder)), lean_profiles(Path(folder))
+        with running_line(profiles=profiles, settings=settings) as line:
+            orders = asyncio.run(_orders(line))
+    assert [differences(counts) for counts in orders] == [[]] * _ORDERS
+
+
+async def _orders(line: RunningLine) -> list[Counts]:
+    async with line.client() as client:
+        # The first order of a line also meets what a start leaves to do.
+        await client.end(await client.order(**ORDER))
+        return await lone_orders(line, client, ORDER, _ORDERS)
