@@ -117,7 +117,8 @@ closure: setup ## a service's image holds what it imports
 commits: setup ## messages of commits: a conventional subject, a body that says why
 	$(BIN)/python -m scripts.check_commits
 
-check-static: lint types imports contracts
+check-static: setup ## every check that runs no test, side by side
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target lint types imports contracts
 check: check-static commits test-unit ## everything that needs no server
 
 fuzz: setup ## the decoder gate under a coverage-guided fuzzer for SECONDS (300)

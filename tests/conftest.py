@@ -16,6 +16,11 @@ from tests.support.kafka.classpath import KafkaUnavailable
 from tests.support.stack import EXERCISED, note_exercised, running_servers
 from winnow.local.stack import Addresses
 
+# Native libraries read these when they load. Threads of theirs that wait for each other keep a core busy, and scoring
+# processes have one as well.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(_name, "1")
+
 FOLDERS = ("unit", "contract", "integration", "e2e", "chaos")
 # A broker may hold a killed consumer's partitions for 30 to 50 s, and some stories kill three times.
 _TIMEOUTS_S = {"quality": 120, "integration": 500, "e2e": 180, "chaos": 600}

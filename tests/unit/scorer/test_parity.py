@@ -6,6 +6,7 @@ The device's path always runs on the CPU provider; where ONNX Runtime lists CUDA
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ WANTED = frozenset[str]().union(*(profile.wanted() for profile in PROFILES))
 REFERENCE = References(reference=png(portrait()))
 
 
+@cache
 def pictures() -> dict[str, bytes]:
     """Return the test set: photographs, the same degraded by a known amount, and simulated orders."""
     person = portrait()
@@ -120,7 +122,7 @@ def verdicts(measured: Measured) -> dict[str, object]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("device", DEVICES)
 async def test_no_verdict_depends_on_the_device(models_dir: Path, models: Models, device: Device) -> None:
-    order = DeviceConfiguration(device, str(models_dir), batch_rows_max=2, warm_up_sizes=((512, 512),))
+    order = DeviceConfiguration(device, str(models_dir), batch_rows_max=2, warm_up_sizes=())
     pool = ScoringPool(2, models_dir=str(models_dir), device=order)
     contents = pictures()
     try:
