@@ -11,10 +11,12 @@ from prometheus_client import Counter
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskUnfunded
 from winnow.contracts.ids import shard_of
+from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
-RETRY_AFTER_S: Final = 1.0
+_BACKOFF_FIRST_S: Final = 0.5
+_BACKOFF_MAX_S: Final = 5.0
 
 ENTRIES = Counter("winnow_ledger_entries_total", "Entries of the books, by kind.", ["kind"])
 MOVED = Counter(
@@ -57,7 +59,8 @@ class EntryFeed:
         """Do nothing: reading on is harmless."""
 
     async def run(self) -> None:
-        """Bring the view up to date until cancelled; a shard that failed is tried again a second later."""
+        """Bring the view up to date until cancelled; a shard that failed is tried again after a wait."""
+        backoff: Backoff | None = None
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -67,8 +70,12 @@ class EntryFeed:
                     await self._view.catch_up(shard)
                 except Exception as error:  # noqa: BLE001 (a view; the journal is the truth)
                     _log.warning("ledger.view.retried", shard=shard, error=type(error).__name__)
-                    await asyncio.sleep(RETRY_AFTER_S)
+                    # The replicas of the ledger read different shards, so that their waits differ.
+                    backoff = backoff or Backoff(f"view:{shard}", _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
+                    await asyncio.sleep(backoff.next_s())
                     self._note(shard)
+                else:
+                    backoff = None
 
     def _note(self, shard: str) -> None:
         self._behind.add(shard)

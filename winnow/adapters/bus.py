@@ -8,16 +8,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 
+from winnow.adapters.kafka_errors import kafka_answering
 from winnow.adapters.partitions import Consumed, Source
 from winnow.adapters.records import ConsumedRecord, RecordReader, place_of
 from winnow.adapters.sender import Sender
 from winnow.adapters.subscriber import Assigned, PartitionListener, PromptBroker
+from winnow.contracts.errors import Unavailable
 from winnow.contracts.upcast import MessageRegistry
 from winnow.runtime import failpoints, metrics
-from winnow.runtime.backoff import Backoff
+from winnow.runtime.backoff import Backoff, until_available
 from winnow.runtime.log import get_logger
 from winnow.runtime.settings import ServiceSettings
 
@@ -106,21 +107,17 @@ class Bus:
         return self._joined or self._reading is None
 
     async def start(self, within_s: float = 60.0) -> None:
-        """Connect, then wait for the group's partitions; raises KafkaError when the broker does not come in time.
+        """Connect, then wait for the group's partitions; raises Unavailable when the broker does not come in time.
 
         Joining has a limit of its own, TimeoutError: a rebalance lasts until its slowest member polls again.
         """
-        loop = asyncio.get_running_loop()
-        gives_up_at = loop.time() + within_s
+
+        async def start() -> None:
+            with kafka_answering():
+                await self.broker.start()
+
         async with asyncio.timeout(within_s + _MAX_POLL_INTERVAL_S):
-            while True:
-                try:
-                    return await self.broker.start()
-                except KafkaError as error:
-                    if loop.time() >= gives_up_at:
-                        raise
-                    _log.warning("bus.start.retried", error=type(error).__name__)
-                    await asyncio.sleep(0.5)
+            await until_available(start, self._client_id, within_s, part="kafka")
 
     async def stop_reading(self) -> None:
         """Let the running batch end, then leave the group; what is still to be sent can be."""
@@ -196,10 +193,11 @@ class Bus:
         if commits:
             try:
                 failpoints.reach("before_commit")
-                await consumer.commit(commits)
+                with kafka_answering():
+                    await consumer.commit(commits)
                 failpoints.reach("after_commit")
-            except KafkaError as error:
-                _log.warning("bus.commit.failed", error=type(error).__name__)
+            except Unavailable as error:
+                _log.warning("bus.commit.failed", error=type(error.__cause__).__name__)
         if stuck:
             await asyncio.sleep(self._backoff.next_s())
         else:

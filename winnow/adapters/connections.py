@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from winnow.adapters.bus import Bus
 from winnow.adapters.object_store import ObjectStore
 from winnow.adapters.topics import check_topics
-from winnow.contracts.errors import Unavailable, WinnowError
-from winnow.runtime.log import get_logger
+from winnow.runtime.backoff import until_available
 from winnow.runtime.service import Service
 from winnow.runtime.settings import ServiceSettings
 
-_log = get_logger(__name__)
-_START_WITHIN_S = 60.0
 Step = Callable[[], Awaitable[object]]
 
 
@@ -26,12 +23,9 @@ def connect_objects(service: Service, settings: ServiceSettings) -> ObjectStore:
         settings.s3_access_key.get_secret_value(),
         settings.s3_secret_key.get_secret_value(),
     )
-
-    async def objects_ready() -> None:
-        await wait_for("object store", lambda: objects.ping(settings.private_bucket))
-
-    service.add_start(objects_ready)
-    service.add_check("objects", lambda: objects.ping(settings.private_bucket))
+    ping = partial(objects.ping, settings.private_bucket)
+    service.add_start(partial(until_available, ping, settings.instance, part="object store"))
+    service.add_check("objects", ping)
     service.add_close(objects.close)
     return objects
 
@@ -59,19 +53,3 @@ def run_bus(service: Service, bus: Bus, topics: Sequence[str], drains: Sequence[
     for drain in drains:
         service.add_drain(drain)
     service.add_close(bus.stop)
-
-
-async def wait_for(name: str, ping: Step) -> None:
-    """Repeat ``ping`` until it raises no error of the project; raises Unavailable when that takes too long."""
-    deadline = asyncio.get_running_loop().time() + _START_WITHIN_S
-    while True:
-        try:
-            await ping()
-        except WinnowError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                detail = f"{name} cannot be used: {error.detail}"
-                raise Unavailable(detail) from error
-            _log.warning("service.start.waiting", part=name, why=error.detail)
-            await asyncio.sleep(0.5)
-        else:
-            return

@@ -6,11 +6,13 @@ import argparse
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from winnow.adapters.s3_http_client import S3HttpClient
@@ -43,19 +45,19 @@ class ObjectStore:
 
     async def put(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         """Store an object; keys are content-addressed, so storing again changes nothing."""
-        metrics.OBJECT_CALLS.labels("put").inc()
-        await self._wire.put(bucket, key, body, content_type)
+        with _calling("put"):
+            await self._wire.put(bucket, key, body, content_type)
 
     async def get(self, bucket: str, key: str, max_bytes: int) -> bytes:
         """Read an object of at most ``max_bytes``; a larger one raises ValueError before it is read whole."""
-        metrics.OBJECT_CALLS.labels("get").inc()
-        return await self._wire.get(bucket, key, max_bytes)
+        with _calling("get"):
+            return await self._wire.get(bucket, key, max_bytes)
 
     async def exists(self, bucket: str, key: str) -> bool:
         """Return whether an object is there."""
         try:
-            metrics.OBJECT_CALLS.labels("head").inc()
-            await self._wire.head(bucket, key)
+            with _calling("head"):
+                await self._wire.head(bucket, key)
         except NotFound:
             return False
         return True
@@ -125,8 +127,8 @@ class ObjectStore:
 
     async def ping(self, bucket: str) -> None:
         """Raise NotFound or Unavailable unless the bucket can be reached."""
-        metrics.OBJECT_CALLS.labels("head").inc()
-        await self._wire.head(bucket)
+        with _calling("head"):
+            await self._wire.head(bucket)
 
     async def close(self) -> None:
         """Close the connections and stop the threads."""
@@ -136,15 +138,22 @@ class ObjectStore:
             self._made.close()
 
     async def _call(self, operation: str, call: Callable[[], T]) -> T:
-        metrics.OBJECT_CALLS.labels(operation).inc()
-        try:
+        with _calling(operation):
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _ABSENT:
-                raise NotFound("the object does not exist") from None
-            raise Unavailable("the object store refused the call") from error
-        except BotoCoreError as error:
-            raise Unavailable("the object store does not answer") from error
+
+
+@contextmanager
+def _calling(operation: str) -> Iterator[None]:
+    """Count a call; turn the errors of both clients into NotFound for an absent thing, or else Unavailable."""
+    metrics.OBJECT_CALLS.labels(operation).inc()
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _ABSENT:
+            raise NotFound("the object does not exist") from None
+        raise Unavailable("the object store refused the call") from error
+    except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+        raise Unavailable("the object store does not answer") from error
 
 
 def _client(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from winnow.adapters.bus import Bus
-from winnow.adapters.connections import connect_bus, connect_objects, wait_for
+from winnow.adapters.connections import connect_bus, connect_objects
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.journals import database_of
+from winnow.runtime.backoff import until_available
 from winnow.runtime.clock import random_bytes
 from winnow.runtime.service import Service
 from winnow.runtime.settings import ServiceSettings
@@ -43,14 +45,11 @@ def connect_mongo(service: Service, settings: ServiceSettings) -> Mongo:
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database or database_of(service.name))
 
     async def mongo_ready() -> None:
-        await wait_for("mongodb", mongo.ping)
+        await until_available(mongo.ping, settings.instance, part="mongodb")
         await mongo.fix_shards(settings.shards)
 
     holder = f"{settings.instance}-{random_bytes(6).hex()}"
     lease = StoreLease(mongo.database, service.clock, holder, Purpose.serving)
-
-    async def stores_leased() -> None:
-        await wait_for("the stores", lease.take)
 
     async def close() -> None:
         try:
@@ -61,7 +60,7 @@ def connect_mongo(service: Service, settings: ServiceSettings) -> Mongo:
             mongo.close()
 
     service.add_start(mongo_ready)
-    service.add_start(stores_leased)
+    service.add_start(partial(until_available, lease.take, settings.instance, part="the stores"))
     service.add_task("stores", lease.run)
     service.add_check("mongodb", mongo.ping)
     service.add_close(close)

@@ -15,9 +15,9 @@ import aiohttp
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from yarl import URL
 
-from winnow.contracts.errors import NotFound, Unavailable
 from winnow.runtime.backoff import Backoff
 
 _TRIES_MAX: Final = 4
@@ -25,12 +25,10 @@ _FIRST_WAIT_S: Final = 0.2
 _MAX_WAIT_S: Final = 1.0
 _CONNECTIONS: Final = 32
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
-_SERVER_FAULT: Final = 500
-_ABSENT: Final = 404
 
 
 class S3HttpClient:
-    """Sends GET, HEAD and PUT. Absent things raise NotFound, a store that does not answer raises Unavailable."""
+    """Sends GET, HEAD and PUT. A refusal raises ClientError as from botocore, an absent answer the errors of aiohttp."""
 
     def __init__(self, endpoint: str, region: str, access_key: str, secret_key: str) -> None:
         """Address the store by paths; a connection is made on first use."""
@@ -47,7 +45,7 @@ class S3HttpClient:
         return await self._request("GET", self._url(bucket, key), None, {}, max_bytes)
 
     async def head(self, bucket: str, key: str = "") -> None:
-        """Raise NotFound unless the object, or without a key the bucket, is there."""
+        """Raise ClientError unless the object, or without a key the bucket, is there."""
         await self._request("HEAD", self._url(bucket, key), None, {}, 0)
 
     async def close(self) -> None:
@@ -70,21 +68,19 @@ class S3HttpClient:
         self, method: str, url: str, body: bytes | None, headers: dict[str, str], max_bytes: int
     ) -> bytes:
         backoff = Backoff(url, _FIRST_WAIT_S, _MAX_WAIT_S)
-        for left in reversed(range(_TRIES_MAX)):
+        while True:
+            is_last = backoff.attempt + 1 == _TRIES_MAX
             try:
                 status, content = await self._send(method, url, body, headers, max_bytes)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if not left:
-                    raise Unavailable("the object store does not answer") from error
+            except (aiohttp.ClientError, OSError):
+                if is_last:
+                    raise
             else:
-                if status == _ABSENT:
-                    raise NotFound("the object does not exist")
                 if status < HTTPStatus.MULTIPLE_CHOICES:
                     return content
-                if status < _SERVER_FAULT or not left:
-                    raise Unavailable("the object store refused the call")
+                if status < HTTPStatus.INTERNAL_SERVER_ERROR or is_last:
+                    raise ClientError({"Error": {"Code": str(status)}}, method)
             await asyncio.sleep(backoff.next_s())
-        raise Unavailable("the object store does not answer")
 
     async def _send(
         self, method: str, url: str, body: bytes | None, headers: dict[str, str], max_bytes: int

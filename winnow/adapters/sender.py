@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    OutOfOrderSequenceNumber,
-    ProducerFenced,
-    UnknownProducerId,
-)
 from faststream.kafka import KafkaBroker
 
+from winnow.adapters.kafka_errors import has_lost_count
 from winnow.runtime import metrics
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
-_LOST_COUNT: Final = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced, InvalidProducerEpoch)
-"""Final answers of the broker to an idempotent producer one of whose messages was given up."""
 
 
 class Sender:
@@ -47,7 +40,7 @@ class Sender:
             error = None if done.cancelled() else done.exception()
             failed = done.cancelled() or error is not None
             (metrics.BUS_SEND_FAILURES if failed else metrics.BUS_SENT).labels(topic).inc()
-            if isinstance(error, _LOST_COUNT) and broker is self._brokers[-1]:
+            if has_lost_count(error) and broker is self._brokers[-1]:
                 self._lost_count = True
 
         future.add_done_callback(count)

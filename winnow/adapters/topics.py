@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import TopicAlreadyExistsError
 
+from winnow.adapters.kafka_errors import kafka_answering
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.topics import TOPICS, dead_letter_topics
+from winnow.runtime.backoff import Backoff, until_available
+
+_HOLDER = f"topics:{os.getpid()}"
 
 
 async def apply_topics(bootstrap: str, *, shards: int, replicas: int, within_s: float = 60.0) -> list[str]:
@@ -57,27 +62,27 @@ async def check_topics(bootstrap: str, names: list[str], *, shards: int, within_
 
 
 async def _connect(bootstrap: str, within_s: float) -> Any:
-    deadline = asyncio.get_running_loop().time() + within_s
-    while True:
+    async def connect() -> Any:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="winnow-topics")
         try:
-            await admin.start()
-        except KafkaError as error:
+            with kafka_answering():
+                await admin.start()
+        except Unavailable:
             await admin.close()
-            if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable("Kafka does not answer") from error
-            await asyncio.sleep(0.2)
-        else:
-            return admin
+            raise
+        return admin
+
+    return await until_available(connect, _HOLDER, within_s)
 
 
 async def _wait_shown(admin: Any, names: list[str], shards: int, within_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + within_s
+    backoff = Backoff(_HOLDER, 0.1, 2.0)
     while unseen := [topic for topic in await admin.describe_topics(names) if not _is_shown(topic, shards)]:
         if asyncio.get_running_loop().time() >= deadline:
             detail = f"topic {unseen[0]['topic']} does not exist: run `winnow topics apply`"
             raise Unavailable(detail)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(backoff.next_s())
 
 
 def _is_shown(topic: Any, shards: int) -> bool:

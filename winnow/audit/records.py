@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
+from winnow.adapters.kafka_errors import kafka_answering
 from winnow.audit.lanes import bytes_of, text_of
 from winnow.contracts.errors import NotFound, Unavailable
 
@@ -57,10 +57,11 @@ async def connected_consumer(bootstrap: str) -> AsyncIterator[Any]:
         request_timeout_ms=20_000,
     )
     try:
-        await consumer.start()
-    except KafkaError as error:
+        with kafka_answering(f"Kafka at {bootstrap} does not answer. Is the line up (`winnow up`)?"):
+            await consumer.start()
+    except Unavailable:
         await consumer.stop()
-        raise Unavailable(f"Kafka at {bootstrap} does not answer. Is the line up (`winnow up`)?") from error
+        raise
     try:
         yield consumer
     finally:
@@ -149,17 +150,16 @@ async def write(bootstrap: str, records: Sequence[TopicRecord]) -> None:
     # The idempotent producer is refused by some brokers; a record that is written twice is decided once.
     producer: Any = AIOKafkaProducer(bootstrap_servers=bootstrap, client_id="winnow-cli", acks="all")
     try:
-        await producer.start()
-        for record in records:
-            await producer.send_and_wait(
-                record.topic,
-                record.body,
-                key=record.key,
-                partition=record.partition,
-                headers=list(record.headers),
-            )
-    except KafkaError as error:
-        raise Unavailable(f"Kafka did not confirm the record ({type(error).__name__}).") from error
+        with kafka_answering("Kafka did not confirm the record ({error})."):
+            await producer.start()
+            for record in records:
+                await producer.send_and_wait(
+                    record.topic,
+                    record.body,
+                    key=record.key,
+                    partition=record.partition,
+                    headers=list(record.headers),
+                )
     finally:
         await producer.stop()
 

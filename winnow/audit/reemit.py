@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
+from winnow.adapters.kafka_errors import kafka_answering
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo, answering
 from winnow.adapters.topics import check_topics
@@ -23,7 +23,6 @@ from winnow.audit.lanes import part_of, shard_in
 from winnow.audit.rebuild import held
 from winnow.audit.records import TopicReader, connected_consumer
 from winnow.audit.sources import JournalSource
-from winnow.contracts.errors import Unavailable
 from winnow.contracts.ids import shard_of
 from winnow.contracts.journals import JOURNALS
 from winnow.contracts.topics import TOPICS
@@ -149,19 +148,20 @@ async def _send_all(bootstrap: str, shards: int, lanes: Sequence[_Lane]) -> tupl
     )
     count, last = 0, [0] * len(lanes)
     try:
-        await producer.start()
-        waiting: list[Any] = []
-        async for number, block in merged([_blocks(lane) for lane in lanes]):
-            last[number] = block.block_no
-            for entry in (sent for decision in block.decisions for sent in decision.entries if sent.topic):
-                waiting.append(await _send(producer, entry, shards))
-                count += 1
-            if len(waiting) >= _AT_ONCE:
-                await asyncio.gather(*waiting)
-                waiting.clear()
-        await asyncio.gather(*waiting)
-    except KafkaError as error:
-        raise Unavailable(f"Kafka did not confirm a message ({type(error).__name__})") from error
+        with kafka_answering("Kafka did not confirm a message ({error})"):
+            await producer.start()
+            waiting: list[Any] = []
+            async for number, block in merged([_blocks(lane) for lane in lanes]):
+                last[number] = block.block_no
+                for entry in (
+                    sent for decision in block.decisions for sent in decision.entries if sent.topic
+                ):
+                    waiting.append(await _send(producer, entry, shards))
+                    count += 1
+                if len(waiting) >= _AT_ONCE:
+                    await asyncio.gather(*waiting)
+                    waiting.clear()
+            await asyncio.gather(*waiting)
     finally:
         await producer.stop()
     return count, last

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from winnow.contracts.errors import WinnowError
+from winnow.runtime.log import get_logger
+
+_log = get_logger(__name__)
+T = TypeVar("T")
 
 
 def jittered_s(wait_s: float, holder: str, attempt: int) -> float:
@@ -31,3 +40,20 @@ class Backoff:
     def reset(self) -> None:
         """Begin anew after a success."""
         self.attempt = 0
+
+
+async def until_available(
+    call: Callable[[], Awaitable[T]], holder: str, within_s: float = 60.0, *, part: str = ""
+) -> T:
+    """Repeat a call that raises an error of the project, which is raised when the time is over; logs a named part."""
+    loop, backoff = asyncio.get_running_loop(), Backoff(holder, 0.1, 2.0)
+    ends_s = loop.time() + within_s
+    while True:
+        try:
+            return await call()
+        except WinnowError as error:
+            if loop.time() >= ends_s:
+                raise
+            if part:
+                _log.warning("service.start.waiting", part=part, why=error.detail)
+        await asyncio.sleep(backoff.next_s())

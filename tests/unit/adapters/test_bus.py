@@ -16,6 +16,7 @@ from tests.unit.adapters.builders import _handle, unconnected_bus
 from winnow.adapters.bus import BUG_TRIES_MAX
 from winnow.adapters.partitions import Consumed, Source
 from winnow.adapters.records import ConsumedRecord
+from winnow.contracts.errors import Unavailable
 from winnow.contracts.upcast import MessageRegistry
 
 
@@ -115,8 +116,9 @@ async def test_a_start_gives_up_on_a_broker_that_does_not_come(monkeypatch: pyte
 
     bus = unconnected_bus()
     monkeypatch.setattr(bus.broker, "start", away)
-    with pytest.raises(KafkaConnectionError):
+    with pytest.raises(Unavailable, match="Kafka does not answer") as raised:
         await bus.start(within_s=0.0)
+    assert isinstance(raised.value.__cause__, KafkaConnectionError)
 
 
 async def test_a_slow_rebalance_does_not_end_a_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The wire to the object store against a server that fails as asked; the real store is met in the integration tests."""
+"""The object store against a server that fails as asked; the real store is met in the integration tests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from winnow.adapters import s3_http_client
-from winnow.adapters.s3_http_client import S3HttpClient
+from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.errors import NotFound, Unavailable
+from winnow.runtime import metrics
 
 
 class Store:
@@ -35,7 +37,7 @@ class Store:
 
 
 @pytest_asyncio.fixture
-async def store() -> AsyncIterator[tuple[Store, S3HttpClient]]:
+async def store() -> AsyncIterator[tuple[Store, ObjectStore]]:
     found = Store()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", found.answer)
@@ -44,9 +46,9 @@ async def store() -> AsyncIterator[tuple[Store, S3HttpClient]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    wire = S3HttpClient(f"http://127.0.0.1:{port}", "us-east-1", "access", "secret")
-    yield found, wire
-    await wire.close()
+    objects = ObjectStore(f"http://127.0.0.1:{port}", "us-east-1", "access", "secret")
+    yield found, objects
+    await objects.close()
     await runner.cleanup()
 
 
@@ -56,10 +58,10 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.asyncio
-async def test_every_request_is_signed_and_odd_keys_are_escaped(store: tuple[Store, S3HttpClient]) -> None:
-    found, wire = store
-    await wire.put("bucket", "a b/ü+.jpg", b"bytes", "image/jpeg")
-    assert await wire.get("bucket", "a b/ü+.jpg", 100) == b"picture"
+async def test_every_request_is_signed_and_odd_keys_are_escaped(store: tuple[Store, ObjectStore]) -> None:
+    found, objects = store
+    await objects.put("bucket", "a b/ü+.jpg", b"bytes", "image/jpeg")
+    assert await objects.get("bucket", "a b/ü+.jpg", 100) == b"picture"
     (put, path, body, signature), (get, _, _, _) = found.seen
     assert (put, get, body) == ("PUT", "GET", b"bytes")
     assert path == "/bucket/a%20b/%C3%BC%2B.jpg"
@@ -68,40 +70,65 @@ async def test_every_request_is_signed_and_odd_keys_are_escaped(store: tuple[Sto
 
 @pytest.mark.asyncio
 async def test_a_server_fault_is_tried_again_and_a_lasting_one_is_unavailable(
-    store: tuple[Store, S3HttpClient],
+    store: tuple[Store, ObjectStore],
 ) -> None:
-    found, wire = store
+    found, objects = store
     found.statuses = [503, 500, 502]
-    assert await wire.get("bucket", "key", 100) == b"picture"
+    assert await objects.get("bucket", "key", 100) == b"picture"
     assert len(found.seen) == 4
     found.statuses = [503] * 4
     with pytest.raises(Unavailable):
-        await wire.get("bucket", "key", 100)
+        await objects.get("bucket", "key", 100)
     assert len(found.seen) == 8
 
 
 @pytest.mark.asyncio
-async def test_absent_and_refused_are_not_tried_again(store: tuple[Store, S3HttpClient]) -> None:
-    found, wire = store
+async def test_absent_and_refused_are_not_tried_again(store: tuple[Store, ObjectStore]) -> None:
+    found, objects = store
     found.statuses = [404, 403]
     with pytest.raises(NotFound):
-        await wire.head("bucket", "key")
+        await objects.ping("bucket")
     with pytest.raises(Unavailable):
-        await wire.put("bucket", "key", b"", "image/png")
+        await objects.put("bucket", "key", b"", "image/png")
     assert len(found.seen) == 2
 
 
 @pytest.mark.asyncio
-async def test_a_larger_object_than_allowed_is_refused(store: tuple[Store, S3HttpClient]) -> None:
-    found, wire = store
+async def test_a_larger_object_than_allowed_is_refused(store: tuple[Store, ObjectStore]) -> None:
+    found, objects = store
     found.body = b"x" * 101
     with pytest.raises(ValueError, match="larger"):
-        await wire.get("bucket", "key", 100)
+        await objects.get("bucket", "key", 100)
 
 
 @pytest.mark.asyncio
 async def test_a_store_that_is_not_there_is_unavailable() -> None:
-    wire = S3HttpClient("http://127.0.0.1:9", "us-east-1", "access", "secret")
+    objects = ObjectStore("http://127.0.0.1:9", "us-east-1", "access", "secret")
     with pytest.raises(Unavailable):
-        await wire.head("bucket")
-    await wire.close()
+        await objects.ping("bucket")
+    await objects.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (ClientError({"Error": {"Code": "NoSuchKey"}}, "DeleteObjects"), NotFound),
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "DeleteObjects"), Unavailable),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), Unavailable),
+    ],
+)
+async def test_botocore_and_the_own_client_have_one_translator(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, named: type[Exception]
+) -> None:
+    objects = ObjectStore("http://127.0.0.1:9", "us-east-1", "access", "secret")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(objects, "_delete", fail)
+    before = metrics.OBJECT_CALLS.labels("delete")._value.get()
+    with pytest.raises(named):
+        await objects.delete("bucket", ["key"])
+    assert metrics.OBJECT_CALLS.labels("delete")._value.get() == before + 1
+    await objects.close()

@@ -147,7 +147,7 @@ async def feed_all_later(journal: Journal[Account], commands: Sequence[LedgerCom
 async def test_feed_reads_a_shard_after_a_commit_and_again_after_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.ledger.projections.RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr("services.ledger.projections._BACKOFF_FIRST_S", 0.0)
     view = Seen()
     view.fails = 1
     feed = EntryFeed(view, shards=SHARDS)
