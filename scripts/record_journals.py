@@ -30,7 +30,7 @@ def _write_blocks(uri: str, folder: Path) -> None:
 
 def record(folder: Path) -> None:
     """Run a line, place the orders, and write what its services recorded."""
-    lines = importlib.import_module("tests.support.line")
+    lines = importlib.import_module("tests.support.servers.line")
     orders = importlib.import_module("tests.support.every_end")
     settings = {"delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2]"}, "scorer": {"PROCESSES": "1"}}
     with lines.running_line(settings=settings) as line:

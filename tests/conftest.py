@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.support import buses
 from tests.support.groups import GroupScheduling, place_of
-from tests.support.kafka.classpath import KafkaUnavailable
-from tests.support.stack import EXERCISED, note_exercised, running_servers
+from tests.support.servers import buses
+from tests.support.servers.kafka.classpath import KafkaUnavailable
+from tests.support.servers.stack import EXERCISED, note_exercised, running_servers
 from winnow.local.stack import Addresses
 
 # Native libraries read these when they load. Threads of theirs that wait for each other keep a core busy, and scoring

@@ -23,7 +23,7 @@ from tests.bench.lean.load import at_rate, place
 from tests.bench.lean.world import ORDER, lean_profiles, lean_settings
 from tests.bench.processes import cpu_s
 from tests.bench.report import Report
-from tests.support.line import RunningLine, running_line
+from tests.support.servers.line import RunningLine, running_line
 
 _LOAD: Final = 0.7
 _HELD: Final = ("router", "scorer", "delivery")

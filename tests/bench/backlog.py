@@ -30,8 +30,8 @@ from rich.progress import Progress
 from tests.bench.lean.world import lean_settings
 from tests.bench.processes import cpu_s, peak_mib
 from tests.bench.report import Report
-from tests.support import buses
-from tests.support.stack import running_stack
+from tests.support.servers import buses
+from tests.support.servers.stack import running_stack
 from tests.unit.router.builders import accepted
 from winnow.adapters.object_store import ObjectStore
 from winnow.adapters.topics import apply_topics

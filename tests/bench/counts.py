@@ -15,7 +15,7 @@ from typing import Final
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.line import Client, RunningLine
+from tests.support.servers.line import Client, RunningLine
 from winnow.local.line import SERVICES
 
 _METRICS: Final = {

@@ -14,7 +14,7 @@ import yaml
 from tests.bench.lean.world import ORDER, lean_profiles, lean_settings
 from tests.bench.processes import counters, cpu_s
 from tests.bench.report import Report
-from tests.support.line import RunningLine, running_line
+from tests.support.servers.line import RunningLine, running_line
 from winnow.local.line import SERVICES
 
 SIZES: Final = ((6, 24), (60, 240), (60, 2400))

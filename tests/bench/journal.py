@@ -24,8 +24,8 @@ from rich.progress import track
 
 from tests.bench.processes import cpu_s
 from tests.bench.report import Report
-from tests.support.memory_journal import MemoryBus
-from tests.support.stack import running_stack
+from tests.support.fakes.memory_journal import MemoryBus
+from tests.support.servers.stack import running_stack
 from winnow.adapters.mongo import Mongo
 from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Message

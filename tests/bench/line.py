@@ -20,7 +20,7 @@ from tests.bench.lean.load import all_delivered, one_by_one, place, settled
 from tests.bench.pictures import picture_costs
 from tests.bench.processes import cpu_parts, cpu_s, peak_mib, pids_of
 from tests.bench.report import Report
-from tests.support.line import RunningLine, running_line
+from tests.support.servers.line import RunningLine, running_line
 from winnow.local.line import SERVICES
 
 PROFILES = {provider: f"instant-{provider}" for provider in ("fal", "replicate", "openai")}

@@ -11,8 +11,8 @@ from typing import Final
 
 import httpx
 
-from tests.support import buses
-from tests.support.line import RunningLine
+from tests.support.servers import buses
+from tests.support.servers.line import RunningLine
 from winnow.local.line import SERVICES
 from winnow.local.ports import listens
 

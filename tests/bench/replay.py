@@ -18,7 +18,7 @@ from pathlib import Path
 from services.ledger.domain.decide import DECIDER
 from tests.bench.ledger_archive import ACCOUNTS_PER_SHARD, Made, make_shard, states_sha256
 from tests.bench.report import Report
-from tests.support.forged_archive import merge
+from tests.support.builders.forged_archive import merge
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import LocalBlobs, Location
 from winnow.audit.lanes import journal_lane

@@ -17,7 +17,7 @@ from tests.chaos.scenario import Scenario
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.table import table, to_json
 from tests.chaos.world import running_world
-from tests.support import buses
+from tests.support.servers import buses
 
 _OUT = Path("build/chaos")
 

@@ -21,7 +21,7 @@ from tests.chaos.evidence import (
     read_topics,
 )
 from tests.chaos.world import SERVICES, ChaosWorld
-from tests.support.line import Client
+from tests.support.servers.line import Client
 
 
 async def collect(world: ChaosWorld, client: Client, seen: Evidence, canaries: Sequence[str]) -> None:

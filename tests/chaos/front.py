@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from tests.support.connections import ConnectionServer
+from tests.support.servers.connections import ConnectionServer
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 from tests.chaos.evidence import TOPICS, read_topics
 from tests.chaos.scenario import Scenario
 from tests.chaos.world import BUS, SERVICES, ChaosWorld
-from tests.support import buses
-from tests.support.stack import object_client
+from tests.support.servers import buses
+from tests.support.servers.stack import object_client
 from winnow.adapters.topics import apply_topics
 from winnow.local.line import SHARDS
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.chaos import front
 from tests.chaos.scenario import Scenario
 from tests.chaos.world import ChaosWorld
-from tests.support.line import PROVIDERS
+from tests.support.servers.line import PROVIDERS
 
 
 async def _clear(world: ChaosWorld) -> None:

@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Self
 
-from tests.support.connections import ConnectionServer
+from tests.support.servers.connections import ConnectionServer
 
 _CHUNK_BYTES = 64 * 1024
 

@@ -19,7 +19,7 @@ from tests.chaos.evidence import TOPICS, Evidence, read_lag
 from tests.chaos.scenario import Scenario
 from tests.chaos.world import ChaosWorld
 from tests.support.eventually import eventually
-from tests.support.line import PROVIDERS, Client
+from tests.support.servers.line import PROVIDERS, Client
 
 _GROUPS = {
     "winnow-ingest": TOPICS[:2],

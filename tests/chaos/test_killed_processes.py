@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.line import ENDS, Client
-from tests.support.started_line import StartedLine, started_line
+from tests.support.servers.line import ENDS, Client
+from tests.support.servers.started_line import StartedLine, started_line
 from winnow.local.line import PROVIDERS, SERVICES
 
 pytestmark = pytest.mark.timeout(3600)

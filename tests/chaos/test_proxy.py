@@ -13,8 +13,8 @@ import pytest
 from tests.chaos import front
 from tests.chaos.front import Answer, Front
 from tests.chaos.proxy import CLEAR, Proxy, Weather
-from tests.support.connections import listening
 from tests.support.eventually import eventually
+from tests.support.servers.connections import listening
 
 _BODY = b"x" * 5000
 

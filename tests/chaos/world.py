@@ -20,10 +20,10 @@ import yaml
 
 from tests.chaos.front import Front, untouched
 from tests.chaos.proxy import CLEAR, Proxy
-from tests.support import buses
 from tests.support.eventually import eventually
-from tests.support.kafka.cluster import KafkaCluster
-from tests.support.line import PROVIDERS, Client, RunningLine, free_port
+from tests.support.servers import buses
+from tests.support.servers.kafka.cluster import KafkaCluster
+from tests.support.servers.line import PROVIDERS, Client, RunningLine, free_port
 from winnow.adapters.topics import apply_topics
 from winnow.local.line import SERVICES, SHARDS, Line, LineOptions
 from winnow.local.ports import choose, listens

@@ -20,7 +20,7 @@ from scripts.journals import (
 )
 from tests.support.chain import verify_chain
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.contracts.decider import Decider
 from winnow.contracts.topics import MESSAGES
 from winnow.eventstore import Block, Journal

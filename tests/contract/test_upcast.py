@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts.journals import deciders
-from tests.support.weights import STEPS, WEIGHED, Weighed, text, with_scale
+from tests.support.builders.weights import STEPS, WEIGHED, Weighed, text, with_scale
 from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.topics import REGISTRY
 from winnow.contracts.upcast import (

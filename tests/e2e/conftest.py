@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.line import RunningLine, running_line
+from tests.support.servers.line import RunningLine, running_line
 
 # Seconds instead of minutes between the attempts of a webhook, a rate of requests that a busy machine can exceed, and
 # room for the many requests without a key that a reader of the API's document sends.

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.support.eventually import eventually
-from tests.support.line import RunningLine
+from tests.support.servers.line import RunningLine
 
 
 async def place_orders(line: RunningLine, folder: Path) -> None:

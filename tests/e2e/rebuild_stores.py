@@ -10,8 +10,8 @@ from typing import Any
 
 import pymongo
 
-from tests.support.forged_archive import Lanes
-from tests.support.line import RunningLine
+from tests.support.builders.forged_archive import Lanes
+from tests.support.servers.line import RunningLine
 
 STORES = {
     "ledger": ("state_2", "entities_2", "folds", "entries", "entries_read_to"),

@@ -24,9 +24,9 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from services.ingest.api import openapi_document
 from services.ingest.domain.cursors import encode_cursor
 from services.ingest.domain.text import is_blank
+from tests.support.builders.photographs import photograph
 from tests.support.eventually import eventually
-from tests.support.line import RunningLine
-from tests.support.photographs import photograph
+from tests.support.servers.line import RunningLine
 
 EXAMPLES = int(os.environ.get("WINNOW_TEST_API_EXAMPLES", "5"))
 SCOPES = ["tasks:write", "tasks:read", "account:read", "webhooks:write", "operator", "admin"]

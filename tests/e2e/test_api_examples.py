@@ -9,9 +9,9 @@ import pytest
 
 from services.ingest.api import openapi_document
 from services.ingest.api.auth import SCOPE_FIELD
+from tests.support.builders.photographs import photograph
 from tests.support.eventually import eventually
-from tests.support.line import RunningLine
-from tests.support.photographs import photograph
+from tests.support.servers.line import RunningLine
 from winnow.contracts.ids import Prefix, derive_id
 
 pytestmark = pytest.mark.one_bus

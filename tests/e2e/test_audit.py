@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.line import RunningLine
+from tests.support.servers.line import RunningLine
 
 
 async def test_audit_verify_finds_no_difference(line: RunningLine) -> None:

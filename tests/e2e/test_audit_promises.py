@@ -16,8 +16,8 @@ from typing import Any
 import pymongo
 import pytest
 
-from tests.support.forged_archive import Lanes, edit_event, holders, read_lanes, write_lanes
-from tests.support.line import RunningLine
+from tests.support.builders.forged_archive import Lanes, edit_event, holders, read_lanes, write_lanes
+from tests.support.servers.line import RunningLine
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
 from winnow.audit.chains import chain_of

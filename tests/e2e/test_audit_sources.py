@@ -14,8 +14,8 @@ import pymongo
 import pytest
 from pymongo.collection import Collection
 
-from tests.support.forged_archive import Lanes, edit_body, read_lanes, rehashed, write_lanes
-from tests.support.line import RunningLine
+from tests.support.builders.forged_archive import Lanes, edit_body, read_lanes, rehashed, write_lanes
+from tests.support.servers.line import RunningLine
 from winnow.audit.anchors import read_anchor
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.support.line import CREDIT, Client, RunningLine
+from tests.support.servers.line import CREDIT, Client, RunningLine
 
 GOOD: dict[str, Any] = {
     "template": "studio_headshot",

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.support.eventually import eventually
-from tests.support.line import CREDIT, RunningLine
+from tests.support.servers.line import CREDIT, RunningLine
 
 
 async def test_refunds_that_cross_give_back_no_more_than_was_charged_and_each_shows_its_outcome(

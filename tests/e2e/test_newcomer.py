@@ -20,8 +20,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.support.eventually import eventually_sync
-from tests.support.handler import Handler, own_handler
-from tests.support.line import PROVIDERS, free_port
+from tests.support.servers.handler import Handler, own_handler
+from tests.support.servers.line import PROVIDERS, free_port
 from winnow.local.stack import EmbeddedStack
 from winnow.local.supervisor import stop_other
 

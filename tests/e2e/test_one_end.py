@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.line import ENDS, RunningLine
+from tests.support.servers.line import ENDS, RunningLine
 from winnow.audit.records import TopicReader, connected_consumer
 from winnow.contracts.topics import TASKS
 

@@ -26,9 +26,9 @@ from tests.e2e.rebuild_stores import (
     rebuild,
     spoil,
 )
+from tests.support.builders.forged_archive import Lanes, read_lanes
 from tests.support.eventually import eventually
-from tests.support.forged_archive import Lanes, read_lanes
-from tests.support.line import RunningLine, running_line
+from tests.support.servers.line import RunningLine, running_line
 from winnow.adapters.leases import Purpose, StoreLease
 from winnow.adapters.mongo import Mongo
 from winnow.local.line import SERVICES

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests.support.eventually import eventually
-from tests.support.line import CREDIT, RunningLine
+from tests.support.servers.line import CREDIT, RunningLine
 from tests.support.truth import judged_defect, truth_of
 from tests.unit.scorer.photographs import png, portrait, reshaped
 from winnow.contracts.ids import derive_seed

@@ -7,8 +7,8 @@ import hashlib
 import cv2
 import httpx
 
-from tests.support.line import RunningLine
 from tests.support.opencv import decoded
+from tests.support.servers.line import RunningLine
 
 
 async def test_advertisements_are_judged_by_the_words_and_colours_of_the_order(line: RunningLine) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.line import Client, RunningLine
+from tests.support.servers.line import Client, RunningLine
 from tests.unit.scorer.photographs import png, portrait
 from winnow.contracts.ids import Prefix, derive_id
 

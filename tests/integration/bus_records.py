@@ -12,8 +12,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tests.support.bus import bus_of
 from tests.support.eventually import eventually
+from tests.support.servers.bus import bus_of
 from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
 from winnow.adapters.records import ConsumedRecord

@@ -13,7 +13,7 @@ from typing import Any
 import grpc.aio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from tests.support.builders import TaskIds
+from tests.support.builders.task_ids import TaskIds
 from tests.unit.ingest.events import Tale
 from winnow.contracts.envelope import CONTENT_TYPE, Envelope, Event, RecordedMessage
 from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled

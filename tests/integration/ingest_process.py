@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.ingest_neighbours import SHARDS, Neighbours, neighbours
 from tests.support.eventually import eventually
-from tests.support.stack import running_stack
+from tests.support.servers.stack import running_stack
 from winnow.adapters.topics import apply_topics
 from winnow.local.ports import choose
 from winnow.local.stack import Addresses

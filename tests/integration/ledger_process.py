@@ -19,7 +19,7 @@ import grpc.aio
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from tests.support.builders import ReservationIds
+from tests.support.builders.task_ids import ReservationIds
 from tests.support.eventually import eventually
 from winnow.contracts.commands import (
     GrantCredits,

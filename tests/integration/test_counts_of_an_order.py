@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.bench.counts import KINDS, Counts, lone_orders
 from tests.bench.lean.world import ORDER, lean_profiles, lean_settings
-from tests.support.line import RunningLine, running_line
+from tests.support.servers.line import RunningLine, running_line
 
 _ORDERS: Final = 3
 EXACT: Final[dict[str, dict[str, int]]] = {

@@ -24,7 +24,7 @@ from tests.chaos.proxy import Proxy, Weather
 from tests.integration.delivery_process import SHARDS, TIMEOUT_S, DeliveryService, Quiet, name
 from tests.support.eventually import eventually
 from tests.support.refusals import code_of
-from tests.support.tls import Authority, serving
+from tests.support.servers.tls import Authority, serving
 from tests.unit.delivery.builders import ACCOUNT, PRICE, image_bytes, task_id
 from winnow.adapters.object_store import ObjectStore
 from winnow.adapters.topics import apply_topics

@@ -14,7 +14,7 @@ from tests.integration.ingest_neighbours import CREDIT
 from tests.integration.ingest_process import ADMIN, BODY, Place, account, ingest_place, key_of, own_servers
 from tests.support.eventually import eventually
 from tests.support.raw_http import HALF_BODY, HALF_HEADER, ended
-from tests.support.tls import Authority, answering, serving
+from tests.support.servers.tls import Authority, answering, serving
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
 

@@ -16,7 +16,7 @@ import pytest
 
 from services.ledger.domain.decide import DECIDER
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.builders import START
 from tests.unit.ledger.ledger_journal import SHARD, SHARDS, STORY, feed_all, running
 from winnow.adapters.mongo import Mongo

@@ -16,11 +16,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY as METRICS
 
 from tests.integration.bus_records import GROUP, PARTITIONS, TYPE, Place, Seen, body_of, send
-from tests.support.bus import bus_of
 from tests.support.chain import verify_chain
 from tests.support.ends import ends_of
 from tests.support.eventually import eventually
 from tests.support.journal_upgrade_suite import NEWER, OLDER, Added, AddedUnits, Sum
+from tests.support.servers.bus import bus_of
 from winnow.adapters.mongo import Mongo
 from winnow.contracts.decider import Decider
 from winnow.contracts.ids import Prefix, derive_id, shard_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.busy import busy_loops
-from tests.support.line import free_port
+from tests.support.servers.line import free_port
 
 LOOPS = 4
 

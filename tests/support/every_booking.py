@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from tests.support.builders import COST, NO_COST, ReservationIds
+from tests.support.builders.task_ids import COST, NO_COST, ReservationIds
 from tests.support.eventually import eventually
-from tests.support.line import CREDIT, RunningLine
 from tests.support.recorder import Recorder
+from tests.support.servers.line import CREDIT, RunningLine
 from winnow.contracts.commands import GrantCredits, ReleaseCredits, ReserveCredits, SettleCredits
 from winnow.contracts.envelope import Message
 from winnow.contracts.ids import Prefix, derive_id

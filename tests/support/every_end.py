@@ -9,8 +9,8 @@ import httpx
 
 from tests.support.eventually import eventually
 from tests.support.every_booking import book_everything
-from tests.support.line import CREDIT, PROVIDERS, RunningLine
 from tests.support.recorder import Recorder
+from tests.support.servers.line import CREDIT, PROVIDERS, RunningLine
 from winnow.contracts.envelope import Message
 from winnow.contracts.events import TaskAccepted, TaskCancelRequested, TaskSelected, TaskUnfunded
 from winnow.contracts.ids import Prefix, derive_id

@@ -9,7 +9,7 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support import buses
+from tests.support.servers import buses
 
 _BUS = re.compile(rf"[\[-]({buses.TANSU}|{buses.KAFKA}|{buses.GIVEN})[\]-]")
 _OWN_LINES = ("tests/e2e/test_newcomer.py", "tests/e2e/test_rebuild.py")

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY as METRICS
 
 from tests.support.chain import verify_chain
 from tests.support.eventually import eventually
-from tests.support.memory_journal import MemoryBus
+from tests.support.fakes.memory_journal import MemoryBus
 from winnow.adapters.partitions import Consumed, Source
 from winnow.contracts.decider import Decider
 from winnow.contracts.envelope import Event, Message

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tests.support.ends import records_of
-from tests.support.line import RunningLine
+from tests.support.servers.line import RunningLine
 from winnow.contracts.envelope import Envelope, Message, RecordedMessage
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import MESSAGES, TASKS, route

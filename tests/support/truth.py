@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from tests.support.line import PROVIDERS, Client, RunningLine
+from tests.support.servers.line import PROVIDERS, Client, RunningLine
 
 
 async def truth_of(line: RunningLine, client: Client, task_id: str) -> dict[str, dict[str, Any]]:

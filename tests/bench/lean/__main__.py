@@ -19,8 +19,8 @@ from tests.bench.lean.against import Builds, Refused, against
 from tests.bench.lean.measure import Figures, Measurement, Plan
 from tests.bench.lean.world import lean_profiles, lean_settings
 from tests.bench.report import FOLDER, Report
-from tests.support import buses
-from tests.support.line import running_line
+from tests.support.servers import buses
+from tests.support.servers.line import running_line
 
 _PAIRS: int = 5
 _SHORT = Plan(orders=500, seconds=20.0, lone=40, counted=1)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.support.line import Client
+from tests.support.servers.line import Client
 
 _LOOK_EVERY_S: Final = 0.25
 _STUCK_S: Final = 60.0

@@ -15,8 +15,8 @@ from tests.bench.lean.load import all_delivered, at_rate, one_by_one, place, set
 from tests.bench.lean.world import CREDITS, ORDER
 from tests.bench.processes import cpu_s, pids_of
 from tests.bench.report import samples_for
-from tests.support import buses
-from tests.support.line import Client, RunningLine
+from tests.support.servers import buses
+from tests.support.servers.line import Client, RunningLine
 
 _WARM_UP: Final = 50
 _WARM_UP_AT_ONCE: Final = 8

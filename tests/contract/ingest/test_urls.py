@@ -18,7 +18,7 @@ from services.ingest.app.webhooks import Webhooks
 from services.ingest.clients.delivery import DeliveryClient
 from services.ingest.clients.fetching import GuardedFetcher
 from tests.support.clock import SetClock
-from tests.support.tls import Names
+from tests.support.servers.tls import Names
 from tests.unit.delivery.builders import NOW
 from tests.unit.delivery.fakes import MemoryEndpoints
 from tests.unit.ingest.ingest_app import IngestApp, running

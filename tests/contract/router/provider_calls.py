@@ -13,7 +13,7 @@ from services.router.clients.wire import Wire
 from services.router.domain.calls import Generation
 from services.router.domain.catalogue import CallLimits
 from tests.contract.router.builders import adapter, offering_of
-from tests.support.connections import listening
+from tests.support.servers.connections import listening
 from winnow.runtime.clock import SystemClock
 
 GENERATION = Generation("att", "a headshot", None, 2, 512, 512, seed=7)

@@ -16,7 +16,7 @@ from tests.contract.router.provider_calls import (
     server,
     submit,
 )
-from tests.support.connections import listening
+from tests.support.servers.connections import listening
 from winnow.contracts.values import OutcomeClass
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.kafka.trial import Trial
-from tests.support.kafka import classpath
-from tests.support.kafka.cluster import KafkaCluster
-from tests.support.stack import note_exercised
+from tests.support.servers.kafka import classpath
+from tests.support.servers.kafka.cluster import KafkaCluster
+from tests.support.servers.stack import note_exercised
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from tests.support import bus as support
 from tests.support.ends import records_of
 from tests.support.eventually import eventually
+from tests.support.servers import bus as support
 from winnow.adapters.bus import Bus
 from winnow.adapters.partitions import Consumed, Source
 from winnow.adapters.records import ConsumedRecord

@@ -10,7 +10,7 @@ from aiokafka.errors import MessageSizeTooLargeError, OutOfOrderSequenceNumber
 
 from tests.integration.kafka.load import bus_of
 from tests.support.eventually import eventually
-from tests.support.kafka.cluster import KafkaCluster
+from tests.support.servers.kafka.cluster import KafkaCluster
 
 SIZE_MAX_BYTES = 1000
 

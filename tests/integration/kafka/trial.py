@@ -24,7 +24,7 @@ from tests.integration.kafka.load import (
     log_of,
 )
 from tests.support.eventually import eventually
-from tests.support.kafka.cluster import KafkaCluster
+from tests.support.servers.kafka.cluster import KafkaCluster
 
 FIGURES = Path(__file__).resolve().parents[3] / "build/bench"
 

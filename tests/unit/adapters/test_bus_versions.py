@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY as METRICS
 
-from tests.support.weights import STEPS, WEIGHED, text
+from tests.support.builders.weights import STEPS, WEIGHED, text
 from tests.unit.adapters.builders import unconnected_bus
 from winnow.adapters.partitions import Consumed, Source
 from winnow.adapters.records import ConsumedRecord

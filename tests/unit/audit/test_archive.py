@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.builders.forged_archive import write_lanes
 from tests.support.clock import SetClock
-from tests.support.forged_archive import write_lanes
 from tests.unit.audit.chain_builders import AT, blocks, records, rewritten
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.archiving import ArchiveWriter, NotArchived

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.forged_archive import write_lanes
+from tests.support.builders.forged_archive import write_lanes
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
 from winnow.audit.books import Books, NumberedEntry

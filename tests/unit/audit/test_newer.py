@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.journals import JOURNALS_FOLDER, deciders, fold, read_blocks
-from tests.support.forged_archive import write_lanes
+from tests.support.builders.forged_archive import write_lanes
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
 from winnow.audit.chains import digest_of

@@ -13,7 +13,7 @@ import pytest
 
 from services.ledger.domain.decide import DECIDER
 from tests.bench.ledger_archive import Made, make_shard, states_sha256
-from tests.support.forged_archive import Lanes, read_lanes, rehashed, write_lanes
+from tests.support.builders.forged_archive import Lanes, read_lanes, rehashed, write_lanes
 from winnow.audit.archive_verify import verify_archive
 from winnow.audit.blob_store import Location
 from winnow.audit.replay import BrokenChain, ShardFold

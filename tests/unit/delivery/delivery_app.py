@@ -21,7 +21,7 @@ from services.delivery.domain.decide import Policy, decider
 from services.delivery.domain.messages import WebhookState
 from services.delivery.domain.task import TaskDelivery
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.delivery.builders import NOW, candidate_id, image_bytes, selection, stored, task_id
 from tests.unit.delivery.fakes import MemoryEndpoints, MemoryFiles, MemoryIndex, RecordingSender
 from winnow.adapters.partitions import Source

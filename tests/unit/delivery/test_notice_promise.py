@@ -21,7 +21,7 @@ from services.delivery.domain.messages import (
 from services.delivery.domain.schedule import disables_endpoint
 from services.delivery.domain.task import TaskDelivery, due_at, evolve
 from services.delivery.domain.work import ReadEndpoints, SendWebhook, wanted
-from tests.support.builders import TaskIds
+from tests.support.builders.task_ids import TaskIds
 from tests.unit.delivery.builders import ACCOUNT, NOW, output, task_id
 from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event

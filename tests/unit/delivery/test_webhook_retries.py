@@ -9,7 +9,7 @@ import pytest
 
 from services.delivery.domain.messages import WebhookState
 from tests.support.eventually import eventually
-from tests.support.tls import HOST, Authority, serving
+from tests.support.servers.tls import HOST, Authority, serving
 from tests.unit.delivery.builders import ACCOUNT, endpoint
 from tests.unit.delivery.delivery_app import PICTURES, SHARDS, DeliveryApp
 from tests.unit.delivery.tls_sender import sending

@@ -17,7 +17,7 @@ from services.delivery.clients.webhook import WebhookSender, _retry_after_s
 from services.delivery.domain.endpoints import WebhookRequest, secret_of
 from services.delivery.domain.messages import AttemptReason
 from simulators.receiver import build_receiver
-from tests.support.connections import listening
+from tests.support.servers.connections import listening
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.egress.client import EgressRules
 

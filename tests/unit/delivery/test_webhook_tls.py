@@ -10,10 +10,10 @@ import pytest
 from services.delivery.clients.webhook import WebhookSender
 from services.delivery.domain.endpoints import WebhookAnswer, WebhookRequest, secret_of
 from services.delivery.domain.messages import AttemptReason
-from tests.support import tls
-from tests.support.connections import listening
 from tests.support.eventually import eventually
-from tests.support.tls import HOST, Authority, Names, serving
+from tests.support.servers import tls
+from tests.support.servers.connections import listening
+from tests.support.servers.tls import HOST, Authority, Names, serving
 from tests.unit.delivery.tls_sender import sending
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.egress.client import EgressRules

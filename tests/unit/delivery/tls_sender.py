@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from services.delivery.clients.webhook import WebhookSender
-from tests.support.tls import HOST, Authority, Names
+from tests.support.servers.tls import HOST, Authority, Names
 from winnow.egress.client import EgressRules
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from winnow.adapters.partitions import Source
 from winnow.contracts.decider import Decider, Tick
 from winnow.contracts.envelope import Event, Message

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from tests.support.memory_journal import MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryJournalStore
 from winnow.contracts.decider import Decider, EntityRules, Joined
 from winnow.contracts.envelope import Event, Message
 from winnow.contracts.topics import route

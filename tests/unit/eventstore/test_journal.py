@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.chain import verify_chain
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import ADDER, Crash, Mortal, make_input, own_shard, running
 from winnow.eventstore import Input, Journal
 from winnow.runtime.clock import SystemClock

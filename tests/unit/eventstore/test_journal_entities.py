@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import SOURCE, Crash, Mortal, consume_log, own_shard
 from tests.unit.eventstore.shelves import SHELVES, folded
 from winnow.adapters.partitions import Source

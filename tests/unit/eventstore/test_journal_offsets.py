@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import ADDER, SOURCE, Sum, add, consume_log, make_input, running
 from winnow.contracts.envelope import Message
 from winnow.eventstore import Journal

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import SOURCE, make_input, running
 
 

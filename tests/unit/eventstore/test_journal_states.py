@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import ADDER, SOURCE, Sum, make_input, running
 from winnow.eventstore import Journal
 from winnow.runtime.clock import SystemClock

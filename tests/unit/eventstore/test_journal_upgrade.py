@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.clock import SetClock
+from tests.support.fakes.memory_journal import MemoryJournalStore
 from tests.support.journal_upgrade_suite import (
     NEWER,
     OLDER,
@@ -18,7 +19,6 @@ from tests.support.journal_upgrade_suite import (
     make_input,
     running,
 )
-from tests.support.memory_journal import MemoryJournalStore
 
 
 class TestMemoryJournalUpgrade(JournalUpgradeSuite):

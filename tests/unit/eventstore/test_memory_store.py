@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.fakes.memory_journal import MemoryJournalStore
 from tests.support.journal_store_suite import JournalStoreSuite
-from tests.support.memory_journal import MemoryJournalStore
 
 
 class TestMemoryJournalStore(JournalStoreSuite):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.builders import TaskIds
+from tests.support.builders.task_ids import TaskIds
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import (
     AttemptFinished,

@@ -34,7 +34,7 @@ from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.store.catalogue import Loaded, load
 from services.ingest.store.requests import RequestJournal
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ingest.fakes import FakeDelivery, FakeFetcher, FakeLedger, FakeRouter, FakeScreener
 from tests.unit.ingest.memory_stores import (
     START,

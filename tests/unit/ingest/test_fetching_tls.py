@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.ingest.clients.fetching import GuardedFetcher
-from tests.support import tls
-from tests.support.tls import HOST, Authority, Names, serving
+from tests.support.servers import tls
+from tests.support.servers.tls import HOST, Authority, Names, serving
 from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.errors import Refused
 from winnow.egress.client import EgressRules

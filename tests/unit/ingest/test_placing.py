@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.memory_journal import MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryJournalStore
 from tests.unit.ingest.fakes import CREDIT
 from tests.unit.ingest.ingest_app import IngestApp, running
 

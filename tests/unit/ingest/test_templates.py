@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.ingest.store.catalogue import load
-from tests.support.templates import copied_templates
+from tests.support.builders.templates import copied_templates
 from winnow.contracts.values import Mode
 
 

@@ -13,7 +13,7 @@ from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, release, reserve, settle
 from winnow.adapters.partitions import Source
 from winnow.contracts.commands import LedgerCommand

@@ -16,7 +16,7 @@ from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from services.ledger.domain.records import CommandRefused
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.books import Books, balance_of
 from tests.unit.ledger.builders import ACCOUNT, START, grant, grt, refund, release, reserve, settle, task
 from tests.unit.ledger.ledger_journal import (

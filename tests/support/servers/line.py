@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaProducer
 
-from tests.support import buses
 from tests.support.eventually import eventually
-from tests.support.stack import running_stack
+from tests.support.servers import buses
+from tests.support.servers.stack import running_stack
 from winnow.adapters.topics import apply_topics
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS
@@ -33,7 +33,7 @@ PROVIDERS = ("fal", "replicate", "openai")
 ENDS = {"delivered", "partially_delivered", "failed", "cancelled", "rejected"}
 CREDIT = 1_000_000
 _numbers = itertools.count(1)
-_GOLDEN_ENTRY = Path(__file__).resolve().parents[1] / "contract/golden/entry.recorded.v1/demo.json"
+_GOLDEN_ENTRY = Path(__file__).resolve().parents[2] / "contract/golden/entry.recorded.v1/demo.json"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.eventually import eventually_sync
-from tests.support.line import free_port
+from tests.support.servers.line import free_port
 from winnow.cli.line_access import ACCESS_FILE, LineAccess
 from winnow.local.process import tail
 from winnow.local.record import LineRecord, ProcessState

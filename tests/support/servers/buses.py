@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from tests.support.kafka import classpath
+from tests.support.servers.kafka import classpath
 
 TANSU = "tansu"
 KAFKA = "kafka"

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.support.kafka.classpath import class_path, java
+from tests.support.servers.kafka.classpath import class_path, java
 from winnow.local.ports import HOST, choose, listens
 from winnow.local.process import Managed
 

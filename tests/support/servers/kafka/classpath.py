@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 POM = Path(__file__).with_name("pom.xml")
 JAVA_MIN = 17
-_CACHE = Path(__file__).resolve().parents[3] / "build/kafka"
+_CACHE = Path(__file__).resolve().parents[4] / "build/kafka"
 _GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 _TRIES = 3
 

@@ -18,15 +18,15 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.support import buses
 from tests.support.eventually import eventually_sync
-from tests.support.kafka import classpath
-from tests.support.kafka.cluster import KafkaCluster
+from tests.support.servers import buses
+from tests.support.servers.kafka import classpath
+from tests.support.servers.kafka.cluster import KafkaCluster
 from winnow.local.ports import choose
 from winnow.local.servers import KAFKA_SETTINGS
 from winnow.local.stack import Addresses, EmbeddedStack
 
-_IDENTITIES = Path(__file__).resolve().parents[2] / "deploy/compose/s3.json"
+_IDENTITIES = Path(__file__).resolve().parents[3] / "deploy/compose/s3.json"
 EXERCISED: list[str] = []
 """The servers that this session ran against, for the summary."""
 

@@ -1,0 +1,1 @@
+"""Fakes that several services are tested on."""

@@ -1,0 +1,1 @@
+"""Servers of the tests: the embedded stack, the line, TLS and HTTP servers on loopback, Apache Kafka."""
