@@ -12,6 +12,7 @@ _MEDIA_TYPES: Final = "tests/unit/ingest/test_media_types.py"
 _TIMES: Final = "tests/unit/ingest/test_times.py"
 _COSTS: Final = "tests/unit/ingest/test_costs.py"
 _SAME: Final = "tests/unit/ingest/test_sameness.py"
+_PRIORITIES: Final = "tests/unit/ingest/test_priorities.py"
 _WALLS: Final = "tests/unit/ingest/test_walls.py"
 _DELIVERY: Final = "tests/unit/delivery/test_walls.py"
 
@@ -114,7 +115,7 @@ MUTATIONS: Final[list[Mutation]] = [
         "services/ingest/domain/orders.py",
         "    if requester > priority_max:",
         "    if requester > PRIORITY.greatest:",
-        (f"{_SAME}::test_a_key_asks_for_no_more_priority_than_its_account_has",),
+        (f"{_PRIORITIES}::test_a_key_asks_for_no_more_priority_than_its_account_has",),
     ),
     Mutation(
         "ingest answers for the task of another account",

@@ -7,12 +7,13 @@ from tests.mutation.catalogue import Mutation
 _VERDICT = "services/scorer/domain/verdict.py"
 _DECIDE = "services/delivery/domain/decide.py"
 _SCORER = "tests/unit/scorer/test_domain.py"
+_MAPPINGS = "tests/unit/scorer/test_mappings.py"
 _DELIVERY = "tests/unit/delivery/test_domain.py"
 _LINK_RULES = "tests/unit/delivery/test_link_rules.py"
 _WEBHOOK_RULES = "tests/unit/delivery/test_webhook_rules.py"
 _WEBHOOK_SCHEDULE = "tests/unit/delivery/test_webhook_schedule.py"
 _SERVICE = "tests/unit/delivery/test_service.py"
-_NOTICES = "tests/unit/delivery/test_notices.py"
+_DISABLED_ENDPOINTS = "tests/unit/delivery/test_disabled_endpoints.py"
 _QUESTIONS = "tests/unit/delivery/test_questions.py"
 
 MUTATIONS = (
@@ -21,14 +22,14 @@ MUTATIONS = (
         _VERDICT,
         "passed=score is not None and score >= rule.threshold",
         "passed=score is not None and score > rule.threshold",
-        (f"{_SCORER}::test_a_score_at_its_threshold_passes_and_the_next_below_does_not",),
+        (f"{_MAPPINGS}::test_a_score_at_its_threshold_passes_and_the_next_below_does_not",),
     ),
     Mutation(
         "scorer: evidence at the minimum is too little",
         _VERDICT,
         "not shown >= guard.minimum",
         "not shown > guard.minimum",
-        (f"{_SCORER}::test_evidence_at_the_minimum_of_a_guard_is_enough",),
+        (f"{_MAPPINGS}::test_evidence_at_the_minimum_of_a_guard_is_enough",),
     ),
     Mutation(
         "scorer: a failed dimension passes",
@@ -49,7 +50,7 @@ MUTATIONS = (
         _VERDICT,
         "if not isinstance(shown, int | float) or not shown >= guard.minimum:",
         "if isinstance(shown, int | float) and not shown >= guard.minimum:",
-        (f"{_SCORER}::test_guard_never_lets_a_value_through_without_enough_evidence",),
+        (f"{_MAPPINGS}::test_guard_never_lets_a_value_through_without_enough_evidence",),
     ),
     Mutation(
         "scorer: a rule that cannot be decided passes",
@@ -215,6 +216,6 @@ MUTATIONS = (
         "services/delivery/app/webhooks.py",
         "if endpoint is None or not endpoint.enabled or endpoint.account_id != state.account_id:",
         "if endpoint is None or endpoint.account_id != state.account_id:",
-        (f"{_NOTICES}::test_a_disabled_endpoint_gets_nothing_more",),
+        (f"{_DISABLED_ENDPOINTS}::test_a_disabled_endpoint_gets_nothing_more",),
     ),
 )

@@ -6,8 +6,10 @@ from tests.mutation.catalogue import Mutation
 
 _DOMAIN = "services/ingest/domain"
 _KEYS = "tests/unit/ingest/test_keys.py"
+_KEY_PROOFS = "tests/unit/ingest/test_key_proofs.py"
 _RATES = "tests/unit/ingest/test_rates.py"
 _FOLD = "tests/unit/ingest/test_domain.py"
+_FUNDING_WORKFLOW = "tests/unit/ingest/test_funding_workflow.py"
 
 MUTATIONS = (
     Mutation(
@@ -57,7 +59,7 @@ MUTATIONS = (
         f"{_DOMAIN}/keys.py",
         "return scope in self.scopes",
         "return bool(self.scopes)",
-        (f"{_KEYS}::test_a_route_needs_its_scope",),
+        (f"{_KEY_PROOFS}::test_a_route_needs_its_scope",),
     ),
     Mutation(
         "ingest: an idempotency key takes any second order for the first",
@@ -92,20 +94,20 @@ MUTATIONS = (
         f"{_DOMAIN}/funding_workflow.py",
         "if state.phase in {Phase.funded, Phase.ended}:\n        return ()",
         "if state.phase is Phase.ended:\n        return ()",
-        (f"{_FOLD}::test_stages_end_a_task_at_most_once_and_never_a_funded_one",),
+        (f"{_FUNDING_WORKFLOW}::test_stages_end_a_task_at_most_once_and_never_a_funded_one",),
     ),
     Mutation(
         "ingest: ends a task twice",
         f"{_DOMAIN}/funding_workflow.py",
         "if state.phase in {Phase.funded, Phase.ended}:\n        return ()",
         "if state.phase is Phase.funded:\n        return ()",
-        (f"{_FOLD}::test_stages_end_a_task_at_most_once_and_never_a_funded_one",),
+        (f"{_FUNDING_WORKFLOW}::test_stages_end_a_task_at_most_once_and_never_a_funded_one",),
     ),
     Mutation(
         "ingest: waits for the ledger for ever",
         f"{_DOMAIN}/funding_workflow.py",
         "return state.deadline_at if waits else None",
         "return None",
-        (f"{_FOLD}::test_due_is_the_deadline_of_an_open_task_until_it_was_noticed",),
+        (f"{_FUNDING_WORKFLOW}::test_due_is_the_deadline_of_an_open_task_until_it_was_noticed",),
     ),
 )

@@ -6,9 +6,12 @@ from tests.mutation.catalogue import Mutation
 
 _DOMAIN = "services/router/domain"
 _RUN = "tests/unit/router/test_run.py"
+_RUN_DEADLINE = "tests/unit/router/test_run_deadline.py"
 _ATTEMPTS = "tests/unit/router/test_run_attempts.py"
 _HEALTH = "tests/unit/router/test_health.py"
-_CATALOGUE = "tests/unit/router/test_catalogue.py"
+_LEARNT_RATES = "tests/unit/router/test_learnt_rates.py"
+_QUALITY_BREAKER = "tests/unit/router/test_quality_breaker.py"
+_OFFERINGS = "tests/unit/router/test_offerings.py"
 _CHOICE = "tests/unit/router/test_choice.py"
 
 MUTATIONS = (
@@ -17,14 +20,14 @@ MUTATIONS = (
         f"{_DOMAIN}/attempts.py",
         "now >= run.known_order.deadline_at:",
         "now >= run.known_order.deadline_at.replace(year=9999):",
-        (f"{_RUN}::test_nothing_is_bought_from_the_deadline_on",),
+        (f"{_RUN_DEADLINE}::test_nothing_is_bought_from_the_deadline_on",),
     ),
     Mutation(
         "router: buys at the deadline",
         f"{_DOMAIN}/attempts.py",
         "now >= run.known_order.deadline_at:",
         "now > run.known_order.deadline_at:",
-        (f"{_RUN}::test_nothing_is_bought_from_the_deadline_on",),
+        (f"{_RUN_DEADLINE}::test_nothing_is_bought_from_the_deadline_on",),
     ),
     Mutation(
         "router: takes scores for candidates outside the chunk",
@@ -38,14 +41,14 @@ MUTATIONS = (
         f"{_DOMAIN}/rounds.py",
         "is_late = now >= order.deadline_at",
         "is_late = False",
-        (f"{_RUN}::test_nothing_is_bought_from_the_deadline_on",),
+        (f"{_RUN_DEADLINE}::test_nothing_is_bought_from_the_deadline_on",),
     ),
     Mutation(
         "router: selects what was not passed",
         f"{_DOMAIN}/rounds.py",
         "        if candidate.state is CandidateState.passed\n    ]",
         "        if candidate.stored is not None\n    ]",
-        (f"{_RUN}::test_the_deadline_delivers_what_has_passed",),
+        (f"{_RUN_DEADLINE}::test_the_deadline_delivers_what_has_passed",),
     ),
     Mutation(
         "router: a plan forgets what is spent",
@@ -115,28 +118,28 @@ MUTATIONS = (
         f"{_DOMAIN}/catalogue.py",
         "return self.retired_on is not None and day >= self.retired_on",
         "return self.retired_on is not None and day > self.retired_on",
-        (f"{_CATALOGUE}::test_a_retired_offering_has_no_price",),
+        (f"{_OFFERINGS}::test_a_retired_offering_has_no_price",),
     ),
     Mutation(
         "router: routes to a retired offering",
         f"{_DOMAIN}/catalogue.py",
         "        if self.is_retired_on(day):\n            return None\n",
         "",
-        (f"{_CATALOGUE}::test_a_retired_offering_is_never_routed_to",),
+        (f"{_OFFERINGS}::test_a_retired_offering_is_never_routed_to",),
     ),
     Mutation(
         "router: no warning of a retired offering",
         "services/router/metrics.py",
         "        if is_retired:",
         "        if is_retired and offering.replaced_by is None:",
-        (f"{_CATALOGUE}::test_a_start_warns_of_an_offering_past_its_end",),
+        (f"{_OFFERINGS}::test_a_start_warns_of_an_offering_past_its_end",),
     ),
     Mutation(
         "router: a price holds a day too long",
         f"{_DOMAIN}/catalogue.py",
         "day < self.ends_on)",
         "day <= self.ends_on)",
-        (f"{_CATALOGUE}::test_a_price_holds_from_its_start_until_its_end",),
+        (f"{_OFFERINGS}::test_a_price_holds_from_its_start_until_its_end",),
     ),
     Mutation(
         "router: turns cost nothing",
@@ -159,42 +162,42 @@ MUTATIONS = (
         f"{_DOMAIN}/health.py",
         "decay = VERDICT_DECAY**scored",
         "decay = 1.0",
-        (f"{_HEALTH}::test_the_weight_of_a_verdict_halves_after_34_newer_ones",),
+        (f"{_LEARNT_RATES}::test_the_weight_of_a_verdict_halves_after_34_newer_ones",),
     ),
     Mutation(
         "health: verdicts do not decay with time",
         f"{_DOMAIN}/health.py",
         "weight = exp2(-max(0.0, now_s - self.learnt_at_s) / VERDICT_HALF_LIFE_S)",
         "weight = exp2(0.0)",
-        (f"{_HEALTH}::test_old_verdicts_weigh_half_for_a_choice_after_ten_minutes",),
+        (f"{_LEARNT_RATES}::test_old_verdicts_weigh_half_for_a_choice_after_ten_minutes",),
     ),
     Mutation(
         "health: attempts do not fade",
         f"{_DOMAIN}/health.py",
         "        successes=health.successes * VERDICT_DECAY + 1.0,\n        attempts=health.attempts * VERDICT_DECAY + 1.0,",
         "        successes=health.successes + 1.0,\n        attempts=health.attempts + 1.0,",
-        (f"{_HEALTH}::test_the_weight_of_an_attempt_fades_in_the_success_rate",),
+        (f"{_LEARNT_RATES}::test_the_weight_of_an_attempt_fades_in_the_success_rate",),
     ),
     Mutation(
         "health: the quality breaker opens at the floor",
         f"{_DOMAIN}/health.py",
         "and passes / total < floor",
         "and passes / total <= floor",
-        (f"{_HEALTH}::test_the_quality_breaker_opens_below_a_share_of_the_prior_and_not_at_it",),
+        (f"{_QUALITY_BREAKER}::test_the_quality_breaker_opens_below_a_share_of_the_prior_and_not_at_it",),
     ),
     Mutation(
         "health: a canary at the floor closes the breaker",
         f"{_DOMAIN}/health.py",
         "if passed / scored > floor:",
         "if passed / scored >= floor:",
-        (f"{_HEALTH}::test_a_canary_at_the_floor_does_not_close_the_quality_breaker",),
+        (f"{_QUALITY_BREAKER}::test_a_canary_at_the_floor_does_not_close_the_quality_breaker",),
     ),
     Mutation(
         "health: the quality breaker needs one verdict more",
         f"{_DOMAIN}/health.py",
         "total >= QUALITY_VERDICTS_MIN",
         "total > QUALITY_VERDICTS_MIN",
-        (f"{_HEALTH}::test_the_quality_breaker_needs_twelve_verdicts",),
+        (f"{_QUALITY_BREAKER}::test_the_quality_breaker_needs_twelve_verdicts",),
     ),
     Mutation(
         "health: a fourth fault in a row opens the breaker",

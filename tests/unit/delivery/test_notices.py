@@ -8,7 +8,7 @@ from datetime import timedelta
 from services.delivery.domain.endpoints import WebhookAnswer
 from services.delivery.domain.messages import AttemptReason, WebhookState
 from tests.support.eventually import eventually
-from tests.unit.delivery.builders import ACCOUNT, NOW, endpoint, task_id
+from tests.unit.delivery.builders import ACCOUNT, endpoint, task_id
 from tests.unit.delivery.delivery_app import PICTURES, SHARDS, DeliveryApp
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import TaskFailed
@@ -78,56 +78,6 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body():
         assert second.at > first.at
         (logged,) = await line.log.lines(ACCOUNT, "", 0)
         assert [attempt.status for attempt in logged.webhook.attempts] == [500, 200]
-
-
-async def test_gone_switches_the_endpoint_off():
-    line = DeliveryApp()
-    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
-    line.sender.answers = [WebhookAnswer(410, AttemptReason.gone)]
-    async with line.running():
-        await line.receive(line.order(PICTURES[0]))
-        await eventually(lambda: line.webhook_state() is WebhookState.endpoint_disabled)
-        assert not line.endpoints.kept[endpoint().endpoint_id].enabled
-
-
-async def test_five_days_of_failure_switch_the_endpoint_off_and_a_success_clears_the_count():
-    line = DeliveryApp()
-    failing = endpoint(failing_since=NOW - timedelta(days=4))
-    line.endpoints.kept = {failing.endpoint_id: failing}
-    async with line.running():
-        await line.receive(line.order(PICTURES[0]))
-        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
-        assert line.endpoints.kept[failing.endpoint_id].failing_since is None
-        line.endpoints.kept[failing.endpoint_id] = endpoint(failing_since=NOW - timedelta(days=5))
-        line.sender.answers = [WebhookAnswer(500, AttemptReason.server_error)]
-        await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
-        await eventually(lambda: not line.endpoints.kept[failing.endpoint_id].enabled)
-
-
-async def test_a_disabled_endpoint_gets_nothing_more():
-    line = DeliveryApp()
-    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
-    async with line.running():
-        await line.receive(line.order(PICTURES[0]))
-        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
-        line.endpoints.kept[endpoint().endpoint_id] = endpoint(enabled=False)
-        await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
-        await eventually(lambda: line.webhook_state() is not WebhookState.pending)
-        assert line.webhook_state() is WebhookState.endpoint_disabled
-        assert len(line.sender.requests) == 1
-
-
-async def test_a_deleted_endpoint_gets_nothing_more():
-    line = DeliveryApp()
-    line.endpoints.kept = {endpoint().endpoint_id: endpoint()}
-    async with line.running():
-        await line.receive(line.order(PICTURES[0]))
-        await eventually(lambda: line.webhook_state() is WebhookState.delivered)
-        await line.register.delete(ACCOUNT, endpoint().endpoint_id)
-        logged = await line.log.redeliver(ACCOUNT, line.sender.requests[0].delivery_id)
-        assert logged.webhook.state is WebhookState.pending
-        await eventually(lambda: line.webhook_state() is WebhookState.endpoint_disabled)
-        assert len(line.sender.requests) == 1
 
 
 async def test_a_redelivery_asked_of_a_process_that_does_not_own_the_task_reaches_its_owner():
