@@ -6,11 +6,14 @@ states and views are stored as objects, and a block's hash is taken of its parts
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import TypeAdapter
 
 from services.ingest.store import view_writer, views
@@ -22,7 +25,6 @@ from winnow.eventstore import entities as entities_module
 from winnow.eventstore import journal as journal_module
 from winnow.eventstore.codec import Codec
 from winnow.eventstore.model import Block
-from winnow.runtime import metrics
 
 WHOLE_EVERY = 50
 """One run of so many is whole."""
@@ -99,18 +101,36 @@ codec_of = _Codecs()
 class _NoMetric:
     """Metric that nobody reads."""
 
-    def labels(self, *_: object) -> _NoMetric:
+    def labels(self, *_: object, **__: object) -> _NoMetric:
         return self
 
     def inc(self, _: float = 1) -> None:
         return
 
+    def time(self) -> nullcontext[None]:
+        return nullcontext()
+
+    track_inprogress = time
     dec = set = observe = inc
 
 
-_NO_METRICS = [
-    (metrics, name, _NoMetric()) for name, metric in vars(metrics).items() if hasattr(metric, "_labelnames")
+_NO_LIST_OF_TASKS: list[quick.Change] = [
+    (known, "add", lambda _: None)
+    for known in (getattr(asyncio.tasks, "_all_tasks", None),)
+    if known is not None
 ]
+"""Python lists all tasks by weak references, for ``asyncio.all_tasks``, which nothing asks in a run."""
+
+
+@cache
+def _no_metrics() -> list[quick.Change]:
+    """Return the changes for the metrics of every module; all of them are imported when the first run begins."""
+    return [
+        (module, name, _NoMetric())
+        for module in quick.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, MetricWrapperBase)
+    ]
 
 
 def _short_hash(block: Block) -> str:
@@ -175,6 +195,7 @@ def _light() -> list[quick.Change]:
         (_ADAPTERS, "is_light", True),
         (Block, "digest", _short_hash),
         *quick.changes(),
+        *_no_metrics(),
         *(
             (module, name, _Unwriting)
             for module in (views, view_writer)
@@ -189,7 +210,7 @@ def _whole() -> list[quick.Change]:
         (codec_module, "TypeAdapter", _ADAPTERS),
         (entities_module, "TypeAdapter", _ADAPTERS),
         (journal_module, "Codec", codec_of),
-        *_NO_METRICS,
+        *_NO_LIST_OF_TASKS,
     ]
 
 

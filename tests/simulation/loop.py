@@ -104,15 +104,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Let the time of a timer come, unless nobody waits for it any more."""
         kind = waiting.__class__
         if kind is Handle:
-            if waiting[0] is not None:
-                self.now_s = max(self.now_s, when_s)
-                self._ready.append(waiting)
-        elif kind is not asyncio.Future:
-            self.now_s = max(self.now_s, when_s)
-            waiting()
-        elif not waiting.done():
-            self.now_s = max(self.now_s, when_s)
+            if waiting[0] is None:
+                return
+        elif kind is asyncio.Future and waiting.done():
+            return
+        self.now_s = max(self.now_s, when_s)
+        if kind is Handle:
+            self._ready.append(waiting)
+        elif kind is asyncio.Future:
             waiting.set_result(None)
+        else:
+            waiting()
 
     def _call(self, handle: Handle) -> None:
         callback, args, context = handle

@@ -29,13 +29,14 @@ def changes() -> list[Change]:
     ]
 
 
-def _modules() -> list[Any]:
+def modules() -> list[Any]:
+    """Return the modules of the line."""
     return [module for name, module in sys.modules.items() if name.startswith(("services.", "winnow."))]
 
 
 def _frozen_types() -> Iterator[type]:
     found: dict[type, None] = {}
-    for module in _modules():
+    for module in modules():
         for value in vars(module).values():
             if isinstance(value, type) and value.__module__ == module.__name__:
                 found[value] = None
@@ -108,7 +109,7 @@ def _filled(self: Value, /, **values: Any) -> None:
 def _replacing() -> list[Change]:
     return [
         (module, "replace", _replace)
-        for module in _modules()
+        for module in modules()
         if vars(module).get("replace") is dataclasses.replace
     ]
 

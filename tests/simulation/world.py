@@ -191,11 +191,12 @@ class SimulatedWorld:
         self.ended_by_error: Counter[str] = Counter()
         self.struck_count = 0
         self._trace = trace
-        self._calls: Counter[str] = Counter()
-        self._faults: dict[tuple[str, int], Fault] = {}
+        self._calls: dict[tuple[str, str], int] = {}
+        self._faults: dict[tuple[str, str], dict[int, Fault]] = {}
         for fault in script.faults:
             if fault.kind not in TIMED:
-                self._faults.setdefault((fault.place, fault.nth), fault)
+                service, _, call = fault.place.partition(".")
+                self._faults.setdefault((service, call), {}).setdefault(fault.nth, fault)
 
     def note(self, text: str) -> None:
         """Write a line of the story of this run, when somebody reads it."""
@@ -209,10 +210,11 @@ class SimulatedWorld:
 
     def struck(self, service: str, call: str) -> tuple[Kind | None, float]:
         """Count a call; return the fault that strikes it."""
-        place = f"{service}.{call}"
-        nth = self._calls[place]
-        self._calls[place] = nth + 1
-        fault = self._faults.get((place, nth))
+        key = (service, call)
+        nth = self._calls.get(key, 0)
+        self._calls[key] = nth + 1
+        faults = self._faults.get(key)
+        fault = None if faults is None else faults.get(nth)
         if fault is None or self.loop.now_s >= FAULTS_END_S:
             return None, 0.0
         self.struck_count += 1
