@@ -36,19 +36,15 @@ def unpack(body: bytes) -> Iterator[dict[str, Any]]:
     try:
         size = zstandard.frame_content_size(body)
         if not 0 <= size <= _RAW_BYTES_MAX:
-            msg = "the file says a size that no segment has"
-            raise BrokenSegment(msg)
+            raise BrokenSegment("the file says a size that no segment has")
         raw = zstandard.ZstdDecompressor().decompress(body)
     except zstandard.ZstdError as error:
-        msg = "the file cannot be decompressed"
-        raise BrokenSegment(msg) from error
+        raise BrokenSegment("the file cannot be decompressed") from error
     for line in raw.split(b"\n")[:-1]:
         try:
             document = orjson.loads(line)
         except ValueError:
-            msg = "a line is no JSON"
-            raise BrokenSegment(msg) from None
+            raise BrokenSegment("a line is no JSON") from None
         if not isinstance(document, dict):
-            msg = "a line is no item"
-            raise BrokenSegment(msg)
+            raise BrokenSegment("a line is no item")
         yield document

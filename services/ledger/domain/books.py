@@ -80,8 +80,7 @@ def entry(
     """
     for unit in Unit:
         if sum(posting.amount_micro for posting in postings if posting.unit is unit):
-            msg = "the postings of an entry sum to zero per unit"
-            raise ValueError(msg)
+            raise ValueError("the postings of an entry sum to zero per unit")
     return EntryRecorded(
         entry_id=derive_id(Prefix.entry, account.account_id, subject.key),
         account_id=account.account_id,

@@ -54,8 +54,7 @@ def take(slices: Iterable[Slice], amount_credits_micro: int) -> tuple[tuple[Slic
         if part < slice_.amount_credits_micro:
             rest.append(Slice(slice_.grant_id, slice_.amount_credits_micro - part))
     if missing:
-        msg = "the slices hold less than the amount"
-        raise ValueError(msg)
+        raise ValueError("the slices hold less than the amount")
     return tuple(taken), tuple(rest)
 
 
@@ -91,8 +90,7 @@ class _Lots:
             return grant
         retired = self._found[grant_id]
         if retired is None or retired.grant is None:
-            msg = "credits come back to a grant that there was"
-            raise ValueError(msg)
+            raise ValueError("credits come back to a grant that there was")
         return retired.grant
 
     def revived(self, grant: Grant) -> dict[str, Revived]:

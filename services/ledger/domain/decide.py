@@ -74,8 +74,7 @@ def decide(account: Account, message: LedgerCommand | Tick, now: datetime, found
         case Tick():
             _expire_reservations(builder)
         case LedgerCommand(account_id=account_id) if account_id != account.account_id:
-            msg = "a command reached the books of another account"
-            raise ValueError(msg)
+            raise ValueError("a command reached the books of another account")
         case GrantCredits():
             _grant(builder, message)
         case ReserveCredits():
@@ -89,8 +88,7 @@ def decide(account: Account, message: LedgerCommand | Tick, now: datetime, found
         case BookCostVariance():
             book_variance(builder, message)
         case _:
-            msg = "the ledger has no such command"
-            raise ValueError(msg)
+            raise ValueError("the ledger has no such command")
     sweep(builder)
     _retire(builder)
     return builder.messages

@@ -111,8 +111,7 @@ def _ended(account: Account, event: ReservationEnded) -> Account:
     reservation = account.open[event.reservation_id]
     charged, returned = slices_of(event.charged), slices_of(event.returned)
     if total(charged) + total(returned) != reservation.held_credits_micro:
-        msg = "a reservation ends with exactly what it held"
-        raise ValueError(msg)
+        raise ValueError("a reservation ends with exactly what it held")
     unpinned = replace(account, grants=_unpinned(account.grants, reservation.slices))
     graced = _with_graces(unpinned, event.graces, slices_of(event.graced) or returned)
     return replace(
@@ -207,8 +206,7 @@ def _changed(grant: Grant, left: int, held: int) -> Grant:
     left += grant.left_credits_micro
     held += grant.held_credits_micro
     if left < 0 or held < 0 or left + held > grant.granted_credits_micro:
-        msg = "what is left of a grant and held lies between nothing and all of it"
-        raise ValueError(msg)
+        raise ValueError("what is left of a grant and held lies between nothing and all of it")
     return Grant(
         grant.grant_id,
         grant.source,

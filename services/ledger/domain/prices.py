@@ -68,8 +68,7 @@ def list_at(lists: Sequence[PriceList], now: datetime) -> PriceList:
     """Return the list that holds at ``now``; raises ValueError when none does yet."""
     begun = [price_list for price_list in lists if price_list.starts_at <= now]
     if not begun:
-        msg = "no price list holds yet"
-        raise ValueError(msg)
+        raise ValueError("no price list holds yet")
     return max(begun, key=lambda price_list: (price_list.starts_at, price_list.version))
 
 

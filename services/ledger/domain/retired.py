@@ -105,8 +105,7 @@ def changed(
 
 def _ended(retired: Retired | None) -> Ended:
     if retired is None or retired.ended is None:
-        msg = "only an ended reservation is refunded or gets a late cost"
-        raise ValueError(msg)
+        raise ValueError("only an ended reservation is refunded or gets a late cost")
     return retired.ended
 
 

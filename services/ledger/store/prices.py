@@ -60,8 +60,7 @@ def read_prices(
     lists = {path.name: parse(path.name, _List, read_yaml(path)) for path in sorted(folder.glob("*.yaml"))}
     versions = [price_list.version for price_list in lists.values()]
     if not lists or len(set(versions)) != len(versions):
-        msg = "the price lists have one version each, and there is at least one"
-        raise ValueError(msg)
+        raise ValueError("the price lists have one version each, and there is at least one")
     ruled = {file: _rules_of(file, given.rules) for file, given in lists.items() if given.rules is not None}
     open_versions = {given.version for given in lists.values() if given.rules is None}
     templates = _template_rules(templates_folder, open_versions) if open_versions else {}

@@ -50,8 +50,7 @@ class RunningAttempt:
     def order(self) -> TaskAccepted:
         """Return the order that the attempt is for; raises ValueError for a run without one."""
         if self.run.order is None:
-            msg = "an attempt belongs to an order"
-            raise ValueError(msg)
+            raise ValueError("an attempt belongs to an order")
         return self.run.order
 
     @property

@@ -70,8 +70,7 @@ class TaskMedia:
             return known
         body = await self._objects.get(stored.bucket, stored.key, REQUEST_MAX_BYTES)
         if hashlib.sha256(body).hexdigest() != stored.sha256:
-            msg = "the request is not the one that was accepted"
-            raise ValueError(msg)
+            raise ValueError("the request is not the one that was accepted")
         document = json.loads(body)
         if not isinstance(document, dict):
             raise ValueError("the request is not an object")  # noqa: TRY004 (content, not a type of ours)

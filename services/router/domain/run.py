@@ -112,8 +112,7 @@ class Run:
     def known_order(self) -> TaskAccepted:
         """Return the order; only for a run that was opened."""
         if self.order is None:
-            msg = "a run without an order has nothing to decide"
-            raise ValueError(msg)
+            raise ValueError("a run without an order has nothing to decide")
         return self.order
 
     @property

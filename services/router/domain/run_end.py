@@ -82,8 +82,7 @@ def _ranked(run: Run, chosen: Sequence[Passed]) -> list[SelectedCandidate]:
     for rank, candidate in enumerate(chosen, start=1):
         stored = run.candidates[candidate.candidate_id].stored
         if stored is None:
-            msg = "a candidate without bytes cannot have passed"
-            raise ValueError(msg)
+            raise ValueError("a candidate without bytes cannot have passed")
         ranked.append(
             SelectedCandidate(
                 candidate_id=candidate.candidate_id, rank=rank, score=candidate.score, stored=stored

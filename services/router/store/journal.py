@@ -38,8 +38,7 @@ class RunJournal:
         starts anew from what is recorded.
         """
         if self._journal is None:
-            msg = "the record is not bound to a journal"
-            raise RuntimeError(msg)
+            raise RuntimeError("the record is not bound to a journal")
         correlation_id = run.correlation_id or run.task_id
         input_ = Input(run.task_id, input_id, message, correlation_id, traceparent=run.traceparent)
         backoff = Backoff(input_id, _SUBMIT_BACKOFF_FIRST_S, _SUBMIT_BACKOFF_MAX_S)
