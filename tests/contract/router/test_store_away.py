@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from services.router.app import retry
 from tests.contract.router.fakes import MemoryObjects, RouterFakes
 from tests.contract.router.router_app import RouterApp, running_router
 from tests.contract.router.run_checks import ENDS, assert_allowed, assert_books, of_kind
@@ -19,6 +20,12 @@ from tests.support.eventually import eventually
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import TaskSelected
 from winnow.runtime.clock import SystemClock
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the store again soon; the pauses grow as they do in the service."""
+    monkeypatch.setattr(retry, "_FIRST_PAUSE_S", 0.01)
 
 
 @dataclass

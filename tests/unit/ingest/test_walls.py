@@ -9,6 +9,7 @@ import pytest
 
 from services.ingest.api import openapi_document
 from services.ingest.api.auth import SCOPE_FIELD
+from services.ingest.app import accounts
 from services.ingest.domain.answers import Link, WebhookDelivery, WebhookEndpoint
 from services.ingest.domain.keys import Scope
 from tests.unit.ingest.builders import place, tell
@@ -192,7 +193,8 @@ async def test_an_input_of_another_account_is_no_input():
     assert without_request_id(answers[0]) == without_request_id(answers[1])
 
 
-async def test_a_refund_goes_to_the_account_of_the_task_whoever_asks():
+async def test_a_refund_goes_to_the_account_of_the_task_whoever_asks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(accounts, "APPLIED_WAIT_S", 0.0)
     world, _ = await opened()
     async with running(world) as client:
         tale = await delivered(world, client)
