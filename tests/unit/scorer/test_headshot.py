@@ -9,35 +9,10 @@ import numpy as np
 import pytest
 
 from services.scorer.dimensions import pose
-from services.scorer.domain.measures import Measurement
-from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.model_set import Models
 from tests.support.opencv import pixels
-from tests.unit.scorer.photographs import BGR, exposed, photograph, png, portrait
-from winnow.contracts.values import MeasureStatus
-
-PORTRAIT = portrait()
-REFERENCE = png(PORTRAIT)
-
-
-def take(models: Models, name: str, picture: BGR, reference: bytes | None = REFERENCE) -> Measurement:
-    (taken,) = measure_bytes(
-        png(np.ascontiguousarray(picture)), frozenset({name}), models, reference
-    ).measurements
-    return taken
-
-
-def raw(models: Models, name: str, picture: BGR) -> float:
-    taken = take(models, name, picture)
-    assert taken.status is MeasureStatus.ok, taken
-    assert taken.raw is not None
-    return taken.raw
-
-
-def covered_eyes(picture: BGR) -> BGR:
-    covered = picture.copy()
-    cv2.rectangle(covered, (180, 88), (268, 118), (40, 40, 40), -1)
-    return covered
+from tests.unit.scorer.headshots import PORTRAIT, covered_eyes, raw, take
+from tests.unit.scorer.photographs import exposed, photograph
 
 
 @pytest.mark.parametrize("angle_deg", [-20, -8, 8, 20])

@@ -7,35 +7,11 @@ import numpy as np
 import pytest
 
 from services.scorer.dimensions.skin import evenness, stops
-from services.scorer.domain.measures import Measurement
-from services.scorer.engine.measure import measure_bytes
 from services.scorer.vision.model_set import Models
 from tests.support.opencv import pixels
-from tests.unit.scorer.photographs import BGR, blurred, exposed, photograph, png, portrait
+from tests.unit.scorer.headshots import PORTRAIT, covered_eyes, raw, take
+from tests.unit.scorer.photographs import blurred, exposed, photograph, png
 from winnow.contracts.values import MeasureStatus
-
-PORTRAIT = portrait()
-REFERENCE = png(PORTRAIT)
-
-
-def take(models: Models, name: str, picture: BGR, reference: bytes | None = REFERENCE) -> Measurement:
-    (taken,) = measure_bytes(
-        png(np.ascontiguousarray(picture)), frozenset({name}), models, reference
-    ).measurements
-    return taken
-
-
-def raw(models: Models, name: str, picture: BGR) -> float:
-    taken = take(models, name, picture)
-    assert taken.status is MeasureStatus.ok, taken
-    assert taken.raw is not None
-    return taken.raw
-
-
-def covered_eyes(picture: BGR) -> BGR:
-    covered = picture.copy()
-    cv2.rectangle(covered, (180, 88), (268, 118), (40, 40, 40), -1)
-    return covered
 
 
 def test_evenness_is_the_shared_area_of_the_histograms() -> None:
