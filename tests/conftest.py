@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find out what can be run; in CI nothing may be missing."""
-    config.addinivalue_line("markers", "one_bus: needs servers but no bus, so one round is enough")
+    config.addinivalue_line("markers", "one_bus: proves the same on every bus, so one round is enough")
     config.addinivalue_line("markers", "meanwhile: asks, last of all, what was done beside the other tests")
     # The default draws every local variable of a traceback, which takes longer than many a test.
     structlog.configure(

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.eventually import eventually
 from tests.support.servers.line import CREDIT, RunningLine
@@ -56,6 +57,7 @@ async def test_k_outputs_are_delivered_and_only_they_are_charged(line: RunningLi
         )
 
 
+@pytest.mark.one_bus
 async def test_candidates_are_compared_with_the_uploaded_portrait(line: RunningLine) -> None:
     """The simulators' portraits show the person of ``portrait``; another person is that one out of proportion."""
     async with line.client() as client:
@@ -92,6 +94,7 @@ async def test_a_second_round_follows_when_too_few_pass(line: RunningLine) -> No
         assert task["failure_reasons"]["sharpness:below_threshold"] >= 3
 
 
+@pytest.mark.one_bus
 async def test_an_outage_falls_back_to_another_provider(line: RunningLine) -> None:
     await line.control("fal", outage=True)
     async with line.client() as client:
@@ -118,6 +121,7 @@ async def test_fewer_than_k_are_delivered_and_the_rest_is_released(line: Running
         assert task["end"]["missing_count"] == 6 - bill["delivered_count"]
 
 
+@pytest.mark.one_bus
 async def test_nothing_is_charged_when_nothing_passes(line: RunningLine) -> None:
     for provider in ("fal", "replicate", "openai"):
         await line.control(provider, forced_defects=["blur"] * 300)
@@ -129,6 +133,7 @@ async def test_nothing_is_charged_when_nothing_passes(line: RunningLine) -> None
         assert (await client.balance())["available_credits_micro"] == 50 * CREDIT
 
 
+@pytest.mark.one_bus
 async def test_an_order_beyond_the_balance_is_refused_with_the_shortfall(line: RunningLine) -> None:
     async with line.client(credit_count=1) as client:
         answer = await client.submit(k=6)
@@ -156,6 +161,7 @@ async def test_cancel_releases_everything_and_a_second_one_is_refused(line: Runn
         assert again.json()["code"] in {"already_ended", "cancel_already_requested"}
 
 
+@pytest.mark.one_bus
 async def test_the_same_key_makes_one_task_and_another_body_is_a_conflict(line: RunningLine) -> None:
     async with line.client() as client:
         answers = await asyncio.gather(*(client.submit(key="once", k=1) for _ in range(8)))
@@ -224,6 +230,7 @@ async def _stream(client: Any, task_id: str, last_event_id: str = "") -> list[tu
     return found
 
 
+@pytest.mark.one_bus
 async def test_a_link_expires(line: RunningLine) -> None:
     async with line.client() as client:
         task_id = await client.order(k=1)
@@ -238,6 +245,7 @@ async def test_a_link_expires(line: RunningLine) -> None:
             assert await eventually(refused, within_s=15, every_s=0.2)
 
 
+@pytest.mark.one_bus
 async def test_nothing_of_one_account_is_visible_to_another(line: RunningLine) -> None:
     async with line.client() as owner, line.client() as other:
         task_id = await owner.order(k=1)
@@ -250,6 +258,7 @@ async def test_nothing_of_one_account_is_visible_to_another(line: RunningLine) -
         assert (await other.get("/v1/tasks"))["tasks"] == []
 
 
+@pytest.mark.one_bus
 async def test_stable_mode_uses_one_offering_and_its_seeds_repeat_the_pictures(line: RunningLine) -> None:
     """Each seed follows from task, round and index, reaches the provider, and gives the same bytes again."""
     prompt = "product photo of a mug"
@@ -298,6 +307,7 @@ async def _predicted(line: RunningLine, prompt: str, seed: int, count: int) -> s
     return {hashlib.sha256(picture).hexdigest() for picture in pictures}
 
 
+@pytest.mark.one_bus
 async def test_nothing_delivered_has_a_defect_that_its_profile_judges(line: RunningLine) -> None:
     """The simulators plant a defect in every second picture and know in which; the line does not."""
     for provider in ("fal", "replicate", "openai"):

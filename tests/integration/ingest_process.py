@@ -114,7 +114,7 @@ class Place:
 
 @contextmanager
 def own_servers(bus: str) -> Iterator[Addresses]:
-    """Run servers for a single test.
+    """Run servers for a single test, or for tests that share an instance.
 
     Another ingest in the same consumer group would take partitions away. What a killed instance leaves behind in bus
     and database kept later ones from starting on a busy machine.

@@ -9,22 +9,23 @@ import json
 import signal
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc.aio
 import httpx
 import pytest
+import pytest_asyncio
 import uvicorn
 from PIL import Image
 
 from simulators.receiver import build_receiver
-from tests.chaos.proxy import Proxy, Weather
+from tests.chaos.proxy import CLEAR, Proxy, Weather
 from tests.integration.delivery_process import SHARDS, TIMEOUT_S, DeliveryService, Quiet, name
 from tests.support.eventually import eventually
 from tests.support.refusals import code_of
-from tests.support.servers.tls import Authority, serving
+from tests.support.servers.tls import Authority, TlsServer, serving
 from tests.unit.delivery.builders import ACCOUNT, PRICE, image_bytes, task_id
 from winnow.adapters.object_store import ObjectStore
 from winnow.adapters.topics import apply_topics
@@ -35,16 +36,49 @@ from winnow.local.stack import Addresses
 from winnow.rpc.delivery.v1 import delivery_pb2 as pb
 from winnow.rpc.delivery.v1 import delivery_pb2_grpc
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def line(servers: Addresses, tmp_path: Path) -> AsyncIterator[DeliveryService]:
+
+@dataclass
+class Outside:
+    """Surroundings of the service: the way to the object store, and two receivers that speak TLS."""
+
+    store: Proxy
+    good: TlsServer
+    wrong: TlsServer
+    settings: dict[str, str]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def outside(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outside]:
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    url = urlsplit(servers.s3_endpoint)
+    store = await Proxy(url.hostname or "", url.port or 0).start()
+    async with (
+        serving(authority.good("localhost")) as good,
+        serving(authority.good("other.example.test")) as wrong,
+    ):
+        settings = {"WEBHOOK_CA_FILE": str(authority.ca_file), "WEBHOOK_TIMEOUT_S": "20"}
+        yield Outside(store, good, wrong, settings)
+    await store.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def line(
+    servers: Addresses, outside: Outside, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[DeliveryService]:
+    """Run a service for all tests of a bus; it reaches the object store through a proxy."""
     await apply_topics(servers.kafka_bootstrap, shards=SHARDS, replicas=1)
     listener = socket.create_server(("127.0.0.1", 0))
     server = Quiet(uvicorn.Config(build_receiver(), log_level="error", lifespan="off", access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     objects = ObjectStore(servers.s3_endpoint, "us-east-1", servers.s3_access_key, servers.s3_secret_key)
     async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
-        made = DeliveryService(servers, f"127.0.0.1:{listener.getsockname()[1]}", tmp_path, objects, http)
+        receiver = f"127.0.0.1:{listener.getsockname()[1]}"
+        tls = [f"localhost:{each.port}" for each in (outside.good, outside.wrong)]
+        made = DeliveryService(servers, receiver, tmp_path_factory.mktemp("delivery"), objects, http)
+        made.s3_endpoint = f"http://127.0.0.1:{outside.store.port}"
+        made.extra = outside.settings | {"WEBHOOK_ALLOWED_HOSTS": json.dumps([receiver, *tls])}
         try:
             await made.start()
             yield made
@@ -129,6 +163,7 @@ async def test_a_selection_is_delivered_charged_linked_and_told(line: DeliverySe
     assert "X-Amz-Signature" not in text
 
 
+@pytest.mark.one_bus
 async def test_the_walls_between_accounts_hold_over_grpc(line: DeliveryService) -> None:
     task = name()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
@@ -203,19 +238,50 @@ async def test_killed_again_and_again_every_task_still_ends_once_with_one_charge
         assert {charge["amount_credits_micro"] for charge in charges} == {2 * PRICE}
 
 
+@pytest.mark.one_bus
+async def test_a_webhook_is_delivered_over_tls_and_a_bad_certificate_is_in_the_log(
+    line: DeliveryService, outside: Outside
+) -> None:
+    good, wrong = outside.good, outside.wrong
+    task = name()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
+        stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
+        mine = set()
+        for server in (good, wrong):
+            url = server.url("/hook", "localhost")
+            registered = await stub.RegisterEndpoint(
+                pb.RegisterEndpointRequest(account_id=ACCOUNT, url=url), timeout=TIMEOUT_S
+            )
+            mine.add(registered.endpoint.endpoint_id)
+        await line.publish(await line.order(task, image_bytes()))
+
+        async def both_ended() -> dict[str, list[str]] | None:
+            request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(task))
+            listed = (await stub.ListDeliveries(request, timeout=TIMEOUT_S)).deliveries
+            # Endpoints of the tests before are still registered, and nobody listens there any more.
+            ended = {
+                each.state: [made.reason for made in each.attempts]
+                for each in listed
+                if each.endpoint_id in mine
+            }
+            return ended if {"delivered", "exhausted"} <= set(ended) else None
+
+        ended = await eventually(both_ended, within_s=120)
+    assert ended["delivered"] == ["accepted"]
+    assert ended["exhausted"] == ["certificate_wrong_host"] * 3
+    assert good.names == ["localhost"]
+    assert (len(good.requests), len(wrong.requests)) == (1, 0)
+
+
+@pytest.mark.one_bus
 async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slack(
-    line: DeliveryService,
+    line: DeliveryService, outside: Outside
 ) -> None:
     """The order was selected at its deadline, and nothing of it can be read any more."""
-    store = urlsplit(line.addresses.s3_endpoint)
-    proxy = await Proxy(store.hostname or "", store.port or 0).start()
     try:
-        await line.stop()
-        line.s3_endpoint = f"http://127.0.0.1:{proxy.port}"
-        await line.start()
         task = name()
         order = await line.order(task, image_bytes(), image_bytes("PNG"))
-        proxy.set(Weather(swallows=True))
+        outside.store.set(Weather(swallows=True))
         deadline_at = datetime.now(UTC)
         await line.publish(order.model_copy(update={"deadline_at": deadline_at, "deadline_slack_s": 40}))
         (end,) = await line.until_published(TASKS.name, task_id(task))
@@ -224,50 +290,5 @@ async def test_a_store_that_never_answers_ends_the_task_before_deadline_and_slac
         late = datetime.fromisoformat(end["occurred_at"]) - deadline_at
         assert late < timedelta(seconds=40)
     finally:
-        proxy.set(Weather(refuses=True))
-        await proxy.stop()
-
-
-async def test_a_webhook_is_delivered_over_tls_and_a_bad_certificate_is_in_the_log(
-    line: DeliveryService, tmp_path: Path
-) -> None:
-    authority = Authority(tmp_path)
-    async with (
-        serving(authority.good("localhost")) as good,
-        serving(authority.good("other.example.test")) as wrong,
-    ):
-        await line.stop()
-        line.extra = {
-            "WEBHOOK_CA_FILE": str(authority.ca_file),
-            "WEBHOOK_ALLOWED_HOSTS": json.dumps([f"localhost:{receiver.port}" for receiver in (good, wrong)]),
-            "WEBHOOK_TIMEOUT_S": "20",
-        }
-        await line.start()
-        task = name()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{line.ports['grpc']}") as channel:
-            stub = delivery_pb2_grpc.DeliveryServiceStub(channel)
-            mine = set()
-            for server in (good, wrong):
-                url = server.url("/hook", "localhost")
-                registered = await stub.RegisterEndpoint(
-                    pb.RegisterEndpointRequest(account_id=ACCOUNT, url=url), timeout=TIMEOUT_S
-                )
-                mine.add(registered.endpoint.endpoint_id)
-            await line.publish(await line.order(task, image_bytes()))
-
-            async def both_ended() -> dict[str, list[str]] | None:
-                request = pb.ListDeliveriesRequest(account_id=ACCOUNT, task_id=task_id(task))
-                listed = (await stub.ListDeliveries(request, timeout=TIMEOUT_S)).deliveries
-                # Endpoints of the tests before are still registered, and nobody listens there any more.
-                ended = {
-                    each.state: [made.reason for made in each.attempts]
-                    for each in listed
-                    if each.endpoint_id in mine
-                }
-                return ended if {"delivered", "exhausted"} <= set(ended) else None
-
-            ended = await eventually(both_ended, within_s=120)
-        assert ended["delivered"] == ["accepted"]
-        assert ended["exhausted"] == ["certificate_wrong_host"] * 3
-        assert good.names == ["localhost"]
-        assert (len(good.requests), len(wrong.requests)) == (1, 0)
+        outside.store.set(Weather(refuses=True))
+        outside.store.set(CLEAR)

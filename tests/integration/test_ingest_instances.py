@@ -87,6 +87,7 @@ async def test_orders_that_were_accepted_survive_a_kill_and_are_published_once(p
         await eventually(all_funded, within_s=90)
 
 
+@pytest.mark.one_bus
 async def test_two_instances_make_one_task_of_one_request(place: Place) -> None:
     first_instance, second_instance = place.instance("one").start(), place.instance("two").start()
     await asyncio.gather(first_instance.ready(), second_instance.ready())

@@ -1,41 +1,78 @@
-"""Ingest as a process of its own on real servers: the public API, unfinished requests, and inputs from a URL."""
+"""Ingest as a process of its own on real servers: the public API, unfinished requests, and inputs from a URL.
+
+The tests of a bus share servers, neighbours and an instance; the last of them starts an instance of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.integration.ingest_neighbours import CREDIT
-from tests.integration.ingest_process import ADMIN, BODY, Place, account, ingest_place, key_of, own_servers
+from tests.integration.ingest_process import (
+    ADMIN,
+    BODY,
+    Instance,
+    Place,
+    account,
+    ingest_place,
+    key_of,
+    own_servers,
+)
 from tests.support.eventually import eventually
 from tests.support.raw_http import HALF_BODY, HALF_HEADER, ended
-from tests.support.servers.tls import Authority, answering, serving
+from tests.support.servers.tls import Authority, TlsServer, answering, serving
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.timeout(500), pytest.mark.asyncio(loop_scope="module")]
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest of a picture"
 
 
-@pytest.fixture
+@dataclass
+class Sources:
+    """Servers with inputs: the certificate of the first is good, that of the second has expired."""
+
+    good: TlsServer
+    expired: TlsServer
+    settings: dict[str, str]
+
+
+@pytest.fixture(scope="module")
 def addresses(bus: str) -> Iterator[Addresses]:
     with own_servers(bus) as addresses:
         yield addresses
 
 
-@pytest.fixture
-async def place(addresses: Addresses, tmp_path: Path) -> AsyncIterator[Place]:
-    async with ingest_place(addresses, tmp_path) as place:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with ingest_place(addresses, tmp_path_factory.mktemp("ingest")) as place:
         yield place
 
 
-async def test_an_order_is_taken_followed_and_billed(place: Place) -> None:
-    instance = await place.instance("one").start().ready()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sources(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sources]:
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    async with (
+        serving(authority.good("localhost"), answering(PNG)) as good,
+        serving(authority.expired("localhost"), answering(PNG)) as expired,
+    ):
+        hosts = json.dumps([f"localhost:{server.port}" for server in (good, expired)])
+        yield Sources(good, expired, {"URL_CA_FILE": str(authority.ca_file), "URL_ALLOWED_HOSTS": hosts})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def instance(place: Place, sources: Sources) -> Instance:
+    return await place.instance("one", **sources.settings).start().ready()
+
+
+async def test_an_order_is_taken_followed_and_billed(place: Place, instance: Instance) -> None:
     mine = account()
     async with httpx.AsyncClient(base_url=instance.url, timeout=30) as client:
         headers = await key_of(client, mine)
@@ -82,8 +119,8 @@ async def test_an_order_is_taken_followed_and_billed(place: Place) -> None:
         assert (poor.status_code, poor.json()["shortfall_credits_micro"]) == (402, 4 * CREDIT)
 
 
-async def test_a_cancel_says_what_it_released(place: Place) -> None:
-    instance = await place.instance("one").start().ready()
+@pytest.mark.one_bus
+async def test_a_cancel_says_what_it_released(place: Place, instance: Instance) -> None:
     mine = account()
     place.others.ignored.add("ReserveCredits")
     async with httpx.AsyncClient(base_url=instance.url, timeout=30) as client:
@@ -98,9 +135,31 @@ async def test_a_cancel_says_what_it_released(place: Place) -> None:
     assert twice.json()["code"] == "already_ended"
 
 
-async def test_unfinished_requests_are_closed_while_a_stream_lives_on(place: Place) -> None:
+@pytest.mark.one_bus
+async def test_an_input_is_read_from_an_https_url_whose_certificate_is_good(
+    instance: Instance, sources: Sources
+) -> None:
+    good, expired = sources.good, sources.expired
+    async with httpx.AsyncClient(base_url=instance.url, timeout=60) as client:
+        headers = await key_of(client, account())
+        read = await client.post("/v1/inputs", json={"url": good.url(host="localhost")}, headers=headers)
+        bad = await client.post("/v1/inputs", json={"url": expired.url(host="localhost")}, headers=headers)
+        inside = await client.post(
+            "/v1/inputs", json={"url": f"https://127.0.0.1:{good.port}/"}, headers=headers
+        )
+    assert read.status_code == 201, read.text
+    assert (bad.status_code, bad.json()["code"]) == (422, "url_tls_failed")
+    assert (inside.status_code, inside.json()["code"]) == (422, "url_not_allowed")
+    assert good.names == ["localhost"]
+
+
+@pytest.mark.one_bus
+async def test_unfinished_requests_are_closed_while_a_stream_lives_on(
+    place: Place, instance: Instance
+) -> None:
+    instance.stop()
     seconds = {"HTTP_HEADER_TIMEOUT_S": "2", "HTTP_BODY_TIMEOUT_S": "2", "HTTP_KEEP_ALIVE_TIMEOUT_S": "2"}
-    instance = await place.instance("one", **seconds, HTTP_CONNECTIONS_MAX="700").start().ready()
+    instance = await place.instance("two", **seconds, HTTP_CONNECTIONS_MAX="700").start().ready()
     place.others.ignored.add("ReserveCredits")
     async with httpx.AsyncClient(base_url=instance.url, timeout=60) as client:
         headers = await key_of(client, account())
@@ -123,29 +182,3 @@ async def test_unfinished_requests_are_closed_while_a_stream_lives_on(place: Pla
                 assert (await other.post(f"{path}/cancel", headers=headers)).status_code == 200
             while await anext(lines) != "event: task.cancelled":
                 pass
-
-
-async def test_an_input_is_read_from_an_https_url_whose_certificate_is_good(
-    place: Place, tmp_path: Path
-) -> None:
-    authority = Authority(tmp_path)
-    async with (
-        serving(authority.good("localhost"), answering(PNG)) as good,
-        serving(authority.expired("localhost"), answering(PNG)) as expired,
-    ):
-        hosts = json.dumps([f"localhost:{server.port}" for server in (good, expired)])
-        instance = place.instance("one", URL_CA_FILE=str(authority.ca_file), URL_ALLOWED_HOSTS=hosts)
-        await instance.start().ready()
-        async with httpx.AsyncClient(base_url=instance.url, timeout=60) as client:
-            headers = await key_of(client, account())
-            read = await client.post("/v1/inputs", json={"url": good.url(host="localhost")}, headers=headers)
-            bad = await client.post(
-                "/v1/inputs", json={"url": expired.url(host="localhost")}, headers=headers
-            )
-            inside = await client.post(
-                "/v1/inputs", json={"url": f"https://127.0.0.1:{good.port}/"}, headers=headers
-            )
-    assert read.status_code == 201, read.text
-    assert (bad.status_code, bad.json()["code"]) == (422, "url_tls_failed")
-    assert (inside.status_code, inside.json()["code"]) == (422, "url_not_allowed")
-    assert good.names == ["localhost"]

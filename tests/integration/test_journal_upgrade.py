@@ -12,6 +12,8 @@ from winnow.adapters.mongo import Mongo
 from winnow.eventstore import MongoJournalStore
 from winnow.local.stack import Addresses
 
+pytestmark = pytest.mark.one_bus
+
 _NUMBERS = count()
 
 

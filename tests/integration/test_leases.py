@@ -15,6 +15,8 @@ from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
 from winnow.runtime.lease import LEASE_S
 
+pytestmark = pytest.mark.one_bus
+
 _NUMBERS = count()
 
 

@@ -130,6 +130,7 @@ async def test_killed_ledger_loses_and_repeats_nothing(addresses: Addresses, led
     assert len({event["reservation_id"] for event in settled}) == len(settled) == count
 
 
+@pytest.mark.one_bus
 async def test_time_alone_ends_a_reservation_and_then_a_grant(
     addresses: Addresses, ledger: LedgerProcess
 ) -> None:
@@ -155,6 +156,7 @@ async def test_time_alone_ends_a_reservation_and_then_a_grant(
     assert sorted(left.left_credits_micro for left in answer.grants) == [2 * CREDIT, 2 * CREDIT]
 
 
+@pytest.mark.one_bus
 async def test_questions(ledger: LedgerProcess) -> None:
     await ledger.wait_ready()
     async with stub_of(ledger) as stub:

@@ -132,6 +132,7 @@ async def _check_view_is_built_again(addresses: Addresses, account: str) -> None
         client.close()
 
 
+@pytest.mark.one_bus
 async def test_statement_reaches_across_owners(addresses: Addresses, ledgers: list[LedgerProcess]) -> None:
     account = "acct_across"
     for ledger in ledgers:

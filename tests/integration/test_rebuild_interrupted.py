@@ -29,6 +29,8 @@ KILLED_AFTER_ONE = """
 import os, runpy, signal
 from winnow.audit.staging_database import StagingDatabase
 
+pytestmark = pytest.mark.one_bus
+
 async def replace(self):
     name = self._names[0]
     await self._database["rebuilt_" + name].rename(name, dropTarget=True)

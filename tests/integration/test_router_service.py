@@ -145,6 +145,7 @@ async def test_a_cancel_releases_the_credits(running: Processes, others: Others)
     await running.control(latency_s=0.0)
 
 
+@pytest.mark.one_bus
 async def test_an_outage_fails_no_task_that_can_still_be_made(running: Processes, others: Others) -> None:
     await running.wait_ready()
     await running.control(outage=True, latency_s=0.0)
@@ -155,6 +156,7 @@ async def test_an_outage_fails_no_task_that_can_still_be_made(running: Processes
     assert end["type"] == "task.selected", end
 
 
+@pytest.mark.one_bus
 async def test_the_quote_names_the_expected_and_the_least_cost(router: Any) -> None:
     quote = await router.Quote(
         pb.QuoteRequest(template="studio_headshot", template_version=1, mode="low_cost", k=6), timeout=5
@@ -173,6 +175,7 @@ async def test_the_quote_names_the_expected_and_the_least_cost(router: Any) -> N
         ({"mode": "stable"}, grpc.StatusCode.FAILED_PRECONDITION),
     ],
 )
+@pytest.mark.one_bus
 async def test_a_wrong_quote_is_refused(
     router: Any, changes: dict[str, Any], status: grpc.StatusCode
 ) -> None:
@@ -187,6 +190,7 @@ async def test_a_wrong_quote_is_refused(
     assert refused.value.code() is status
 
 
+@pytest.mark.one_bus
 async def test_a_drained_offering_makes_nothing_until_it_is_taken_back(
     running: Processes, others: Others, router: Any
 ) -> None:
@@ -217,6 +221,7 @@ async def test_a_drained_offering_makes_nothing_until_it_is_taken_back(
     ]
 
 
+@pytest.mark.one_bus
 async def test_the_figures_are_served(running: Processes) -> None:
     await running.wait_ready()
     async with httpx.AsyncClient() as client:

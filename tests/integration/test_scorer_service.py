@@ -214,6 +214,7 @@ async def test_commands_become_scored_events(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.one_bus
 async def test_candidates_are_compared_with_the_reference_of_the_order(
     addresses: Addresses, running: Running, objects: ObjectStore
 ) -> None:
@@ -272,6 +273,7 @@ async def test_poison_is_set_aside_and_the_command_behind_it_is_scored(
     assert event.message.candidates[0].passed
 
 
+@pytest.mark.one_bus
 async def test_metrics_count_verdicts_and_nothing_secret_is_logged(
     addresses: Addresses, running: Running
 ) -> None:

@@ -13,6 +13,8 @@ from winnow.adapters.mongo import Mongo
 from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
 
+pytestmark = pytest.mark.one_bus
+
 INSTANCES = 8
 ROUNDS = 20
 _NUMBERS = count()
