@@ -94,7 +94,14 @@ def test_a_service_starts_with_what_its_lock_installs_and_no_code_of_others(serv
     done = in_the_image(hidden, service, *rooms)
     assert done.returncode == 0, done.stderr[-2000:]
     loaded: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
-    own = [f"services.{service}", "winnow.adapters", "winnow.contracts", "winnow.runtime", "winnow.rpc"]
+    own = [
+        f"services.{service}",
+        "winnow.adapters",
+        "winnow.contracts",
+        "winnow.objectwire",
+        "winnow.runtime",
+        "winnow.rpc",
+    ]
     if service != "scorer":
         own.append("winnow.eventstore")
     if service in {"ingest", "router", "ledger"}:
