@@ -55,6 +55,8 @@ class Storage:
         return keys
 
     def find(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        if len(query) == 1 and isinstance(row_id := query.get("_id"), str):
+            return [self.rows[row_id]] if row_id in self.rows else []
         return [row for row in self._candidates(query) if matches(row, query)]
 
     def _candidates(self, query: dict[str, Any]) -> Iterable[dict[str, Any]]:

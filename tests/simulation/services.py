@@ -60,6 +60,7 @@ _SETTINGS = SimpleNamespace(
     fetch_max_wait_ms=5,
     session_timeout_ms=10_000,
 )
+_DELIVERY_DECIDER = decider(Policy(schedule_s=(0, 2, 5)))
 
 
 @dataclass
@@ -171,7 +172,7 @@ def _scorer(line: SimulatedLine, process: Process) -> None:
 def _delivery(line: SimulatedLine, process: Process) -> None:
     bus, database, clock = line.bus(process), line.database(process), process.clock
     endpoints, index = EndpointStore(database), IndexStore(database)
-    journal, _ = line.journal(process, bus, decider(Policy(schedule_s=(0, 2, 5))))
+    journal, _ = line.journal(process, bus, _DELIVERY_DECIDER)
     finishing = Finishing(
         journal,
         SimulatedObjects(process, line.outside),
