@@ -7,6 +7,7 @@ states and views are stored as objects, and a block's hash is taken of its parts
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -267,9 +268,12 @@ def lightly(*, whole: bool) -> Iterator[None]:
 def staying() -> Iterator[None]:
     """Let the changes of runs stay in this block, in which nothing else is done than to play."""
     _CHANGES.stay = True
+    # Whatever was made before it is no garbage of a run, and need not be searched for any.
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         _CHANGES.stay = False
         _CHANGES.undo()
 
