@@ -152,7 +152,7 @@ simulate: setup ## play the whole line in SEEDS simulated worlds with faults: a 
 chaos: setup models ## every fault of the matrix on the running line: BUS=tansu|kafka, ONLY=pattern; results in build/chaos
 	$(BIN)/python -m tests.chaos --bus $(or $(BUS),tansu) --only "$(ONLY)"
 
-bench: bench-gate bench-quality bench-line bench-lean bench-fanout bench-accept bench-scorer ## every benchmark; results in build/bench
+bench: bench-gate bench-quality bench-line bench-lean bench-fanout bench-accept bench-picture bench-scorer ## every benchmark; results in build/bench
 bench-gate: setup models ## what the gate finds, against the recorded truth of the defects
 	$(BIN)/python -m tests.bench.gate
 bench-scorer: setup models build/bench-venv/.installed ## images a second of the scorer, beside the floor and peers
@@ -176,6 +176,9 @@ bench-fanout: setup ## one order of 24, 240 and 2400 candidates: messages, inser
 	$(BIN)/python -m tests.bench.fanout
 bench-accept: setup ## orders that ingest takes for a second of its CPU, and how long they wait
 	$(BIN)/python -m tests.bench.accept
+
+bench-picture: setup ## CPU of the router's check and of finishing, for one picture of a megapixel
+	$(BIN)/python -m tests.bench.pictures
 
 bench-replay: setup ## a million ledger entries verified, and folded into the states that live services keep
 	$(BIN)/python -m tests.bench.replay

@@ -95,6 +95,29 @@ async def test_a_second_round_follows_when_too_few_pass(line: RunningLine) -> No
 
 
 @pytest.mark.one_bus
+async def test_a_picture_that_is_cut_short_is_judged_and_replaced(line: RunningLine) -> None:
+    for provider in ("fal", "replicate", "openai"):
+        await line.control(provider, forced_defects=["truncated", None, "truncated"])
+    async with line.client(credit_count=100) as client:
+        task_id = await client.order(k=2, cost_cap_usd_micro=2_000_000)
+        task = await client.end(task_id)
+        assert task["state"] == "delivered", task["end"]
+        truth = await truth_of(line, client, task_id)
+        candidates = {candidate["candidate_id"]: candidate for candidate in await client.candidates(task_id)}
+        cut = [candidates[key] for key, made in truth.items() if made["defect"] == "truncated"]
+        assert cut, "no picture was cut short, so nothing was shown"
+        for candidate in cut:
+            decodable = next(row for row in candidate["dimensions"] if row["name"] == "decodable")
+            assert (candidate["passed"], decodable["passed"], decodable["raw"]) == (False, False, 0.0)
+            assert candidate["reasons"][0] == "decodable:below_threshold"
+            assert candidate["output_id"] is None
+        assert task["failure_reasons"]["decodable:below_threshold"] == len(cut)
+        bill = await client.get(f"/v1/tasks/{task_id}/bill")
+        money_adds_up(task, bill)
+        assert bill["delivered_count"] == 2
+
+
+@pytest.mark.one_bus
 async def test_an_outage_falls_back_to_another_provider(line: RunningLine) -> None:
     await line.control("fal", outage=True)
     async with line.client() as client:

@@ -1,4 +1,6 @@
-"""Fuzzes the decoder gate: any bytes become an upright opaque picture, or NotDecodable; nothing else.
+"""Fuzzes what reads untrusted pictures: any bytes become an upright opaque picture, or NotDecodable; nothing else.
+
+Any bytes have a structure, or BadStructure. Where both take a file, they agree on its format and size.
 
 Run as ``python -m tests.fuzz.decoder SECONDS``. The corpus is made anew from small pictures in every accepted form; libFuzzer
 ends the process with an error on any other exception, a crash, more than 2 GiB of memory or more than ten seconds.
@@ -13,8 +15,11 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["services.scorer.vision.decode"]):
+with atheris.instrument_imports(include=["services.scorer.vision.decode", "winnow.pictures"]):
     from services.scorer.vision.decode import PIXELS_MAX, NotDecodable, decode
+    from winnow.pictures.jpeg import without_metadata
+    from winnow.pictures.reader import read_structure
+    from winnow.pictures.structure import BadStructure, Structure
 
 import numpy as np
 from PIL import Image
@@ -47,7 +52,8 @@ def write_corpus(folder: Path) -> None:
 
 
 def try_one(content: bytes) -> None:
-    """Decode, both ways."""
+    """Read the structure, and decode both ways."""
+    structure = structure_of(content)
     for luminance_only in (False, True):
         try:
             picture = decode(content, luminance_only=luminance_only)
@@ -58,6 +64,22 @@ def try_one(content: bytes) -> None:
         assert rgb.dtype == picture.grey.dtype == np.uint8
         assert rgb.shape == (picture.height, picture.width, 3)
         assert picture.grey.size <= PIXELS_MAX
+        if structure is not None:
+            assert structure.content_type == picture.content_type
+            assert {structure.width, structure.height} == {picture.width, picture.height}
+
+
+def structure_of(content: bytes) -> Structure | None:
+    """Read the structure; what a JPEG is without its metadata has the same."""
+    try:
+        structure = read_structure(content)
+    except BadStructure as refusal:
+        assert refusal.reason
+        return None
+    plain = without_metadata(content)
+    if plain is not None:
+        assert read_structure(plain) == structure
+    return structure
 
 
 def main() -> None:

@@ -15,8 +15,45 @@ _SAME: Final = "tests/unit/ingest/test_sameness.py"
 _PRIORITIES: Final = "tests/unit/ingest/test_priorities.py"
 _WALLS: Final = "tests/unit/ingest/test_walls.py"
 _DELIVERY: Final = "tests/unit/delivery/test_walls.py"
+_STRUCTURE: Final = "tests/unit/pictures/test_reader.py"
+_COPIED: Final = "tests/unit/pictures/test_jpeg.py"
 
 MUTATIONS: Final[list[Mutation]] = [
+    Mutation(
+        "an archive behind a picture is stored",
+        "winnow/pictures/jpeg.py",
+        "    if end != len(content):",
+        "    if end > len(content):",
+        (f"{_STRUCTURE}::test_bytes_behind_the_end_are_refused",),
+    ),
+    Mutation(
+        "the second size of a picture counts for nothing",
+        "winnow/pictures/jpeg.py",
+        "        if size is not None:\n",
+        "        if size is None:\n            size = (0, 0)\n        if size == (1, 1):\n",
+        (f"{_STRUCTURE}::test_broken_structures_are_refused_with_a_reason",),
+    ),
+    Mutation(
+        "a compressed text of a picture inflates without end",
+        "winnow/pictures/png.py",
+        "    if inflate.unconsumed_tail:\n",
+        "    if inflate.unused_data:\n",
+        (f"{_STRUCTURE}::test_metadata_that_inflates_without_end_is_refused",),
+    ),
+    Mutation(
+        "a delivered picture keeps its comment",
+        "winnow/pictures/jpeg.py",
+        "            if segment.marker in _APPLICATION or segment.marker == _COMMENT:\n",
+        "            if segment.marker in _APPLICATION:\n",
+        (f"{_COPIED}::test_the_pixels_stay_and_all_metadata_goes",),
+    ),
+    Mutation(
+        "a picture with a profile is delivered without it as it is",
+        "winnow/pictures/jpeg.py",
+        'body.startswith(b"ICC_PROFILE\\x00"):\n                    return None',
+        'body.startswith(b"ICC_PROFILE\\x00"):\n                    continue',
+        (f"{_COPIED}::test_a_profile_decides_how_a_picture_looks",),
+    ),
     Mutation(
         "a body of any media type is read as JSON",
         "services/ingest/api/json_body.py",

@@ -141,8 +141,8 @@ MUTATIONS = (
     ),
     Mutation(
         "delivery: delivers bytes that were changed",
-        "services/delivery/app/finishing.py",
-        "if not await asyncio.to_thread(is_intact, content, stored):",
+        "services/delivery/clients/images.py",
+        "if not is_intact(content, stored):",
         "if len(content) != stored.size_bytes:",
         (f"{_SERVICE}::test_changed_bytes_and_missing_or_broken_objects_are_not_delivered",),
     ),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.delivery.domain.endpoints import WebhookAnswer, WebhookRequest
-from services.delivery.domain.images import FinishedImage, Picture
+from services.delivery.domain.images import ContentDiffers, FinishedImage, Picture, is_intact
 from services.delivery.domain.messages import AttemptReason
 from services.router.clients.media import ImageFacts, TaskMedia
 from services.router.domain.calls import (
@@ -32,7 +32,7 @@ from services.scorer.domain.references import NO_REFERENCES, References
 from tests.simulation.script import Kind
 from tests.simulation.world import Process, SimulatedWorld
 from winnow.contracts.errors import NotFound, Unavailable
-from winnow.contracts.values import MeasureStatus, OutcomeClass
+from winnow.contracts.values import MeasureStatus, OutcomeClass, StoredObject
 
 PRICE_USD_MICRO = 3000
 GOOD = 80
@@ -119,7 +119,7 @@ def _store_away() -> Exception:
 
 
 class SimulatedMedia(TaskMedia):
-    """The router's media, with the decoding of pixels replaced by reading the simulated form."""
+    """The router's media, which reads the simulated form in the place of a file's structure."""
 
     @staticmethod
     def _described(content: bytes) -> ImageFacts:
@@ -262,11 +262,13 @@ class SimulatedImages:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    async def finish(self, content: bytes) -> FinishedImage:
+    async def finish(self, content: bytes, stored: StoredObject) -> FinishedImage:
         await self._process.pause(0.005, 0)
+        if not is_intact(content, stored):
+            raise ContentDiffers("the bytes are not what was stored")
         return FinishedImage(
-            Picture(b"finished " + content, "image/png", 512, 512),
-            Picture(b"thumbnail " + content, "image/webp", 64, 64),
+            Picture.of(b"finished " + content, "image/png", width=512, height=512),
+            Picture.of(b"thumbnail " + content, "image/webp", width=64, height=64),
         )
 
 

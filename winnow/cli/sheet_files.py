@@ -148,7 +148,8 @@ async def _thumbnails(
                     path = f"/v1/tasks/{task_id}/candidates/{candidate.candidate_id}/preview"
                     content = await api.get_bytes(path)
                 return await asyncio.to_thread(thumbnail_of, content)
-            except (ApiError, OSError):
+            except (ApiError, OSError, ValueError, SyntaxError):
+                # A candidate that the scorer refused may be no picture that can be read.
                 return None
 
     return list(await asyncio.gather(*map(thumbnail, candidates)))

@@ -9,7 +9,7 @@ from typing import Final
 from services.delivery.app import metrics
 from services.delivery.app.ports import DeliveryAggregates, Files, Images, Index
 from services.delivery.domain.decide import output_id_of
-from services.delivery.domain.images import FinishedImage, Picture, is_intact
+from services.delivery.domain.images import ContentDiffers, FinishedImage, Picture
 from services.delivery.domain.messages import Finished, FinishFailure
 from services.delivery.domain.outputs import object_key, unguessable
 from services.delivery.domain.task import TaskDelivery
@@ -128,9 +128,10 @@ class Finishing:
             content = await self._files.get(stored.bucket, stored.key, stored.size_bytes)
         except ValueError:
             return FinishFailure(candidate_id=candidate.candidate_id, reason="content_differs")
-        if not await asyncio.to_thread(is_intact, content, stored):
+        try:
+            image = await self._images.finish(content, stored)
+        except ContentDiffers:
             return FinishFailure(candidate_id=candidate.candidate_id, reason="content_differs")
-        image = await self._images.finish(content)
         return await self._store(candidate, image)
 
     async def _store(self, candidate: SelectedCandidate, image: FinishedImage) -> Output:
@@ -149,14 +150,13 @@ class Finishing:
         )
 
     async def _put(self, folder: str, segment: str, picture: Picture) -> StoredObject:
-        sha256 = await asyncio.to_thread(lambda: picture.sha256)
-        key = object_key(folder, segment, sha256=sha256, content_type=picture.content_type)
+        key = object_key(folder, segment, sha256=picture.sha256, content_type=picture.content_type)
         await self._files.put(self._bucket, key, picture.content, picture.content_type)
         metrics.OUTPUT_BYTES.inc(len(picture.content))
         return StoredObject(
             bucket=self._bucket,
             key=key,
-            sha256=sha256,
+            sha256=picture.sha256,
             size_bytes=len(picture.content),
             content_type=picture.content_type,
             width=picture.width,

@@ -10,6 +10,7 @@ from services.delivery.domain.endpoints import Endpoint, WebhookAnswer, WebhookR
 from services.delivery.domain.images import FinishedImage
 from services.delivery.domain.records import KeptOutputs, Redelivery
 from services.delivery.domain.task import TaskDelivery
+from winnow.contracts.values import StoredObject
 from winnow.eventstore import Decided, Input
 
 
@@ -54,8 +55,11 @@ class Links(Protocol):
 class Images(Protocol):
     """Finisher of images, off the event loop."""
 
-    async def finish(self, content: bytes) -> FinishedImage:
-        """Finish one image. Raises Refused (image_not_decodable, image_too_large)."""
+    async def finish(self, content: bytes, stored: StoredObject) -> FinishedImage:
+        """Check that the bytes are what was stored, and finish them.
+
+        Raises ContentDiffers, or Refused (image_not_decodable, image_too_large).
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from services.router.app.candidate_store import CandidateStore, RunningAttempt, signal_of_none_stored
+from services.router.app.candidate_store import CandidateStore, RunningAttempt, signal_of_none_whole
 from services.router.app.offering_pool import OfferingPool
 from services.router.app.ports import Media, Provider, RunAggregates
 from services.router.app.retry import retry_until_available, sleep_or_set
@@ -245,8 +245,9 @@ class AttemptRunner:
             failpoints.reach("before_candidates_kept")
             generated, failed = await self._candidate_store.store_candidates(running, end.images)
             failpoints.reach("after_candidates_kept")
-            if failed and not generated:
-                end = replace(end, signal=signal_of_none_stored(failed))
+            if (failed or generated) and not running.whole_count:
+                signal = signal_of_none_whole(failed, generated_count=len(generated))
+                end = replace(end, signal=signal)
         self._learn(running, end, latency_ms, has_images=bool(generated))
         return AttemptReturned(
             attempt_id=running.attempt.attempt_id,
@@ -267,7 +268,7 @@ class AttemptRunner:
             end.signal,
             latency_ms=latency_ms,
             retry_after_s=end.retry_after_s,
-            was_wasted=was_billed and not has_images and not running.unwanted.is_set(),
+            was_wasted=was_billed and not running.whole_count and not running.unwanted.is_set(),
         )
         if not has_images and running.run.order is not None:
             template = running.run.order.template

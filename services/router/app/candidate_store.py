@@ -9,13 +9,13 @@ from typing import Final
 
 from services.router.app.ports import Media, Provider
 from services.router.app.retry import retry_until_available
-from services.router.domain.calls import CollectFailed, ImageRef, NotAnImage
+from services.router.domain.calls import CollectFailed, ImageRef, NotAnImage, StoredImage
 from services.router.domain.catalogue import Offering
 from services.router.domain.health import HealthSignal
 from services.router.domain.run import Attempt, Candidate, Run
 from winnow.contracts.errors import Unavailable
 from winnow.contracts.events import TaskAccepted
-from winnow.contracts.values import FailedCandidate, GeneratedCandidate, StoredObject
+from winnow.contracts.values import FailedCandidate, GeneratedCandidate
 from winnow.runtime.backoff import Backoff
 from winnow.runtime.clock import Clock
 
@@ -31,7 +31,7 @@ _COLLECT_BACKOFF_MAX_S: Final = 1.6
 
 @dataclass(slots=True)
 class RunningAttempt:
-    """A running attempt. ``unwanted`` is set when its task has ended."""
+    """A running attempt. ``unwanted`` is set when its task has ended; ``whole_count`` counts stored images not cut short."""
 
     run: Run
     attempt: Attempt
@@ -40,6 +40,7 @@ class RunningAttempt:
     started_s: float = 0.0
     reference: str | None = None
     handle: Mapping[str, str] = field(default_factory=dict)
+    whole_count: int = 0
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -92,14 +93,14 @@ class CandidateStore:
     async def _result(
         self, running: RunningAttempt, candidate: Candidate, image: ImageRef
     ) -> GeneratedCandidate | FailedCandidate:
-        async def stored_now() -> StoredObject:
+        async def stored_now() -> StoredImage:
             return await self._store(
                 running.order, candidate.candidate_id, await self._collect(running, image)
             )
 
         deadline_at = running.order.deadline_at
         try:
-            stored = await retry_until_available(
+            image_kept = await retry_until_available(
                 stored_now, unwanted=running.unwanted, deadline_at=deadline_at, clock=self._clock
             )
         except CollectFailed as error:
@@ -109,9 +110,12 @@ class CandidateStore:
         except Unavailable:
             return FailedCandidate(candidate_id=candidate.candidate_id, reason=_NOT_STORED)
         seed = candidate.seed if image.seed is None else image.seed
-        return GeneratedCandidate(candidate_id=candidate.candidate_id, stored=stored, seed=max(0, seed))
+        running.whole_count += image_kept.is_whole
+        return GeneratedCandidate(
+            candidate_id=candidate.candidate_id, stored=image_kept.stored, seed=max(0, seed)
+        )
 
-    async def _store(self, order: TaskAccepted, candidate_id: str, content: bytes) -> StoredObject:
+    async def _store(self, order: TaskAccepted, candidate_id: str, content: bytes) -> StoredImage:
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
                 return await self._media.store_candidate(
@@ -145,13 +149,15 @@ class CandidateStore:
         return await provider.collect(running.offering, image)
 
 
-def signal_of_none_stored(failed: Sequence[FailedCandidate]) -> HealthSignal:
-    """Return the health signal of an attempt that brought no usable image.
+def signal_of_none_whole(failed: Sequence[FailedCandidate], *, generated_count: int) -> HealthSignal:
+    """Return the health signal of an attempt that brought no whole image; all it generated are cut short.
 
-    Images that cannot be fetched or decoded are its fault, as paid errors are: the breaker keeps the next rounds from
-    buying more of them. A filtered prompt is not, nor is a bucket that takes nothing.
+    Images that cannot be fetched and files that are no whole image are its fault, as paid errors are. So the breaker
+    keeps the next rounds from buying more of them. A filtered prompt is not, nor is a bucket that takes nothing.
     """
     reasons = {candidate.reason for candidate in failed}
     if _NOT_STORED in reasons:
         return HealthSignal.neutral
+    if generated_count:
+        return HealthSignal.fault
     return HealthSignal.success if reasons == {_FILTERED} else HealthSignal.fault

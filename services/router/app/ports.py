@@ -10,6 +10,7 @@ from services.router.domain.calls import (
     Generation,
     ImageRef,
     PollReply,
+    StoredImage,
     SubmitReply,
 )
 from services.router.domain.catalogue import Offering
@@ -52,8 +53,8 @@ class Media(Protocol):
 
     async def store_candidate(
         self, *, account_id: str, task_id: str, candidate_id: str, content: bytes
-    ) -> StoredObject:
-        """Check that the bytes decode and store them; raises NotAnImage, Unavailable."""
+    ) -> StoredImage:
+        """Check what the bytes' structure says and store them; raises NotAnImage, Unavailable."""
         ...
 
 

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
-from PIL import Image, UnidentifiedImageError
-
-from services.router.domain.calls import NotAnImage
+from services.router.domain.calls import NotAnImage, StoredImage
 from winnow.contracts.values import StoredObject
+from winnow.pictures.reader import read_structure
+from winnow.pictures.structure import BadStructure
 
 REQUEST_MAX_BYTES: Final = 1_048_576
 PIXELS_MAX: Final = 50_000_000
-"""Decoded at 3 bytes a pixel this is 150 MB: the most one candidate may take of memory."""
+"""Decoded at 3 bytes a pixel this is 150 MB: the most one candidate may take of memory where it is decoded."""
 _REQUESTS_KEPT: Final = 512
-_FORMATS: Final = {
-    "JPEG": ("image/jpeg", "jpg"),
-    "PNG": ("image/png", "png"),
-    "WEBP": ("image/webp", "webp"),
-}
-_DECODERS_MAX: Final = 2
+_EXTENSIONS: Final = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
 class ObjectAccess(Protocol):
@@ -40,13 +34,14 @@ class ObjectAccess(Protocol):
 
 
 class ImageFacts(NamedTuple):
-    """Facts of a decoded image."""
+    """Facts of an image, as its header tells them."""
 
     content_type: str
     extension: str
     width: int
     height: int
     sha256: str
+    is_whole: bool = True
 
 
 class TaskMedia:
@@ -57,7 +52,6 @@ class TaskMedia:
         self._objects = objects
         self._bucket = bucket
         self._requests: OrderedDict[str, Mapping[str, object]] = OrderedDict()
-        self._decoders = asyncio.Semaphore(_DECODERS_MAX)
 
     async def read_request(self, stored: StoredObject) -> Mapping[str, object]:
         """Read a task's request, kept in memory for its next attempts.
@@ -81,16 +75,15 @@ class TaskMedia:
 
     async def store_candidate(
         self, *, account_id: str, task_id: str, candidate_id: str, content: bytes
-    ) -> StoredObject:
+    ) -> StoredImage:
         """Store a candidate's bytes under a name that their content decides.
 
         Raises NotAnImage, Unavailable. Storing the same bytes again changes nothing.
         """
-        async with self._decoders:
-            image = await asyncio.to_thread(self._described, content)
+        image = await asyncio.to_thread(self._described, content)
         key = f"candidates/{account_id}/{task_id}/{candidate_id}-{image.sha256[:16]}.{image.extension}"
         await self._objects.put(self._bucket, key, content, image.content_type)
-        return StoredObject(
+        stored = StoredObject(
             bucket=self._bucket,
             key=key,
             sha256=image.sha256,
@@ -99,23 +92,22 @@ class TaskMedia:
             width=image.width,
             height=image.height,
         )
+        return StoredImage(stored, image.is_whole)
 
     @staticmethod
     def _described(content: bytes) -> ImageFacts:
-        """Decode every pixel: a truncated file has a good header."""
+        """Check header, size and end. Pixels, and whether all of them are there, are left to the scorer."""
         try:
-            with Image.open(io.BytesIO(content), formats=list(_FORMATS)) as image:
-                width, height = image.size
-                if width * height > PIXELS_MAX:
-                    raise NotAnImage("too_many_pixels")
-                if getattr(image, "n_frames", 1) > 1:
-                    raise NotAnImage("animated")
-                content_type, extension = _FORMATS[image.format or ""]
-                image.load()
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError) as error:
-            if isinstance(error, NotAnImage):
-                raise
-            raise NotAnImage("not_decodable") from error
-        except Image.DecompressionBombError as error:
-            raise NotAnImage("too_many_pixels") from error
-        return ImageFacts(content_type, extension, width, height, hashlib.sha256(content).hexdigest())
+            found = read_structure(content)
+        except BadStructure as error:
+            raise NotAnImage(error.reason) from error
+        if found.width * found.height > PIXELS_MAX:
+            raise NotAnImage("too_many_pixels")
+        return ImageFacts(
+            found.content_type,
+            _EXTENSIONS[found.content_type],
+            found.width,
+            found.height,
+            hashlib.sha256(content).hexdigest(),
+            found.is_whole,
+        )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from winnow.contracts.values import OutcomeClass
+from winnow.contracts.values import OutcomeClass, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,14 @@ class ImageRef:
     content: bytes | None = None
     seed: int | None = None
     filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image in the private bucket; ``is_whole`` is false where its file ends before its picture does."""
+
+    stored: StoredObject
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +112,4 @@ class CollectFailed(Exception):  # noqa: N818 (the noun of the problem)
 
 
 class NotAnImage(ValueError):  # noqa: N818 (the noun of the problem)
-    """The bytes do not decode whole as a supported picture."""
+    """The bytes are no still picture of a supported format, by their header and structure."""

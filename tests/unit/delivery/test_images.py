@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from PIL import Image, ImageChops, ImageCms, PngImagePlugin
+from PIL import Image, ImageChops, ImageCms, ImageOps, ImageStat, PngImagePlugin
 
 from services.delivery.clients.images import ImageFinisher, finish_image
-from tests.unit.delivery.builders import image_bytes
+from services.delivery.domain.images import ContentDiffers
+from tests.unit.delivery.builders import image_bytes, stored
 from winnow.contracts.errors import ErrorCode, Refused
 
 PIXELS = 40_000_000
@@ -78,6 +79,43 @@ def test_a_jpeg_stays_a_jpeg_that_looks_the_same():
     assert max(largest(band) for band in difference.split()) <= 12
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"subsampling": 0}])
+def test_a_jpeg_keeps_its_pixels_bit_for_bit(options):
+    content = image_bytes("JPEG", comment=b"secret", **options)
+    output = finish_image(content, PIXELS, 256).output
+    assert (output.content_type, output.width, output.height) == ("image/jpeg", 640, 480)
+    assert ImageChops.difference(opened(content), opened(output.content)).getbbox() is None
+    assert b"secret" not in output.content
+    assert len(output.content) < len(content)
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation_is_applied(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = image_bytes(kind, exif=exif)
+    shown = ImageOps.exif_transpose(opened(content)).convert("RGB")
+    finished = finish_image(content, PIXELS, 256)
+    output = opened(finished.output.content)
+    assert output.size == shown.size == (finished.output.width, finished.output.height)
+    assert max(ImageStat.Stat(ImageChops.difference(output, shown)).mean) < 2
+    small = opened(finished.thumbnail.content)
+    assert max(small.size) == 256
+    assert (small.width > small.height) == (shown.width > shown.height)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1024, 1024), (700, 100), (100, 80), (300, 299), (1, 1)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_thumbnail_shows_the_picture_as_scaling_the_whole_does(kind, size):
+    content = image_bytes(kind, size=size)
+    wanted = opened(content).convert("RGB")
+    wanted.thumbnail((256, 256), Image.Resampling.LANCZOS)
+    found = opened(finish_image(content, PIXELS, 256).thumbnail.content)
+    assert found.size == wanted.size
+    assert max(ImageStat.Stat(ImageChops.difference(found, wanted)).mean) < 8
+
+
 def test_a_colour_profile_is_converted_not_just_dropped():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     content = image_bytes("PNG", icc_profile=_swap_primaries(profile))
@@ -143,9 +181,19 @@ def test_an_animation_is_refused():
         finish_image(buffer.getvalue(), PIXELS, 8)
 
 
+async def test_bytes_that_are_not_what_was_stored_are_not_finished():
+    finisher = ImageFinisher(threads=1, pixels_max=PIXELS, thumbnail_px=64)
+    try:
+        with pytest.raises(ContentDiffers):
+            await finisher.finish(image_bytes(), stored(image_bytes() + b"x"))
+    finally:
+        finisher.close()
+
+
 async def test_the_finisher_works_off_the_loop():
     finisher = ImageFinisher(threads=1, pixels_max=PIXELS, thumbnail_px=64)
     try:
-        assert (await finisher.finish(image_bytes())).thumbnail.width == 64
+        finished = await finisher.finish(image_bytes(), stored(image_bytes()))
+        assert finished.thumbnail.width == 64
     finally:
         finisher.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.router.app.candidate_store import signal_of_none_stored
+from services.router.app.candidate_store import signal_of_none_whole
 from services.router.domain.health import HealthSignal
 from winnow.contracts.ids import Prefix, derive_id
 from winnow.contracts.values import FailedCandidate
@@ -28,4 +28,8 @@ def test_useless_images_count_against_the_offering_and_our_own_store_does_not(
         FailedCandidate(candidate_id=derive_id(Prefix.candidate, n), reason=reason)
         for n, reason in enumerate(reasons)
     ]
-    assert signal_of_none_stored(failed) is signal
+    assert signal_of_none_whole(failed, generated_count=0) is signal
+
+
+def test_images_that_are_all_cut_short_count_against_the_offering() -> None:
+    assert signal_of_none_whole([], generated_count=2) is HealthSignal.fault

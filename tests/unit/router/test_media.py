@@ -13,6 +13,7 @@ from PIL import Image
 from services.router.clients import media as media_room
 from services.router.clients.media import TaskMedia
 from services.router.domain.calls import NotAnImage
+from tests.support.builders.picture_files import jpeg_of_size, png_of_size
 from winnow.contracts.values import StoredObject
 
 
@@ -35,10 +36,12 @@ def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 48)) -> bytes:
     return held.getvalue()
 
 
-async def keep(objects: Objects, content: bytes) -> StoredObject:
-    return await TaskMedia(objects, "private").store_candidate(
+async def keep(objects: Objects, content: bytes, *, is_whole: bool = True) -> StoredObject:
+    image = await TaskMedia(objects, "private").store_candidate(
         account_id="acct_a", task_id="task_t", candidate_id="cand_c", content=content
     )
+    assert image.is_whole is is_whole
+    return image.stored
 
 
 @pytest.mark.parametrize(
@@ -57,14 +60,44 @@ async def test_a_picture_is_stored_under_its_content(kind: str, content_type: st
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>not found</html>", picture()[:-200], picture("PNG")[:200], picture("GIF"), picture("BMP")],
-    ids=["empty", "html", "truncated jpeg", "truncated png", "gif", "bmp"],
+    [
+        b"",
+        b"<html>not found</html>",
+        picture("GIF"),
+        picture("BMP"),
+        picture()[:20],
+        picture() + b"PK\x03\x04",
+        picture("PNG") + b"<script>",
+        picture("WEBP") + picture(),
+        jpeg_of_size(picture(), 10_000, 10_000),
+        png_of_size(10_000, 10_000),
+    ],
+    ids=[
+        "empty",
+        "html",
+        "gif",
+        "bmp",
+        "cut header",
+        "jpeg and zip",
+        "png and html",
+        "webp and jpeg",
+        "jpeg bomb",
+        "png bomb",
+    ],
 )
-async def test_what_does_not_decode_whole_is_no_candidate(content: bytes) -> None:
+async def test_what_is_no_picture_by_its_structure_is_no_candidate(content: bytes) -> None:
     objects = Objects()
     with pytest.raises(NotAnImage):
         await keep(objects, content)
     assert objects.files == {}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+async def test_a_picture_that_is_cut_short_is_left_to_the_scorer(kind: str) -> None:
+    objects, content = Objects(), picture(kind)
+    stored = await keep(objects, content[: len(content) * 2 // 5], is_whole=False)
+    assert (stored.width, stored.height) == (64, 48)
+    assert stored.size_bytes == len(objects.files[stored.key]) == len(content) * 2 // 5
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
