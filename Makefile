@@ -172,6 +172,8 @@ bench-lean: setup ## what an order costs without pictures, and counts; AGAINST=c
 	$(BIN)/python -m tests.bench.lean $(AGAINST_OPTIONS)
 bench-lean-kafka: setup ## bench-lean on Apache Kafka (needs Java 17 and Maven)
 	$(BIN)/python -m tests.bench.lean --bus kafka $(AGAINST_OPTIONS)
+profile-lean: setup build/bench-venv/.installed ## where the CPU of an order goes, by cause and service; LOAD=fastest|rest|10 TOP=functions
+	$(BIN)/python -m tests.bench.lean.sampling $(if $(LOAD),--load $(LOAD)) $(if $(TOP),--top $(TOP))
 bench-fanout: setup ## one order of 24, 240 and 2400 candidates: messages, inserts and CPU against the least
 	$(BIN)/python -m tests.bench.fanout
 bench-accept: setup ## orders that ingest takes for a second of its CPU, and how long they wait

@@ -10,13 +10,13 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.lean import tables
 from tests.bench.lean.against import Builds, Refused, against
 from tests.bench.lean.measure import Figures, Measurement, Plan
+from tests.bench.lean.options import at_least, rates, seconds
 from tests.bench.lean.world import lean_profiles, lean_settings
 from tests.bench.report import FOLDER, Report
 from tests.support.servers import buses
@@ -25,37 +25,6 @@ from tests.support.servers.line import running_line
 _PAIRS: int = 5
 _SHORT = Plan(orders=500, seconds=20.0, lone=40, counted=1)
 """The plan of a run against a commit, which is one of ten."""
-
-
-def rates(text: str) -> tuple[float, ...]:
-    """Read a list of rates as ``10,25``; empty is none."""
-    found = tuple(float(part) for part in text.split(",") if part.strip())
-    if any(rate <= 0 for rate in found):
-        msg = f"a rate is more than 0 orders a second: {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return found
-
-
-def seconds(text: str) -> float:
-    """Read a length of time."""
-    value = float(text)
-    if not value > 0:
-        msg = f"more than 0 seconds: {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number of at least ``least``."""
-
-    def whole_number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            msg = f"at least {least}: {text}"
-            raise argparse.ArgumentTypeError(msg)
-        return value
-
-    return whole_number
 
 
 def run(plan: Plan) -> Figures:

@@ -24,7 +24,7 @@ from tests.bench.report import FOLDER
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 _LOCK: Final = "requirements/dev.lock"
-_BENCH: Final = "tests/bench"
+_OVERLAID: Final = ("tests/bench", "tests/support")
 _TOLD_LINES: Final = 6
 RATIO_AIMS: Final = {
     f"{FASTEST}: {SERVICES_AND_BROKER}": ("<=", 0.6),
@@ -99,8 +99,12 @@ class Builds:
     def _check_out(self, commit: str, tree: Path) -> None:
         """Check a commit out; the benchmark is the present one, so that both builds are measured alike."""
         self._git("worktree", "add", "--quiet", "--detach", str(tree), commit)
-        shutil.rmtree(tree / _BENCH, ignore_errors=True)
-        shutil.copytree(self._root / _BENCH, tree / _BENCH, ignore=shutil.ignore_patterns("__pycache__"))
+        for folder in _OVERLAID:
+            shutil.rmtree(tree / folder, ignore_errors=True)
+            if (self._root / folder).is_dir():
+                shutil.copytree(
+                    self._root / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__")
+                )
 
     def _python(self, tree: Path, venv: Path) -> str:
         """Return this Python where the tree pins what is installed here, else that of an environment made for it."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
-from tests.bench.lean.__main__ import options, rates
+from tests.bench.lean.__main__ import options
 from tests.bench.lean.against import Builds, Refused, arguments_of, comparisons
 from tests.bench.lean.measure import Plan
+from tests.bench.lean.options import load_of, rates
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -111,6 +113,17 @@ def test_a_load_that_cannot_be_is_refused(argv: list[str], capsys: pytest.Captur
     with pytest.raises(SystemExit, match="2"):
         options().parse_args(argv)
     assert argv[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["fastest", "rest", "25", "2.5"])
+def test_a_load_is_named_or_a_rate(text: str) -> None:
+    assert load_of(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "10,25", "0", "slow"])
+def test_another_load_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, ArgumentTypeError)):
+        load_of(text)
 
 
 def test_rates_are_a_list_that_may_be_empty() -> None:
