@@ -23,6 +23,7 @@ _CAUSES: Final = (
         _any_of(
             "PIL/",
             "cv2/",
+            "winnow/pictures/",
             r"services/scorer/(?:vision|dimensions|engine|inference)/",
             r"services/delivery/clients/images\.py",
             r"services/router/clients/media\.py:.*_described",
@@ -34,7 +35,13 @@ _CAUSES: Final = (
     ),
     (
         "object store",
-        _any_of(r"winnow/adapters/(?:s3_\w+|object_store)\.py", "botocore/", "boto3/", "s3transfer/"),
+        _any_of(
+            r"winnow/adapters/(?:s3_\w+|object_store)\.py",
+            "winnow/objectwire/",
+            "botocore/",
+            "boto3/",
+            "s3transfer/",
+        ),
     ),
     ("gRPC", _any_of("grpc/", "grpc_health/", "google/protobuf/", "winnow/rpc/", r"services/\w+/rpc\.py")),
     (

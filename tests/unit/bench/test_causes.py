@@ -34,6 +34,8 @@ def test_a_place_is_below_the_root_or_a_package(path: str, place: str) -> None:
         (["winnow/eventstore/writer.py:run", "motor/core.py:insert_many"], "database driver"),
         (["services/ingest/store/view_writer.py:save", "std:hashlib.py:new"], "read model"),
         (["winnow/adapters/object_store.py:put", "aiohttp/client.py:_request"], "object store"),
+        (["winnow/adapters/object_store.py:put", "winnow/objectwire/pool.py:send"], "object store"),
+        (["services/router/clients/media.py:f", "winnow/pictures/jpeg.py:walk"], "pictures"),
         (["services/router/clients/wire.py:post", "aiohttp/client.py:_request"], "HTTP client"),
         (["aiokafka/producer/sender.py:_send", "aiokafka/conn.py:send"], "sending"),
         (["aiokafka/consumer/fetcher.py:_proc", "aiokafka/conn.py:send"], "polling"),
