@@ -76,6 +76,8 @@ def main() -> None:
             against(Builds(given.against, is_dirty_allowed=given.dirty), plan, given.pairs)
         except Refused as refused:
             sys.exit(f"bench-lean: {refused}")
+        except KeyboardInterrupt:
+            sys.exit("bench-lean: interrupted, nothing is reported")
         return
     plan = replace(Plan(), **chosen)
     report = Report("lean" if plan.bus == buses.TANSU else f"lean-{plan.bus}")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -131,7 +132,7 @@ def against(builds: Builds, plan: Plan, pairs: int) -> None:
         for number in range(pairs):
             for side in order_of_pair(number):
                 _note(f"pair {number + 1} of {pairs}: {side} ({made[side].commit[:12]})")
-                found[side].append(_measure(made[side], plan))
+                found[side].append(measured(made[side], plan))
         commits = {side: build.commit for side, build in made.items()}
     compared = comparisons(found["before"], found["after"])
     _show(commits, compared, pairs)
@@ -154,18 +155,22 @@ def comparisons(
     return found
 
 
-def _measure(build: Build, plan: Plan) -> dict[str, float]:
+def measured(build: Build, plan: Plan) -> dict[str, float]:
+    """Run the benchmark on a build and return its figures; raises Refused with the last lines of a run that failed."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "figures.json"
         argv = [build.python, "-m", "tests.bench.lean", "--record", str(record), *arguments_of(plan)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPATH"] = str(build.folder)
-        done = subprocess.run(
-            argv, cwd=build.folder, env=environment, stderr=subprocess.PIPE, text=True, check=False
-        )
-        if done.returncode:
-            told = "\n".join(done.stderr.splitlines()[-_TOLD_LINES:])
-            raise Refused(f"{build.commit[:12]} could not be measured:\n{told}")
+        told: deque[str] = deque(maxlen=_TOLD_LINES)
+        with subprocess.Popen(
+            argv, cwd=build.folder, env=environment, stderr=subprocess.PIPE, text=True
+        ) as process:
+            for line in process.stderr or ():
+                told.append(line)
+                _note(f"    {line.rstrip()}")
+        if process.returncode:
+            raise Refused(f"{build.commit[:12]} could not be measured:\n{''.join(told)}")
         figures: list[dict[str, Any]] = json.loads(record.read_text())
     return {figure["figure"]: figure["value"] for figure in figures}
 

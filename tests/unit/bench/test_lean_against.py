@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
 from tests.bench.lean.__main__ import options
-from tests.bench.lean.against import Builds, Refused, arguments_of, comparisons
+from tests.bench.lean.against import Build, Builds, Refused, arguments_of, comparisons, measured
 from tests.bench.lean.measure import Plan
 from tests.bench.lean.options import load_of, rates
 
@@ -88,6 +89,27 @@ def test_a_commit_without_pins_is_refused(repository: Path) -> None:
     with pytest.raises(Refused, match="too old to be run"), builds.ready():
         pass
     assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def benchmark_of(root: Path, text: str) -> Build:
+    """Write a build whose benchmark is this text."""
+    folder = root / "tests/bench/lean"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent, folder.parent.parent):
+        (package / "__init__.py").touch()
+    (folder / "__main__.py").write_text(text)
+    return Build("abc", root, sys.executable)
+
+
+def test_a_run_that_fails_is_told_by_its_last_lines(tmp_path: Path) -> None:
+    build = benchmark_of(tmp_path, "import sys; print('it starts', file=sys.stderr); sys.exit('no servers')")
+    with pytest.raises(Refused, match="abc could not be measured:\nit starts\nno servers"):
+        measured(build, Plan())
+
+
+def test_figures_of_a_run_are_read_by_name(tmp_path: Path) -> None:
+    text = 'import sys; open(sys.argv[2], \'w\').write(\'[{"figure": "cpu", "value": 1.5, "unit": "ms"}]\')'
+    assert measured(benchmark_of(tmp_path, text), Plan()) == {"cpu": 1.5}
 
 
 def test_figures_that_a_run_lacks_or_that_are_nothing_are_not_compared() -> None:
