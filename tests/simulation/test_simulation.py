@@ -8,12 +8,16 @@ import re
 import subprocess
 import sys
 from concurrent.futures import Future
+from dataclasses import FrozenInstanceError
 
 import pytest
+from pydantic import ValidationError
 
 from tests.simulation.many import PART, SEEDS, Part, played
 from tests.simulation.run import play
 from tests.simulation.script import script_of
+from winnow.adapters.partitions import Source
+from winnow.contracts.envelope import Envelope
 
 
 @pytest.mark.meanwhile
@@ -35,6 +39,15 @@ def test_the_same_seed_gives_the_same_run() -> None:
 @pytest.mark.parametrize("seed", [3, 8, 11, 21])
 def test_a_light_run_is_the_whole_run_without_its_texts(seed: int) -> None:
     assert play(script_of(seed), whole=False) == play(script_of(seed), whole=True)
+
+
+def test_a_light_run_leaves_classes_guarded_and_messages_validated() -> None:
+    play(script_of(3), whole=False)
+    source = Source("winnow.tasks.v1", 0)
+    with pytest.raises(FrozenInstanceError):
+        source.partition = 1  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        Envelope(event_id="nothing")  # type: ignore[call-arg]
 
 
 @pytest.mark.timeout(180)
