@@ -16,8 +16,6 @@ pytestmark = [pytest.mark.one_bus, pytest.mark.asyncio(loop_scope="module")]
 SELECTED = (
     "bus: every record again three times, shuffled",
     "router: SIGKILL at after_provider_call:3",
-    "ledger: SIGKILL at after_insert:3",
-    "provider: half a picture",
     "database: connections cut and refused for 5 s",
     "all five: SIGTERM one by one, under load",
 )

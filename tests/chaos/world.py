@@ -242,6 +242,7 @@ async def running_world(bus: str, *, keeps_topics: bool) -> AsyncIterator[ChaosW
         short_limits(folder)
         settings: dict[str, dict[str, str]] = {
             "router": {"CATALOGUE_FOLDER": str(folder)},
+            "scorer": {"PROCESSES": "1"},
             "delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2, 4]", "WEBHOOK_TIMEOUT_S": "3"},
         }
         profiles = {provider: f"flawless-{provider}" for provider in PROVIDERS}

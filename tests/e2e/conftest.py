@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support.groups import group_of
 from tests.support.servers.line import RunningLine, running_line
 
 # Seconds instead of minutes between the attempts of a webhook, a rate of requests that a busy machine can exceed, and
-# room for the many requests without a key that a reader of the API's document sends.
+# room for the many requests without a key that a reader of the API's document sends. The stories order one after another,
+# so a single process scores.
 SETTINGS = {
     "delivery": {"WEBHOOK_SCHEDULE_S": "[0, 1, 1, 2, 2]"},
     "ingest": {"RATE_PER_SECOND": "30", "FAILED_PROOFS_BURST_COUNT": "10000"},
+    "scorer": {"PROCESSES": "1"},
 }
 
 
@@ -30,10 +34,52 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.name, 0))
 
 
+class SharedLine:
+    """Line of a group of tests, started for the first of them."""
+
+    def __init__(self) -> None:
+        self._running = contextlib.ExitStack()
+        self._line: RunningLine | None = None
+        self._bus = ""
+
+    def on(self, bus: str) -> RunningLine:
+        """Return the line on a bus; the line on another bus stops before."""
+        if self._line is None or self._bus != bus:
+            self.stop()
+            self._line = self._running.enter_context(running_line(settings=SETTINGS, bus=bus))
+            self._bus = bus
+        return self._line
+
+    def stop(self) -> None:
+        """Stop the line if it runs."""
+        self._line = None
+        self._running.close()
+
+
+_SHARED = pytest.StashKey[SharedLine]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the line when its group has ended in this process: a line at rest still costs a quarter of a core.
+
+    A process that runs all groups goes from group to group and back, so it keeps the line.
+    """
+    is_over = nextitem is not None and group_of(nextitem.nodeid) != group_of(item.nodeid)
+    if is_over and hasattr(item.config, "workerinput") and _SHARED in item.config.stash:
+        item.config.stash[_SHARED].stop()
+
+
 @pytest.fixture(scope="session")
-def whole_line(bus: str) -> Iterator[RunningLine]:
-    with running_line(settings=SETTINGS, bus=bus) as line:
-        yield line
+def shared_line(pytestconfig: pytest.Config) -> Iterator[SharedLine]:
+    shared = pytestconfig.stash[_SHARED] = SharedLine()
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture(scope="module")
+def whole_line(shared_line: SharedLine, bus: str) -> RunningLine:
+    return shared_line.on(bus)
 
 
 @pytest.fixture
