@@ -195,6 +195,9 @@ build/task-queues-venv/.installed: requirements/task_queues.lock | $(STAMP)
 	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	touch $@
 
+bench-objects: setup ## CPU of a put, get and head of the object store, beside aiohttp, httpx and boto3
+	$(BIN)/python -m tests.bench.objects
+
 bench-backlog: setup ## a router with 100,000 queued tasks: memory, reading, the first start after a kill
 	$(BIN)/python -m tests.bench.backlog
 

@@ -1,7 +1,8 @@
 """CPU of a call of the object store, in the process that calls, by client, against a SeaweedFS on loopback.
 
-Every client signs and sends the same put, get and head of 4 KB; the rounds alternate. The library clients use the
-wire's own signature, so that only HTTP differs; boto3 runs in threads, as the rare calls do.
+Every client signs and sends the same put, get and head of 4 KB; the rounds alternate. Two library clients use the
+wire's own signature, so that only HTTP differs. The third signs as botocore does. boto3 runs in threads, as the rare
+calls do.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ import aiohttp
 import boto3
 import httpx
 import uvloop
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from yarl import URL
 
@@ -77,6 +81,7 @@ def clients_of(endpoint: str, client: Any, closing: list[Callable[[], Awaitable[
     """Return a caller by the name of its client."""
     wire = ObjectWire(endpoint, REGION, ACCESS, SECRET)
     signer = Signer(Endpoint.parse(endpoint).host_header, REGION, ACCESS, SECRET, SystemClock().now)
+    theirs = S3SigV4Auth(Credentials(ACCESS, SECRET), "s3", REGION)
     web = aiohttp.ClientSession()
     http = httpx.AsyncClient()
     threads = ThreadPoolExecutor(8)
@@ -96,7 +101,17 @@ def clients_of(endpoint: str, client: Any, closing: list[Callable[[], Awaitable[
             await wire.head(BUCKET, KEY)
 
     async def by_aiohttp(call: str) -> None:
-        method, body, headers = head(call)
+        await send(*head(call))
+
+    async def by_aiohttp_and_botocore(call: str) -> None:
+        body = BODY if call == "put" else b""
+        request = AWSRequest(
+            call.upper(), endpoint + PATH, headers={"Content-Type": TYPE} if body else {}, data=body
+        )
+        theirs.add_auth(request)
+        await send(call.upper(), body, dict(request.headers.items()))
+
+    async def send(method: str, body: bytes, headers: dict[str, str]) -> None:
         url = URL(endpoint + PATH, encoded=True)
         async with web.request(method, url, data=body or None, headers=headers) as answer:
             await answer.read()
@@ -116,7 +131,13 @@ def clients_of(endpoint: str, client: Any, closing: list[Callable[[], Awaitable[
     async def by_boto3(call: str) -> None:
         await asyncio.get_running_loop().run_in_executor(threads, in_thread, call)
 
-    return {"own wire": by_wire, "aiohttp": by_aiohttp, "httpx": by_httpx, "boto3 in threads": by_boto3}
+    return {
+        "own wire": by_wire,
+        "aiohttp": by_aiohttp,
+        "aiohttp, botocore": by_aiohttp_and_botocore,
+        "httpx": by_httpx,
+        "boto3 in threads": by_boto3,
+    }
 
 
 async def cpu_us(caller: Call, call: str, calls_count: int, at_once: int) -> float:

@@ -1,4 +1,4 @@
-"""The seam to the object store: reads and writes on the loop, the rest by boto3 in threads; all with a time limit."""
+"""The seam to the object store: hot calls by our own wire, the rest by boto3 in threads; all with a time limit."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from winnow.adapters.s3_http_client import S3HttpClient
 from winnow.contracts.errors import NotFound, Unavailable
+from winnow.objectwire.connection import BrokenExchange, RefusedRequest
+from winnow.objectwire.wire import ObjectWire
 from winnow.runtime import metrics
 
 T = TypeVar("T")
 _THREADS: Final = 8
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchBucket"})
+_count_of = cache(metrics.OBJECT_CALLS.labels)
 
 
 class ObjectStore:
     """Put, get and sign. Absent things raise NotFound, a store that does not answer raises Unavailable."""
 
     def __init__(self, endpoint: str, region: str, access_key: str, secret_key: str) -> None:
-        """Build the clients; they connect on first use."""
-        self._wire = S3HttpClient(endpoint, region, access_key, secret_key)
+        """Build the clients; they connect on first use. Raises Unavailable for an address or a key of no use."""
+        try:
+            self._wire = ObjectWire(endpoint, region, access_key, secret_key)
+        except ValueError as error:
+            raise Unavailable(str(error)) from None
         self._new_client = partial(_client, endpoint, region, access_key, secret_key)
         self._made: Any = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
@@ -90,18 +95,10 @@ class ObjectStore:
         self, bucket: str, key: str, *, expires_in_s: int, filename: str, content_type: str
     ) -> str:
         """Sign a link that downloads as an attachment and ends after ``expires_in_s``; never log it."""
-        parameters = {
-            "Bucket": bucket,
-            "Key": key,
-            "ResponseContentDisposition": f'attachment; filename="{filename}"',
-            "ResponseContentType": content_type,
-        }
-        return await self._call(
-            "presign",
-            lambda: str(
-                self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_in_s)
-            ),
-        )
+        with _calling("presign"):
+            return self._wire.link(
+                bucket, key, expires_in_s=expires_in_s, filename=filename, content_type=content_type
+            )
 
     async def make_bucket(self, bucket: str) -> None:
         """Create a bucket unless it is there."""
@@ -145,14 +142,18 @@ class ObjectStore:
 @contextmanager
 def _calling(operation: str) -> Iterator[None]:
     """Count a call; turn the errors of both clients into NotFound for an absent thing, or else Unavailable."""
-    metrics.OBJECT_CALLS.labels(operation).inc()
+    _count_of(operation).inc()
     try:
         yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _ABSENT:
             raise NotFound("the object does not exist") from None
         raise Unavailable("the object store refused the call") from error
-    except (BotoCoreError, aiohttp.ClientError, OSError) as error:
+    except RefusedRequest as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise NotFound("the object does not exist") from None
+        raise Unavailable("the object store refused the call") from error
+    except (BotoCoreError, BrokenExchange, OSError) as error:
         raise Unavailable("the object store does not answer") from error
 
 

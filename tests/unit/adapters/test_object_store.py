@@ -9,9 +9,9 @@ import pytest_asyncio
 from aiohttp import web
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from winnow.adapters import s3_http_client
 from winnow.adapters.object_store import ObjectStore
 from winnow.contracts.errors import NotFound, Unavailable
+from winnow.objectwire import wire
 from winnow.runtime import metrics
 
 
@@ -54,7 +54,7 @@ async def store() -> AsyncIterator[tuple[Store, ObjectStore]]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_http_client, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(wire, "_FIRST_WAIT_S", 0.001)
 
 
 @pytest.mark.asyncio
