@@ -45,7 +45,7 @@ PARTS: dict[str, Callable[[int, int], Command]] = {
     "chaos-tansu": lambda _seconds, _drawn: _module("tests.chaos", "--bus", "tansu"),
     "chaos-kafka": lambda _seconds, _drawn: _module("tests.chaos", "--bus", "kafka"),
     "kills": lambda _seconds, _drawn: _pytest(
-        "tests/chaos/test_killed_processes.py", timeout_s=3600, environment={"WINNOW_TEST_KILLS": "all"}
+        "tests/chaos/test_killed_processes.py", timeout_s=3600, environment={"WINNOW_TEST_KILLS": "alone"}
     ),
     "kafka": lambda _seconds, _drawn: _pytest(
         "tests/integration", "tests/e2e", "--bus", "kafka", timeout_s=1800, environment={}
