@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from faststream import AckPolicy
 
 from winnow.adapters.kafka_errors import kafka_answering
+from winnow.adapters.pacing import PacedReader
 from winnow.adapters.partitions import Consumed, Source
 from winnow.adapters.records import ConsumedRecord, RecordReader, place_of
 from winnow.adapters.sender import Sender
@@ -26,6 +27,7 @@ _log = get_logger(__name__)
 BUG_TRIES_MAX: Final = 5
 _BACKOFF_MAX_S: Final = 30.0
 _BATCH_WAIT_MS: Final = 200
+_ANSWER_MS: Final = 30
 _MAX_POLL_INTERVAL_S: Final = 300
 
 Handler = Callable[[Source, Sequence[ConsumedRecord]], Awaitable[Consumed]]
@@ -48,6 +50,7 @@ class Bus:
         self._reading: _Reading | None = None
         self._client_id = f"winnow-{service}-{settings.instance}"
         self._backoff = Backoff(self._client_id, 0.2, _BACKOFF_MAX_S)
+        self._reader = PacedReader(settings.fetch_rest_ms / 1000) if settings.fetch_rest_ms else None
         self.broker = self._new_broker()
         self._sender = Sender(self.broker, self._new_broker)
 
@@ -89,7 +92,11 @@ class Bus:
             *topics,
             group_id=group,
             batch=True,
-            batch_timeout_ms=_BATCH_WAIT_MS,
+            # Paced, a wait is one fetch; the rest comes after it.
+            batch_timeout_ms=self._settings.fetch_max_wait_ms + _ANSWER_MS
+            if self._reader
+            else _BATCH_WAIT_MS,
+            reader=self._reader,
             max_records=self._settings.batch_records_max,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
@@ -137,6 +144,8 @@ class Bus:
         self, topic: str, partition: int, key: str, body: bytes, headers: dict[str, str]
     ) -> asyncio.Future[object]:
         """Hand a message over; the future ends when every replica in sync has it. A failed one is unknown."""
+        if self._reader is not None:
+            self._reader.expect()
         return await self._sender.send(topic, partition, key.encode(), body, headers)
 
     async def _on_batch(self, msg: Any) -> None:
@@ -185,7 +194,7 @@ class Bus:
             if next_offset > records[0].offset:
                 commits[partition] = next_offset
             if consumed.held_for_s:
-                _hold(consumer, partition, consumed)
+                self._hold(consumer, partition, consumed)
             elif consumed.seek:
                 # A partition that got on, if only by a dead letter, is read again at once.
                 stuck |= next_offset <= records[0].offset
@@ -221,6 +230,22 @@ class Bus:
         passed = await reading.handler(source, [ConsumedRecord(record.offset, None, b"")])
         return Consumed(max(passed.next_offset, consumed.next_offset + 1), seek=True)
 
+    def _hold(self, consumer: Any, partition: TopicPartition, consumed: Consumed) -> None:
+        """Read no more of one partition for a while; the others continue."""
+
+        def resume() -> None:
+            if self._reader is not None:
+                self._reader.release(partition)
+            elif partition in consumer.assignment():
+                consumer.resume(partition)
+
+        if partition in consumer.assignment():
+            if self._reader is not None:
+                self._reader.hold(partition)
+            consumer.pause(partition)
+            consumer.seek(partition, consumed.next_offset)
+            asyncio.get_running_loop().call_later(consumed.held_for_s, resume)
+
 
 def _measure_lag(consumer: Any, partition: TopicPartition, next_offset: int) -> None:
     end = consumer.highwater(partition) if partition in consumer.assignment() else None
@@ -231,16 +256,3 @@ def _measure_lag(consumer: Any, partition: TopicPartition, next_offset: int) -> 
 def _seek(consumer: Any, partition: TopicPartition, offset: int) -> None:
     if partition in consumer.assignment():
         consumer.seek(partition, offset)
-
-
-def _hold(consumer: Any, partition: TopicPartition, consumed: Consumed) -> None:
-    """Read no more of one partition for a while; the others continue."""
-
-    def resume() -> None:
-        if partition in consumer.assignment():
-            consumer.resume(partition)
-
-    if partition in consumer.assignment():
-        consumer.pause(partition)
-        consumer.seek(partition, consumed.next_offset)
-        asyncio.get_running_loop().call_later(consumed.held_for_s, resume)

@@ -21,6 +21,7 @@ from faststream.kafka.subscriber.config import KafkaSubscriberConfig, KafkaSubsc
 from faststream.kafka.subscriber.specification import KafkaSubscriberSpecification
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from winnow.adapters.pacing import PacedReader
 from winnow.adapters.partitions import Source
 
 Assigned = Callable[[Iterable[Source]], None]
@@ -43,12 +44,18 @@ class PartitionListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
 
 class PromptSubscriber(BatchSubscriber):
-    """Batch subscriber that waits again at once after an empty batch, where FastStream's rests as long as it waited."""
+    """Batch subscriber that waits again at once after an empty batch, where FastStream's rests as long as it waited.
+
+    Where a reader paces the fetches, it decides about the rest.
+    """
+
+    reader: PacedReader | None = None
 
     async def get_msg(self, consumer: Any) -> tuple[Any, ...]:
         """Return the records that have come, or nothing after the longest wait, so that a stop is seen."""
-        records = await consumer.getmany(timeout_ms=self.batch_timeout_ms, max_records=self.max_records)
-        return tuple(chain.from_iterable(records.values()))
+        options: dict[str, Any] = {"timeout_ms": self.batch_timeout_ms, "max_records": self.max_records}
+        reading = self.reader.getmany(consumer, **options) if self.reader else consumer.getmany(**options)
+        return tuple(chain.from_iterable((await reading).values()))
 
 
 class PromptBroker(KafkaBroker):
@@ -61,6 +68,7 @@ class PromptBroker(KafkaBroker):
         declared = [Topic.validate(topic) for topic in topics]
         calls: CallsCollection[Any] = CallsCollection()
         wait_ms, records_max = options.pop("batch_timeout_ms"), options.pop("max_records")
+        reader = options.pop("reader")
         reading = KafkaSubscriberConfig(
             topics=declared,
             group_id=options.pop("group_id"),
@@ -72,6 +80,7 @@ class PromptBroker(KafkaBroker):
         shown = KafkaSubscriberSpecificationConfig(topics=declared, title_=None, description_=None)
         schema = KafkaSubscriberSpecification(_outer_config=config, calls=calls, specification_config=shown)
         subscriber = PromptSubscriber(reading, schema, calls, wait_ms, records_max)
+        subscriber.reader = reader
         register = super(KafkaRegistrator, self).subscriber
         register(subscriber)
         return subscriber.add_call(parser_=_keep_readable_headers, decoder_=_whole, dependencies_=())
