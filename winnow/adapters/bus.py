@@ -88,14 +88,13 @@ class Bus:
             self._joined = True
             assigned(sources)
 
+        # Paced, a wait is one fetch; the rest comes after it.
+        wait_ms = self._settings.fetch_max_wait_ms + _ANSWER_MS if self._reader else _BATCH_WAIT_MS
         subscriber = self.broker.subscriber(
             *topics,
             group_id=group,
             batch=True,
-            # Paced, a wait is one fetch; the rest comes after it.
-            batch_timeout_ms=self._settings.fetch_max_wait_ms + _ANSWER_MS
-            if self._reader
-            else _BATCH_WAIT_MS,
+            batch_timeout_ms=wait_ms,
             reader=self._reader,
             max_records=self._settings.batch_records_max,
             ack_policy=AckPolicy.MANUAL,
@@ -235,13 +234,13 @@ class Bus:
 
         def resume() -> None:
             if self._reader is not None:
-                self._reader.release(partition)
+                self._reader.held.discard(partition)
             elif partition in consumer.assignment():
                 consumer.resume(partition)
 
         if partition in consumer.assignment():
             if self._reader is not None:
-                self._reader.hold(partition)
+                self._reader.held.add(partition)
             consumer.pause(partition)
             consumer.seek(partition, consumed.next_offset)
             asyncio.get_running_loop().call_later(consumed.held_for_s, resume)

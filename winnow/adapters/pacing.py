@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from typing import Any, Final
 
 UNDER_WAY_S: Final = 1.0
@@ -49,35 +50,24 @@ class Pace:
 
 
 class PacedReader:
-    """Fetches of one consumer: its partitions are paused but while a batch is asked for.
-
-    A partition that is held stays paused until it is released.
-    """
+    """Fetches of one consumer: its partitions are paused but while a batch is asked for; those in ``held`` stay so."""
 
     def __init__(self, rest_s: float) -> None:
         """Rest between fetches for at most ``rest_s``."""
         self._pace = Pace(rest_s)
         self._expected = asyncio.Event()
-        self._held: set[Any] = set()
+        self.held: set[Any] = set()
 
     def expect(self) -> None:
         """End a rest: something was sent, which may be answered."""
         self._pace.expect(asyncio.get_running_loop().time())
         self._expected.set()
 
-    def hold(self, partition: Any) -> None:
-        """Leave a partition out from now on."""
-        self._held.add(partition)
-
-    def release(self, partition: Any) -> None:
-        """Read a partition again."""
-        self._held.discard(partition)
-
     async def getmany(self, consumer: Any, *, timeout_ms: int, max_records: int | None) -> Any:
         """Rest, then return what the consumer gets within ``timeout_ms``, by partition."""
         time = asyncio.get_running_loop().time
         await self._rest(self._pace.rest_s(time()))
-        consumer.resume(*(consumer.assignment() - self._held))
+        consumer.resume(*(consumer.assignment() - self.held))
         try:
             records = await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
         finally:
@@ -87,13 +77,10 @@ class PacedReader:
 
     async def _rest(self, rest_s: float) -> None:
         self._expected.clear()
-        if rest_s > BUSY_REST_S:
-            # At rest a message of our own wakes the reader; under load it does not.
-            loop = asyncio.get_running_loop()
-            waking = loop.call_later(rest_s, self._expected.set)
-            try:
-                await self._expected.wait()
-            finally:
-                waking.cancel()
-        elif rest_s:
+        if 0 < rest_s <= BUSY_REST_S:
+            # Under load a message of our own does not end the rest.
             await asyncio.sleep(rest_s)
+        elif rest_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._expected.wait()

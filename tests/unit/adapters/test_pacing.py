@@ -101,9 +101,9 @@ async def test_a_partition_that_is_held_is_left_out_until_it_is_released() -> No
     consumer = Consumer(one=[1], two=[2])
     reader = PacedReader(0.001)
     await _batch(reader, consumer)
-    reader.hold("one")
+    reader.held.add("one")
     assert await _batch(reader, consumer) == {"two": [2]}
-    reader.release("one")
+    reader.held.discard("one")
     assert await _batch(reader, consumer) == {"one": [1], "two": [2]}
 
 
