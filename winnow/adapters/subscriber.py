@@ -44,10 +44,7 @@ class PartitionListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
 
 class PromptSubscriber(BatchSubscriber):
-    """Batch subscriber that waits again at once after an empty batch, where FastStream's rests as long as it waited.
-
-    Where a reader paces the fetches, it decides about the rest.
-    """
+    """Batch subscriber that rests as its reader says, else not; FastStream's rests for as long as it waited."""
 
     reader: PacedReader | None = None
 
