@@ -1,4 +1,4 @@
-"""How often a broker that polls is asked: at once while an order is under way, seldom at rest, in gulps under load.
+"""The pace of reading from a broker that polls: at once while an order is under way, seldom at rest, in gulps under load.
 
 Such a broker does not wake a fetch that waits: it reads, sleeps and reads again, so a fetch costs even when nothing comes.
 """

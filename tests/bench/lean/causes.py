@@ -70,7 +70,7 @@ _CAUSES: Final = (
             "aiokafka/consumer/",
             "aiokafka/coordinator/",
             "faststream/",
-            r"winnow/adapters/(?:bus|subscriber|partitions)\.py",
+            r"winnow/adapters/(?:bus|subscriber|partitions|pacing)\.py",
         ),
     ),
     ("database driver", _any_of("pymongo/", "motor/", "bson/", r"winnow/adapters/(?:mongo|leases)\.py")),

@@ -1,4 +1,4 @@
-"""How often a polling broker is asked, and that no record is missed between two fetches."""
+"""The pace of reading from a polling broker, and that no record is missed between two fetches."""
 
 from __future__ import annotations
 
@@ -91,30 +91,30 @@ async def _batch(reader: PacedReader, consumer: Consumer) -> Any:
 
 
 async def test_partitions_are_read_only_while_a_batch_is_asked_for() -> None:
-    consumer = Consumer(one=[1], two=[])
-    assert await _batch(PacedReader(0.001), consumer) == {"one": [1]}
-    assert consumer.fetches == [{"one", "two"}]
+    consumer = Consumer(left=[1], right=[])
+    assert await _batch(PacedReader(0.001), consumer) == {"left": [1]}
+    assert consumer.fetches == [{"left", "right"}]
     assert consumer.running == set()
 
 
 async def test_a_partition_that_is_held_is_left_out_until_it_is_released() -> None:
-    consumer = Consumer(one=[1], two=[2])
+    consumer = Consumer(left=[1], right=[2])
     reader = PacedReader(0.001)
     await _batch(reader, consumer)
-    reader.held.add("one")
-    assert await _batch(reader, consumer) == {"two": [2]}
-    reader.held.discard("one")
-    assert await _batch(reader, consumer) == {"one": [1], "two": [2]}
+    reader.held.add("left")
+    assert await _batch(reader, consumer) == {"right": [2]}
+    reader.held.discard("left")
+    assert await _batch(reader, consumer) == {"left": [1], "right": [2]}
 
 
 async def test_a_message_of_our_own_ends_the_rest() -> None:
     # A rest of an hour would outlast the test.
     reader = PacedReader(3600.0)
-    batch = asyncio.create_task(_batch(reader, Consumer(one=[1])))
+    batch = asyncio.create_task(_batch(reader, Consumer(left=[1])))
     await asyncio.sleep(0)
     assert not batch.done()
     reader.expect()
-    assert await batch == {"one": [1]}
+    assert await batch == {"left": [1]}
 
 
 async def test_a_consumer_that_fails_is_left_paused() -> None:
@@ -122,7 +122,7 @@ async def test_a_consumer_that_fails_is_left_paused() -> None:
         async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[str, list[int]]:
             raise OSError
 
-    consumer = Failing(one=[1])
+    consumer = Failing(left=[1])
     outcome = await asyncio.gather(_batch(PacedReader(0.001), consumer), return_exceptions=True)
     assert isinstance(outcome[0], OSError)
     assert consumer.running == set()
