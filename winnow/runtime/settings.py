@@ -26,10 +26,8 @@ class CheckedSettings(BaseSettings):
         """Read and check; raises SettingsError with one sentence per fault."""
         prefix = str(cls.model_config.get("env_prefix", ""))
         known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-        unknown = sorted(
-            name for name in os.environ if prefix and name.startswith(prefix) and name not in known
-        )
-        if unknown:
+        given = {name for name in os.environ if prefix and name.startswith(prefix)}
+        if unknown := sorted(given - known):
             msg = f"unknown setting: {', '.join(unknown)}"
             raise SettingsError(msg)
         try:
@@ -78,8 +76,7 @@ class ServiceSettings(CheckedSettings):
         500, description="Longest wait of a fetch; 20 for a broker that polls."
     )
     fetch_rest_ms: Annotated[int, Field(ge=0, le=5000)] = Field(
-        0,
-        description="Longest rest between fetches while nothing happens, for a broker that polls; 0 for none.",
+        0, description="Rest between polls; 0 for none."
     )
     session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
         30_000,
