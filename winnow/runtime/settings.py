@@ -75,9 +75,7 @@ class ServiceSettings(CheckedSettings):
     fetch_max_wait_ms: Annotated[int, Field(ge=1, le=5000)] = Field(
         500, description="Longest wait of a fetch; 20 for a broker that polls."
     )
-    fetch_rest_ms: Annotated[int, Field(ge=0, le=5000)] = Field(
-        0, description="Rest between polls; 0 for none."
-    )
+    fetch_rest_ms: Annotated[int, Field(ge=0, le=5000)] = Field(0, description="Rest between polls; 0: none.")
     session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
         30_000,
         description="A consumer that is silent for this long loses its partitions; 6000 on the embedded stack.",
