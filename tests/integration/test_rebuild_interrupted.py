@@ -24,12 +24,11 @@ from winnow.eventstore import MongoJournalStore
 from winnow.eventstore.model import state_format_of
 from winnow.local.stack import Addresses
 
+pytestmark = pytest.mark.one_bus
 STORES = ("state_2", "entities_2", "folds", "entries", "entries_read_to")
 KILLED_AFTER_ONE = """
 import os, runpy, signal
 from winnow.audit.staging_database import StagingDatabase
-
-pytestmark = pytest.mark.one_bus
 
 async def replace(self):
     name = self._names[0]
