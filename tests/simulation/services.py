@@ -58,6 +58,7 @@ _SETTINGS = SimpleNamespace(
     drain_timeout_s=5,
     batch_records_max=8,
     fetch_max_wait_ms=5,
+    fetch_rest_ms=0,
     session_timeout_ms=10_000,
 )
 _DELIVERY_DECIDER = decider(Policy(schedule_s=(0, 2, 5)))
