@@ -69,6 +69,10 @@ class IngestConsumer:
             await self._projection.keep_entries(_records(received, EntryRecorded))
             await self._projection.keep_refusals(_records(received, RefundRefused))
             return Consumed(received[-1].offset + 1)
+        with self._projection.expected():
+            return await self._handle_tasks(source, received)
+
+    async def _handle_tasks(self, source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         consumed = await self._consumer.handle(source, [_for_funding(record) for record in received])
         if consumed.seek or consumed.held_for_s:
             # The journal stands before this batch, or waits for a newer build, so the records between are read first: a view that

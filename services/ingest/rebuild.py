@@ -15,7 +15,7 @@ from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.settings import IngestSettings
 from services.ingest.store.view_writer import MongoViewWriter
-from services.ingest.store.views import MongoViews
+from services.ingest.store.views import CANDIDATE_SEGMENTS, EVENT_SEGMENTS, OLDER, MongoViews
 from winnow.audit.newer import Reader
 from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
 from winnow.audit.records import TopicRecord
@@ -25,7 +25,7 @@ from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 from winnow.contracts.upcast import announced_version
 
-VIEWS = ("tasks", "candidates", "task_events", "entries", "refund_refusals")
+VIEWS = ("tasks", CANDIDATE_SEGMENTS, EVENT_SEGMENTS, "entries", "refund_refusals")
 _REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{state_class}" for state_class in STATES)
 _JOURNALS = ("", REQUEST_COLLECTIONS)
 _RECORDS_AT_ONCE = 500
@@ -34,7 +34,7 @@ _RECORDS_AT_ONCE = 500
 async def rebuild(settings: IngestSettings, options: RebuildOptions) -> dict[str, int]:
     """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
     async with open_session(
-        "ingest", settings, (*STATES, *_REQUESTS, *VIEWS), options, journals=_JOURNALS
+        "ingest", settings, (*STATES, *_REQUESTS, *VIEWS), options, journals=_JOURNALS, retired=OLDER
     ) as session:
         funding = [len(states) async for states in session.folded(FUNDING_DECIDER)]
         requests = [

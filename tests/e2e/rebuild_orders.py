@@ -22,6 +22,8 @@ async def place_orders(line: RunningLine, folder: Path) -> None:
         await archive(line, folder)
         assert (await client.end(await client.order(k=1, template="product_shot", mode="fast")))["complete"]
         await refuse_a_refund(line, delivered)
+        # More candidates and events than a row holds.
+        assert (await client.end(await client.order(k=20)))["complete"]
         cancelled = await client.order(k=1)
         await client.http.post(f"/v1/tasks/{cancelled}/cancel")
         await client.end(cancelled)

@@ -24,7 +24,6 @@ EXACT: Final[dict[str, dict[str, int]]] = {
         "delivery insert outputs": 1,
         "delivery insert state": 1,
         "ingest find tasks": 1,
-        "ingest insert candidates": 1,
         "ingest insert entries": 2,
         "ingest insert http_journal": 1,
         "ingest insert state": 1,
@@ -42,11 +41,9 @@ EXACT: Final[dict[str, dict[str, int]]] = {
         "delivery insert journal": 4,
         "delivery insert outputs": 1,
         "delivery insert state": 1,
-        "ingest insert candidates": 1,
         "ingest insert entries": 2,
         "ingest insert http_journal": 1,
         "ingest insert state": 1,
-        "ingest insert task_events": 11,
         "ingest insert tasks": 1,
         "ledger insert entities_2": 1,
         "ledger insert entries": 2,
@@ -78,13 +75,8 @@ EXACT: Final[dict[str, dict[str, int]]] = {
 }
 _BLOCKS: Final = {"ingest insert journal": (1, 2), "router insert journal": (4, 5)}
 BATCHED: Final[dict[str, dict[str, tuple[int, int]]]] = {
-    "commands": _BLOCKS
-    | {
-        "ingest insert task_events": (1, 9),
-        "ingest update candidates": (1, 5),
-        "ingest update tasks": (1, 8),
-    },
-    "documents": _BLOCKS | {"ingest update candidates": (1, 5), "ingest update tasks": (1, 8)},
+    "commands": _BLOCKS | {"ingest update tasks": (1, 8)},
+    "documents": _BLOCKS | {"ingest update tasks": (1, 8)},
     "blocks": {"ingest": (2, 3), "router": (4, 5)},
 }
 """Least and most of what follows from how records lie in batches.

@@ -11,10 +11,12 @@ from services.ingest.store.keys import MongoInputs, MongoKeys
 from services.ingest.store.leases import HttpShards
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ingest.store.views import MongoViews
+from tests.contract.ingest.segment_suite import SegmentSuite
 from tests.contract.ingest.store_suite import Stores, StoreSuite, history, task_named
 from tests.support.clock import SetClock
 from tests.support.database_calls import Counted
 from winnow.adapters.mongo import Mongo
+from winnow.contracts.errors import Unavailable
 from winnow.local.stack import Addresses
 from winnow.runtime.clock import random_bytes
 
@@ -46,11 +48,15 @@ class TestMongoStores(StoreSuite):
     """The suite on the real server."""
 
 
+class TestMongoSegments(SegmentSuite):
+    """The suite of large tasks on the real server."""
+
+
 async def test_a_save_calls_no_collection_that_it_has_nothing_for(stores: Stores, account: str):
     counted = Counted()
     await stores.writer.save(history(task_named("counted", account))[0])
-    assert {name.split()[1] for name in counted.calls} == {"task_events", "tasks"}, "there is no candidate"
-    assert sum(counted.calls.values()) == 2
+    assert {name.split()[1] for name in counted.calls} == {"tasks"}, "a small task is its row"
+    assert sum(counted.calls.values()) == 1
 
 
 class Holder:
@@ -112,3 +118,13 @@ async def test_an_instance_that_could_not_renew_in_time_stops_writing_and_claims
     assert quick.shards.shard() == "http-0"
     await slow.shards._renew()
     assert (slow.shards.shard(), slow.owned) == ("http-1", ["http-1"])
+
+
+@pytest.mark.parametrize("name", ["candidates", "task_events"])
+async def test_a_read_model_of_an_older_build_is_refused_until_it_is_rebuilt(mongo: Mongo, name: str):
+    views = MongoViews(mongo.database)
+    await mongo.database[name].insert_one({"_id": "of an older build"})
+    with pytest.raises(Unavailable, match="winnow rebuild ingest --force"):
+        await views.prepare()
+    await mongo.database[name].drop()
+    await views.prepare()

@@ -90,6 +90,27 @@ MUTATIONS = (
         (f"{_FOLD}::test_the_fold_counts_every_event_once_however_often_it_is_published",),
     ),
     Mutation(
+        "ingest: a segment of candidates is as of no record",
+        f"{_DOMAIN}/task_row.py",
+        "return replace(earlier, offset=later.offset, candidates=candidates)",
+        "return replace(earlier, candidates=candidates)",
+        ("tests/unit/ingest/test_task_row.py::test_batches_of_any_size_keep_the_same_row_and_segments",),
+    ),
+    Mutation(
+        "ingest: a candidate that left the row stays as it was",
+        f"{_DOMAIN}/task_row.py",
+        "return tail, [*_changes_in_segments(row, view, patches), *segments]",
+        "return tail, segments",
+        ("tests/unit/ingest/test_task_row.py::test_candidates_in_segments_change_with_the_view",),
+    ),
+    Mutation(
+        "ingest: a save waits for no other partition",
+        "services/ingest/app/shared_save.py",
+        "if self._waiting and len(self._waiting) >= self._expected:",
+        "if self._waiting:",
+        ("tests/unit/ingest/test_shared_save.py::test_partitions_of_a_batch_are_saved_at_once",),
+    ),
+    Mutation(
         "ingest: ends a funded task",
         f"{_DOMAIN}/funding_workflow.py",
         "if state.phase in {Phase.funded, Phase.ended}:\n        return ()",

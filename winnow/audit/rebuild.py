@@ -46,10 +46,12 @@ async def open_session(
     options: RebuildOptions,
     *,
     journals: Sequence[str] = ("",),
+    retired: Sequence[str] = (),
 ) -> AsyncIterator[RebuildSession]:
     """Hold a service's stores, and put what was made of these collections in their place at the end.
 
-    From an archive the journals are made again too, ``journals`` being their prefixes. Raises RebuildRefused
+    From an archive the journals are made again too, ``journals`` being their prefixes. Collections that only
+    older builds wrote, ``retired``, are dropped. Raises RebuildRefused
     when there is something in the collections and ``force`` is not given. Raises Unavailable while the
     service runs, BadAddress, and the errors of a faulty archive. After every error the live collections are
     as they were.
@@ -60,7 +62,7 @@ async def open_session(
     holder = f"rebuild-{random_bytes(_HOLDER_BYTES).hex()}"
     lease = StoreLease(mongo.database, SystemClock(), holder, Purpose.rebuilding)
     names = (*collections, *(f"{prefix}journal" for prefix in journals if options.archive))
-    staging = StagingDatabase(mongo.database, names)
+    staging = StagingDatabase(mongo.database, names, retired)
     try:
         async with answering(), held(lease), _archived(location) as archived:
             full = await staging.full()

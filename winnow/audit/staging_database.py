@@ -14,10 +14,11 @@ class StagingDatabase:
     Handed to a store in the place of its database. Every method raises the driver's errors.
     """
 
-    def __init__(self, database: Any, names: Sequence[str]) -> None:
-        """Stage the collections ``names``."""
+    def __init__(self, database: Any, names: Sequence[str], retired: Sequence[str] = ()) -> None:
+        """Stage the collections ``names``; those of older builds, ``retired``, go when the others take their place."""
         self._database = database
         self._names = tuple(names)
+        self._retired = tuple(retired)
 
     def __getitem__(self, name: str) -> Any:
         """Return a collection."""
@@ -25,7 +26,8 @@ class StagingDatabase:
 
     async def full(self) -> list[str]:
         """Name the live collections that hold something."""
-        return [name for name in self._names if await self._database[name].find_one({}, {"_id": 1})]
+        names = (*self._names, *self._retired)
+        return [name for name in names if await self._database[name].find_one({}, {"_id": 1})]
 
     async def is_left_over(self) -> bool:
         """Return whether a run was interrupted: its collections still lie beside the live collections."""
@@ -45,6 +47,8 @@ class StagingDatabase:
         """
         for name in self._names:
             await self._database[_PREFIX + name].rename(name, dropTarget=True)
+        for name in self._retired:
+            await self._database.drop_collection(name)
 
     async def drop(self) -> None:
         """Drop what is not in place."""

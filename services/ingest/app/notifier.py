@@ -21,6 +21,10 @@ class Notifier:
             for event in self._waiting.get(name, ()):
                 event.set()
 
+    def is_followed(self, names: Iterable[str]) -> bool:
+        """Return whether somebody in this process waits for one of the names."""
+        return bool(self._waiting) and not self._waiting.keys().isdisjoint(names)
+
     @contextmanager
     def on(self, name: str) -> Iterator[Subscription]:
         """Watch a name; a change between two waits is not missed."""

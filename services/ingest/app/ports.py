@@ -20,7 +20,8 @@ from services.ingest.domain.answers import (
 from services.ingest.domain.keys import KeyRecord
 from services.ingest.domain.orders import CostQuote, Price
 from services.ingest.domain.requests import Origin, Outcome, Request, RequestState
-from services.ingest.domain.task_projection import BatchProjection, Page, PublicEvent
+from services.ingest.domain.task_projection import Page, PublicEvent
+from services.ingest.domain.task_row import BatchRows, TaskRow
 from services.ingest.domain.views import TaskView
 from winnow.contracts.values import Mode, TemplateRef
 
@@ -220,12 +221,12 @@ class Views(Protocol):
 class ViewStore(Protocol):
     """The read model, for its writer."""
 
-    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
-        """Return the views as stored."""
+    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+        """Return the rows as stored."""
         ...
 
-    async def save(self, projected: BatchProjection) -> set[str]:
-        """Write events and candidates, then views; return the tasks whose stored view was newer."""
+    async def save(self, batch: BatchRows) -> set[str]:
+        """Write segments, then rows; return the tasks whose stored row was newer."""
         ...
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:

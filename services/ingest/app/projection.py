@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.ports import ViewStore
+from services.ingest.app.shared_save import SharedSave
 from services.ingest.domain.answers import EntryView, RefundRefusal
-from services.ingest.domain.task_projection import BatchProjection, PublicEvent, fold
-from services.ingest.domain.views import TaskView
+from services.ingest.domain.task_projection import PublicEvent
+from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow, fold_row, merged
 from winnow.contracts.envelope import RecordedMessage
 from winnow.contracts.events import EntryRecorded, RefundRefused, TaskEvent
+from winnow.runtime.coalescer import Coalescer
 
 _HELD_MAX: Final = 5_000
 
@@ -26,17 +29,23 @@ class Fault:
 
 
 class Projection:
-    """Folds records into views. Doing a batch again changes nothing."""
+    """Folds records into rows. Doing a batch again changes nothing."""
 
     def __init__(self, store: ViewStore, notifier: Notifier) -> None:
-        """Hold open views in memory while their partition is ours."""
+        """Hold open rows in memory while their partition is ours."""
         self._store = store
         self._notifier = notifier
-        self._held: dict[int, dict[str, TaskView]] = {}
+        self._held: dict[int, dict[str, TaskRow]] = {}
+        self._loads: Coalescer[Sequence[str], dict[str, TaskRow]] = Coalescer(self._load)
+        self._saves = SharedSave(store.save)
 
     def forget(self, partition: int) -> None:
         """Drop what is held of a partition that came or went."""
         self._held.pop(partition, None)
+
+    def expected(self) -> AbstractContextManager[None]:
+        """Announce that a partition may bring records, so that a save waits a little for them."""
+        return self._saves.expected()
 
     async def fold_tasks(
         self, partition: int, records: Sequence[tuple[int, RecordedMessage[TaskEvent]]]
@@ -59,45 +68,49 @@ class Projection:
         return fault
 
     async def _fold(
-        self, held: dict[str, TaskView], records: Sequence[tuple[int, RecordedMessage[TaskEvent]]]
+        self, held: dict[str, TaskRow], records: Sequence[tuple[int, RecordedMessage[TaskEvent]]]
     ) -> Fault | None:
         fault = None
         task_ids = dict.fromkeys(recorded.message.task_id for _, recorded in records)
         missing = [task_id for task_id in task_ids if task_id not in held]
-        views = {task_id: held[task_id] for task_id in task_ids if task_id in held}
+        rows = {task_id: held[task_id] for task_id in task_ids if task_id in held}
         if missing:
-            views |= await self._store.load(missing)
-        new = frozenset(task_ids) - views.keys()
-        changed: dict[str, TaskView] = {}
-        details: dict[str, dict[str, Any]] = {}
-        views_then: dict[str, TaskView] = {}
-        events: list[PublicEvent] = []
+            stored = await self._loads.ask(missing)
+            rows |= {task_id: stored[task_id] for task_id in missing if task_id in stored}
+        new = frozenset(task_ids) - rows.keys()
+        changed: dict[str, TaskRow] = {}
+        events: list[tuple[PublicEvent, ...]] = []
+        segments: dict[tuple[str, int], CandidateSegment] = {}
         for offset, recorded in records:
             task_id = recorded.message.task_id
             try:
-                folded = fold(views.get(task_id), recorded, offset)
+                change = fold_row(rows.get(task_id), recorded, offset)
             except Exception as error:  # noqa: BLE001 (counted and dead-lettered by the bus)
                 fault = Fault(offset, error)
                 break
-            if views.get(task_id) is not folded.view:
-                views[task_id] = changed[task_id] = folded.view
-            for candidate_id, patch in folded.patches.items():
-                details.setdefault(candidate_id, {}).update(patch)
-                # As of its own record, so that what is kept does not depend on how records came in batches.
-                views_then[candidate_id] = folded.view
-            if folded.event is not None:
-                events.append(folded.event)
-        patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]] = {
-            key: (views_then[key], patch) for key, patch in details.items()
-        }
-        newer = await self._store.save(BatchProjection(changed, patches, events, new)) if changed else set()
-        for task_id, view in views.items():
-            if view.complete or task_id in newer:
+            if rows.get(task_id) is not change.row:
+                rows[task_id] = changed[task_id] = change.row
+            if change.events:
+                events.append(change.events)
+            for segment in change.segments:
+                place = (task_id, segment.first)
+                segments[place] = merged(segments.get(place), segment)
+        newer = await self._save(BatchRows(changed, events, [*segments.values()], new & changed.keys()))
+        for task_id, row in rows.items():
+            if row.view.complete or task_id in newer:
                 held.pop(task_id, None)
             else:
-                held[task_id] = view
+                held[task_id] = row
         self._notifier.changed(changed)
         return fault
+
+    async def _load(self, asked: Sequence[Sequence[str]]) -> dict[str, TaskRow]:
+        return await self._store.load([task_id for task_ids in asked for task_id in task_ids])
+
+    async def _save(self, batch: BatchRows) -> set[str]:
+        if not batch.rows:
+            return set()
+        return await self._saves.save(batch, at_once=self._notifier.is_followed(batch.rows))
 
     async def keep_entries(self, records: Sequence[tuple[int, RecordedMessage[EntryRecorded]]]) -> None:
         """Keep the entries of the books."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -62,19 +62,6 @@ class ViewChange:
     view: TaskView
     patches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     event: PublicEvent | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchProjection:
-    """Changes of a batch: views by task, fields by candidate with the view of its task then, public events.
-
-    ``new`` names the tasks whose views were not stored before, as far as the writer knows.
-    """
-
-    views: Mapping[str, TaskView]
-    patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]]
-    events: Sequence[PublicEvent]
-    new: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

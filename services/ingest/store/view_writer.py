@@ -5,22 +5,27 @@ Only the last write of a batch waits for the disk, for all before it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from services.ingest.domain.answers import EntryView, RefundRefusal
-from services.ingest.domain.task_projection import BatchProjection, PublicEvent
-from services.ingest.domain.views import TaskView
-from services.ingest.store.views import ENTRY, REFUSAL, VIEW, created_us, view_of
+from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow
+from services.ingest.store.rows import (
+    created_us,
+    events_document,
+    row_document,
+    row_of,
+    segment_changes,
+    segment_document,
+    segment_id,
+)
+from services.ingest.store.views import CANDIDATE_SEGMENTS, ENTRY, EVENT_SEGMENTS, REFUSAL
 from winnow.adapters.mongo import UNSYNCED, answering, duplicates_of
 
 if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
-
-_PLACES_PER_ROUND: Final = 1_000_000
 
 
 class _Write(NamedTuple):
@@ -36,40 +41,39 @@ class MongoViewWriter:
     def __init__(self, database: AsyncIOMotorDatabase[Any]) -> None:
         """Use the collections of the read model."""
         self._tasks = database["tasks"]
-        self._candidates = database["candidates"]
-        self._events = database["task_events"]
+        self._candidates = database[CANDIDATE_SEGMENTS]
+        self._events = database[EVENT_SEGMENTS]
         self._entries = database["entries"]
         self._refusals = database["refund_refusals"]
 
     @answering()
-    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
-        """Return the views as stored."""
-        rows = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
-        return {row["_id"]: view_of(row) for row in rows}
+    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+        """Return the rows as stored."""
+        documents = await self._tasks.find({"_id": {"$in": list(task_ids)}}).to_list(length=None)
+        return {document["_id"]: row_of(document) for document in documents}
 
-    async def save(self, projected: BatchProjection) -> set[str]:
-        """Write events and candidates, then views, so that a view never names what is not there yet."""
-        events = [_event_write(event) for event in projected.events]
-        views = projected.views
-        await self._write(self._events, events, waits=not views)
-        await self._save_candidates(projected.patches, waits=not views)
-        new = [_insert(_view_row(view)) for key, view in views.items() if key in projected.new]
-        taken = await self._write(self._tasks, new, waits=len(new) == len(views))
-        known = [_view_write(view) for key, view in views.items() if key in taken or key not in projected.new]
+    async def save(self, batch: BatchRows) -> set[str]:
+        """Write segments, then rows, so that a row never leaves out what is not in a segment yet."""
+        await self._write(
+            self._events, [_insert(events_document(events)) for events in batch.events], waits=False
+        )
+        await self._save_segments(batch.segments)
+        rows = {task_id: row_document(row) for task_id, row in batch.rows.items()}
+        new = [_insert(rows[task_id]) for task_id in rows if task_id in batch.new]
+        taken = await self._write(self._tasks, new, waits=len(new) == len(rows))
+        known = [
+            _guarded(row) for task_id, row in rows.items() if task_id in taken or task_id not in batch.new
+        ]
         newer = await self._write(self._tasks, known[:-1], waits=False)
         return newer | await self._write(self._tasks, known[-1:])
 
-    async def _save_candidates(
-        self, patches: Mapping[str, tuple[TaskView, Mapping[str, Any]]], *, waits: bool
-    ) -> None:
-        """Insert those that start here and change the others, and what was there already."""
-        rows = {key: _candidate_fields(view, patch) for key, (view, patch) in patches.items()}
-        new = [_insert({"_id": key, **row}) for key, row in rows.items() if "place" in row]
-        taken = await self._write(self._candidates, new, waits=waits)
-        known = [
-            _candidate_write(key, row) for key, row in rows.items() if key in taken or "place" not in row
-        ]
-        await self._write(self._candidates, known, waits=waits)
+    async def _save_segments(self, segments: Sequence[CandidateSegment]) -> None:
+        """Insert those that became full and change the others; a segment that is there already is replaced by a newer."""
+        whole = {document["_id"]: document for document in map(segment_document, _whole(segments))}
+        taken = await self._write(self._candidates, [_insert(row) for row in whole.values()], waits=False)
+        changes = [_guarded(whole[key]) for key in whole if key in taken]
+        changes += [_segment_write(segment) for segment in segments if not segment.is_whole]
+        await self._write(self._candidates, changes, waits=False)
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
         """Write entries; one that is there stays."""
@@ -96,51 +100,19 @@ def _insert(document: dict[str, Any]) -> _Write:
     return _Write(document["_id"], InsertOne(document))
 
 
-def _event_write(event: PublicEvent) -> _Write:
-    return _insert(
-        {
-            "_id": event.event_id,
-            "task_id": event.task_id,
-            "account_id": event.account_id,
-            "number": event.number,
-            "type": event.type,
-            "occurred_at": event.occurred_at.isoformat(),
-            "fields": json.dumps(event.fields, separators=(",", ":"), ensure_ascii=False),
-        }
-    )
+def _whole(segments: Sequence[CandidateSegment]) -> list[CandidateSegment]:
+    return [segment for segment in segments if segment.is_whole]
 
 
-def _candidate_fields(view: TaskView, patch: Mapping[str, Any]) -> dict[str, Any]:
-    changes: dict[str, Any] = {"task_id": view.task_id, "account_id": view.account_id, "offset": view.offset}
-    for name, value in patch.items():
-        if isinstance(value, dict | list):
-            changes[f"nested_{name}"] = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-        else:
-            changes[name] = value
-    if "round_index" in patch:
-        changes["place"] = patch["round_index"] * _PLACES_PER_ROUND + patch["index"]
-    return changes
+def _guarded(document: dict[str, Any]) -> _Write:
+    older = {"_id": document["_id"], "offset": {"$lt": document["offset"]}}
+    return _Write(document["_id"], ReplaceOne(older, document, upsert=True))
 
 
-def _candidate_write(candidate_id: str, fields: Mapping[str, Any]) -> _Write:
-    older = {"_id": candidate_id, "offset": {"$lt": fields["offset"]}}
-    return _Write(candidate_id, UpdateOne(older, {"$set": fields}, upsert=True))
-
-
-def _view_write(view: TaskView) -> _Write:
-    older = {"_id": view.task_id, "offset": {"$lt": view.offset}}
-    return _Write(view.task_id, ReplaceOne(older, _view_row(view), upsert=True))
-
-
-def _view_row(view: TaskView) -> dict[str, Any]:
-    return {
-        "_id": view.task_id,
-        "account_id": view.account_id,
-        "offset": view.offset,
-        "state": view.state.value if view.state else None,
-        "created_us": created_us(view.terms.accepted_at) if view.terms else 0,
-        "view": VIEW.dump_json(view).decode(),
-    }
+def _segment_write(segment: CandidateSegment) -> _Write:
+    document_id = segment_id(segment.task_id, segment.first)
+    older = {"_id": document_id, "offset": {"$lt": segment.offset}}
+    return _Write(document_id, UpdateOne(older, {"$set": segment_changes(segment)}))
 
 
 def _entry_write(entry: EntryView) -> _Write:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.ingest.domain.answers import EntryView, Hint, RefundRefusal, ScreenedInput
 from services.ingest.domain.keys import KeyRecord, Scope
-from services.ingest.domain.task_projection import BatchProjection, Page, fold
-from services.ingest.domain.views import TaskView
+from services.ingest.domain.task_projection import Page
+from services.ingest.domain.task_row import BatchRows, TaskRow, fold_row
 from tests.unit.ingest.events import Tale
 from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import TaskAccepted
@@ -63,20 +64,24 @@ def recorded(event: Any, producer: str, sequence: int, at: datetime) -> Recorded
     return RecordedMessage(envelope, event)
 
 
-def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[BatchProjection]:
+def history(tale: Tale, at: datetime = START, count: int | None = None) -> list[BatchRows]:
     """Return what each record of a task changes, one by one."""
     records = [accepted(tale, at)]
     records += [
         recorded(event, producer, number, at) for number, (producer, event) in enumerate(tale.whole(), 1)
     ]
-    view: TaskView | None = None
+    return folded(records[:count])
+
+
+def folded(records: Sequence[RecordedMessage[Any]]) -> list[BatchRows]:
+    """Return what each record changes, one by one; the offset of a record is its place."""
+    row: TaskRow | None = None
     steps = []
-    for offset, record in enumerate(records[:count]):
-        folded = fold(view, record, offset)
-        view = folded.view
-        assert folded.event is not None
-        patches = {key: (view, patch) for key, patch in folded.patches.items()}
-        steps.append(BatchProjection({view.task_id: view}, patches, [folded.event]))
+    for offset, record in enumerate(records):
+        change = fold_row(row, record, offset)
+        row = change.row
+        events = [change.events] if change.events else []
+        steps.append(BatchRows({row.view.task_id: row}, events, change.segments))
     return steps
 
 
@@ -93,11 +98,12 @@ class StoreSuite:
         for step in steps:
             assert await stores.writer.save(step) == set()
         task_id = tale.ids["task_id"]
-        last = steps[-1].views[task_id]
+        row = steps[-1].rows[task_id]
+        last = row.view
         assert await stores.views.task(account, task_id) == last
         assert await stores.views.task("acct_stranger", task_id) is None
         assert await stores.views.task_anywhere(task_id) == last
-        assert (await stores.writer.load([task_id, "task_none"])) == {task_id: last}
+        assert (await stores.writer.load([task_id, "task_none"])) == {task_id: row}
 
     async def test_an_older_writer_changes_nothing(self, stores: Stores, account: str):
         tale = task_named("older", account)
@@ -108,7 +114,9 @@ class StoreSuite:
         before = await stores.views.candidates(account, tale.ids["task_id"], page)
         for step in steps:
             assert await stores.writer.save(step) == {tale.ids["task_id"]}
-        assert await stores.views.task(account, tale.ids["task_id"]) == steps[-1].views[tale.ids["task_id"]]
+        assert (
+            await stores.views.task(account, tale.ids["task_id"]) == steps[-1].rows[tale.ids["task_id"]].view
+        )
         after = await stores.views.candidates(account, tale.ids["task_id"], page)
         assert (
             [candidate["state"] for candidate in after]
@@ -123,15 +131,15 @@ class StoreSuite:
     ):
         tale = task_named("new", account)
         task_id = tale.ids["task_id"]
-        steps = [replace(step, new=frozenset(step.views)) for step in history(tale)]
+        steps = [replace(step, new=frozenset(step.rows)) for step in history(tale)]
         for step in steps:
             assert await stores.writer.save(step) == set()
-            assert await stores.views.task(account, task_id) == step.views[task_id]
+            assert await stores.views.task(account, task_id) == step.rows[task_id].view
         rows = await stores.views.candidates(account, task_id, Page(None, 10))
         assert [row["state"] for row in rows] == ["delivered", "rejected"]
         for step in steps:
             assert await stores.writer.save(step) == {task_id}
-        assert await stores.views.task(account, task_id) == steps[-1].views[task_id]
+        assert await stores.views.task(account, task_id) == steps[-1].rows[task_id].view
         assert await stores.views.candidates(account, task_id, Page(None, 10)) == rows
 
     async def test_candidates_read_back_in_order_with_their_measures(self, stores: Stores, account: str):
@@ -156,10 +164,12 @@ class StoreSuite:
     async def test_events_come_in_order_after_a_number(self, stores: Stores, account: str):
         tale = task_named("events", account)
         steps = history(tale)
-        for step in reversed(steps):
-            await stores.writer.save(BatchProjection({}, {}, step.events))
+        for step in steps:
+            await stores.writer.save(step)
+        (row,) = steps[-1].rows.values()
         events = await stores.views.events(account, tale.ids["task_id"], 3, 2)
-        assert events == [steps[3].events[0], steps[4].events[0]]
+        assert events == list(row.events[3:5])
+        assert await stores.views.events(account, tale.ids["task_id"], len(steps), 10) == []
         assert await stores.views.events("acct_stranger", tale.ids["task_id"], 0, 10) == []
 
     async def test_tasks_are_paged_newest_first(self, stores: Stores, account: str):
@@ -182,8 +192,8 @@ class StoreSuite:
 
     async def test_a_task_whose_acceptance_is_not_known_yet_is_not_listed(self, stores: Stores, account: str):
         tale = task_named("early", account)
-        folded = fold(None, recorded(tale.funded(), "ledger", 1, START), 0)
-        await stores.writer.save(BatchProjection({tale.ids["task_id"]: folded.view}, {}, []))
+        (step,) = folded([recorded(tale.funded(), "ledger", 1, START)])
+        await stores.writer.save(step)
         assert [
             task for task in await stores.views.tasks(account, Page(None, 10)) if task.terms is None
         ] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.contract.ingest.segment_suite import SegmentSuite
 from tests.contract.ingest.store_suite import Stores, StoreSuite
 from tests.unit.ingest.memory_stores import MemoryInputs, MemoryKeys, MemoryViews
 
@@ -21,3 +22,7 @@ def stores() -> Stores:
 
 class TestMemoryStores(StoreSuite):
     """The suite on the fakes."""
+
+
+class TestMemorySegments(SegmentSuite):
+    """The suite of large tasks on the fake."""

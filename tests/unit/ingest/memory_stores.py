@@ -9,7 +9,8 @@ from typing import Any
 
 from services.ingest.domain.answers import EntryView, RefundRefusal, ScreenedInput
 from services.ingest.domain.keys import KeyRecord
-from services.ingest.domain.task_projection import BatchProjection, Page, PublicEvent
+from services.ingest.domain.task_projection import Page, PublicEvent
+from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow, merged
 from services.ingest.domain.views import TaskView
 from winnow.contracts.errors import NotFound
 
@@ -73,31 +74,34 @@ class MemoryInputs:
 class MemoryViews:
     """Both sides of the read model in memory, with the same guard against older writers."""
 
-    views: dict[str, TaskView] = field(default_factory=dict)
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    stream: dict[str, PublicEvent] = field(default_factory=dict)
+    tasks_kept: dict[str, TaskRow] = field(default_factory=dict)
+    segments: dict[tuple[str, int], CandidateSegment] = field(default_factory=dict)
+    full: dict[tuple[str, int], tuple[PublicEvent, ...]] = field(default_factory=dict)
     kept_entries: dict[str, EntryView] = field(default_factory=dict)
     refusals: dict[str, RefundRefusal] = field(default_factory=dict)
 
-    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskView]:
-        return {id_: self.views[id_] for id_ in task_ids if id_ in self.views}
+    @property
+    def views(self) -> dict[str, TaskView]:
+        return {task_id: row.view for task_id, row in self.tasks_kept.items()}
 
-    async def save(self, projected: BatchProjection) -> set[str]:
-        for event in projected.events:
-            self.stream.setdefault(event.event_id, event)
-        for key, (view, patch) in projected.patches.items():
-            row = self.rows.setdefault(key, {"candidate_id": key, "offset": -1})
-            if row["offset"] < view.offset:
-                owner = {"task_id": view.task_id, "account_id": view.account_id, "offset": view.offset}
-                row |= {**patch, **owner}
-                row["place"] = row.get("round_index", 0) * 1_000_000 + row.get("index", 0)
+    async def load(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+        return {id_: self.tasks_kept[id_] for id_ in task_ids if id_ in self.tasks_kept}
+
+    async def save(self, batch: BatchRows) -> set[str]:
+        for events in batch.events:
+            self.full.setdefault((events[0].task_id, events[0].number), events)
+        for segment in batch.segments:
+            place = (segment.task_id, segment.first)
+            stored = self.segments.get(place)
+            if stored is None or stored.offset < segment.offset:
+                self.segments[place] = merged(stored, segment)
         newer = set()
-        for view in projected.views.values():
-            stored = self.views.get(view.task_id)
-            if stored is not None and stored.offset >= view.offset:
-                newer.add(view.task_id)
+        for task_id, row in batch.rows.items():
+            kept = self.tasks_kept.get(task_id)
+            if kept is not None and kept.view.offset >= row.view.offset:
+                newer.add(task_id)
             else:
-                self.views[view.task_id] = view
+                self.tasks_kept[task_id] = row
         return newer
 
     async def save_entries(self, entries: Sequence[EntryView]) -> None:
@@ -117,43 +121,60 @@ class MemoryViews:
         return refusal if refusal is not None and refusal.account_id == account_id else None
 
     async def task(self, account_id: str, task_id: str) -> TaskView | None:
-        view = self.views.get(task_id)
+        view = await self.task_anywhere(task_id)
         return view if view is not None and view.account_id == account_id else None
 
     async def task_anywhere(self, task_id: str) -> TaskView | None:
-        return self.views.get(task_id)
+        row = self.tasks_kept.get(task_id)
+        return row.view if row is not None else None
 
     async def tasks(self, account_id: str, page: Page) -> list[TaskView]:
         def place(view: TaskView) -> tuple[int, str]:
             assert view.terms is not None
             return int(view.terms.accepted_at.timestamp() * 1_000_000), view.task_id
 
-        mine = [view for view in self.views.values() if view.account_id == account_id and view.terms]
+        views = [row.view for row in self.tasks_kept.values()]
+        mine = [view for view in views if view.account_id == account_id and view.terms]
         mine = [view for view in mine if page.state in {None, view.state}]
         mine = [view for view in mine if page.after is None or place(view) < page.after]
         return sorted(mine, key=place, reverse=True)[: page.limit]
 
     async def candidates(self, account_id: str, task_id: str, page: Page) -> list[Mapping[str, Any]]:
-        mine: list[Mapping[str, Any]] = [
-            row for row in self.rows.values() if (row["account_id"], row["task_id"]) == (account_id, task_id)
-        ]
+        mine = self._candidates(account_id, task_id)
         mine = [candidate for candidate in mine if page.state in {None, candidate["state"]}]
         mine = [candidate for candidate in mine if page.after is None or candidate["place"] > page.after[0]]
         return sorted(mine, key=lambda candidate: candidate["place"])[: page.limit]
 
     async def candidate(self, account_id: str, task_id: str, candidate_id: str) -> Mapping[str, Any] | None:
-        row = self.rows.get(candidate_id)
-        return row if row and (row["account_id"], row["task_id"]) == (account_id, task_id) else None
+        mine = self._candidates(account_id, task_id)
+        return next((candidate for candidate in mine if candidate["candidate_id"] == candidate_id), None)
+
+    def _candidates(self, account_id: str, task_id: str) -> list[Mapping[str, Any]]:
+        row = self.tasks_kept.get(task_id)
+        if row is None or row.view.account_id != account_id:
+            return []
+        fields = dict(row.candidates)
+        for (owner, _), segment in self.segments.items():
+            fields |= segment.candidates if owner == task_id else {}
+        return [
+            {
+                **known,
+                "candidate_id": key,
+                "task_id": task_id,
+                "account_id": account_id,
+                "place": known.get("round_index", 0) * 1_000_000 + known.get("index", 0),
+            }
+            for key, known in fields.items()
+        ]
 
     async def events(self, account_id: str, task_id: str, after: int, limit: int) -> list[PublicEvent]:
-        mine = [
-            event
-            for event in self.stream.values()
-            if (event.account_id, event.task_id) == (account_id, task_id)
-        ]
-        return sorted((event for event in mine if event.number > after), key=lambda event: event.number)[
-            :limit
-        ]
+        row = self.tasks_kept.get(task_id)
+        if row is None or row.view.account_id != account_id:
+            return []
+        numbered = {event.number: event for event in row.events}
+        for (owner, _), events in self.full.items():
+            numbered |= {event.number: event for event in events if owner == task_id}
+        return [numbered[number] for number in sorted(numbered) if number > after][:limit]
 
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
         mine = [entry for entry in self.kept_entries.values() if entry.account_id == account_id]

@@ -42,6 +42,7 @@ async def kept(batch_size: int) -> MemoryViews:
 
 async def test_batches_of_any_size_keep_the_same():
     one_by_one = await kept(1)
-    assert len(one_by_one.rows) == 2
+    (row,) = one_by_one.tasks_kept.values()
+    assert len(row.candidates) == 2
     for size in (2, 3, 100):
         assert await kept(size) == one_by_one, size

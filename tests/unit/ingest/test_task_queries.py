@@ -112,12 +112,12 @@ async def test_a_record_that_is_read_again_changes_nothing():
         tale = await place(world, client, await world.key())
         tell(world, tale)
         await world.settle()
-        before = (dict(world.views.views), dict(world.views.stream), json.dumps(world.views.rows))
+        before = (dict(world.views.tasks_kept), dict(world.views.full), dict(world.views.segments))
         for lane in list(world._read):
             world._read[lane] = 0
         world.projection._held.clear()
         await world.settle()
-    assert before == (world.views.views, world.views.stream, json.dumps(world.views.rows))
+    assert before == (world.views.tasks_kept, world.views.full, world.views.segments)
 
 
 async def test_an_event_that_is_published_twice_is_counted_once():
@@ -192,19 +192,19 @@ async def test_a_candidates_picture_is_shown_to_operators_of_its_account_only():
 
 async def test_a_record_that_cannot_be_folded_is_named_and_those_before_it_are_kept(monkeypatch):
     from services.ingest.app import projection
-    from services.ingest.domain.task_projection import fold
+    from services.ingest.domain.task_row import fold_row
 
     world = IngestApp()
     async with running(world) as client:
         tale = await place(world, client, await world.key())
         tell(world, tale, 4)
 
-        def broken(view, recorded, offset):
+        def broken(row, recorded, offset):
             if recorded.message.type == "attempt.submitted":
                 raise KeyError
-            return fold(view, recorded, offset)
+            return fold_row(row, recorded, offset)
 
-        monkeypatch.setattr(projection, "fold", broken)
+        monkeypatch.setattr(projection, "fold_row", broken)
         ((lane, records),) = [
             item for item in world.topic.items() if item[0][0] == TASKS.name and len(item[1]) > 3
         ]

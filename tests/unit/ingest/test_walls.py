@@ -79,7 +79,8 @@ async def delivered(world: IngestApp, client: Any) -> Tale:
     tale = await place(world, client, await world.key("acct_one"))
     tell(world, tale)
     await world.settle()
-    candidate = world.views.rows[tale.first]
+    candidate = await world.views.candidate("acct_one", tale.ids["task_id"], tale.first)
+    assert candidate is not None
     world.files.objects[candidate["stored"]["key"]] = b"a picture"
     return tale
 
