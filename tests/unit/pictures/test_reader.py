@@ -126,22 +126,22 @@ def test_any_bytes_are_read_or_refused(content: bytes, start: bytes) -> None:
         assert found.width * found.height > 0
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"<html>402 Payment Required</html>",
-        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>',
-        gzip.compress(b"<svg/>"),
-        b"%PDF-1.7\n" + JPEG,
-        b"PK\x03\x04" + JPEG,
-        b"\x00" + PNG,
-        files.saved(files.drawing("P", 8, 8), "GIF"),
-        files.saved(files.drawing("RGB", 8, 8), "BMP"),
-        files.saved(files.drawing("RGB", 8, 8), "TIFF"),
-        b"RIFF\x04\x00\x00\x00AVI ",
-    ],
-)
+OTHERS = {
+    "nothing": b"",
+    "a page": b"<html>402 Payment Required</html>",
+    "svg": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>',
+    "compressed svg": gzip.compress(b"<svg/>", mtime=0),
+    "pdf": b"%PDF-1.7\n" + JPEG,
+    "zip": b"PK\x03\x04" + JPEG,
+    "a byte before": b"\x00" + PNG,
+    "gif": files.saved(files.drawing("P", 8, 8), "GIF"),
+    "bmp": files.saved(files.drawing("RGB", 8, 8), "BMP"),
+    "tiff": files.saved(files.drawing("RGB", 8, 8), "TIFF"),
+    "avi": b"RIFF\x04\x00\x00\x00AVI ",
+}
+
+
+@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
 def test_other_formats_are_refused_whatever_lies_in_them(content: bytes) -> None:
     assert refusal(content) == "unknown_format"
 
