@@ -92,8 +92,8 @@ def fold_row(row: TaskRow | None, recorded: RecordedMessage[TaskEvent], offset: 
 
 
 def merged(earlier: CandidateSegment | None, later: CandidateSegment) -> CandidateSegment:
-    """Return one change for two of the same segment."""
-    if earlier is None or later.is_whole:
+    """Return one change for two of the same segment; only the earlier may be whole."""
+    if earlier is None:
         return later
     candidates = {key: dict(fields) for key, fields in earlier.candidates.items()}
     for key, fields in later.candidates.items():

@@ -10,7 +10,7 @@ from typing import Any
 from services.ingest.domain.answers import EntryView, RefundRefusal, ScreenedInput
 from services.ingest.domain.keys import KeyRecord
 from services.ingest.domain.task_projection import Page, PublicEvent
-from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow, merged
+from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow
 from services.ingest.domain.views import TaskView
 from winnow.contracts.errors import NotFound
 
@@ -94,7 +94,9 @@ class MemoryViews:
             place = (segment.task_id, segment.first)
             stored = self.segments.get(place)
             if stored is None or stored.offset < segment.offset:
-                self.segments[place] = merged(stored, segment)
+                old = {} if stored is None or segment.is_whole else stored.candidates
+                changed = {key: {**old.get(key, {}), **fields} for key, fields in segment.candidates.items()}
+                self.segments[place] = replace(segment, candidates={**old, **changed}, is_whole=True)
         newer = set()
         for task_id, row in batch.rows.items():
             kept = self.tasks_kept.get(task_id)

@@ -163,10 +163,25 @@ def test_who_gives_up_leaves_no_answer_to_the_next(run: Run) -> None:
 
 
 @ON_BOTH_LOOPS
-@pytest.mark.parametrize("first", [answer(200, b"first"), answer(404)])
-def test_an_answer_that_nobody_asked_for_is_not_the_next_one_s(run: Run, first: bytes) -> None:
+def test_who_gives_up_ends_the_connection_at_once(run: Run) -> None:
     async def story() -> None:
-        async with meeting(first + answer(200, b"of a stranger"), answer(200, b"second")) as (store, wire):
+        async with meeting(never) as (store, wire):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await wire.get("bucket", "key", 100)
+            await eventually(lambda: (store.connections, store.open) == (1, 0))
+
+    run(story())
+
+
+@ON_BOTH_LOOPS
+@pytest.mark.parametrize("first", [answer(200, b"first"), answer(404)])
+@pytest.mark.parametrize("uncalled", [answer(200, b"of a stranger"), answer(404)])
+def test_an_answer_that_nobody_asked_for_is_not_the_next_one_s(
+    run: Run, first: bytes, uncalled: bytes
+) -> None:
+    async def story() -> None:
+        async with meeting(first + uncalled, answer(200, b"second")) as (store, wire):
             try:
                 assert await wire.get("bucket", "key", 100) == b"first"
             except RefusedRequest:

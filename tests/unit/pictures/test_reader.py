@@ -232,6 +232,10 @@ def second_frame(content: bytes) -> bytes:
         (WEBP[:24] + b"\x01" + WEBP[25:], "broken_header"),
         (WEBP[:20] + b"\x12" + WEBP[21:], "animated"),
         (b"RIFF\x0c\x00\x00\x00WEBPVP8 \x00\x00\x00\x00", "broken_header"),
+        (
+            b"RIFF\x16\x00\x00\x00WEBPVP8 \x0a\x00\x00\x00\x00\x00\x00\x9d\x01\x2a\x08\x00\x00\x00",
+            "broken_header",
+        ),
     ],
 )
 def test_broken_structures_are_refused_with_a_reason(content: bytes, reason: str) -> None:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.clock import SetClock
 from winnow.contracts.errors import Unavailable
 from winnow.runtime import lease
-from winnow.runtime.lease import LeaseRefused, keep_renewed
+from winnow.runtime.lease import LEASE_S, LeaseRefused, keep_renewed, lease_end_s
+
+
+def test_a_lease_outlives_two_renewals_that_fail() -> None:
+    clock = SetClock()
+    assert lease_end_s(clock) == clock.now().timestamp() + LEASE_S
+    assert LEASE_S >= 3 * lease._RENEW_S
 
 
 async def test_a_renewal_is_tried_again_until_the_lease_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
