@@ -35,6 +35,8 @@ CRASHES = (
     crash("scorer", "after_commit", 2),
     *(crash("router", point, 3) for point in (
         "before_provider_call", "after_provider_call", "before_candidates_kept", "after_candidates_kept")),
+    crash("delivery", "before_outputs_stored", 2),
+    crash("delivery", "after_outputs_stored", 2),
     crash("delivery", "before_webhook", 2),
     crash("delivery", "after_webhook", 2),
 )  # fmt: skip

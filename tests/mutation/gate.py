@@ -14,6 +14,8 @@ _WEBHOOK_RULES = "tests/unit/delivery/test_webhook_rules.py"
 _WEBHOOK_SCHEDULE = "tests/unit/delivery/test_webhook_schedule.py"
 _SERVICE = "tests/unit/delivery/test_service.py"
 _DISABLED_ENDPOINTS = "tests/unit/delivery/test_disabled_endpoints.py"
+_EARLY = "tests/unit/delivery/test_early_finishing.py"
+_NOTED = "tests/unit/delivery/test_noted_outputs.py"
 _QUESTIONS = "tests/unit/delivery/test_questions.py"
 
 MUTATIONS = (
@@ -90,6 +92,27 @@ MUTATIONS = (
         (
             "tests/unit/scorer/test_bus.py::test_handle_reads_again_when_the_store_is_down_without_counting_a_failure",
         ),
+    ),
+    Mutation(
+        "delivery: all work begins before the commit, webhooks too",
+        "services/delivery/app/reconciler.py",
+        "self._start(state, wanted_early(state))",
+        "self._start(state, wanted(state))",
+        (f"{_EARLY}::test_a_webhook_is_not_sent_before_its_attempt_is_committed",),
+    ),
+    Mutation(
+        "delivery: the result of finishing does not wait for the note of what was stored",
+        "services/delivery/app/finishing.py",
+        "            await noting\n",
+        "",
+        (f"{_NOTED}::test_nothing_is_delivered_that_is_not_noted",),
+    ),
+    Mutation(
+        "delivery: objects of a later try are swept by the time of the first",
+        "services/delivery/app/finishing.py",
+        "if keys.stored_again:",
+        "if not keys:",
+        (f"{_NOTED}::test_objects_that_are_stored_at_a_later_try_are_noted_again_after_it",),
     ),
     Mutation(
         "delivery: delivers more than K",

@@ -39,8 +39,8 @@ MUTATIONS = (
     Mutation(
         "story: a link leads to other bytes",
         "services/delivery/app/finishing.py",
-        "await self._files.put(self._bucket, key, picture.content, picture.content_type)",
-        'await self._files.put(self._bucket, key, picture.content[:-1] + b"\\0", picture.content_type)',
+        "await self._files.put(stored.bucket, stored.key, content, stored.content_type)",
+        'await self._files.put(stored.bucket, stored.key, content[:-1] + b"\\0", stored.content_type)',
         (f"{_STORIES}::test_k_outputs_are_delivered_and_only_they_are_charged",),
     ),
 )

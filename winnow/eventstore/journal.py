@@ -14,7 +14,7 @@ from winnow.contracts.topics import route
 from winnow.eventstore.codec import Cached, Codec
 from winnow.eventstore.committer import Committer
 from winnow.eventstore.loading import Loader
-from winnow.eventstore.model import Input, Listener, S
+from winnow.eventstore.model import Early, Input, Listener, S
 from winnow.eventstore.outbox import Outbox
 from winnow.eventstore.ownership import Holds, Ownership
 from winnow.eventstore.shard import InputReused
@@ -58,9 +58,9 @@ class Journal(Generic[S]):
         self._writer = Writer(committer, self._ownership, timers, self._holds)
         self._snapshots = Snapshots(*parts, self._outbox, self._writer.writing, save_every_s)
 
-    def listen(self, listener: Listener[S]) -> None:
-        """Set the listener, when it needs the journal to be built first."""
-        self._ownership.listener = listener
+    def listen(self, listener: Listener[S], early: Early[S] | None = None) -> None:
+        """Set the listener of a built journal; ``early`` hears of decisions before their commit."""
+        self._ownership.listener, self._ownership.early = listener, early
 
     def assign(self, shards: Iterable[str]) -> None:
         """Take shards over; each is loaded before its first decision, and its unsent blocks are sent first."""

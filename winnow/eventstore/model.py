@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -53,6 +53,10 @@ class Listener(Protocol[Seen_contra]):
 
     def unloaded(self, shard: str) -> None:
         """Forget a shard that is no longer ours."""
+
+
+Early = Callable[[S], None]
+"""Told each decided state before its block is inserted, which may fail; what it submits is decided after that."""
 
 
 @dataclass(frozen=True, slots=True)

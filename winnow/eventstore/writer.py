@@ -52,8 +52,7 @@ class Writer(Generic[S]):
         """Commit what is queued or due until cancelled."""
         while True:
             await self._wait()
-            works, loads = self._take(), self._loads
-            self._loads = set()
+            works, loads, self._loads = self._take(), self._loads, set()
             shards = {work.shard for work in works} | loads
             async with self.writing:
                 try:

@@ -23,6 +23,8 @@ POINTS: Final = frozenset(
         "after_provider_call",  # the provider took the order, its reference is not stored
         "before_candidates_kept",  # the provider is done, its pictures are not stored
         "after_candidates_kept",  # the pictures are stored, the journal knows nothing of them
+        "before_outputs_stored",  # the pictures are finished, the selection may not be committed yet
+        "after_outputs_stored",  # outputs are stored and noted, the journal knows nothing of them
         "before_webhook",
         "after_webhook",  # the receiver has answered, the answer is not stored
     }
@@ -47,12 +49,9 @@ _armed, _left = parse(os.environ.get(SETTING, ""))  # noqa: TID251
 
 def reach(point: str) -> None:
     """Pass a point; kills the process when it was asked to die here and it has passed often enough."""
-    if point == _armed:
-        _count_down()
-
-
-def _count_down() -> None:
     global _left  # noqa: PLW0603 (one process, one countdown)
+    if point != _armed:
+        return
     _left -= 1
     if _left == 0:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from services.delivery.app import metrics
@@ -16,6 +18,7 @@ from services.delivery.domain.task import TaskDelivery
 from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.values import Output, SelectedCandidate, StoredObject
 from winnow.eventstore import Input
+from winnow.runtime import failpoints
 from winnow.runtime.backoff import Backoff
 from winnow.runtime.clock import Clock
 from winnow.runtime.log import get_logger
@@ -36,8 +39,30 @@ class FinishingLimits:
     at_once_max: int
 
 
+class _Keys:
+    """Keys of the objects of a task, which are known before the objects are stored."""
+
+    def __init__(self, selected: Sequence[SelectedCandidate]) -> None:
+        """Collect the keys of these candidates."""
+        self._of: dict[str, tuple[str, ...]] = {candidate.candidate_id: () for candidate in selected}
+        self.complete = asyncio.Event()
+        self.stored_again = False
+        """Whether an object was stored again after its key was known, because the store was away."""
+
+    def add(self, candidate_id: str, *keys: str) -> None:
+        """Add the keys of a candidate."""
+        self.stored_again |= bool(self._of[candidate_id])
+        self._of[candidate_id] = keys
+        if all(self._of.values()):
+            self.complete.set()
+
+    def known(self) -> list[str]:
+        """Return the keys that are known, in the order of the candidates."""
+        return list(chain.from_iterable(self._of.values()))
+
+
 class Finishing:
-    """Finishes tasks; the same candidates give the same objects, so that it may be done again."""
+    """Finishes tasks; the same candidates give the same objects, so that it may be done again, or for nothing."""
 
     def __init__(
         self,
@@ -74,14 +99,12 @@ class Finishing:
         # One moment for all: a turn that is freed at the task's limit is nobody's.
         over_at = asyncio.get_running_loop().time() + left_s
         selected = state.selection.selected
-        results = await asyncio.gather(*(self._within_time(candidate, over_at) for candidate in selected))
+        results = await self._stored_and_noted(state, selected, over_at)
         outputs = tuple(result for result in results if isinstance(result, Output))
         failed = tuple(result for result in results if isinstance(result, FinishFailure))
         for failure in failed:
             metrics.FINISH_FAILURES.labels(failure.reason).inc()
-        if outputs:
-            keys = [key for output in outputs for key in (output.stored.key, output.thumbnail.key)]
-            await self._index.note_outputs(state.task_id, state.account_id, keys, self._clock.now())
+        failpoints.reach("after_outputs_stored")
         await self._states.submit(
             Input(
                 state.task_id,
@@ -99,20 +122,46 @@ class Finishing:
             failed_count=len(failed),
         )
 
-    async def _within_time(self, candidate: SelectedCandidate, over_at: float) -> Output | FinishFailure:
+    async def _stored_and_noted(
+        self, state: TaskDelivery, selected: Sequence[SelectedCandidate], over_at: float
+    ) -> list[Output | FinishFailure]:
+        """Store the objects of the candidates, and beside that note their keys for the sweep."""
+        keys = _Keys(selected)
+        noting = asyncio.get_running_loop().create_task(self._note(state, keys))
+        try:
+            results = await asyncio.gather(
+                *(self._within_time(candidate, over_at, keys) for candidate in selected)
+            )
+            keys.complete.set()
+            await noting
+            if keys.stored_again:
+                # The sweep deletes by the time of the note, which must not lie far before the object's.
+                await self._note(state, keys)
+        finally:
+            noting.cancel()
+        return results
+
+    async def _note(self, state: TaskDelivery, keys: _Keys) -> None:
+        await keys.complete.wait()
+        if known := keys.known():
+            await self._index.note_outputs(state.task_id, state.account_id, known, self._clock.now())
+
+    async def _within_time(
+        self, candidate: SelectedCandidate, over_at: float, keys: _Keys
+    ) -> Output | FinishFailure:
         """Wait for a turn, then finish a candidate: the task's time bounds both, the candidate's own the work."""
         try:
             async with asyncio.timeout_at(over_at), self._turns, asyncio.timeout(self._limits.within_s):
-                return await self._one(candidate)
+                return await self._one(candidate, keys)
         except TimeoutError:
             return FinishFailure(candidate_id=candidate.candidate_id, reason="finishing_timed_out")
 
-    async def _one(self, candidate: SelectedCandidate) -> Output | FinishFailure:
+    async def _one(self, candidate: SelectedCandidate, keys: _Keys) -> Output | FinishFailure:
         """Finish one candidate, waiting for a store that does not answer."""
         backoff = Backoff(candidate.candidate_id, _BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             try:
-                return await self._finish_one(candidate)
+                return await self._finish_one(candidate, keys)
             except Unavailable:
                 await asyncio.sleep(backoff.next_s())
             except NotFound:
@@ -120,7 +169,7 @@ class Finishing:
             except Refused as refused:
                 return FinishFailure(candidate_id=candidate.candidate_id, reason=refused.code.value)
 
-    async def _finish_one(self, candidate: SelectedCandidate) -> Output | FinishFailure:
+    async def _finish_one(self, candidate: SelectedCandidate, keys: _Keys) -> Output | FinishFailure:
         stored = candidate.stored
         if stored.size_bytes > self._limits.candidate_max_bytes:
             return FinishFailure(candidate_id=candidate.candidate_id, reason=ErrorCode.image_too_large.value)
@@ -132,13 +181,16 @@ class Finishing:
             image = await self._images.finish(content, stored)
         except ContentDiffers:
             return FinishFailure(candidate_id=candidate.candidate_id, reason="content_differs")
-        return await self._store(candidate, image)
+        return await self._store(candidate, image, keys)
 
-    async def _store(self, candidate: SelectedCandidate, image: FinishedImage) -> Output:
+    async def _store(self, candidate: SelectedCandidate, image: FinishedImage, keys: _Keys) -> Output:
         segment = unguessable(self._name_key, candidate.candidate_id)
-        output, thumbnail = await asyncio.gather(
-            self._put("outputs", segment, image.output),
-            self._put("thumbs", segment, image.thumbnail),
+        output = self._named("outputs", segment, image.output)
+        thumbnail = self._named("thumbs", segment, image.thumbnail)
+        keys.add(candidate.candidate_id, output.key, thumbnail.key)
+        failpoints.reach("before_outputs_stored")
+        await asyncio.gather(
+            self._put(output, image.output.content), self._put(thumbnail, image.thumbnail.content)
         )
         return Output(
             output_id=output_id_of(candidate.candidate_id),
@@ -149,16 +201,17 @@ class Finishing:
             thumbnail=thumbnail,
         )
 
-    async def _put(self, folder: str, segment: str, picture: Picture) -> StoredObject:
-        key = object_key(folder, segment, sha256=picture.sha256, content_type=picture.content_type)
-        await self._files.put(self._bucket, key, picture.content, picture.content_type)
-        metrics.OUTPUT_BYTES.inc(len(picture.content))
+    def _named(self, folder: str, segment: str, picture: Picture) -> StoredObject:
         return StoredObject(
             bucket=self._bucket,
-            key=key,
+            key=object_key(folder, segment, sha256=picture.sha256, content_type=picture.content_type),
             sha256=picture.sha256,
             size_bytes=len(picture.content),
             content_type=picture.content_type,
             width=picture.width,
             height=picture.height,
         )
+
+    async def _put(self, stored: StoredObject, content: bytes) -> None:
+        await self._files.put(stored.bucket, stored.key, content, stored.content_type)
+        metrics.OUTPUT_BYTES.inc(stored.size_bytes)

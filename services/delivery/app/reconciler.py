@@ -1,14 +1,14 @@
-"""Runs the long work that states ask for: started by commits, resumed after a load, stopped with the shard."""
+"""Runs the long work that states ask for: started by decisions and commits, resumed after a load, stopped with the shard."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from services.delivery.app import metrics
 from services.delivery.domain.task import TaskDelivery
-from services.delivery.domain.work import WorkItem, wanted
+from services.delivery.domain.work import WorkItem, wanted, wanted_early
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.ids import shard_of
 from winnow.eventstore import NotOwner
@@ -33,6 +33,10 @@ class Reconciler:
         self._running: dict[WorkItem, asyncio.Task[None]] = {}
         self._stopping = False
 
+    def decided(self, state: TaskDelivery) -> None:
+        """Start what need not wait for the commit of a new state."""
+        self._start(state, wanted_early(state))
+
     def changed(
         self,
         aggregate_id: str,  # noqa: ARG002 (the journal's port names the arguments)
@@ -40,12 +44,12 @@ class Reconciler:
         recorded: Sequence[RecordedMessage[Message]],  # noqa: ARG002
     ) -> None:
         """Start what a new state wants."""
-        self._start(state)
+        self._start(state, wanted(state))
 
     def loaded(self, shard: str, states: Mapping[str, TaskDelivery]) -> None:  # noqa: ARG002
         """Resume the work of a shard."""
         for state in states.values():
-            self._start(state)
+            self._start(state, wanted(state))
 
     def unloaded(self, shard: str) -> None:
         """Stop the work of a shard; its next owner resumes it."""
@@ -64,10 +68,10 @@ class Reconciler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, state: TaskDelivery) -> None:
+    def _start(self, state: TaskDelivery, items: Iterable[WorkItem]) -> None:
         if self._stopping:
             return
-        for work in wanted(state):
+        for work in items:
             if work in self._running:
                 continue
             task = asyncio.get_running_loop().create_task(self._run(work, state), name=type(work).__name__)

@@ -51,6 +51,8 @@ class DeliveryApp:
     at_once_max: int = 4
     offsets: dict[int, int] = field(default_factory=dict)
     pumped: int = 0
+    killed: bool = False
+    """A killed process ends without saving anything."""
 
     def __post_init__(self) -> None:
         self.images = ImageFinisher(threads=1, pixels_max=4_000_000, thumbnail_px=64)
@@ -82,7 +84,7 @@ class DeliveryApp:
             per_endpoint_max=2,
         )
         self.reconciler = Reconciler(performed_by(finishing, webhooks), shards=SHARDS)
-        self.journal.listen(self.reconciler)
+        self.journal.listen(self.reconciler, early=self.reconciler.decided)
         self.outputs = Outputs(
             self.journal,
             self.index,
@@ -109,7 +111,8 @@ class DeliveryApp:
             await self.reconciler.stop(0.0)
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
-            await self.journal.drain()
+            if not self.killed:
+                await self.journal.drain()
             journal.cancel()
             await asyncio.gather(journal, return_exceptions=True)
             self.images.close()
@@ -171,9 +174,18 @@ class DeliveryApp:
     def state(self) -> TaskDelivery | None:
         return self.journal.state(task_id())
 
+    def is_over(self) -> bool:
+        state = self.state()
+        return state is not None and state.is_final
+
     def webhook_state(self) -> WebhookState | None:
         state = self.state()
         return state.webhooks[0].state if state and state.webhooks else None
+
+
+def stored_outputs(files: MemoryFiles) -> set[str]:
+    """Return the keys of the objects that were stored for clients."""
+    return {key for bucket, key in files.objects if bucket == "outputs"}
 
 
 PICTURES = (image_bytes(size=(300, 200)), image_bytes("PNG", size=(200, 300)))
