@@ -1,12 +1,17 @@
-"""The stores that a rebuild makes again: read, compared, spoilt, and rebuilt by a process of its own."""
+"""The stores that a rebuild makes again: read, compared, spoilt, and rebuilt."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
+import runpy
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pymongo
 
@@ -77,11 +82,30 @@ def _folded_to(row: dict[str, Any]) -> int:
 
 
 async def rebuild(line: RunningLine, service: str, *options: str) -> tuple[int, str]:
-    """Run what `winnow rebuild` runs; return its exit status and what it said."""
-    return await ended(line, service, f"services.{service}.rebuild", *options)
+    """Run the module that `winnow rebuild` runs, in this process; return its exit status and what it said."""
+    return await asyncio.to_thread(_rebuilt, line, service, options)
+
+
+def _rebuilt(line: RunningLine, service: str, options: Sequence[str]) -> tuple[int, str]:
+    module = f"services.{service}.rebuild"
+    said = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, line.line.service(service).env),
+        mock.patch.object(sys, "argv", [module, *options]),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        try:
+            runpy.run_module(module, run_name="__main__")
+        except SystemExit as left:
+            if isinstance(left.code, str):
+                said.write(f"{left.code}\n")
+            return int(bool(left.code)), said.getvalue()
+    return 0, said.getvalue()
 
 
 async def ended(line: RunningLine, service: str, *argv: str) -> tuple[int, str]:
+    """Run a module in a process of its own; return its exit status and what it said."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *argv),
         env=os.environ | dict(line.line.service(service).env) | {"COLUMNS": "250"},

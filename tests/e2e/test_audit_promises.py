@@ -230,9 +230,9 @@ async def topics_of(line: RunningLine) -> Lanes:
 
 
 @pytest.mark.timeout(120)
-async def test_topics_that_break_a_promise_are_named(line: RunningLine) -> None:
-    await one_delivery(line)
-    lanes = await topics_of(line)
+async def test_topics_that_break_a_promise_are_named(small_line: RunningLine) -> None:
+    await one_delivery(small_line)
+    lanes = await topics_of(small_line)
     assert said(verified(lanes, "topic")) == []
     for tamper in [*OF_TOPICS, *OF_ALL]:
         forged = copy.deepcopy(lanes)
@@ -242,10 +242,10 @@ async def test_topics_that_break_a_promise_are_named(line: RunningLine) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_journals_that_break_a_promise_are_named(line: RunningLine) -> None:
+async def test_journals_that_break_a_promise_are_named(small_line: RunningLine) -> None:
     """The blocks are written back to the database, and taken away again."""
-    await one_delivery(line)
-    uri = line.addresses.mongo_uri
+    await one_delivery(small_line)
+    uri = small_line.addresses.mongo_uri
     for tamper in OF_ALL:
         producer = "delivery" if tamper is end_hours_late else "ledger"
         database = JOURNALS[producer].database
@@ -282,10 +282,10 @@ async def journals_of(uri: str) -> Lanes:
 
 
 @pytest.mark.timeout(180)
-async def test_an_archive_that_breaks_a_promise_is_named(line: RunningLine, tmp_path: Path) -> None:
-    await one_delivery(line)
+async def test_an_archive_that_breaks_a_promise_is_named(small_line: RunningLine, tmp_path: Path) -> None:
+    await one_delivery(small_line)
     folder, forged = tmp_path / "archive", tmp_path / "forged"
-    code, output = await line.winnow("audit", "archive", "--archive", str(folder))
+    code, output = await small_line.winnow("audit", "archive", "--archive", str(folder))
     assert code == 0, output
     lanes = await asyncio.to_thread(read_lanes, folder)
     now = datetime.now(UTC)
@@ -298,13 +298,15 @@ async def test_an_archive_that_breaks_a_promise_is_named(line: RunningLine, tmp_
         assert not any(finding.startswith("published") for finding in found), found
 
 
-async def test_verdicts_of_a_mounted_profile_need_its_directory(line: RunningLine, tmp_path: Path) -> None:
+async def test_verdicts_of_a_mounted_profile_need_its_directory(
+    small_line: RunningLine, tmp_path: Path
+) -> None:
     """With its profile hidden a verdict is called unjudged; with the directory given it is sound."""
-    await one_delivery(line)
+    await one_delivery(small_line)
     shipped = {path.name: path.read_text() for path in SHIPPED.glob("*.yaml")}
     for name, text in shipped.items():
         (tmp_path / name).write_text(text)
-    lanes = await topics_of(line)
+    lanes = await topics_of(small_line)
     verifier = Verifier("topics", RecordJudge({}), kinds=["topic"])
     for lane, items in lanes.items():
         for document in items:
@@ -312,7 +314,7 @@ async def test_verdicts_of_a_mounted_profile_need_its_directory(line: RunningLin
     found = said(verifier.close(datetime.now(UTC)))
     assert found
     assert all(finding.startswith("profile not at hand") for finding in found)
-    code, output = await line.winnow(
+    code, output = await small_line.winnow(
         "audit", "verify", "--from", "topics", "--profiles", str(tmp_path), "--json"
     )
     assert (code, json.loads(output)["findings"]) == (0, [])

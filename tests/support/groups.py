@@ -12,11 +12,16 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.servers import buses
 
 _BUS = re.compile(rf"[\[-]({buses.TANSU}|{buses.KAFKA}|{buses.GIVEN})[\]-]")
-_OWN_LINES = ("tests/e2e/test_newcomer.py", "tests/e2e/test_rebuild.py")
+_OWN_LINE = "tests/e2e/test_newcomer.py"
+_SMALL_LINE = (
+    "tests/e2e/test_audit_sources.py",
+    "tests/e2e/test_audit_promises.py",
+    "tests/e2e/test_rebuild.py",
+)
 _LONGEST = (
     "line on tansu",
     "tests/chaos/test_killed_processes.py",
-    "tests/e2e/test_rebuild.py",
+    "small line",
     "line on kafka",
     "tests/chaos/test_chaos.py on tansu",
     "three nodes",
@@ -30,7 +35,9 @@ def group_of(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
     found = _BUS.search(nodeid)
     bus = found[1] if found else ""
-    if path.startswith("tests/e2e/") and path not in _OWN_LINES:
+    if path in _SMALL_LINE:
+        return "small line"
+    if path.startswith("tests/e2e/") and path != _OWN_LINE:
         return f"line on {bus or buses.TANSU}"
     if path.startswith("tests/integration/kafka/"):
         return "three nodes"
