@@ -220,7 +220,7 @@ class _Changes:
 
     def __init__(self) -> None:
         self.stay = False
-        """Whether the changes of a run stay until a run needs others."""
+        """Keep the changes of a run until a run needs others."""
         self._whole: bool | None = None
         self._undo: list[quick.Change] = []
 

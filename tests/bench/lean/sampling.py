@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.bench.lean.options import at_least, load_of, seconds
 from tests.bench.lean.world import CREDITS, ORDER, lean_profiles, lean_settings
 from tests.bench.processes import cpu_s
 from tests.bench.report import FOLDER
+from tests.support.eventually import eventually_sync
 from tests.support.servers.line import RunningLine, running_line
 from winnow.local.line import SERVICES
 
@@ -34,8 +34,9 @@ REST: Final = "rest"
 FASTEST: Final = "fastest"
 _WARM_UP: Final = 50
 _SAMPLES_PER_S: Final = 100
-_STARTS_S: Final = 3.0
-"""The sampler reads a process's symbols before its first sample."""
+_BEGINS: Final = "Sampling process"
+"""Words of the sampler once it has read a process's symbols and takes its first sample."""
+_STARTS_S: Final = 60.0
 _ENDS_S: Final = 30.0
 
 
@@ -49,10 +50,9 @@ def sampled(pids: Mapping[str, int], folder: Path) -> Iterator[None]:
     if not SAMPLER.exists():
         raise NoProfile(f"{SAMPLER} is missing: run `make profile-lean`, which installs it")
     folder.mkdir(parents=True, exist_ok=True)
-    samplers = {name: _sampler(pid, folder / f"{name}.txt") for name, pid in pids.items()}
+    samplers = {name: _sampler(pid, folder / name) for name, pid in pids.items()}
     try:
-        time.sleep(_STARTS_S)
-        _check(samplers, is_running=True)
+        _wait_for_samples(samplers, folder)
         yield
     finally:
         for sampler in samplers.values():
@@ -67,18 +67,32 @@ def sampled(pids: Mapping[str, int], folder: Path) -> Iterator[None]:
     _check(samplers, is_running=False)
 
 
+def _wait_for_samples(samplers: Mapping[str, subprocess.Popen[str]], folder: Path) -> None:
+    def each_samples() -> bool:
+        _check(samplers, is_running=True)
+        return all(_BEGINS in (folder / f"{name}.log").read_text() for name in samplers)
+
+    try:
+        eventually_sync(each_samples, within_s=_STARTS_S)
+    except AssertionError:
+        msg = f"py-spy took no sample within {_STARTS_S:g} s: {folder}/*.log"
+        raise NoProfile(msg) from None
+
+
 def _sampler(pid: int, output: Path) -> subprocess.Popen[str]:
     argv = [str(SAMPLER), "record", "--pid", str(pid), "--rate", str(_SAMPLES_PER_S), "--subprocesses"]
     # A process that is paused for each sample wakes all its threads afterwards, which costs more than its work.
-    argv += ["--nonblocking", "--format", "raw", "--full-filenames", "--output", str(output)]
-    return subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    argv += ["--nonblocking", "--format", "raw", "--full-filenames"]
+    argv += ["--output", str(output.with_suffix(".txt"))]
+    with output.with_suffix(".log").open("w") as log:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def _check(samplers: Mapping[str, subprocess.Popen[str]], *, is_running: bool) -> None:

@@ -17,7 +17,6 @@ from winnow.contracts.values import EntryKind
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 GRANT = {"amount_credits_micro": 5 * CREDIT, "source": "topup"}
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 
 
 async def test_a_grant_is_a_command_once_and_waits_for_the_books():

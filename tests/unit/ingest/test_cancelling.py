@@ -7,17 +7,10 @@ import asyncio
 import pytest
 
 from services.ingest.app import orders
+from tests.unit.ingest.builders import place
 from tests.unit.ingest.events import Tale
 from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.events import TaskCancelled
-
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
-
-
-async def place(world: IngestApp, client, headers: dict) -> Tale:
-    answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "order-1"})
-    await world.settle()
-    return Tale(answer.json()["id"])
 
 
 async def cancelling(world: IngestApp, client, tale: Tale, headers: dict, *after: tuple) -> dict:

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.unit.ingest.builders import BODY, place
 from tests.unit.ingest.events import Tale
 from tests.unit.ingest.ingest_app import IngestApp, running
-
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
-
-
-async def place(world: IngestApp, client, headers: dict) -> Tale:
-    answer = await client.post("/v1/tasks", json=BODY, headers=headers | {"Idempotency-Key": "order-1"})
-    await world.settle()
-    return Tale(answer.json()["id"])
 
 
 async def test_an_unfunded_task_is_rejected_with_its_shortfall():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from services.ingest.domain.keys import Scope
+from tests.unit.ingest.builders import BODY
 from tests.unit.ingest.fakes import CREDIT
 from tests.unit.ingest.ingest_app import IngestApp, running
 
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 KEY = {"Idempotency-Key": "order-1"}
 
 

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from services.ingest.app import accounts
+from tests.unit.ingest.builders import BODY
 from tests.unit.ingest.events import Tale
 from tests.unit.ingest.fakes import CREDIT
 from tests.unit.ingest.ingest_app import ADMIN_TOKEN, IngestApp, running
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-BODY = {"template": "studio_headshot", "mode": "low_cost", "k": 2, "prompt": "a friendly engineer"}
 
 
 @asynccontextmanager

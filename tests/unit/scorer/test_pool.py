@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +22,13 @@ WANTED = frozenset({DECODABLE, SHARPNESS})
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[ScoringPool]:
-    pool = ScoringPool(2, measure=fatal.measure)
+def processes() -> int:
+    return 1
+
+
+@pytest.fixture
+async def pool(processes: int) -> AsyncIterator[ScoringPool]:
+    pool = ScoringPool(processes, measure=fatal.measure)
     assert await pool.start(WANTED | {EYES_OPEN, FACE_COUNT})
     yield pool
     pool.stop()
@@ -32,6 +39,7 @@ async def test_pool_measures_like_the_calling_process(pool: ScoringPool) -> None
     assert await pool.measure(content, WANTED) == measure_bytes(content, WANTED, loaded_models())
 
 
+@pytest.mark.parametrize("processes", [2])
 @pytest.mark.parametrize("fatality", [fatal.KILLS, fatal.HANGS])
 async def test_pool_gives_up_only_the_picture_that_kills(pool: ScoringPool, fatality: bytes) -> None:
     content = warm_up_picture()
@@ -57,13 +65,23 @@ async def test_pool_refuses_work_before_it_started() -> None:
         await ScoringPool(1).measure(b"", WANTED)
 
 
-async def test_worker_runs_on_one_thread_of_its_own_process(pool: ScoringPool) -> None:
-    from services.scorer.engine import worker
+def openmp_threads() -> list[int]:
+    """Return how many threads each OpenMP library of this process would use."""
+    loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    libraries = [name for name in loaded if Path(name).name.startswith("libgomp")]
+    return [ctypes.CDLL(name).omp_get_max_threads() for name in libraries]
 
-    executor = pool._executor
-    assert executor is not None
-    process_id, complete = await asyncio.wrap_future(
-        executor.submit(worker.warm_up, warm_up_picture(), WANTED)
-    )
+
+async def test_worker_runs_on_one_thread_of_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    pool = ScoringPool(1)
+    try:
+        assert await pool.start(WANTED | {FACE_COUNT})
+        executor = pool._executor
+        assert executor is not None
+        process_id = await asyncio.wrap_future(executor.submit(os.getpid))
+        threads = await asyncio.wrap_future(executor.submit(openmp_threads))
+    finally:
+        pool.stop()
     assert process_id != os.getpid()
-    assert complete
+    assert threads == [1]
