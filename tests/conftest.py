@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
 
 
 def _folders(item: pytest.Item) -> tuple[str, ...]:
-    return Path(str(item.path)).relative_to(Path(__file__).parent).parts
+    return _folders_of(item.path)
+
+
+@cache
+def _folders_of(path: Path) -> tuple[str, ...]:
+    return path.relative_to(Path(__file__).parent).parts
 
 
 def _bus(item: pytest.Item) -> str:

@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from services.ingest.api import openapi_document
 from services.ingest.api.auth import SCOPE_FIELD
+from tests.support.api_document import api_document
 from tests.support.builders.photographs import photograph
 from tests.support.eventually import eventually
 from tests.support.servers.line import RunningLine
 from winnow.contracts.ids import Prefix, derive_id
 
 pytestmark = pytest.mark.one_bus
-DOCUMENT = openapi_document()
+DOCUMENT = api_document()
 OPERATIONS = {
     operation["operationId"]: (method, path, operation)
     for path, operations in DOCUMENT["paths"].items()

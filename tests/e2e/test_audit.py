@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench.counts import when_quiet
 from tests.support.servers.line import RunningLine
 
 
@@ -44,6 +45,7 @@ async def test_each_source_alone_is_sound_and_both_tell_the_same(line: RunningLi
 @pytest.mark.timeout(90)
 async def test_an_archive_in_the_object_store_grows_by_what_is_new(line: RunningLine) -> None:
     address = "s3://winnow-private/archive-of-a-test"
+    await when_quiet(line)
     code, said = await line.winnow("audit", "archive", "--archive", address)
     assert code == 0, said
     code, said = await line.winnow("audit", "archive", "--archive", address)

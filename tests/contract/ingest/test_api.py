@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.api import export_openapi, openapi_document
+from services.ingest.api import export_openapi
 from services.ingest.api.auth import SCOPE_FIELD
 from services.ingest.api.problems import STATUS
 from services.ingest.bus import READS, TABLE
 from services.ingest.domain.keys import Scope
 from services.ingest.domain.public import _FIELDS
+from tests.support.api_document import api_document
 from winnow.contracts.errors import ErrorCode
 from winnow.contracts.events import ACCOUNT_EVENTS, TASK_EVENTS
 
-DOCUMENT = openapi_document()
+DOCUMENT = api_document()
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, operations in DOCUMENT["paths"].items()

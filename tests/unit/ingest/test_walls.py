@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from services.ingest.api import openapi_document
 from services.ingest.api.auth import SCOPE_FIELD
 from services.ingest.app import accounts
 from services.ingest.domain.answers import Link, WebhookDelivery, WebhookEndpoint
 from services.ingest.domain.keys import Scope
+from tests.support.api_document import api_document
 from tests.unit.ingest.builders import place, tell
 from tests.unit.ingest.events import Tale
 from tests.unit.ingest.ingest_app import IngestApp, running
 from winnow.contracts.ids import Prefix, derive_id
 
-DOCUMENT = openapi_document()
+DOCUMENT = api_document()
 UNKNOWN = {
     "task_id": derive_id(Prefix.task, "nothing"),
     "candidate_id": derive_id(Prefix.candidate, "nothing"),

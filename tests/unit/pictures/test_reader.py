@@ -8,6 +8,7 @@ import struct
 import time
 import zipfile
 import zlib
+from functools import cache
 
 import cv2
 import numpy as np
@@ -172,11 +173,16 @@ def test_a_picture_without_pixels_or_with_impossible_ones_is_refused(width: int,
         assert refusal(files.jpeg_of_size(JPEG, width, height)) == "broken_header"
 
 
+@cache
+def packed_zeros(mebibytes: int) -> bytes:
+    """Return so many MiB of zeros and a byte more, packed; 256 MiB take most of a second."""
+    return zlib.compress(bytes(mebibytes * 1024**2 + 1), 9)
+
+
 def deflated(kind: bytes, mebibytes: int) -> bytes:
     """Return a chunk whose text or profile inflates to so many MiB of zeros, and a byte more."""
-    packed = zlib.compress(bytes(mebibytes * 1024**2 + 1), 9)
     head = {b"zTXt": b"note\x00\x00", b"iCCP": b"profile\x00\x00", b"iTXt": b"note\x00\x01\x00en\x00note\x00"}
-    return head[kind] + packed
+    return head[kind] + packed_zeros(mebibytes)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])

@@ -35,6 +35,7 @@ from winnow.contracts.events import (
 from winnow.contracts.values import FailedCandidate, OutcomeClass
 
 ENDS = (TaskSelected, TaskFailed, TaskCancelled)
+_CHECKED = (*ENDS, ReleaseCredits, BookCostVariance)
 
 
 class Player:
@@ -45,6 +46,8 @@ class Player:
         self.on = on
         self.run = Run(order.task_id)
         self.messages: list[Message] = []
+        self._checked: list[Message] = []
+        """Messages of an end or of its cost; a large order has thousands of others."""
         self.folded: list[tuple[Event, datetime]] = []
         self.now = NOW
         self.chunks: list[ScoreCandidates] = []
@@ -58,6 +61,7 @@ class Player:
             if isinstance(event, ScoreCandidates):
                 self.chunks.append(event)
         self.messages.extend(decided)
+        self._checked += [message for message in decided if isinstance(message, _CHECKED)]
         self.check(decided)
         return decided
 
@@ -65,26 +69,26 @@ class Player:
         """Return what the ledger is told that the task cost: with its end, and by every later correction."""
         reported = sum(
             message.cost.actual_usd_micro
-            for message in self.messages
+            for message in self._checked
             if isinstance(message, (TaskSelected, ReleaseCredits))
         )
         return reported + sum(
             message.actual_usd_micro - message.booked_usd_micro
-            for message in self.messages
+            for message in self._checked
             if isinstance(message, BookCostVariance)
         )
 
     def check(self, decided: Sequence[Message]) -> None:
         if any(isinstance(event, AttemptSubmitted) for event in decided):
             assert self.run.committed_usd_micro <= self.order.cost_cap_usd_micro
-        ends = [message for message in self.messages if isinstance(message, ENDS)]
+        ends = [message for message in self._checked if isinstance(message, ENDS)]
         assert len(ends) <= 1
-        released = [message for message in self.messages if isinstance(message, ReleaseCredits)]
+        released = [message for message in self._checked if isinstance(message, ReleaseCredits)]
         selected = [end for end in ends if isinstance(end, TaskSelected)]
         assert len(released) == len(ends) - len(selected)
         if ends:
             assert self.owed_usd_micro() == self.run.committed_usd_micro
-        variances = [message.attempt_id for message in self.messages if isinstance(message, BookCostVariance)]
+        variances = [message.attempt_id for message in self._checked if isinstance(message, BookCostVariance)]
         assert len(variances) == len(set(variances))
 
     def start(self) -> None:

@@ -177,5 +177,6 @@ def pillow_image(image: Image.Image, form: str, **options: object) -> bytes:
     import io
 
     stream = io.BytesIO()
-    image.save(stream, form, **({"lossless": True, "exact": True} if form == "WEBP" else {}), **options)
+    webp = {"lossless": True, "exact": True, "method": 0}
+    image.save(stream, form, **(webp if form == "WEBP" else {}), **options)
     return stream.getvalue()
