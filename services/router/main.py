@@ -59,7 +59,7 @@ def build(settings: RouterSettings) -> Service:
         ),
     )
     journal = journal_of(service, resources, DECIDER, listener=router, save_every_s=_SAVE_EVERY_S)
-    record.bind(journal)
+    record.bind(journal, router)
     bus.subscribe(resources.bus, journal, router)
     service.add_task("router", router.run)
     service.add_task("figures", lambda: metrics.sample(router))

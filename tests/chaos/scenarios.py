@@ -34,7 +34,7 @@ CRASHES = (
     crash("scorer", "before_commit", 2),
     crash("scorer", "after_commit", 2),
     *(crash("router", point, 3) for point in (
-        "before_provider_call", "after_provider_call", "before_candidates_kept", "after_candidates_kept")),
+        "after_follow_up", "before_provider_call", "after_provider_call", "before_candidates_kept", "after_candidates_kept")),
     crash("delivery", "before_outputs_stored", 2),
     crash("delivery", "after_outputs_stored", 2),
     crash("delivery", "before_webhook", 2),

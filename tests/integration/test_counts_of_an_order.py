@@ -73,16 +73,16 @@ EXACT: Final[dict[str, dict[str, int]]] = {
     "blocks": {"delivery": 4, "ledger": 2},
     "decisions": {"delivery": 4, "ingest": 3, "ledger": 2, "router": 5},
 }
-_BLOCKS: Final = {"ingest insert journal": (1, 2), "router insert journal": (4, 5)}
+_BLOCKS: Final = {"ingest insert journal": (1, 2), "router insert journal": (3, 4)}
 BATCHED: Final[dict[str, dict[str, tuple[int, int]]]] = {
     "commands": _BLOCKS | {"ingest update tasks": (1, 8)},
     "documents": _BLOCKS | {"ingest update tasks": (1, 8)},
-    "blocks": {"ingest": (2, 3), "router": (4, 5)},
+    "blocks": {"ingest": (2, 3), "router": (3, 4)},
 }
 """Least and most of what follows from how records lie in batches.
 
 The more of an order lies in a batch of the read model, the fewer its writes. Acceptance and funding may come in one batch; they are
-two decisions then, in one block.
+two decisions then, in one block. The router submits the attempt in the block of its plan: a decision of its own.
 """
 _SAVES: Final = {
     "delivery update folds": (1, 4),

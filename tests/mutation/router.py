@@ -11,10 +11,25 @@ _ATTEMPTS = "tests/unit/router/test_run_attempts.py"
 _HEALTH = "tests/unit/router/test_health.py"
 _LEARNT_RATES = "tests/unit/router/test_learnt_rates.py"
 _QUALITY_BREAKER = "tests/unit/router/test_quality_breaker.py"
+_FOLLOW_UPS = "tests/contract/router/test_follow_ups.py"
 _OFFERINGS = "tests/unit/router/test_offerings.py"
 _CHOICE = "tests/unit/router/test_choice.py"
 
 MUTATIONS = (
+    Mutation(
+        "router: a fenced owner keeps its slots",
+        "services/router/app/dispatcher.py",
+        "            self._pool.ended(batch.offering, HealthSignal.neutral)\n",
+        "",
+        (f"{_FOLLOW_UPS}::test_a_fenced_owner_that_had_planned_and_submitted_gives_its_slots_back",),
+    ),
+    Mutation(
+        "router: a started attempt has no slot",
+        "services/router/app/router.py",
+        "                self.dispatcher.begun(message)\n",
+        "",
+        (f"{_FOLLOW_UPS}::test_without_a_free_slot_a_run_is_planned_alone_and_submitted_in_its_turn",),
+    ),
     Mutation(
         "router: buys after the deadline",
         f"{_DOMAIN}/attempts.py",

@@ -6,6 +6,7 @@ from tests.mutation.catalogue import Mutation
 
 _JOURNAL_OFFSETS = "tests/unit/eventstore/test_journal_offsets.py"
 _JOURNAL_OUTBOX = "tests/unit/eventstore/test_journal_outbox.py"
+_JOURNAL_FOLLOW_UPS = "tests/unit/eventstore/test_journal_follow_ups.py"
 _JOURNAL_SUBMIT = "tests/unit/eventstore/test_journal_submit.py"
 _COUNTS = "tests/integration/test_database_calls.py"
 
@@ -38,6 +39,22 @@ MUTATIONS = (
         "                unit.offsets[source] = offset + 1\n                self.consumed = Consumed(offset + 1, failed=error)",
         (
             f"{_JOURNAL_OFFSETS}::test_a_failing_decision_stops_its_partition_there_and_spares_the_ones_before",
+        ),
+    ),
+    Mutation(
+        "journal: follows up in a shard that was given up",
+        "winnow/eventstore/committer.py",
+        "for shard, unit in units.items() if self.ownership.owns(shard)]",
+        "for shard, unit in units.items()]",
+        (f"{_JOURNAL_FOLLOW_UPS}::test_a_shard_that_was_given_up_has_no_follow_ups",),
+    ),
+    Mutation(
+        "journal: forgets the follow-ups of a fenced block",
+        "winnow/eventstore/committer.py",
+        "            yield\n        finally:\n",
+        "            yield\n        except BaseException:\n",
+        (
+            f"{_JOURNAL_FOLLOW_UPS}::test_a_fenced_follow_up_is_dropped_with_its_block_and_named_anew_from_what_stands",
         ),
     ),
     Mutation(

@@ -74,6 +74,8 @@ class Checker:
         self._causes: dict[tuple[str, str], str] = {}
         self._seen_causes: set[tuple[str, str, str]] = set()
         self.committed_events: dict[str, bytes] = {}
+        self.attempts: set[str] = set()
+        """Attempts whose submission is committed."""
         self.records = 0
         self.chunks: set[str] = set()
         """Chunks that were sent to be scored and have no verdict."""
@@ -112,6 +114,12 @@ class Checker:
                         raise Broken("I7", f"event id {event_id} decided twice")
                     self.committed_events[event_id] = body
                     self._documents[body] = document
+                if document["type"] == "attempt.submitted":
+                    self.attempts.add(document["attempt_id"])
+
+    def called(self, attempt_id: str) -> None:
+        """Check a provider's call when it comes: its attempt is committed."""
+        check(attempt_id in self.attempts, "I4", f"{attempt_id} was called for before its commit")
 
     @staticmethod
     def _check_hash(row: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from tests.simulation.light import staying
 from tests.simulation.run import play
 from tests.simulation.script import Fault, Kind, Script, script_of
 from tests.simulation.service_bugs import (
+    call_before_the_commit,
     deliver_without_settle,
     late_cost_is_dropped,
     overspend,
@@ -85,6 +86,8 @@ def with_faults(script: Script, faults: tuple[Fault, ...]) -> Script:
 
 _SLOW_PROVIDER = tuple(Fault("router.submit", nth, Kind.slow, 7.5) for nth in range(4))
 """Longer than an attempt may take, which drawn faults seldom are."""
+_SLOW_COMMITS = tuple(Fault("router.insert", nth, Kind.slow, 0.5) for nth in range(4))
+"""Longer than a provider takes to be called."""
 MUTATIONS = (
     Mutation("publish before insert", publish_before_insert),
     Mutation("commit offsets first", commit_offsets_first),
@@ -105,6 +108,7 @@ MUTATIONS = (
     Mutation("select unscored", select_unscored),
     Mutation("unmeasured is a pass", unmeasured_is_a_pass),
     Mutation("submit again on resume", submit_again_on_resume),
+    Mutation("call before the commit", call_before_the_commit, _SLOW_COMMITS),
     Mutation("timed-out attempt unpaid", timed_out_is_unpaid, _SLOW_PROVIDER),
     Mutation("late cost dropped", late_cost_is_dropped),
     Mutation("work not resumed", work_not_resumed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from services.delivery.domain.endpoints import WebhookAnswer, WebhookRequest
@@ -61,6 +61,8 @@ class Outside:
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
     submits: Counter[str] = field(default_factory=Counter)
+    called: Callable[[str], None] = lambda _attempt_id: None
+    """Told the attempt of each submit that reaches a provider."""
     received: list[tuple[str, str, bytes, bool]] = field(default_factory=list)
     """Webhook requests that reached a receiver: url, delivery id, body, whether it answered well."""
 
@@ -141,6 +143,7 @@ class SimulatedProvider:
             self._process.kill()
         await self._process.pause(0.02, 0)
         self._outside.submits[generation.attempt_id] += 1
+        self._outside.called(generation.attempt_id)
         if kind is Kind.fail:
             return CallRefused(OutcomeClass.never_delivered, "not_reachable")
         dice = self._dice(generation.attempt_id)

@@ -60,6 +60,7 @@ class Run:
         self.world = SimulatedWorld(script, trace=trace)
         self.checker = Checker(whole=whole)
         self.outside = Outside(self.world)
+        self.outside.called = lambda attempt_id: self._guarded(lambda: self.checker.called(attempt_id))
         self.violation: Broken | None = None
         self._finished = False
         self.cluster = Cluster(self.world, self._appended)

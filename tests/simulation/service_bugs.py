@@ -13,6 +13,7 @@ from services.ledger.domain import reservation_end as ledger_reservation_end
 from services.ledger.domain.account import Account, Ended, Slice
 from services.ledger.domain.books import Subject, credit_postings
 from services.router.app.attempts import AttemptRunner
+from services.router.app.router import Router
 from services.router.domain import attempt_results as router_attempt_results
 from services.router.domain import rounds as router_rounds
 from services.router.domain.run import CandidateState
@@ -22,6 +23,7 @@ from winnow.contracts.chart_of_accounts import REVENUE, available_of
 from winnow.contracts.commands import SettleCredits
 from winnow.contracts.events import TaskFunded
 from winnow.contracts.values import EntryKind
+from winnow.eventstore.committer import Committer
 
 
 def settle_twice() -> list[Any]:
@@ -127,6 +129,20 @@ def submit_again_on_resume() -> list[Any]:
         return await self.submit(work)
 
     return [patch.object(AttemptRunner, "resume", resume)]
+
+
+def call_before_the_commit() -> list[Any]:
+    original = Committer._commit_units
+
+    async def commit_units(self: Any, units: Any, works: Any) -> Any:
+        router = self.ownership.listener
+        for unit in units.values() if isinstance(router, Router) else ():
+            for decision in unit.decisions:
+                state = unit.cached(decision.aggregate_id).state
+                router.changed(decision.aggregate_id, state, unit.recorded[decision.input_id])
+        return await original(self, units, works)
+
+    return [patch.object(Committer, "_commit_units", commit_units)]
 
 
 def timed_out_is_unpaid() -> list[Any]:

@@ -151,7 +151,7 @@ def _router(line: SimulatedLine, process: Process) -> None:
     router = Router(CATALOGUE, providers, media, record, process.clock, line.meter, limits)
     journal, _ = line.journal(process, bus, ROUTER_DECIDER)
     journal.listen(router)
-    record.bind(journal)
+    record.bind(journal, router)
     router_bus.subscribe(bus, journal, router)
     process.run(router.run(), vital=True)
     process.run(bus.start(), vital=True)

@@ -17,9 +17,9 @@ from winnow.contracts.values import Mode
 IMAGES_A_CALL = 4
 OF_THE_GRANT = 2
 """Messages about the credits that pay for it: the command and its entry; each is a journal insert, too."""
-STEPS = 12
+STEPS = 11
 """Inserts that any order needs: placed; stage opened, and closed; funded, settled; taken up by the router, and told that
-it is funded; dispatched; and of delivery: selected, finished, settled, told."""
+it is funded, which plans and submits; and of delivery: selected, finished, settled, told."""
 
 
 def _catalogue(candidates: int) -> Catalogue:

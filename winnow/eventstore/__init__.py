@@ -6,13 +6,14 @@ from winnow.eventstore.model import Block, Decision, Entry, Input, Listener
 from winnow.eventstore.mongo_store import MongoJournalStore
 from winnow.eventstore.shard import InputReused
 from winnow.eventstore.store import JournalStore
-from winnow.eventstore.work import Decided, NotOwner, ShardHeld
+from winnow.eventstore.work import Decided, FollowUp, NotOwner, ShardHeld
 
 __all__ = [
     "Block",
     "Decided",
     "Decision",
     "Entry",
+    "FollowUp",
     "Input",
     "InputReused",
     "Journal",

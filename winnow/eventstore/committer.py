@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic
 
@@ -15,10 +16,12 @@ from winnow.eventstore.ownership import Ownership
 from winnow.eventstore.shard import UnitOfWork
 from winnow.eventstore.store import CommitResult, JournalStore
 from winnow.eventstore.timers import Timers
-from winnow.eventstore.work import ShardHeld, Work
+from winnow.eventstore.work import FollowUps, ShardHeld, Work
 from winnow.runtime import failpoints, metrics
 from winnow.runtime.clock import Clock
+from winnow.runtime.log import get_logger
 
+_log = get_logger(__name__)
 _TRIES_MAX: Final = 20
 
 
@@ -33,6 +36,7 @@ class Committer(Generic[S]):
     timers: Timers[S]
     outbox: Outbox
     clock: Clock
+    follow_ups: FollowUps[S] | None = None
 
     async def commit(self, works: Sequence[Work[S]]) -> None:
         """Commit works; those that met a block of another owner, or a known input, are decided again."""
@@ -41,7 +45,8 @@ class Committer(Generic[S]):
             units = await self._decide(works) if works else {}
             # A shard that was given up meanwhile: its works still run, on what the store has.
             if units is not None:
-                works = await self._commit_units(units, works)
+                with self._following_up(units):
+                    works = await self._commit_units(units, works)
             if not works:
                 return
         raise RuntimeError("a batch was fenced again and again")
@@ -78,6 +83,26 @@ class Committer(Generic[S]):
             # A decision made an earlier one's entity need another: all is decided again with that one.
             loaded |= await self.loader.look_up(missing)
         return None
+
+    @contextmanager
+    def _following_up(self, units: Mapping[str, UnitOfWork[S]]) -> Iterator[None]:
+        """Decide what follows at once in the same blocks, and settle it when they are committed or given up."""
+        owned = [unit for shard, unit in units.items() if self.ownership.owns(shard)]
+        changed = {aggregate_id: unit for unit in owned for aggregate_id in unit.changed}
+        states = {aggregate_id: unit.cached(aggregate_id).state for aggregate_id, unit in changed.items()}
+        follow_ups = self.follow_ups(states) if states and self.follow_ups is not None else ()
+        try:
+            for follow_up in follow_ups:
+                try:
+                    changed[follow_up.input.aggregate_id].decide(follow_up.input)
+                except Exception as error:  # noqa: BLE001 (what it follows is committed all the same)
+                    _log.exception("journal.follow_up.failed", error=type(error).__name__)
+            if follow_ups:
+                failpoints.reach("after_follow_up")
+            yield
+        finally:
+            for follow_up in follow_ups:
+                follow_up.settle()
 
     async def _restored(self, works: Iterable[Work[S]]) -> dict[str, Cached[S]]:
         memories = self.ownership.memories

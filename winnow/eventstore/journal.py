@@ -21,7 +21,7 @@ from winnow.eventstore.shard import InputReused
 from winnow.eventstore.snapshots import SAVE_EVERY_S, Snapshots
 from winnow.eventstore.store import JournalStore
 from winnow.eventstore.timers import Timers
-from winnow.eventstore.work import Decided, LocalWork, NotOwner, PartitionWork
+from winnow.eventstore.work import Decided, FollowUps, LocalWork, NotOwner, PartitionWork
 from winnow.eventstore.writer import Writer
 from winnow.runtime.clock import Clock
 
@@ -54,13 +54,17 @@ class Journal(Generic[S]):
         timers = Timers(decider, clock)
         self._ownership = Ownership(decider, store, self._loader, self._outbox, timers, self._holds, listener)
         parts = (self._codec, store, self._loader, self._ownership)
-        committer = Committer(*parts, timers, self._outbox, clock)
-        self._writer = Writer(committer, self._ownership, timers, self._holds)
+        self._committer = Committer(*parts, timers, self._outbox, clock)
+        self._writer = Writer(self._committer, self._ownership, timers, self._holds)
         self._snapshots = Snapshots(*parts, self._outbox, self._writer.writing, save_every_s)
 
     def listen(self, listener: Listener[S], early: Early[S] | None = None) -> None:
         """Set the listener of a built journal; ``early`` hears of decisions before their commit."""
         self._ownership.listener, self._ownership.early = listener, early
+
+    def follow_up(self, follow_ups: FollowUps[S]) -> None:
+        """Set what decides more in the block of a decision; it must return at once and must not raise."""
+        self._committer.follow_ups = follow_ups
 
     def assign(self, shards: Iterable[str]) -> None:
         """Take shards over; each is loaded before its first decision, and its unsent blocks are sent first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -140,3 +140,15 @@ class LocalWork(_Awaited[Decided[S]]):
 
 
 Work: TypeAlias = PartitionWork | LocalWork[S]
+
+
+class FollowUp(NamedTuple):
+    """An input that is decided in the block of the decision that it follows, or not at all."""
+
+    input: Input
+    settle: Callable[[], None]
+    """Called once, after the listener, whether the block was committed or not."""
+
+
+FollowUps: TypeAlias = Callable[[Mapping[str, S]], Sequence[FollowUp]]
+"""Returns what changed states lead to at once; they are not committed yet."""

@@ -14,6 +14,7 @@ from typing import Final
 SETTING: Final = "WINNOW_CRASH_AT"
 POINTS: Final = frozenset(
     {
+        "after_follow_up",  # decided, with what follows in the same block; nothing stored
         "before_insert",  # decided, nothing stored
         "after_insert",  # the block is stored, its messages are not on the bus
         "after_publish",  # the bus has the messages, the block is not marked so

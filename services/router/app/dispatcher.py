@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Collection
 from itertools import count
 from typing import Final
 
 from services.router.app.offering_pool import OfferingPool
 from services.router.app.ports import RunAggregates
 from services.router.domain.backlog import Backlog, Call, CallKind, Terms, TermsOf
-from services.router.domain.catalogue import Template
 from services.router.domain.choice import Choice
 from services.router.domain.fair_order import FairOrder, position_of
 from services.router.domain.health import HealthSignal
-from services.router.domain.messages import Batch, DispatchAttempts
+from services.router.domain.messages import Batch, DispatchAttempts, Turn
 from services.router.domain.planning import affordable_count
 from services.router.domain.run import Run
 from winnow.contracts.events import AttemptSubmitted, TaskAccepted
@@ -47,7 +47,9 @@ class Dispatcher:
         self._serial = count()
         self._order = FairOrder()
         self._wake = asyncio.Event()
-        self._dispatching: set[str] = set()
+        self._slots: dict[str, list[Batch]] = {}
+        """Calls of the turns under way, by task: each has a slot that no attempt has taken yet."""
+        self._granted: list[Turn] = []
         self._is_stopped = False
 
     def wake(self) -> None:
@@ -62,9 +64,9 @@ class Dispatcher:
         """Grant turns until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                for run, batches in self._turns():
-                    self._dispatching.add(run.task_id)
-                    tasks.create_task(self._dispatch(run, batches))
+                granted, self._granted = self._granted, []
+                for turn in granted + self._grant():
+                    tasks.create_task(self._dispatch(turn))
                 try:
                     async with asyncio.timeout(_IDLE_S):
                         await self._wake.wait()
@@ -88,6 +90,29 @@ class Dispatcher:
         """Forget a run."""
         self._backlog.drop(task_id)
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether another attempt may start."""
+        return not self._is_stopped and self._pool.in_flight < self._attempts_max
+
+    def follow_ups(self, task_ids: Collection[str]) -> list[Turn]:
+        """Grant turns in fair order and return those of these runs; the others are dispatched as ever."""
+        turns = self._grant()
+        self._granted += [turn for turn in turns if turn.run.task_id not in task_ids]
+        return [turn for turn in turns if turn.run.task_id in task_ids]
+
+    def begun(self, submitted: AttemptSubmitted) -> None:
+        """Pass the slot of a call on to its attempt."""
+        batches = self._slots.get(submitted.task_id, [])
+        batches[:] = [b for b in batches if set(b.candidate_ids).isdisjoint(submitted.candidate_ids)]
+
+    def settle(self, turn: Turn) -> None:
+        """End a turn, and give the slots back that no attempt took."""
+        order = turn.run.known_order
+        for batch in self._slots.pop(turn.run.task_id, ()):
+            self._pool.ended(batch.offering, HealthSignal.neutral)
+            self._pool.release_canary(batch.offering, order.template.name, order.template.version)
+
     def position(self, task_id: str) -> tuple[int, int]:
         """Return a task's place in the fair order (0: nothing of it waits) and how many calls wait."""
         terms_of = self._terms()
@@ -100,18 +125,16 @@ class Dispatcher:
         """Return how many calls wait for a turn."""
         return self._backlog.count(self._terms())
 
-    def _turns(self) -> list[tuple[Run, list[tuple[Batch, Template]]]]:
-        if self._is_stopped or self._pool.in_flight >= self._attempts_max:
+    def _grant(self) -> list[Turn]:
+        if not self.has_room:
             return []
         self._backlog.rise(self._clock.now())
-        turns: dict[str, list[tuple[Batch, Template]]] = defaultdict(list)
+        batches: dict[str, list[Batch]] = defaultdict(list)
         runs: dict[str, Run] = {}
         spent: dict[str, int] = defaultdict(int)
         # Nothing becomes free within a pass: what found no offering once need not ask again.
         closed: set[CallKind] = set()
-        for call in self._order.turns(
-            self._backlog.tiers(self._terms(), closed=closed, without=self._dispatching)
-        ):
+        for call in self._order.turns(self._backlog.tiers(self._terms(), closed=closed, without=self._slots)):
             if self._pool.in_flight >= self._attempts_max:
                 self._order.give_back(call)
                 break
@@ -122,8 +145,13 @@ class Dispatcher:
             spent[call.task_id] += batch.expected_cost_usd_micro
             self._pool.started(batch.offering, call.template)
             runs[call.task_id] = call.run
-            turns[call.task_id].append((batch, call.template))
-        return [(runs[task_id], batches) for task_id, batches in turns.items()]
+            batches[call.task_id].append(batch)
+        self._slots |= batches
+        return [self._turn(runs[task_id], tuple(shared)) for task_id, shared in batches.items()]
+
+    def _turn(self, run: Run, batches: tuple[Batch, ...]) -> Turn:
+        input_id = f"dispatch:{run.task_id}:{self._epoch}:{next(self._serial)}"
+        return Turn(run, input_id, DispatchAttempts(batches, self._pool.market()))
 
     def _terms(self) -> TermsOf:
         """Return the terms of each kind as the market snapshot stands, looked up once."""
@@ -189,26 +217,13 @@ class Dispatcher:
             price_max_usd_micro=price_max_usd_micro,
         )
 
-    async def _dispatch(self, run: Run, batches: list[tuple[Batch, Template]]) -> None:
-        """Ask the run to submit; slots of batches that it did not submit are given back."""
-        started: set[str] = set()
+    async def _dispatch(self, turn: Turn) -> None:
+        """Ask the run to submit."""
         recorded = None
         try:
-            input_id = f"dispatch:{run.task_id}:{self._epoch}:{next(self._serial)}"
-            message = DispatchAttempts(tuple(dispatch for dispatch, _ in batches), self._pool.market())
-            recorded = await self._aggregates.submit(run, input_id, message)
-            started = {
-                candidate_id
-                for event in recorded or ()
-                if isinstance(event.message, AttemptSubmitted)
-                for candidate_id in event.message.candidate_ids
-            }
+            recorded = await self._aggregates.submit(turn.run, turn.input_id, turn.dispatch)
         finally:
-            self._dispatching.discard(run.task_id)
-            for batch, template in batches:
-                if started.isdisjoint(batch.candidate_ids):
-                    self._pool.ended(batch.offering, HealthSignal.neutral)
-                    self._pool.release_canary(batch.offering, template.name, template.version)
+            self.settle(turn)
             if recorded is not None:
                 # A run of another owner is answered at once: asking on would spin until it has left.
                 self.wake()

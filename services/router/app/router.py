@@ -21,6 +21,7 @@ from services.router.domain.messages import (
     Observed,
     ScoresNoted,
     TaskFact,
+    Turn,
 )
 from services.router.domain.run import CandidateState, Phase, Run
 from winnow.contracts.envelope import Message, RecordedMessage
@@ -91,6 +92,7 @@ class Router:
         for event in recorded:
             message = event.message
             if isinstance(message, AttemptSubmitted):
+                self.dispatcher.begun(message)
                 self._begin(state, message.attempt_id, is_new=True)
             elif isinstance(message, ScoresNoted):
                 self.pool.learn(state, [noted.candidate_id for noted in message.candidates])
@@ -118,6 +120,26 @@ class Router:
         for task_id in lost:
             self._runs.pop(task_id, None)
             self.dispatcher.forget(task_id)
+
+    # Turns in the block of a decision.
+
+    def follow_ups(self, states: Mapping[str, Run]) -> Sequence[Turn]:
+        """Return the turns that changed runs have at once, before their change is committed.
+
+        The dispatcher has these runs in view for this pass only: what it keeps is committed.
+        """
+        waiting = [run for run in states.values() if run.pending] if self.dispatcher.has_room else []
+        for run in waiting:
+            self.dispatcher.track(run)
+        turns = self.dispatcher.follow_ups({run.task_id for run in waiting}) if waiting else []
+        for run in waiting:
+            self.dispatcher.track(self._runs.get(run.task_id, Run(run.task_id)))
+        return turns
+
+    def settle(self, turn: Turn) -> None:
+        """Take back the slots that no attempt took; a block that was not committed leaves all of them."""
+        self.dispatcher.settle(turn)
+        self.dispatcher.wake()
 
     def _track(self, run: Run) -> None:
         if is_final(run):

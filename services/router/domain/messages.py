@@ -10,6 +10,7 @@ from pydantic import Field
 
 from services.router.domain.catalogue import RoundPolicy
 from services.router.domain.market import MarketSnapshot
+from services.router.domain.run import Run
 from winnow.contracts.decider import Tick
 from winnow.contracts.envelope import Event, Value
 from winnow.contracts.events import (
@@ -172,6 +173,15 @@ class DispatchAttempts:
 
     batches: tuple[Batch, ...]
     market: MarketSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Calls that a run may submit now, each with a slot, as an input of the run."""
+
+    run: Run
+    input_id: str
+    dispatch: DispatchAttempts
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol
 
-from services.router.domain.messages import RunMessage
+from services.router.domain.messages import RunMessage, Turn
 from services.router.domain.run import Run
 from winnow.contracts.envelope import Message, RecordedMessage
-from winnow.eventstore import Input, InputReused, Journal, NotOwner
+from winnow.eventstore import FollowUp, Input, InputReused, Journal, NotOwner
 from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
@@ -18,6 +20,18 @@ _SUBMIT_BACKOFF_FIRST_S: Final = 0.4
 _SUBMIT_BACKOFF_MAX_S: Final = 30.0
 
 
+class Turns(Protocol):
+    """Grants turns to runs whose change is decided and not committed yet."""
+
+    def follow_ups(self, states: Mapping[str, Run]) -> Sequence[Turn]:
+        """Return the turns that changed runs have at once."""
+        ...
+
+    def settle(self, turn: Turn) -> None:
+        """Take back the slots of a turn that no attempt took."""
+        ...
+
+
 class RunJournal:
     """The journal as the app sees it: an input of a run is submitted until it is decided."""
 
@@ -25,9 +39,17 @@ class RunJournal:
         """Bind the journal later: it needs the app as its listener."""
         self._journal: Journal[Run] | None = None
 
-    def bind(self, journal: Journal[Run]) -> None:
-        """Set the journal."""
+    def bind(self, journal: Journal[Run], turns: Turns) -> None:
+        """Set the journal, and who grants turns in the block that makes a run wait for some."""
+
+        def follow_ups(states: Mapping[str, Run]) -> Sequence[FollowUp]:
+            return [
+                FollowUp(_input_of(turn.run, turn.input_id, turn.dispatch), partial(turns.settle, turn))
+                for turn in turns.follow_ups(states)
+            ]
+
         self._journal = journal
+        journal.follow_up(follow_ups)
 
     async def submit(
         self, run: Run, input_id: str, message: RunMessage
@@ -39,8 +61,7 @@ class RunJournal:
         """
         if self._journal is None:
             raise RuntimeError("the record is not bound to a journal")
-        correlation_id = run.correlation_id or run.task_id
-        input_ = Input(run.task_id, input_id, message, correlation_id, traceparent=run.traceparent)
+        input_ = _input_of(run, input_id, message)
         backoff = Backoff(input_id, _SUBMIT_BACKOFF_FIRST_S, _SUBMIT_BACKOFF_MAX_S)
         for _ in range(_SUBMIT_TRIES - 1):
             try:
@@ -53,3 +74,8 @@ class RunJournal:
                 _log.warning("router.tell.retried", error=type(error).__name__)
             await asyncio.sleep(backoff.next_s())
         return (await self._journal.submit(input_)).recorded
+
+
+def _input_of(run: Run, input_id: str, message: RunMessage) -> Input:
+    correlation_id = run.correlation_id or run.task_id
+    return Input(run.task_id, input_id, message, correlation_id, traceparent=run.traceparent)

@@ -185,7 +185,7 @@ async def running_router(
         Limits(shards=SHARDS, attempts_max=attempts_max, epoch=epoch),
     )
     journal: Journal[Run] = Journal(DECIDER, fakes.store, fakes.bus, clock, shards=SHARDS, listener=router)
-    record.bind(journal)
+    record.bind(journal, router)
     running = [asyncio.create_task(journal.run()), asyncio.create_task(router.run())]
     journal.assign(str(n) for n in range(SHARDS))
     built = RouterApp(fakes, journal, router)

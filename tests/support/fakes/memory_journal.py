@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from winnow.eventstore import Block, Decision
@@ -122,6 +122,26 @@ class MemoryJournalStore:
             (block for block in self.blocks.values() if block.shard == shard),
             key=lambda block: block.block_no,
         )
+
+
+class InterruptedStore(MemoryJournalStore):
+    """A view of a store before whose next insert something happens, once it is armed; the insert may fail then."""
+
+    def __init__(self, inner: MemoryJournalStore) -> None:
+        super().__init__(**vars(inner))
+        self._happens: Callable[[], Awaitable[None]] | None = None
+        self._fails = False
+
+    def arm(self, happens: Callable[[], Awaitable[None]], *, fails: bool = False) -> None:
+        self._happens, self._fails = happens, fails
+
+    async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
+        happens, self._happens = self._happens, None
+        if happens is not None:
+            await happens()
+            if self._fails:
+                raise ConnectionError
+        return await super().insert(blocks)
 
 
 @dataclass
