@@ -1,4 +1,4 @@
-"""The renderer of the test process: its preparation takes a second of CPU."""
+"""The renderer of the test process: its preparation takes half a second of CPU."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -29,6 +30,7 @@ def version() -> str:
     return str(found.text)
 
 
+@cache
 def java() -> str:
     """Return the Java to run; raises KafkaUnavailable when there is none or it is too old."""
     home = os.environ.get("JAVA_HOME")
@@ -43,10 +45,18 @@ def java() -> str:
     return found
 
 
+def formatted_folder() -> Path:
+    """Return the folder of storages that are formatted once for each POM."""
+    return _CACHE / f"formatted-{_digest()}"
+
+
+def _digest() -> str:
+    return hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+
+
 def class_path() -> str:
     """Return the class path, resolved once for each POM; raises KafkaUnavailable when that is not possible."""
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    kept = _CACHE / f"classpath-{digest}.txt"
+    kept = _CACHE / f"classpath-{_digest()}.txt"
     if kept.exists() and all(Path(part).exists() for part in kept.read_text().split(os.pathsep)):
         return kept.read_text()
     maven = shutil.which("mvn")

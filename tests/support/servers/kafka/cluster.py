@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from tests.support.servers.kafka.classpath import class_path, java
+from tests.support.servers.kafka.classpath import class_path, formatted_folder, java
 from winnow.local.ports import HOST, choose, listens
 from winnow.local.process import Managed
 
@@ -106,19 +109,16 @@ class KafkaCluster:
         return self._folder / f"node-{number}.properties"
 
     def _format(self) -> None:
+        """Give every node a copy of a formatted storage: a node's number is all that the storage holds of its settings."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        running = []
         for number in self._numbers:
             path = self._settings_path(number)
             path.write_text("".join(f"{name}={value}\n" for name, value in self._settings(number).items()))
-            argv = [java(), *_HEAP, *_LOG, "-cp", class_path(), "kafka.tools.StorageTool", "format"]
-            argv += ["-t", _CLUSTER_ID, "-c", str(path)]
-            running.append(
-                subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            )
-        for process in running:
-            said, _ = process.communicate(timeout=_WITHIN_S)
-            assert process.returncode == 0, said
+        for number, formatted in _formatted({n: self._settings(n) for n in self._numbers}).items():
+            shutil.copytree(formatted, self._data_path(number))
+
+    def _data_path(self, number: int) -> Path:
+        return self._folder / f"data-{number}"
 
     def _settings(self, number: int) -> dict[str, str]:
         copies = str(len(self._numbers))
@@ -134,7 +134,7 @@ class KafkaCluster:
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "log.dirs": str(self._folder / f"data-{number}"),
+            "log.dirs": str(self._data_path(number)),
             "auto.create.topics.enable": "false",
             "unclean.leader.election.enable": "false",
             "default.replication.factor": copies,
@@ -157,3 +157,34 @@ class KafkaCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _formatted(settings: Mapping[int, Mapping[str, str]]) -> dict[int, Path]:
+    """Return a formatted storage for each number; what is not there yet is formatted for all later sessions."""
+    folder = formatted_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {number: folder / f"data-{number}" for number in settings}
+    # Several processes start clusters; the first formats, the others wait for it.
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = [number for number, storage in made.items() if not storage.exists()]
+        scratches = {number: folder / f"new-{number}" for number in missing}
+        running = [
+            _formatting({**settings[number], "log.dirs": str(scratches[number])}) for number in missing
+        ]
+        for process in running:
+            said, _ = process.communicate(timeout=_WITHIN_S)
+            assert process.returncode == 0, said
+        for number, scratch in scratches.items():
+            scratch.rename(made[number])
+    return made
+
+
+def _formatting(settings: Mapping[str, str]) -> subprocess.Popen[str]:
+    storage = Path(settings["log.dirs"])
+    shutil.rmtree(storage, ignore_errors=True)
+    path = storage.with_suffix(".properties")
+    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    argv = [java(), *_HEAP, *_LOG, "-cp", class_path(), "kafka.tools.StorageTool", "format"]
+    argv += ["-t", _CLUSTER_ID, "-c", str(path)]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
