@@ -109,7 +109,7 @@ class KafkaCluster:
         return self._folder / f"node-{number}.properties"
 
     def _format(self) -> None:
-        """Give every node a copy of a formatted storage: a node's number is all that the storage holds of its settings."""
+        """Copy a formatted storage for every node: of the settings it holds the number of the node alone."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for number in self._numbers:
             path = self._settings_path(number)
