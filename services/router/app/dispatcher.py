@@ -98,7 +98,9 @@ class Dispatcher:
     def follow_ups(self, task_ids: Collection[str]) -> list[Turn]:
         """Grant turns in fair order and return those of these runs; the others are dispatched as ever."""
         turns = self._grant()
-        self._granted += [turn for turn in turns if turn.run.task_id not in task_ids]
+        if others := [turn for turn in turns if turn.run.task_id not in task_ids]:
+            self._granted += others
+            self.wake()
         return [turn for turn in turns if turn.run.task_id in task_ids]
 
     def begun(self, submitted: AttemptSubmitted) -> None:
