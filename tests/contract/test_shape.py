@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = {
-    "winnow/adapters": 1_350,
+    "winnow/adapters": 1_390,
     "winnow/contracts": 1_540,
     "winnow/eventstore": 2_350,
     "winnow/runtime": 950,

@@ -8,6 +8,7 @@ _JOURNAL_OFFSETS = "tests/unit/eventstore/test_journal_offsets.py"
 _JOURNAL_OUTBOX = "tests/unit/eventstore/test_journal_outbox.py"
 _JOURNAL_FOLLOW_UPS = "tests/unit/eventstore/test_journal_follow_ups.py"
 _JOURNAL_SUBMIT = "tests/unit/eventstore/test_journal_submit.py"
+_PACING = "tests/unit/adapters/test_pacing.py"
 _COUNTS = "tests/integration/test_database_calls.py"
 
 MUTATIONS = (
@@ -100,5 +101,26 @@ MUTATIONS = (
         'int(reply.get("nModified", 0))',
         'int(reply.get("n", 0))',
         (f"{_COUNTS}::test_a_bulk_is_a_call_for_each_kind_of_write_in_it",),
+    ),
+    Mutation(
+        "bus: a partition that is held is read",
+        "winnow/adapters/pacing.py",
+        "consumer.resume(*(consumer.paused() - self.held))",
+        "consumer.resume(*consumer.paused())",
+        (f"{_PACING}::test_a_partition_that_is_held_at_rest_stays_so",),
+    ),
+    Mutation(
+        "bus: a broker that polls is asked again and again at rest",
+        "winnow/adapters/pacing.py",
+        "timeout_ms = min(timeout_ms, self._fetch_wait_ms)",
+        "timeout_ms = max(timeout_ms, self._fetch_wait_ms)",
+        (f"{_PACING}::test_at_rest_the_broker_is_asked_once_a_rest",),
+    ),
+    Mutation(
+        "bus: many requests at once are each read alone",
+        "winnow/adapters/pacing.py",
+        "many = self._requests_lately(now_s) >= BUSY_REQUESTS",
+        "many = False",
+        (f"{_PACING}::test_a_steady_trickle_of_many_requests_is_gathered",),
     ),
 )

@@ -50,7 +50,8 @@ class Bus:
         self._reading: _Reading | None = None
         self._client_id = f"winnow-{service}-{settings.instance}"
         self._backoff = Backoff(self._client_id, 0.2, _BACKOFF_MAX_S)
-        self._reader = PacedReader(settings.fetch_rest_ms / 1000) if settings.fetch_rest_ms else None
+        pace = (settings.fetch_rest_ms / 1000, settings.fetch_max_wait_ms)
+        self._reader = PacedReader(*pace) if settings.fetch_rest_ms else None
         self.broker = self._new_broker()
         self._sender = Sender(self.broker, self._new_broker)
 
@@ -170,7 +171,11 @@ class Bus:
             raise RuntimeError("a batch came without a subscription")
         reader, handler = self._reading
         try:
-            consumed = await handler(source, [await reader.read(record) for record in records])
+            read = [await reader.read(record) for record in records]
+            if self._reader is not None:
+                known = (record.recorded for record in read if record.recorded is not None)
+                self._reader.note_requests(recorded.envelope.correlation_id for recorded in known)
+            consumed = await handler(source, read)
             if consumed.failed is not None:
                 return await self._failed(self._reading, source, records, consumed)
         except Exception as error:  # noqa: BLE001 (an edge room; the partition is read again)

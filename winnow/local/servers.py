@@ -32,7 +32,7 @@ TANSU_SETTINGS: Final[Mapping[str, str]] = {
     # It refuses aiokafka's InitProducerId and polls its fetches.
     "IDEMPOTENT_PRODUCER": "false",
     "FETCH_MAX_WAIT_MS": "20",
-    "FETCH_REST_MS": "150",
+    "FETCH_REST_MS": "100",
     # It gives a group its partitions after half the session time.
     "SESSION_TIMEOUT_MS": "6000",
 }

@@ -8,9 +8,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow.adapters.pacing import BUSY_RECORDS_PER_S, BUSY_REST_S, UNDER_WAY_S, Pace, PacedReader
+from winnow.adapters.pacing import (
+    BUSY_RECORDS_PER_S,
+    BUSY_REQUESTS,
+    BUSY_REST_S,
+    UNDER_WAY_S,
+    Pace,
+    PacedReader,
+)
 
 REST_S = 0.15
+FETCH_MS = 20
+LONGER_MS = 50
 
 
 def test_at_rest_the_broker_is_left_alone() -> None:
@@ -44,6 +53,44 @@ def test_under_load_records_gather_before_the_next_fetch() -> None:
     assert pace.rest_s(2.0) == BUSY_REST_S
 
 
+def test_a_steady_trickle_of_many_requests_is_gathered() -> None:
+    pace = Pace(REST_S)
+    for number in range(30):
+        pace.note(1, number / 10)
+        pace.note_requests([f"request-{number}"], number / 10)
+    assert pace.rest_s(2.95) == BUSY_REST_S
+
+
+def test_orders_one_after_another_are_read_at_once() -> None:
+    # An order brings 14 records in 200 ms, and the next one begins when it has ended.
+    pace = Pace(REST_S)
+    rests = []
+    for number in range(25):
+        for step in range(14):
+            now_s = number / 5 + step / 70
+            pace.note(1, now_s)
+            pace.note_requests([f"request-{number}"], now_s)
+            rests.append(pace.rest_s(now_s))
+    assert set(rests) == {0.0}
+
+
+def test_a_request_of_many_records_is_one_request() -> None:
+    pace = Pace(REST_S)
+    pace.note(5 * BUSY_REQUESTS, 10.0)
+    pace.note_requests(["the same"] * 5 * BUSY_REQUESTS, 10.0)
+    assert pace.rest_s(10.0) == 0.0
+
+
+def test_requests_are_forgotten_a_second_after_their_last_record() -> None:
+    pace = Pace(REST_S)
+    pace.note(BUSY_REQUESTS, 10.0)
+    pace.note_requests(map(str, range(BUSY_REQUESTS)), 10.0)
+    pace.note_requests(["0"], 10.5)
+    assert pace.rest_s(10.9) == BUSY_REST_S
+    pace.expect(11.0)
+    assert pace.rest_s(11.0) == 0.0
+
+
 def test_after_load_the_line_is_prompt_and_then_at_rest() -> None:
     pace = Pace(REST_S)
     pace.note(10 * BUSY_RECORDS_PER_S, 0.0)
@@ -67,62 +114,118 @@ class Consumer:
 
     def __init__(self, **records: list[int]) -> None:
         self.records = records
-        self.running: set[str] = set(records)
+        self.stopped: set[str] = set()
         self.fetches: list[set[str]] = []
+        self.waits_ms: list[int] = []
 
     def assignment(self) -> frozenset[str]:
         return frozenset(self.records)
 
+    def paused(self) -> set[str]:
+        return set(self.stopped)
+
     def pause(self, *partitions: str) -> None:
-        self.running -= set(partitions)
+        self.stopped |= set(partitions)
 
     def resume(self, *partitions: str) -> None:
-        self.running |= set(partitions)
+        self.stopped -= set(partitions)
 
     async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[str, list[int]]:
-        assert timeout_ms > 0
         assert max_records is None
-        self.fetches.append(set(self.running))
-        return {name: self.records[name] for name in self.running if self.records[name]}
+        self.waits_ms.append(timeout_ms)
+        running = set(self.records) - self.stopped
+        self.fetches.append(running)
+        return {name: self.records[name] for name in sorted(running) if self.records[name]}
+
+
+def _reader(rest_s: float) -> PacedReader:
+    return PacedReader(rest_s, FETCH_MS)
 
 
 async def _batch(reader: PacedReader, consumer: Consumer) -> Any:
-    return await reader.getmany(consumer, timeout_ms=10, max_records=None)
+    return await reader.getmany(consumer, timeout_ms=LONGER_MS, max_records=None)
 
 
-async def test_partitions_are_read_only_while_a_batch_is_asked_for() -> None:
-    consumer = Consumer(left=[1], right=[])
-    assert await _batch(PacedReader(0.001), consumer) == {"left": [1]}
-    assert consumer.fetches == [{"left", "right"}]
-    assert consumer.running == set()
+async def test_at_rest_no_partition_is_read_between_two_fetches() -> None:
+    consumer, reader = Consumer(left=[], right=[]), _reader(0.001)
+    for _ in range(2):
+        assert await _batch(reader, consumer) == {}
+        assert consumer.stopped == {"left", "right"}
+    assert consumer.fetches == [{"left", "right"}] * 2
+
+
+async def test_at_rest_the_broker_is_asked_once_a_rest() -> None:
+    # The consumer fetches again by itself when a fetch comes back in vain.
+    consumer = Consumer(left=[])
+    await _batch(_reader(0.001), consumer)
+    assert consumer.waits_ms == [FETCH_MS]
+
+
+async def test_while_an_order_is_under_way_nothing_is_paused() -> None:
+    consumer, reader = Consumer(left=[1], right=[]), _reader(3600.0)
+    assert await _batch(reader, consumer) == {"left": [1]}
+    assert consumer.stopped == set()
+    assert await _batch(reader, consumer) == {"left": [1]}
+    assert consumer.waits_ms == [FETCH_MS, LONGER_MS]
+
+
+async def test_many_requests_are_read_in_batches() -> None:
+    consumer, reader = Consumer(left=[1]), _reader(0.001)
+    reader.note_requests(map(str, range(BUSY_REQUESTS)))
+    assert await _batch(reader, consumer) == {"left": [1]}
+    assert consumer.stopped == {"left"}
+    assert await _batch(reader, consumer) == {"left": [1]}
+    assert consumer.waits_ms == [FETCH_MS, LONGER_MS]
 
 
 async def test_a_partition_that_is_held_is_left_out_until_it_is_released() -> None:
-    consumer = Consumer(left=[1], right=[2])
-    reader = PacedReader(0.001)
+    consumer, reader = Consumer(left=[1], right=[2]), _reader(0.001)
     await _batch(reader, consumer)
     reader.held.add("left")
+    consumer.pause("left")
     assert await _batch(reader, consumer) == {"right": [2]}
     reader.held.discard("left")
     assert await _batch(reader, consumer) == {"left": [1], "right": [2]}
 
 
+async def test_a_partition_that_is_held_at_rest_stays_so() -> None:
+    consumer, reader = Consumer(left=[], right=[]), _reader(0.001)
+    reader.held.add("left")
+    consumer.pause("left")
+    await _batch(reader, consumer)
+    await _batch(reader, consumer)
+    assert consumer.fetches == [{"right"}] * 2
+
+
+async def test_a_partition_that_came_during_a_rest_is_read() -> None:
+    consumer, reader = Consumer(left=[]), _reader(0.001)
+    await _batch(reader, consumer)
+    consumer.records = {"right": [2]}
+    consumer.stopped = set()
+    assert await _batch(reader, consumer) == {"right": [2]}
+
+
 async def test_a_message_of_our_own_ends_the_rest() -> None:
     # A rest of an hour would outlast the test.
-    reader = PacedReader(3600.0)
-    batch = asyncio.create_task(_batch(reader, Consumer(left=[1])))
+    consumer, reader = Consumer(left=[]), _reader(3600.0)
+    await _batch(reader, consumer)
+    consumer.records["left"].append(1)
+    batch = asyncio.create_task(_batch(reader, consumer))
     await asyncio.sleep(0)
     assert not batch.done()
     reader.expect()
     assert await batch == {"left": [1]}
 
 
-async def test_a_consumer_that_fails_is_left_paused() -> None:
+async def test_a_consumer_that_fails_is_asked_again() -> None:
     class Failing(Consumer):
         async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[str, list[int]]:
-            raise OSError
+            if not self.waits_ms:
+                self.waits_ms.append(timeout_ms)
+                raise OSError
+            return await super().getmany(timeout_ms=timeout_ms, max_records=max_records)
 
-    consumer = Failing(left=[1])
-    outcome = await asyncio.gather(_batch(PacedReader(0.001), consumer), return_exceptions=True)
+    consumer, reader = Failing(left=[1]), _reader(0.001)
+    outcome = await asyncio.gather(_batch(reader, consumer), return_exceptions=True)
     assert isinstance(outcome[0], OSError)
-    assert consumer.running == set()
+    assert await _batch(reader, consumer) == {"left": [1]}
