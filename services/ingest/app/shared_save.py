@@ -20,6 +20,7 @@ class SharedSave:
         """Save with ``save``."""
         self._save = save
         self._expected = 0
+        self._saving = 0
         self._waiting: list[tuple[BatchRows, asyncio.Future[set[str]]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -48,7 +49,8 @@ class SharedSave:
         return await done
 
     def _save_if_all_asked(self) -> None:
-        if self._waiting and len(self._waiting) >= self._expected:
+        # A partition asks once, so none whose save is running will ask.
+        if self._waiting and len(self._waiting) >= self._expected - self._saving:
             self._start()
 
     def _start(self) -> None:
@@ -57,6 +59,7 @@ class SharedSave:
             self._timer = None
         waiting, self._waiting = self._waiting, []
         if waiting:
+            self._saving += len(waiting)
             task = asyncio.get_running_loop().create_task(self._run(waiting))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -72,3 +75,5 @@ class SharedSave:
             for _, done in waiting:
                 if not done.done():
                     done.set_result(newer)
+        finally:
+            self._saving -= len(waiting)

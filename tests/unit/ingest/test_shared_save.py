@@ -26,6 +26,21 @@ class Store:
         return self._newer & set(batch.rows)
 
 
+class Slow(Store):
+    """Store whose save of ``task_slow`` lasts until it is told that it was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_saving, self.written = asyncio.Event(), asyncio.Event()
+
+    async def save(self, batch: BatchRows) -> set[str]:
+        newer = await super().save(batch)
+        if "task_slow" in batch.rows:
+            self.is_saving.set()
+            await self.written.wait()
+        return newer
+
+
 def batch_of(task_id: str) -> BatchRows:
     return BatchRows({task_id: TaskRow(TaskView(task_id, "acct_one"))}, new=frozenset({task_id}))
 
@@ -75,6 +90,33 @@ async def test_a_task_that_somebody_follows_is_saved_at_once() -> None:
     with saves.expected(), saves.expected():
         assert await saves.save(batch_of("task_a"), at_once=True) == set()
     assert store.saves == [{"task_a"}]
+
+
+async def test_a_partition_whose_save_is_running_is_not_waited_for() -> None:
+    store = Slow()
+    saves = SharedSave(store.save)
+    slow = asyncio.create_task(partition(saves, "task_slow"))
+    await store.is_saving.wait()
+    assert await partition(saves, "task_b") == set()
+    assert store.saves == [{"task_slow"}, {"task_b"}]
+    store.written.set()
+    await slow
+
+
+async def test_all_others_are_waited_for_while_a_save_is_running() -> None:
+    store = Slow()
+    saves, ready = SharedSave(store.save), asyncio.Event()
+    slow = asyncio.create_task(partition(saves, "task_slow"))
+    await store.is_saving.wait()
+    asked = asyncio.gather(partition(saves, "task_b"), partition(saves, "task_c", ready))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert store.saves == [{"task_slow"}]
+    ready.set()
+    await asked
+    assert store.saves == [{"task_slow"}, {"task_b", "task_c"}]
+    store.written.set()
+    await slow
 
 
 async def test_a_save_waits_for_others_no_longer_than_the_longest_wait(
