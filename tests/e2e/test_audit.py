@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from tests.bench.counts import when_quiet
 from tests.support.servers.line import RunningLine
 
@@ -42,7 +40,6 @@ async def test_each_source_alone_is_sound_and_both_tell_the_same(line: RunningLi
     assert services == {"ledger", "router", "delivery", "ingest", "ingest-api"}
 
 
-@pytest.mark.timeout(90)
 async def test_an_archive_in_the_object_store_grows_by_what_is_new(line: RunningLine) -> None:
     address = "s3://winnow-private/archive-of-a-test"
     await when_quiet(line)

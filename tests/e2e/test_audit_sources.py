@@ -37,6 +37,8 @@ def database(small_line: RunningLine) -> Iterator[pymongo.MongoClient[dict[str, 
         yield client
 
 
+# The first test of the small line starts it, and it takes longest on a machine that may be busy.
+@pytest.mark.timeout(300)
 async def test_a_source_that_does_not_answer_is_not_called_sound(small_line: RunningLine) -> None:
     code, said = await small_line.winnow("audit", "verify", "--from", "topics", "--bootstrap", "127.0.0.1:1")
     assert code == 2, said
