@@ -28,8 +28,6 @@ from winnow.contracts.ids import Prefix, derive_id
 SLACK_S = 45.0
 """After its deadline a task may still be finished, settled and told of."""
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -70,7 +68,9 @@ class Run:
         self.world.build = self.line.build
 
     def play(self) -> Outcome:
-        """Play to the end."""
+        """Play to the end, without log lines."""
+        logging = structlog.get_config()
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
         try:
             self.world.loop.run(self._main())
         except Spinning as error:
@@ -78,6 +78,7 @@ class Run:
         finally:
             self._finished = True
             self.world.close()
+            structlog.configure(**logging)
         found = self.violation
         return Outcome(
             self.script,
