@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.delivery import bus, jobs, rpc
 from services.delivery.app.delivery_log import DeliveryLog
 from services.delivery.app.endpoint_register import EndpointRegister
@@ -26,6 +28,8 @@ from winnow.eventstore import Journal
 from winnow.eventstore.wiring import journal_of
 from winnow.runtime.service import Service, run
 
+_SAVE_EVERY_S: Final = 5.0
+
 
 def build(settings: DeliverySettings) -> Service:
     """Wire the service; nothing connects before it runs."""
@@ -37,7 +41,7 @@ def build(settings: DeliverySettings) -> Service:
     service.add_start(index.prepare)
     sender = _sender(service, settings)
     policy = Policy(settings.finish_deadline_s, settings.webhook_schedule_s)
-    journal = journal_of(service, resources, decider(policy))
+    journal = journal_of(service, resources, decider(policy), save_every_s=_SAVE_EVERY_S)
     finishing = _finishing(service, settings, resources, journal, index)
     webhooks = Webhooks(
         journal,

@@ -26,6 +26,7 @@ from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 from winnow.contracts.upcast import announced_version
 
 VIEWS = ("tasks", CANDIDATE_SEGMENTS, EVENT_SEGMENTS, "entries", "refund_refusals")
+_FUNDING = ("state_2", "folds")
 _REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{state_class}" for state_class in STATES)
 _JOURNALS = ("", REQUEST_COLLECTIONS)
 _RECORDS_AT_ONCE = 500
@@ -33,8 +34,9 @@ _RECORDS_AT_ONCE = 500
 
 async def rebuild(settings: IngestSettings, options: RebuildOptions) -> dict[str, int]:
     """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
+    collections, retired = (*_FUNDING, *_REQUESTS, *VIEWS), ("state", *OLDER)
     async with open_session(
-        "ingest", settings, (*STATES, *_REQUESTS, *VIEWS), options, journals=_JOURNALS, retired=OLDER
+        "ingest", settings, collections, options, journals=_JOURNALS, retired=retired
     ) as session:
         funding = [len(states) async for states in session.folded(FUNDING_DECIDER)]
         requests = [

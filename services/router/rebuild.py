@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from services.router.domain.decide import DECIDER
 from services.router.settings import RouterSettings
-from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
+from winnow.audit.rebuild import RebuildOptions, open_session, run
+
+STATES = ("state_2", "folds")
+"""The collections of runs, named by their format."""
+_OLDER = ("state",)
 
 
 async def rebuild(settings: RouterSettings, options: RebuildOptions) -> dict[str, int]:
     """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
-    async with open_session("router", settings, STATES, options) as session:
+    async with open_session("router", settings, STATES, options, retired=_OLDER) as session:
         runs = [len(states) async for states in session.folded(DECIDER)]
     return {"runs": sum(runs)}
 

@@ -20,10 +20,10 @@ from tests.support.servers.line import RunningLine
 
 STORES = {
     "ledger": ("state_2", "entities_2", "folds", "entries", "entries_read_to"),
-    "router": ("state", "folds"),
+    "router": ("state_2", "folds"),
     "delivery": ("state", "folds", "outputs", "webhooks"),
     "ingest": (
-        "state",
+        "state_2",
         "folds",
         "http_folds",
         "tasks",
@@ -60,8 +60,12 @@ def indexes(client: Client, service: str) -> dict[str, Any]:
 
 def assert_equal(service: str, made: Rows, live: Rows, *, archived: bool = False) -> None:
     assert made.keys() == live.keys()
-    for name, rows in live.items():
-        assert made[name].keys() == rows.keys(), (service, name)
+    for name, all_rows in live.items():
+        # The service keeps the ids alone of states that were final before a save; a rebuilding stores those too.
+        rows = {key: row for key, row in all_rows.items() if "ids" not in row or "state" in row}
+        finals = {task_id for key in all_rows.keys() - rows.keys() for task_id in all_rows[key]["ids"]}
+        assert made[name].keys() == rows.keys() | finals, (service, name)
+        assert all(made[name][task_id]["is_final"] for task_id in finals), (service, name)
         unrecorded = NOT_RECORDED.get((service, name))
         for key, row in rows.items():
             again = dict(made[name][key])

@@ -7,7 +7,8 @@ from itertools import count
 
 import pytest
 
-from tests.support.journal_store_suite import JournalStoreSuite, block, entity, folded
+from tests.support.database_calls import Counted
+from tests.support.journal_store_suite import JournalStoreSuite, block, entity, final_id, folded
 from winnow.adapters.mongo import Mongo
 from winnow.eventstore import MongoJournalStore
 from winnow.local.stack import Addresses
@@ -38,6 +39,24 @@ class TestMongoJournalStore(JournalStoreSuite):
         store = MongoJournalStore(mongo.database, inputs_unique_everywhere=True)
         await store.prepare()
         return store
+
+    @pytest.fixture
+    async def listing_store(self, mongo: Mongo) -> MongoJournalStore:
+        store = MongoJournalStore(mongo.database, state_format=2, lists_finals=True)
+        await store.prepare()
+        return store
+
+    async def test_the_ids_of_a_shard_are_one_document_and_found_by_an_index(
+        self, mongo: Mongo, listing_store: MongoJournalStore
+    ) -> None:
+        states, counted = mongo.database["state_2"], Counted()
+        await listing_store.save([final_id(f"a{number}", 7, after=3) for number in range(40)], {"0": 7}, {})
+        await listing_store.states([f"a{number}" for number in range(20, 60)])
+
+        assert counted.documents == {"insert state_2": 1, "update folds": 1}
+        assert counted.calls == {"insert state_2": 1, "update folds": 1, "find state_2": 1}
+        plan = await states.find({"ids": {"$in": ["a1"]}}).explain()
+        assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"])
 
     async def test_a_block_without_messages_is_never_unsent(self, store: MongoJournalStore) -> None:
         await store.insert([block("0", 1, ["c1"], topic=None)])

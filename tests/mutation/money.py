@@ -145,9 +145,9 @@ MUTATIONS: list[Mutation] = [
     ),
     Mutation(
         "money: saved entities stay in memory",
-        "winnow/eventstore/loading.py",
-        "        if memory.entities.get(entity_id) is known:",
-        "        if memory.entities.get(entity_id) is None:",
+        "winnow/eventstore/saving.py",
+        "            if memory.entities.get(entity_id) is known:",
+        "            if memory.entities.get(entity_id) is None:",
         (f"{_ENTITIES}::test_saved_entities_leave_memory_and_are_read_once_for_a_batch",),
     ),
 ]

@@ -9,6 +9,8 @@ _JOURNAL_OUTBOX = "tests/unit/eventstore/test_journal_outbox.py"
 _JOURNAL_FOLLOW_UPS = "tests/unit/eventstore/test_journal_follow_ups.py"
 _JOURNAL_SUBMIT = "tests/unit/eventstore/test_journal_submit.py"
 _PACING = "tests/unit/adapters/test_pacing.py"
+_FINAL_IDS = "tests/unit/eventstore/test_final_ids.py"
+_NO_DECISION = f"{_FINAL_IDS}::test_no_decision_depends_on_which_states_are_stored"
 _COUNTS = "tests/integration/test_database_calls.py"
 
 MUTATIONS = (
@@ -80,6 +82,34 @@ MUTATIONS = (
         (
             "tests/unit/eventstore/test_journal_consumer.py::test_records_before_a_misplaced_one_are_decided_and_it_is_reported",
         ),
+    ),
+    Mutation(
+        "journal: folds are noted past a state that waits for the next save",
+        "winnow/eventstore/saving.py",
+        "self.folded_to = memory.saved_to if self._waiting else block_no",
+        "self.folded_to = block_no",
+        (f"{_FINAL_IDS}::test_a_new_open_state_waits_for_the_second_save_that_is_due", _NO_DECISION),
+    ),
+    Mutation(
+        "journal: the first blocks of a state that waited are not folded when it is final",
+        "winnow/eventstore/saving.py",
+        "after=memory.folded_to)",
+        "after=memory.saved_to)",
+        (f"{_FINAL_IDS}::test_a_new_open_state_waits_for_the_second_save_that_is_due", _NO_DECISION),
+    ),
+    Mutation(
+        "journal: the id alone is kept of a state that was stored open",
+        "winnow/eventstore/saving.py",
+        "is_new = key not in memory.stored",
+        "is_new = True",
+        (f"{_FINAL_IDS}::test_a_state_that_was_stored_open_is_stored_when_it_is_final",),
+    ),
+    Mutation(
+        "journal: the id alone is kept again of a state that a late input met",
+        "winnow/eventstore/shard.py",
+        "        memory.stored.update(self.changed.keys() & self._restored.keys())\n",
+        "",
+        (f"{_FINAL_IDS}::test_a_late_input_makes_a_state_that_is_stored", _NO_DECISION),
     ),
     Mutation(
         "runtime: a call starts for each who asks",

@@ -65,6 +65,9 @@ class Storage:
             return [self.rows[by_id]] if by_id in self.rows else []
         if isinstance(by_id, dict) and "$in" in by_id:
             return [self.rows[row_id] for row_id in by_id["$in"] if row_id in self.rows]
+        if "ids" in query:
+            wanted = set(query["ids"]["$in"])
+            return [row for row in self.rows.values() if not wanted.isdisjoint(row["ids"])]
         if "causes" in query:
             return self._by_cause(query)
         if "shard" in query:

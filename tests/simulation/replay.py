@@ -47,6 +47,9 @@ def check_replay(line: SimulatedLine) -> None:
                 f"{service} keeps an entity of {place} that replay does not give",
             )
         for row in line.storages[service].get(f"{prefix}state{suffix}", Storage()).rows.values():
+            if "state" not in row:
+                _check_finals(row, codec, held, at_block, service)
+                continue
             place = (row["_id"], row["block_no"])
             check(
                 at_block.get(place) == row["state"],
@@ -86,6 +89,22 @@ def _folded(
                     aggregate_id, block.shard, held[aggregate_id]
                 ).state
     return held, at_block, entities
+
+
+def _check_finals(
+    row: dict[str, Any], codec: Codec[Any], held: dict[str, Cached[Any]], at_block: Any, service: str
+) -> None:
+    """Check that the aggregates of a list are final, and that all of their blocks are those of the list."""
+    blocks = defaultdict(list)
+    for aggregate_id, block_no in at_block:
+        blocks[aggregate_id].append(block_no)
+    for aggregate_id in row["ids"]:
+        check(
+            codec.decider.is_final(held[aggregate_id].state)
+            and row["after"] < min(blocks[aggregate_id]) <= max(blocks[aggregate_id]) <= row["block_no"],
+            "I7",
+            f"{service} lists {aggregate_id} as final and decides {blocks[aggregate_id]} for it",
+        )
 
 
 def _compare(journal: Any, held: dict[str, Cached[Any]], heads: dict[str, int], service: str) -> None:

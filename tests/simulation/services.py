@@ -106,6 +106,7 @@ class SimulatedLine:
             inputs_unique_everywhere=everywhere,
             prefix=prefix,
             state_format=state_format_of(decider),
+            lists_finals=not decider.stores_finals,
         )
         journal = Journal(decider, store, bus, process.clock, shards=self.world.script.shards)
         process.run(journal.run(), vital=True)

@@ -34,12 +34,19 @@ def folded(aggregate_id: str, block_no: int, *, shard: str = "0", is_final: bool
     return Snapshot(aggregate_id, shard, block_no, block_no, block_no, f'{{"at":{block_no}}}', is_final)
 
 
+def final_id(aggregate_id: str, block_no: int, *, after: int = 0, shard: str = "0") -> Snapshot:
+    return Snapshot(aggregate_id, shard, block_no, 0, 0, "", is_final=True, after=after)
+
+
 def entity(entity_id: str, block_no: int) -> StoredEntity:
     return StoredEntity(entity_id, entity_id.partition("/")[0], "0", block_no, f'{{"at":{block_no}}}')
 
 
 class JournalStoreSuite:
-    """A subclass provides ``store``: inputs are unique within a shard; and ``store_everywhere``: over all shards."""
+    """A subclass provides ``store``: inputs are unique within a shard; and ``store_everywhere``: over all shards.
+
+    Its ``listing_store`` keeps the ids of final states.
+    """
 
     async def test_an_inserted_block_is_read_back_whole(self, store: JournalStore) -> None:
         first = block("0", 1, ["c1", "c2"])
@@ -175,6 +182,42 @@ class JournalStoreSuite:
         await store.save([folded("a", 1), folded("b", 1, is_final=True), folded("c", 1, shard="1")], {}, {})
 
         assert [state.aggregate_id for state in await store.open_states("0")] == ["a"]
+
+    async def test_final_states_are_known_by_their_ids(self, listing_store: JournalStore) -> None:
+        ids = [final_id("a", 7, after=3), final_id("b", 7, after=3), final_id("c", 7, after=2, shard="1")]
+        await listing_store.save([*ids, folded("d", 6)], {"0": 7}, {})
+        await listing_store.save([final_id("e", 9, after=7)], {"0": 9}, {})
+
+        found = await listing_store.states(["a", "c", "d", "e", "absent"])
+
+        assert found == {"a": ids[0], "c": ids[2], "d": folded("d", 6), "e": final_id("e", 9, after=7)}
+        assert [state.aggregate_id for state in await listing_store.open_states("0")] == ["d"]
+
+    async def test_the_newest_of_a_stored_state_and_an_id_counts(self, listing_store: JournalStore) -> None:
+        await listing_store.save([final_id("a", 5), final_id("b", 5)], {"0": 5}, {})
+        # An older owner saves late; the newer owner decides again.
+        await listing_store.save([folded("a", 3)], {}, {})
+        await listing_store.save([replace(folded("b", 6), is_new=False)], {"0": 6}, {})
+
+        assert await listing_store.states(["a", "b"]) == {"a": final_id("a", 5), "b": folded("b", 6)}
+        assert [state.aggregate_id for state in await listing_store.open_states("0")] == ["b"]
+
+    async def test_the_same_ids_may_be_saved_again(self, listing_store: JournalStore) -> None:
+        for _ in range(2):
+            await listing_store.save([final_id("a", 5), final_id("b", 5)], {"0": 5}, {})
+
+        assert await listing_store.states(["b"]) == {"b": final_id("b", 5)}
+
+    async def test_what_a_writer_takes_for_new_may_be_there_and_what_it_takes_for_old_may_not(
+        self, store: JournalStore
+    ) -> None:
+        await store.save([folded("a", 5), replace(folded("b", 5), is_new=False)], {"0": 5}, {})
+        await store.save([folded("a", 6), folded("b", 4)], {"0": 6}, {})
+
+        assert {name: state.block_no for name, state in (await store.states("ab")).items()} == {
+            "a": 6,
+            "b": 5,
+        }
 
     async def test_entities_are_found_by_id_and_a_newer_one_is_never_replaced_by_an_older(
         self, store: JournalStore

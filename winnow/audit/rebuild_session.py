@@ -64,6 +64,7 @@ class RebuildSession:
             inputs_unique_everywhere=everywhere,
             prefix=prefix,
             state_format=state_format_of(decider),
+            lists_finals=not decider.stores_finals,
         )
         await store.prepare()
         self._journals[prefix] = decider.producer

@@ -40,10 +40,6 @@ class EntityRules(Generic[S, E]):
     """Entities that an event leaves behind; the state is the one before the event, the last argument finds by name."""
 
 
-def _never_due(state: object) -> None:
-    del state
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decider(Generic[S]):
     """Rules of one kind of aggregate. The functions are pure: time is an argument."""
@@ -57,13 +53,15 @@ class Decider(Generic[S]):
     """The steps that lift older versions of the private events."""
     stores_states: bool = True
     """False where every aggregate is decided once and nobody asks for its state again."""
+    stores_finals: bool = True
+    """False where only a late message asks for a final state: unless it was stored before, its id alone is kept."""
     initial: Callable[[str], S]
     """The state of an aggregate that nothing is known of."""
     decide: Callable[[S, Any, datetime], Sequence[Message]]
     """Events and commands that a message leads to, in order; nothing means that nothing is recorded."""
     evolve: Callable[[S, Event, datetime], S]
     """The state after an event, public or private."""
-    due_at: Callable[[S], datetime | None] = _never_due
+    due_at: Callable[[S], datetime | None] = lambda _: None
     """The time at which the aggregate wants a Tick."""
     is_final: Callable[[S], bool]
     """True for an aggregate that may leave memory."""

@@ -96,16 +96,16 @@ class Codec(Generic[S]):
             for name in self.entities.rules.read(event)
         }
 
-    def dump(self, aggregate_id: str, shard: str, cached: Cached[S]) -> Snapshot:
-        """Write a state for the store."""
+    def dump(self, aggregate_id: str, shard: str, cached: Cached[S], *, is_new: bool = True) -> Snapshot:
+        """Write a state for the store; ``is_new`` unless the store may have an older one."""
         text = self._state.dump_json(cached.state).decode()
         final = self.decider.is_final(cached.state)
         counts = (cached.block_no, cached.seq, cached.published)
-        return Snapshot(aggregate_id, shard, *counts, text, final, self.decider.state_version)
+        return Snapshot(aggregate_id, shard, *counts, text, final, self.decider.state_version, is_new=is_new)
 
     def load(self, snapshot: Snapshot) -> Cached[S] | None:
-        """Read a state of the store; None for one of another shape, which is to be folded from the journal anew."""
-        if snapshot.state_version != self.decider.state_version:
+        """Read a state of the store; None for one without text or of another shape, which is folded anew."""
+        if not snapshot.state or snapshot.state_version != self.decider.state_version:
             return None
         try:
             state = self._state.validate_json(snapshot.state)

@@ -56,7 +56,8 @@ class Journal(Generic[S]):
         parts = (self._codec, store, self._loader, self._ownership)
         self._committer = Committer(*parts, timers, self._outbox, clock)
         self._writer = Writer(self._committer, self._ownership, timers, self._holds)
-        self._snapshots = Snapshots(*parts, self._outbox, self._writer.writing, save_every_s)
+        parts_of_a_save = (self._codec, store, self._ownership, self._outbox)
+        self._snapshots = Snapshots(*parts_of_a_save, self._writer.writing, save_every_s)
 
     def listen(self, listener: Listener[S], early: Early[S] | None = None) -> None:
         """Set the listener of a built journal; ``early`` hears of decisions before their commit."""
@@ -92,10 +93,8 @@ class Journal(Generic[S]):
 
     def owned(self) -> Mapping[str, S]:
         """Return the open states in memory."""
-        memories = self._ownership.memories.values()
-        return dict(
-            chain.from_iterable(self._ownership.open_states_of(memory).items() for memory in memories)
-        )
+        open_states = map(self._ownership.open_states_of, self._ownership.memories.values())
+        return dict(chain.from_iterable(states.items() for states in open_states))
 
     def state(self, aggregate_id: str) -> S | None:
         """Return a state from memory."""

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeAlias, cast
 
 from winnow.eventstore.codec import Cached, Codec
-from winnow.eventstore.entities import Known, StoredEntity
+from winnow.eventstore.entities import Known
 from winnow.eventstore.model import S, Snapshot
+from winnow.eventstore.saving import Changes
 from winnow.eventstore.shard import ShardMemory
 from winnow.eventstore.store import JournalStore
 from winnow.eventstore.work import Work
@@ -17,7 +18,7 @@ from winnow.runtime import metrics
 BLOCKS_AT_ONCE: Final = 500
 """Blocks that are read at once when a shard is loaded, or a state is folded from the first block on."""
 UNSAVED_MAX: Final = 10_000
-"""Entities in memory at which a shard that is being loaded saves them: about 5 MB at 500 bytes each."""
+"""States and entities at which a shard that is being loaded saves them: about 5 MB at 500 bytes each."""
 Loaded: TypeAlias = dict[str, Known[Any] | None]
 """Entities by id, as the store has them; None for one that it has not."""
 
@@ -70,65 +71,54 @@ class Loader(Generic[S]):
         found = await self._store.entities(ids)
         return {id_: entities.known(found[id_]) if id_ in found else None for id_ in ids}
 
-    def rows(self, unsaved: Mapping[ShardMemory[S], Mapping[str, Known[Any]]]) -> list[StoredEntity]:
-        """Return entities in the form of the store."""
-        entities = self._codec.entities
-        if entities is None:
-            return []
-        return [
-            entities.stored(entity_id, memory.name, known)
-            for memory, changed in unsaved.items()
-            for entity_id, known in changed.items()
-        ]
-
     async def restore_all(self, shard: str, saved: Iterable[Snapshot]) -> dict[str, Cached[S]]:
-        """Read stored states of a shard, and fold those of another shape anew; raises UnreadableEvent."""
+        """Read stored states of a shard, and fold those of another shape or without text; raises UnreadableEvent."""
         states = list(saved)
-        folded = {state.aggregate_id: self._codec.load(state) for state in states}
-        stale = {state.aggregate_id: state.block_no for state in states if folded[state.aggregate_id] is None}
-        refolded = await self.refolded(shard, stale) if stale else {}
-        return {key: cached for key, cached in folded.items() if cached is not None} | refolded
+        read = {state.aggregate_id: self._codec.load(state) for state in states}
+        folded = {key: cached for key, cached in read.items() if cached is not None}
+        unread = [state for state in states if state.aggregate_id not in folded]
+        for after in {state.after for state in unread}:
+            until = {state.aggregate_id: state.block_no for state in unread if state.after == after}
+            folded |= await self._refolded(shard, after, until)
+        metrics.JOURNAL_REFOLDED.inc(sum(bool(state.state) for state in unread))
+        return folded
 
-    async def refolded(self, shard: str, until: Mapping[str, int]) -> dict[str, Cached[S]]:
-        """Fold states from the first block of their shard on, up to the block of each; raises UnreadableEvent."""
+    async def _refolded(self, shard: str, block_no: int, until: Mapping[str, int]) -> dict[str, Cached[S]]:
+        """Fold states from the blocks after ``block_no``, up to the block of each; raises UnreadableEvent."""
         folded = {aggregate_id: Cached(self._codec.decider.initial(aggregate_id)) for aggregate_id in until}
-        block_no = 0
-        while blocks := await self._store.blocks_after(shard, block_no, limit=BLOCKS_AT_ONCE):
+        last = max(until.values())
+        while block_no < last:
+            limit = min(BLOCKS_AT_ONCE, last - block_no)
+            blocks = await self._store.blocks_after(shard, block_no, limit=limit)
             for block in blocks:
                 for decision in block.decisions:
                     cached = folded.get(decision.aggregate_id)
                     if cached is not None and block.block_no <= until[decision.aggregate_id]:
                         folded[decision.aggregate_id] = self._codec.fold(cached, decision, block.block_no)
-            block_no = blocks[-1].block_no
-        metrics.JOURNAL_REFOLDED.inc(len(folded))
+            block_no = blocks[-1].block_no if blocks else last
         return folded
 
     async def restore(self, memory: ShardMemory[S], saved: Iterable[Snapshot]) -> None:
-        """Take stored states into memory; one that was folded anew is stored again, in its new shape."""
+        """Take stored states into memory; one of another shape is stored again, in its new shape."""
         states = list(saved)
         memory.cached |= await self.restore_all(memory.name, states)
+        memory.stored |= {state.aggregate_id for state in states}
         version = self._codec.decider.state_version
-        memory.dirty |= {state.aggregate_id for state in states if state.state_version != version}
+        memory.dirty |= {
+            state.aggregate_id for state in states if state.state and state.state_version != version
+        }
 
     async def replay(self, memory: ShardMemory[S]) -> None:
         """Fold what the saved states do not hold yet, some blocks at a time."""
-        at = await self._store.folded_to(memory.name)
-        asked = set(memory.cached)
+        at = memory.saved_to = memory.folded_to = await self._store.folded_to(memory.name)
         while blocks := await self._store.blocks_after(memory.name, at, limit=BLOCKS_AT_ONCE):
-            missing = {decision.aggregate_id for block in blocks for decision in block.decisions} - asked
-            asked |= missing
+            missing = {decision.aggregate_id for block in blocks for decision in block.decisions}
+            missing -= memory.cached.keys()
             await self.restore(memory, (await self._store.states(missing)).values())
             read = self._codec.read_by(blocks) - set(memory.entities)
             memory.replay(self._codec, blocks, await self.look_up(read))
             at = blocks[-1].block_no
-            if len(memory.entities) > UNSAVED_MAX:
-                saved = dict(memory.entities)
-                await self._store.save([], {}, {}, self.rows({memory: saved}))
-                forget(memory, saved)
-
-
-def forget(memory: ShardMemory[Any], saved: Mapping[str, Known[Any]]) -> None:
-    """Let entities leave memory that are saved and have not changed since; they are read again on demand."""
-    for entity_id, known in saved.items():
-        if memory.entities.get(entity_id) is known:
-            del memory.entities[entity_id]
+            if len(memory.entities) + len(memory.dirty) > UNSAVED_MAX:
+                changes = Changes(self._codec, memory, at)
+                await self._store.save(changes.snapshots, {memory.name: at}, {}, changes.entities)
+                changes.forget()

@@ -36,8 +36,11 @@ def state_format_of(decider: Decider[Any]) -> int:
     """Return the format of a decider's collections: with entities, a new version of the state is a new format.
 
     Entities are folded beside the state that they leave, so that one cannot be folded anew without the other.
+    With ids in the place of final states it is 2: an older build would not find those.
     """
-    return decider.state_version if decider.entity_rules is not None else 1
+    if decider.entity_rules is not None:
+        return decider.state_version
+    return 1 if decider.stores_finals else 2
 
 
 class Listener(Protocol[Seen_contra]):
@@ -138,9 +141,7 @@ class Block:
             "hash": self.hash,
             "offsets": [
                 {"topic": source.topic, "partition": source.partition, "next": offset}
-                for source, offset in sorted(
-                    self.offsets.items(), key=lambda pair: (pair[0].topic, pair[0].partition)
-                )
+                for source, offset in sorted(self.offsets.items())
             ],
             "causes": [decision.input_id for decision in self.decisions],
             "decisions": [
@@ -150,14 +151,7 @@ class Block:
                     "cause_id": decision.input_id,
                     "fingerprint": decision.fingerprint,
                     "entries": [
-                        {
-                            "topic": entry.topic,
-                            "key": entry.key,
-                            "type": entry.type,
-                            "is_command": entry.is_command,
-                            "body": entry.body,
-                        }
-                        for entry in decision.entries
+                        {name: getattr(entry, name) for name in Entry.__slots__} for entry in decision.entries
                     ],
                 }
                 for decision in self.decisions
@@ -204,6 +198,10 @@ class Snapshot:
     state: str
     is_final: bool
     state_version: int = 1
+    after: int = 0
+    """Of a final state that was never stored, whose text is empty: all its decisions stand after this block."""
+    is_new: bool = field(default=True, compare=False)
+    """False where the writer knows that the store has an older state; the store looks all the same."""
 
 
 def canonical(value: Any) -> bytes:

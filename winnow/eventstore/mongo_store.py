@@ -12,7 +12,7 @@ from pymongo import ReplaceOne, UpdateOne
 from winnow.adapters.mongo import UNSYNCED, Duplicate, answering, duplicates_of, insert_new
 from winnow.contracts.errors import Unavailable
 from winnow.eventstore.entities import StoredEntity
-from winnow.eventstore.model import Block, Decision, Snapshot, decision_from_document
+from winnow.eventstore.model import Block, Decision, Snapshot, content_fingerprint, decision_from_document
 from winnow.eventstore.store import CommitResult
 from winnow.runtime import metrics
 from winnow.runtime.backoff import Backoff
@@ -37,11 +37,12 @@ class MongoJournalStore:
         inputs_unique_everywhere: bool = False,
         prefix: str = "",
         state_format: int = 1,
+        lists_finals: bool = False,
     ) -> None:
         """Use a database handle whose write concern is majority with journal; ``prefix`` names the collections.
 
         States of another ``state_format`` lie in a collection of their own and are not read. A shard that has
-        none of this format is folded from its first block.
+        none of this format is folded from its first block. With ``lists_finals``, one index of ids finds both.
         """
         suffix = "" if state_format == 1 else f"_{state_format}"
         self._folded_to = f"block_no{suffix}"
@@ -52,6 +53,7 @@ class MongoJournalStore:
         self._folds = database[f"{prefix}folds"]
         self._losses = database[f"{prefix}bus_losses"]
         self._everywhere = inputs_unique_everywhere
+        self._lists = lists_finals
 
     async def prepare(self) -> None:
         """Create the indexes; may be repeated."""
@@ -59,6 +61,8 @@ class MongoJournalStore:
         within = [] if self._everywhere else [("shard", 1)]
         await self._blocks.create_index([*within, ("causes", 1)], unique=True, name="cause_once")
         await self._states.create_index([("shard", 1), ("is_final", 1)], name="open")
+        if self._lists:
+            await self._states.create_index([("ids", 1)], name="ids")
 
     async def insert(self, blocks: Sequence[Block]) -> dict[str, CommitResult]:
         """Commit blocks; an insert whose answer is lost is looked up, never repeated blindly."""
@@ -169,14 +173,22 @@ class MongoJournalStore:
         return int(rows[0].get(self._folded_to, 0)) if rows else 0
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
-        """Return snapshots by aggregate."""
+        """Return the newest snapshots by aggregate; of a final state that was never stored, without text."""
         ids = list(aggregate_ids)
-        rows = await self._read(self._states, {"_id": {"$in": ids}}) if ids else []
-        return {row["_id"]: _snapshot(row) for row in rows}
+        query = {"ids" if self._lists else "_id": {"$in": ids}}
+        rows = await self._read(self._states, query) if ids else []
+        rows.sort(key=lambda row: (row["block_no"], "state" in row))
+        found = {snapshot.aggregate_id: snapshot for row in rows for snapshot in _snapshots(row)}
+        return {key: found[key] for key in ids if key in found}
 
     async def open_states(self, shard: str) -> list[Snapshot]:
         """Return the snapshots of a shard that are not final."""
-        return [_snapshot(row) for row in await self._read(self._states, {"shard": shard, "is_final": False})]
+        rows = await self._read(self._states, {"shard": shard, "is_final": False})
+        # The save of a slow owner may have stored a state that another owner has listed as final.
+        newest = (
+            (await self.states(row["_id"] for row in rows)).values() if self._lists else map(_snapshot, rows)
+        )
+        return [snapshot for snapshot in newest if not snapshot.is_final]
 
     async def entities(self, entity_ids: Iterable[str]) -> dict[str, StoredEntity]:
         """Return stored entities by id."""
@@ -199,25 +211,23 @@ class MongoJournalStore:
             await _replace_older(self._entities, taken)
         if states:
             await self._save_states(states)
-        steps = [
-            UpdateOne({"_id": shard}, {"$max": step}, upsert=True)
-            for shard, step in self._steps(folded_to, sent_to).items()
-        ]
-        if steps:
-            await self._folds.bulk_write(steps, ordered=False)
-
-    def _steps(self, folded_to: Mapping[str, int], sent_to: Mapping[str, int]) -> dict[str, dict[str, int]]:
         steps = {shard: {self._folded_to: block_no} for shard, block_no in folded_to.items()}
         for shard, block_no in sent_to.items():
             steps.setdefault(shard, {})["sent_to"] = block_no
-        return steps
+        writes = [UpdateOne({"_id": shard}, {"$max": step}, upsert=True) for shard, step in steps.items()]
+        if writes:
+            await self._folds.bulk_write(writes, ordered=False)
 
     async def _save_states(self, states: Sequence[Snapshot]) -> None:
-        rows = {state.aggregate_id: _row(state) for state in states}
-        known = await self._states.find({"_id": {"$in": list(rows)}}, {"_id": 1}).to_list(length=None)
-        kept = {row["_id"] for row in known}
-        taken = await insert_new(self._states, [row for key, row in rows.items() if key not in kept])
-        await _replace_older(self._states, [*taken, *(rows[row] for row in rows if row in kept)])
+        new = [self._row(state) for state in states if state.state and state.is_new]
+        older = [self._row(state) for state in states if state.state and not state.is_new]
+        taken = await insert_new(self._states, [*new, *_lists(states)])
+        # A list that is there already is the same.
+        await _replace_older(self._states, [*older, *(row for row in taken if "state" in row)])
+
+    def _row(self, state: Snapshot) -> dict[str, Any]:
+        row = {"_id": state.aggregate_id} | {name: getattr(state, name) for name in _STATE_FIELDS}
+        return row | {"ids": [state.aggregate_id]} if self._lists else row
 
     async def _read(
         self,
@@ -268,8 +278,25 @@ _STATE_FIELDS = ("shard", "block_no", "seq", "published", "state", "is_final", "
 _ENTITY_FIELDS = ("aggregate_id", "shard", "block_no", "body")
 
 
-def _row(state: Snapshot) -> dict[str, Any]:
-    return {"_id": state.aggregate_id} | {name: getattr(state, name) for name in _STATE_FIELDS}
+def _lists(states: Iterable[Snapshot]) -> list[dict[str, Any]]:
+    """Return a document for all states of a shard of which the id alone is kept."""
+    lists: dict[tuple[str, int], dict[str, int]] = {}
+    for state in states:
+        if not state.state:
+            lists.setdefault((state.shard, state.after), {})[state.aggregate_id] = state.block_no
+    rows = []
+    for (shard, after), blocks in lists.items():
+        name = f"final:{shard}:{content_fingerprint(' '.join(blocks).encode())}"
+        span = {"shard": shard, "after": after, "block_no": max(blocks.values())}
+        rows.append({"_id": name, "is_final": True, "ids": list(blocks)} | span)
+    return rows
+
+
+def _snapshots(row: dict[str, Any]) -> list[Snapshot]:
+    if "state" in row:
+        return [_snapshot(row)]
+    span = (row["shard"], row["block_no"], 0, 0, "")
+    return [Snapshot(key, *span, is_final=True, after=row["after"]) for key in row["ids"]]
 
 
 def _snapshot(row: dict[str, Any]) -> Snapshot:

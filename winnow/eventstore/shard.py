@@ -36,6 +36,12 @@ class ShardMemory(Generic[S]):
         self.offsets: dict[Source, int] = dict(head.offsets) if head else {}
         self.cached: dict[str, Cached[S]] = {}
         self.dirty: set[str] = set()
+        self.stored: set[str] = set()
+        """Aggregates in memory that the store may know; their next states replace what it has."""
+        self.waiting: set[str] = set()
+        """Aggregates whose states the last save left to the next."""
+        self.saved_to = self.folded_to = 0
+        """The block of the last save, and the block up to which the store has every state."""
         self.entities: dict[str, Known[Any]] = {}
         """Entities that are not saved yet."""
         self.sought: dict[Source, int] = {}
@@ -198,4 +204,5 @@ class UnitOfWork(Generic[S]):
         memory.cached.update(self.changed)
         memory.entities.update(self.entities)
         memory.dirty.update(self.changed)
+        memory.stored.update(self.changed.keys() & self._restored.keys())
         memory.remember(self.decisions)

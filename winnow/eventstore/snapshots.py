@@ -7,19 +7,18 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final, Generic
 
-from winnow.eventstore.codec import Cached, Codec
-from winnow.eventstore.loading import Loader, forget
+from winnow.eventstore.codec import Codec
 from winnow.eventstore.model import S
 from winnow.eventstore.outbox import Outbox
 from winnow.eventstore.ownership import Ownership
-from winnow.eventstore.shard import ShardMemory
+from winnow.eventstore.saving import Changes
 from winnow.eventstore.store import JournalStore
 from winnow.runtime import metrics
 from winnow.runtime.log import get_logger
 
 _log = get_logger(__name__)
 SAVE_EVERY_S: Final = 1.0
-"""Greatest age of a snapshot, and so of what a process that is not its owner folds; services may allow more."""
+"""Interval of saves: two of them are what a process that is not the owner folds; services may allow more."""
 
 
 @dataclass(slots=True)
@@ -28,7 +27,6 @@ class Snapshots(Generic[S]):
 
     codec: Codec[S]
     store: JournalStore
-    loader: Loader[S]
     ownership: Ownership[S]
     outbox: Outbox
     writing: asyncio.Lock
@@ -44,49 +42,35 @@ class Snapshots(Generic[S]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.every_s):
                     await self.soon.wait()
+            is_due = not self.soon.is_set()
             self.soon.clear()
             try:
-                await self.save()
+                await self.save(defers=is_due)
             except Exception as error:  # noqa: BLE001 (the cache is written again later; the journal is the truth)
                 _log.warning("journal.save.failed", error=type(error).__name__)
 
-    async def save(self) -> None:
-        """Keep the changed states and how far the shards are on the bus; final states leave memory."""
+    async def save(self, *, defers: bool = False) -> None:
+        """Keep the changed states and how far the shards are on the bus; final states leave memory.
+
+        With ``defers``, states that are open and new since the last save wait for the next.
+        """
         # Overlapping saves would note blocks as folded whose states another of them has not stored yet.
         async with self._saving:
-            await self._save()
-
-    async def _save(self) -> None:
-        decider = self.codec.decider
-        memories = list(self.ownership.memories.values())
-        changed = {memory: _take_changed(memory) for memory in memories if memory.dirty}
-        entities = {memory: dict(memory.entities) for memory in memories}
-        folded_to = {memory.name: memory.head_no for memory in changed}
-        sent_to = self.outbox.take_marks()
-        stored = changed if decider.stores_states else {}
-        states = [
-            self.codec.dump(aggregate_id, memory.name, cached)
-            for memory, cached_states in stored.items()
-            for aggregate_id, cached in cached_states.items()
-        ]
-        try:
-            await self.store.save(states, folded_to, sent_to, self.loader.rows(entities))
-        except BaseException:
-            self.outbox.put_back(sent_to)
-            for memory, cached_states in changed.items():
-                memory.dirty |= set(cached_states)
-            raise
-        async with self.writing:
-            for memory, saved in entities.items():
-                forget(memory, saved)
-            for memory, cached_states in changed.items():
-                for key, cached in cached_states.items():
-                    if memory.cached.get(key) is cached and decider.is_final(cached.state):
-                        del memory.cached[key]
-        metrics.JOURNAL_OPEN.set(sum(len(memory.cached) for memory in memories))
-
-
-def _take_changed(memory: ShardMemory[S]) -> dict[str, Cached[S]]:
-    changed = {key: memory.cached[key] for key in memory.dirty if key in memory.cached}
-    memory.dirty = set()
-    return changed
+            memories = list(self.ownership.memories.values())
+            changed = [memory for memory in memories if memory.dirty or memory.entities]
+            taken = [Changes(self.codec, memory, memory.head_no, defers=defers) for memory in changed]
+            sent_to = self.outbox.take_marks()
+            states = [snapshot for changes in taken for snapshot in changes.snapshots]
+            entities = [entity for changes in taken for entity in changes.entities]
+            folded_to = {changes.shard: changes.folded_to for changes in taken}
+            try:
+                await self.store.save(states, folded_to, sent_to, entities)
+            except BaseException:
+                self.outbox.put_back(sent_to)
+                for changes in taken:
+                    changes.put_back()
+                raise
+            async with self.writing:
+                for changes in taken:
+                    changes.forget()
+            metrics.JOURNAL_OPEN.set(sum(len(memory.cached) for memory in memories))

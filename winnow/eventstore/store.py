@@ -48,7 +48,7 @@ class JournalStore(Protocol):
         """Return the block up to which every state of the shard is kept."""
 
     async def states(self, aggregate_ids: Iterable[str]) -> dict[str, Snapshot]:
-        """Return snapshots by aggregate."""
+        """Return the newest snapshots by aggregate; of a final state that was never stored, without text."""
 
     async def open_states(self, shard: str) -> list[Snapshot]:
         """Return the snapshots of a shard that are not final."""
@@ -63,7 +63,7 @@ class JournalStore(Protocol):
         sent_to: Mapping[str, int],
         entities: Sequence[StoredEntity] = (),
     ) -> None:
-        """Keep entities, then states, then how far shards are folded and on the bus.
+        """Keep entities, then states, then how far shards are folded and on the bus. Of states without text, the ids.
 
         An older entity or state never replaces a newer one. How far shards are is told in block numbers, which
         never go back. Entities are never behind the state they left: folding again needs that state.

@@ -30,6 +30,7 @@ def journal_of(
         inputs_unique_everywhere=inputs_unique_everywhere,
         prefix=collections,
         state_format=state_format_of(decider),
+        lists_finals=not decider.stores_finals,
     )
     shards, clock = service.settings.shards, service.clock
     journal = Journal(

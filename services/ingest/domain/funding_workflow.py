@@ -212,6 +212,7 @@ FUNDING_DECIDER: Final = Decider(
     state_version=1,
     private_events=FUNDING_EVENTS,
     upcasters=FUNDING_UPCASTERS,
+    stores_finals=False,
     initial=FundingState,
     decide=lambda state, message, _: decide_funding(state, message),
     evolve=lambda state, event, _: evolve_funding(state, event),

@@ -168,6 +168,7 @@ DECIDER: Final = Decider(
     state_version=2,
     private_events=PRIVATE_EVENTS,
     upcasters=UPCASTERS,
+    stores_finals=False,
     initial=Run,
     decide=decide,
     evolve=evolve,

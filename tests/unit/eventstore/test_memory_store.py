@@ -16,3 +16,7 @@ class TestMemoryJournalStore(JournalStoreSuite):
     @pytest.fixture
     def store_everywhere(self) -> MemoryJournalStore:
         return MemoryJournalStore(everywhere=True)
+
+    @pytest.fixture
+    def listing_store(self) -> MemoryJournalStore:
+        return MemoryJournalStore()
