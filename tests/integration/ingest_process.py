@@ -36,6 +36,7 @@ class Instance:
     http_port: int
     ops_port: int
     log: Path
+    program: tuple[str, ...] = ("-m", "services.ingest.main")
     process: subprocess.Popen[bytes] | None = None
     url: str = field(init=False)
 
@@ -44,7 +45,7 @@ class Instance:
 
     def start(self) -> Instance:
         with self.log.open("ab") as output:
-            command = [sys.executable, "-m", "services.ingest.main"]
+            command = [sys.executable, *self.program]
             self.process = subprocess.Popen(command, env=self.env, stdout=output, stderr=output)
         return self
 

@@ -104,6 +104,15 @@ MUTATIONS = (
         ("tests/unit/ingest/test_task_row.py::test_candidates_in_segments_change_with_the_view",),
     ),
     Mutation(
+        "ingest: a partition that comes back is folded on from what was held before",
+        "services/ingest/app/projection.py",
+        "        self._held.pop(partition, None)",
+        "        del partition",
+        (
+            "tests/unit/ingest/test_replicas.py::test_replicas_that_take_partitions_and_die_leave_what_a_rebuild_makes",
+        ),
+    ),
+    Mutation(
         "ingest: a save waits for no other partition",
         "services/ingest/app/shared_save.py",
         "if self._waiting and len(self._waiting) >= self._expected - self._saving:",
