@@ -28,12 +28,12 @@ def build(settings: LedgerSettings) -> Service:
     resources = connect(service, settings)
     view = EntryView(resources.mongo.database, shards=settings.shards)
     service.add_start(view.prepare)
-    feed = EntryFeed(view, shards=settings.shards)
+    feed = EntryFeed(view)
     journal = journal_of(service, resources, DECIDER, listener=feed)
     service.add_task("entries", feed.run)
     service.add_grpc(rpc.SERVICE_NAME, rpc.register(Ledger(journal, view, prices, service.clock)))
     bus.subscribe(resources.bus, journal)
-    run_bus(service, resources.bus, [LEDGER_COMMAND_TOPIC.name], [journal.drain])
+    run_bus(service, resources.bus, [LEDGER_COMMAND_TOPIC.name], [journal.drain, feed.drain])
     return service
 
 

@@ -10,11 +10,28 @@ _REFUNDS = "tests/unit/ledger/test_refunds.py"
 _RETIRED = "tests/unit/ledger/test_retired.py"
 _ENTITIES = "tests/unit/eventstore/test_journal_entities.py"
 _CRASHES = f"{_ENTITIES}::test_entities_are_what_the_journal_says_when_the_owner_dies_at_any_step"
+_ENTRY_VIEW = "tests/integration/test_ledger_entries.py"
 _ATTEMPTS = "tests/unit/router/test_attempts.py"
 _RUN_ATTEMPTS = "tests/unit/router/test_run_attempts.py"
 _CORRECTED = f"{_RUN_ATTEMPTS}::test_the_cost_of_an_attempt_that_is_out_at_selection_is_corrected_once"
 
 MUTATIONS: list[Mutation] = [
+    Mutation(
+        "money: the view of entries counts blocks as kept before they are",
+        "services/ledger/store/entries.py",
+        "        await insert_new(self._followed, rows[:-1])\n"
+        "        await insert_new(self._entries, rows[-1:])\n        self._kept_to = kept_to\n",
+        "        self._kept_to = kept_to\n        await insert_new(self._followed, rows[:-1])\n"
+        "        await insert_new(self._entries, rows[-1:])\n",
+        (f"{_ENTRY_VIEW}::test_a_write_that_fails_is_made_again",),
+    ),
+    Mutation(
+        "money: the view of entries skips a missing block",
+        "services/ledger/store/entries.py",
+        "if before is None or block.block_no > before + 1:",
+        "if before is None:",
+        (f"{_ENTRY_VIEW}::test_a_block_after_a_missing_one_is_not_kept",),
+    ),
     Mutation(
         "money: a refund ignores its task",
         f"{_LEDGER}/reservation_end.py",

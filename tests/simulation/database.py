@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -183,8 +184,9 @@ class SimulatedCollection:
         writes = [InsertOne(dict(row)) for row in rows]
         kind, _ = self._process.world.struck(self._process.service, "insert_many")
         if kind is Kind.half:
-            # Some of the documents are in when the connection breaks.
-            await self._write("insert", lambda: self._all(writes[: len(writes) // 2]))
+            # Some of the documents are in when the connection breaks; which were duplicates is not answered.
+            with suppress(BulkWriteError):
+                await self._write("insert", lambda: self._all(writes[: len(writes) // 2]))
             raise _away()
         await self._write("insert", lambda: self._all(writes))
 

@@ -67,8 +67,11 @@ def views_behind(checker: Checker, storages: dict[str, dict[str, Any]]) -> list[
         for task_id, task in checker.tasks.items()
         if task.accepted and task.end and f"task.{shown.get(task_id)}" != task.end["type"]
     ]
-    entries = set(rows["entries"].rows) if "entries" in rows else set()
-    return behind + [f"{entry} is shown or booked alone" for entry in entries ^ checker.books.entries]
+    for service in ("ingest", "ledger"):
+        views = storages[service]
+        entries = set(views["entries"].rows) if "entries" in views else set()
+        behind += [f"{entry} is in {service} or booked alone" for entry in entries ^ checker.books.entries]
+    return behind
 
 
 def check_end(checker: Checker, answered: dict[str, float], outside: Outside, cap_usd_micro: int) -> None:

@@ -25,6 +25,8 @@ from services.ingest.store.requests import RequestJournal
 from services.ingest.store.view_writer import MongoViewWriter
 from services.ledger import bus as ledger_bus
 from services.ledger.domain.decide import DECIDER as LEDGER_DECIDER
+from services.ledger.projections import EntryFeed
+from services.ledger.store.entries import EntryView
 from services.router import bus as router_bus
 from services.router.app.router import Limits, Router
 from services.router.domain.decide import DECIDER as ROUTER_DECIDER
@@ -138,7 +140,10 @@ def _ingest(line: SimulatedLine, process: Process) -> None:
 def _ledger(line: SimulatedLine, process: Process) -> None:
     bus = line.bus(process)
     journal, _ = line.journal(process, bus, LEDGER_DECIDER)
+    feed = EntryFeed(EntryView(line.database(process), shards=line.world.script.shards))
+    journal.listen(feed)
     ledger_bus.subscribe(bus, journal)
+    process.run(feed.run(), vital=True)
     process.run(bus.start(), vital=True)
 
 

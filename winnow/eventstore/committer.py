@@ -133,7 +133,7 @@ class Committer(Generic[S]):
                 unit.apply(block)
                 if block is not None:
                     sent[shard] = self.outbox.put(block)
-                    self._committed(shard, unit)
+                    self._committed(block, unit)
             elif block is not None:
                 await self._not_committed(shard, results[shard], block)
         for work in works:
@@ -151,15 +151,16 @@ class Committer(Generic[S]):
         metrics.JOURNAL_COMMIT.observe(self.clock.monotonic_s() - started_s)
         return results
 
-    def _committed(self, shard: str, unit: UnitOfWork[S]) -> None:
+    def _committed(self, block: Block, unit: UnitOfWork[S]) -> None:
         metrics.JOURNAL_BLOCKS.inc()
         metrics.JOURNAL_DECISIONS.inc(len(unit.decisions))
-        if shard not in self.ownership.memories:
+        if block.shard not in self.ownership.memories:
             # Given up during the insert: the listener has been told so and hears no more of it.
             return
         for aggregate_id, cached in unit.changed.items():
-            self.timers.watch(shard, aggregate_id, cached.state)
+            self.timers.watch(block.shard, aggregate_id, cached.state)
         if self.ownership.listener is not None:
+            self.ownership.listener.committed(block)
             for decision in unit.decisions:
                 state, recorded = unit.changed[decision.aggregate_id].state, unit.recorded[decision.input_id]
                 self.ownership.listener.changed(decision.aggregate_id, state, recorded)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Generic
 
 from winnow.adapters.partitions import Consumed, Publisher, Source
@@ -93,8 +93,7 @@ class Journal(Generic[S]):
 
     def owned(self) -> Mapping[str, S]:
         """Return the open states in memory."""
-        open_states = map(self._ownership.open_states_of, self._ownership.memories.values())
-        return dict(chain.from_iterable(states.items() for states in open_states))
+        return ChainMap(*map(self._ownership.open_states_of, self._ownership.memories.values()))
 
     def state(self, aggregate_id: str) -> S | None:
         """Return a state from memory."""

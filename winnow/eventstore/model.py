@@ -46,6 +46,9 @@ def state_format_of(decider: Decider[Any]) -> int:
 class Listener(Protocol[Seen_contra]):
     """Told about commits and ownership; must return at once and must not raise."""
 
+    def committed(self, block: Block) -> None:
+        """Take a committed block, before its decisions are noted."""
+
     def changed(
         self, aggregate_id: str, state: Seen_contra, recorded: Sequence[RecordedMessage[Message]]
     ) -> None:
@@ -126,9 +129,8 @@ class Block:
     def digest(self) -> str:
         """Hash the block's content and its predecessor's hash."""
         body = self.to_document()
-        content = {
-            name: body[name] for name in ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")
-        }
+        hashed = ("shard", "block_no", "prev_hash", "offsets", "decisions", "at")
+        content = {name: body[name] for name in hashed}
         return hashlib.sha256(canonical(content)).hexdigest()
 
     def to_document(self) -> dict[str, Any]:

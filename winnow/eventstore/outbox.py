@@ -104,8 +104,6 @@ class Outbox:
             self._unmarked.add(block.shard)
 
     async def _send(self, entry: Entry) -> asyncio.Future[object]:
-        topic = entry.topic or ""
+        place = (entry.topic or "", shard_of(entry.key, self._shards))
         headers = headers_of(entry.type, entry.body)
-        return await self._publisher.send(
-            topic, shard_of(entry.key, self._shards), entry.key, entry.body.encode(), headers
-        )
+        return await self._publisher.send(*place, entry.key, entry.body.encode(), headers)

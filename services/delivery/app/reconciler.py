@@ -11,7 +11,7 @@ from services.delivery.domain.task import TaskDelivery
 from services.delivery.domain.work import WorkItem, wanted, wanted_early
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.ids import shard_of
-from winnow.eventstore import NotOwner
+from winnow.eventstore import Block, NotOwner
 from winnow.runtime.backoff import Backoff
 from winnow.runtime.log import get_logger
 
@@ -36,6 +36,9 @@ class Reconciler:
     def decided(self, state: TaskDelivery) -> None:
         """Start what need not wait for the commit of a new state."""
         self._start(state, wanted_early(state))
+
+    def committed(self, block: Block) -> None:
+        """Do nothing: states say what is wanted."""
 
     def changed(
         self,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pymongo import UpdateOne
@@ -23,24 +23,29 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
 _BLOCKS_AT_ONCE: Final = 100
+NOTED_EVERY: Final = 500
+"""Blocks and decisions of a shard after which its mark moves; what came since is read again after a kill."""
 _ENTRIES_IN_BLOCK_MAX: Final = 1_000_000
 """A block holds at most 1,000 inputs, so its entries number far fewer; a place is block number and ordinal."""
 
 
 class EntryView:
-    """Entries by account, read from the journal's blocks: a view that can be dropped and is built again.
+    """Entries by account, in the order of the journal's blocks: a view that can be dropped and is built again.
 
-    Every write is idempotent and the view's place only grows, so any process may bring it up to date.
+    A shard's mark says up to which block it is kept. The mark moves seldom and only forward, and every write is
+    idempotent, so any process may bring the view up to date.
     """
 
     def __init__(self, database: AsyncIOMotorDatabase[Any], *, shards: int) -> None:
         """Use the database of the journal."""
         self._blocks = database["journal"]
-        # The mark of how far was read follows, and takes along what is kept here.
-        self._entries = database["entries"].with_options(write_concern=UNSYNCED)
-        self._read_to = database["entries_read_to"]
+        self._entries = database["entries"]
+        # A later write follows, and takes along what is kept here.
+        self._followed = self._entries.with_options(write_concern=UNSYNCED)
+        self._marks = database["entries_read_to"]
         self._shards = shards
-        self._one_at_a_time: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._kept_to: dict[str, int] = {}
+        self._unnoted: Counter[str] = Counter()
 
     async def prepare(self) -> None:
         """Create the index; may be repeated."""
@@ -52,30 +57,84 @@ class EntryView:
         query: dict[str, Any] = {"account_id": account_id}
         if before is not None:
             query["place"] = {"$lt": before}
-        await self.catch_up(str(shard_of(account_id, self._shards)))
-        rows = await self._entries.find(query, sort=[("place", -1)], limit=limit).to_list(length=None)
-        return [_statement_entry(row) for row in rows]
+        rows = {row["_id"]: row for row in await self._not_kept(account_id)}
+        rows = {key: row for key, row in rows.items() if before is None or row["place"] < before}
+        kept = await self._entries.find(query, sort=[("place", -1)], limit=limit).to_list(length=None)
+        rows |= {row["_id"]: row for row in kept}
+        newest = sorted(rows.values(), key=itemgetter("place"), reverse=True)
+        return [_statement_entry(row) for row in newest[:limit]]
+
+    async def _not_kept(self, account_id: str) -> list[dict[str, Any]]:
+        """Return the account's entries in blocks after its shard's mark, which may not be kept yet."""
+        shard = str(shard_of(account_id, self._shards))
+        query = {
+            "shard": shard,
+            "block_no": {"$gt": await self._mark(shard)},
+            "decisions.aggregate_id": account_id,
+        }
+        blocks = await self._blocks_of(query)
+        return [row for block in blocks for row in _rows_of(block) if row["account_id"] == account_id]
+
+    async def _blocks_of(self, query: Mapping[str, Any], limit: int = 0) -> list[Block]:
+        cursor = self._blocks.find(query, sort=[("block_no", 1)], limit=limit)
+        return [Block.from_document(row) for row in await cursor.to_list(length=None)]
+
+    async def _mark(self, shard: str) -> int:
+        mark = await self._marks.find_one({"_id": shard})
+        return max(int(mark["block_no"]) if mark else 0, self._kept_to.get(shard, 0))
+
+    @answering()
+    async def add(self, blocks: Sequence[Block]) -> set[str]:
+        """Keep the entries of committed blocks, in their order; return the shards that lack an earlier block.
+
+        Those are to be read back. Raises Unavailable.
+        """
+        kept_to, lacking = dict(self._kept_to), set()
+        rows: list[dict[str, Any]] = []
+        for block in blocks:
+            before = kept_to.get(block.shard)
+            if before is None or block.block_no > before + 1:
+                lacking.add(block.shard)
+            elif block.block_no == before + 1:
+                kept_to[block.shard] = block.block_no
+                rows += _rows_of(block)
+                self._unnoted[block.shard] += 1 + len(block.decisions)
+        await insert_new(self._followed, rows[:-1])
+        await insert_new(self._entries, rows[-1:])
+        self._kept_to = kept_to
+        due = [shard for shard, count in self._unnoted.items() if count >= NOTED_EVERY]
+        await self._move_marks({shard: kept_to[shard] for shard in due})
+        return lacking
 
     @answering()
     async def catch_up(self, shard: str) -> int:
         """Read what the shard's journal has since; return the number of entries. Raises Unavailable."""
-        count = 0
-        async with self._one_at_a_time[shard]:
-            mark = await self._read_to.find_one({"_id": shard})
-            read_to = int(mark["block_no"]) if mark else 0
-            while True:
-                query = {"shard": shard, "block_no": {"$gt": read_to}}
-                rows = await self._blocks.find(query, sort=[("block_no", 1)], limit=_BLOCKS_AT_ONCE).to_list(
-                    length=None
-                )
-                if not rows:
-                    return count
-                documents = [entry for row in rows for entry in _entries_of(Block.from_document(row))]
-                read_to = rows[-1]["block_no"]
-                await insert_new(self._entries, documents)
-                step = UpdateOne({"_id": shard}, {"$max": {"block_no": read_to}}, upsert=True)
-                await self._read_to.bulk_write([step])
-                count += len(documents)
+        count, kept_to = 0, await self._mark(shard)
+        query = {"shard": shard, "block_no": {"$gt": kept_to}}
+        while blocks := await self._blocks_of(query, _BLOCKS_AT_ONCE):
+            rows = [row for block in blocks for row in _rows_of(block)]
+            await insert_new(self._followed, rows)
+            kept_to = blocks[-1].block_no
+            await self._move_marks({shard: kept_to})
+            count += len(rows)
+            query["block_no"] = {"$gt": kept_to}
+        self._kept_to[shard] = kept_to
+        return count
+
+    @answering()
+    async def note(self) -> None:
+        """Move the marks to where the shards are kept; raises Unavailable."""
+        await self._move_marks({shard: self._kept_to[shard] for shard in self._unnoted})
+
+    async def _move_marks(self, kept_to: Mapping[str, int]) -> None:
+        steps = [
+            UpdateOne({"_id": shard}, {"$max": {"block_no": block_no}}, upsert=True)
+            for shard, block_no in kept_to.items()
+        ]
+        if steps:
+            await self._marks.bulk_write(steps, ordered=False)
+        for shard in kept_to:
+            self._unnoted.pop(shard, None)
 
 
 def _statement_entry(row: Mapping[str, Any]) -> StatementEntry:
@@ -89,7 +148,7 @@ def _statement_entry(row: Mapping[str, Any]) -> StatementEntry:
     )
 
 
-def _entries_of(block: Block) -> Iterator[dict[str, Any]]:
+def _rows_of(block: Block) -> Iterator[dict[str, Any]]:
     ordinal = 0
     for decision in block.decisions:
         for entry in decision.entries:

@@ -28,6 +28,7 @@ from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.events import AttemptFinished, AttemptSubmitted, TaskAccepted
 from winnow.contracts.ids import shard_of
 from winnow.contracts.values import OutcomeClass
+from winnow.eventstore import Block
 from winnow.runtime.clock import Clock
 
 _DRAIN_POLL_S: Final = 0.05
@@ -80,6 +81,9 @@ class Router:
         self.queries = RouterQueries(catalogue, self.pool, self.dispatcher, self._runs.get, clock)
 
     # The journal's listener.
+
+    def committed(self, block: Block) -> None:
+        """Do nothing: states and events say what to do."""
 
     def changed(  # the journal's form
         self,

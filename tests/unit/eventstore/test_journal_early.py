@@ -28,6 +28,9 @@ class Heard:
         self.said.append(("decided", state.total))
         self.on_decided(state)
 
+    def committed(self, block: Block) -> None:
+        assert block.decisions
+
     def changed(self, aggregate_id: str, state: Sum, recorded: Sequence[RecordedMessage[Message]]) -> None:
         self.said.append(("changed", state.total))
 

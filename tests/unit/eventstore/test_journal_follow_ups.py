@@ -42,6 +42,8 @@ class Bonuses:
             FollowUp(input_, partial(self.heard.append, f"settled {input_.input_id}")) for input_ in inputs
         ]
 
+    def committed(self, block: Block) -> None: ...
+
     def changed(self, aggregate_id: str, state: Sum, recorded: Sequence[RecordedMessage[Message]]) -> None:
         self.heard.append(f"changed {recorded[0].envelope.causation_id}")
 

@@ -12,7 +12,7 @@ from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
 from tests.unit.eventstore.builders import ADDER, SOURCE, Sum, make_input, running
 from winnow.adapters.partitions import Source
 from winnow.contracts.envelope import Message, RecordedMessage
-from winnow.eventstore import Journal
+from winnow.eventstore import Block, Journal
 from winnow.runtime.clock import SystemClock
 
 CALLS = ["head", "folded_to", "open_states", "states", "insert", "known_inputs"]
@@ -23,6 +23,9 @@ class Watching:
 
     def __init__(self) -> None:
         self.held: dict[str, Sum] = {}
+
+    def committed(self, block: Block) -> None:
+        assert block.decisions
 
     def changed(self, aggregate_id: str, state: Sum, recorded: Sequence[RecordedMessage[Message]]) -> None:
         self.held[aggregate_id] = state

@@ -13,7 +13,7 @@ from services.ledger.domain.account import Account
 from services.ledger.domain.decide import DECIDER
 from services.ledger.projections import EntryFeed
 from tests.support.clock import SetClock
-from tests.support.fakes.memory_journal import MemoryBus, MemoryJournalStore
+from tests.support.fakes.memory_journal import MemoryBus
 from tests.unit.ledger.builders import ACCOUNT, START, grant, refund, release, reserve, settle
 from winnow.adapters.partitions import Source
 from winnow.contracts.commands import LedgerCommand
@@ -21,7 +21,7 @@ from winnow.contracts.envelope import Envelope, RecordedMessage
 from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS
-from winnow.eventstore import Input, Journal
+from winnow.eventstore import Input, Journal, JournalStore
 from winnow.eventstore.model import content_fingerprint
 
 SHARDS = 4
@@ -47,7 +47,7 @@ def input_of(command: LedgerCommand) -> Input:
 
 @contextlib.asynccontextmanager
 async def running(
-    store: MemoryJournalStore, bus: MemoryBus, clock: SetClock, feed: EntryFeed | None = None
+    store: JournalStore, bus: MemoryBus, clock: SetClock, feed: EntryFeed | None = None
 ) -> AsyncIterator[Journal[Account]]:
     journal = Journal(DECIDER, store, bus, clock, shards=SHARDS, listener=feed)
     task = asyncio.create_task(journal.run())

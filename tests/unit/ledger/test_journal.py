@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ledger.bus import TABLE
 from services.ledger.domain.account import Account
-from services.ledger.projections import EntryFeed
 from tests.support.chain import verify_chain
 from tests.support.clock import SetClock
 from tests.support.eventually import eventually
@@ -21,7 +19,6 @@ from tests.unit.ledger.books import balance_of, check_postings
 from tests.unit.ledger.builders import ACCOUNT, START, grant, reserve, rsv, settle
 from tests.unit.ledger.ledger_journal import (
     SHARD,
-    SHARDS,
     SOURCE,
     STORY,
     entries_of,
@@ -34,21 +31,6 @@ from winnow.contracts.commands import LEDGER_COMMANDS, LedgerCommand
 from winnow.contracts.events import EntryRecorded, TaskFunded, TaskSettled
 from winnow.contracts.topics import TASKS
 from winnow.eventstore import InputReused, Journal
-
-
-class Seen:
-    """A view that notes what it was asked to read."""
-
-    def __init__(self) -> None:
-        self.shards: list[str] = []
-        self.fails = 0
-
-    async def catch_up(self, shard: str) -> int:
-        if self.fails:
-            self.fails -= 1
-            raise ConnectionError
-        self.shards.append(shard)
-        return 0
 
 
 def test_every_command_has_its_row() -> None:
@@ -142,20 +124,3 @@ async def test_time_alone_ends_what_is_due() -> None:
 async def feed_all_later(journal: Journal[Account], commands: Sequence[LedgerCommand]) -> None:
     for command in commands:
         await journal.submit(input_of(command), shard=SHARD)
-
-
-async def test_feed_reads_a_shard_after_a_commit_and_again_after_a_failure(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("services.ledger.projections._BACKOFF_FIRST_S", 0.0)
-    view = Seen()
-    view.fails = 1
-    feed = EntryFeed(view, shards=SHARDS)
-    reading = asyncio.create_task(feed.run())
-    try:
-        async with running(MemoryJournalStore(), MemoryBus(), SetClock(START), feed) as journal:
-            await feed_all(journal, [grant("a", 1)], 1)
-            await eventually(lambda: SHARD in view.shards)
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
