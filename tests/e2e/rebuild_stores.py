@@ -93,6 +93,8 @@ async def rebuild(line: RunningLine, service: str, *options: str) -> tuple[int, 
 def _rebuilt(line: RunningLine, service: str, options: Sequence[str]) -> tuple[int, str]:
     module = f"services.{service}.rebuild"
     said = io.StringIO()
+    # A program that runs is no module yet; another test may have imported it.
+    imported = sys.modules.pop(module, None)
     with (
         mock.patch.dict(os.environ, line.line.service(service).env),
         mock.patch.object(sys, "argv", [module, *options]),
@@ -105,6 +107,9 @@ def _rebuilt(line: RunningLine, service: str, options: Sequence[str]) -> tuple[i
             if isinstance(left.code, str):
                 said.write(f"{left.code}\n")
             return int(bool(left.code)), said.getvalue()
+        finally:
+            if imported is not None:
+                sys.modules[module] = imported
     return 0, said.getvalue()
 
 
