@@ -5,6 +5,6 @@ Decides:  grants and their burn order, reservations, settlement, release, refund
 Reads:    winnow.ledger.commands.v1 (GrantCredits, ReserveCredits, SettleCredits, ReleaseCredits,
           RefundCredits).
 Writes:   winnow.accounts.v1 (entry.recorded), winnow.tasks.v1 (task.funded, task.unfunded, task.settled).
-Owns:     the journal of accounts; ``entries``, a view of it for statements; the price lists in ``prices/``.
-Called by: ingest over gRPC (quotes, balances, statements).
+Owns:     the journal of accounts; ``entries``, a view of it for statements and lists; the price lists in ``prices/``.
+Called by: ingest over gRPC (quotes, balances, entries).
 """

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from services.ledger.domain.account import Account, Grant
-from services.ledger.domain.books import StatementEntry
+from services.ledger.domain.books import StatementEntry, grant_entry_id
 from services.ledger.domain.burn import burn_order
 from services.ledger.domain.prices import PriceList, Quote, quote
 from winnow.contracts.errors import ErrorCode, Refused
@@ -18,6 +18,7 @@ from winnow.runtime.clock import Clock
 
 STATEMENT_MAX: Final = 200
 STATEMENT_DEFAULT: Final = 50
+ENTRIES_MAX: Final = 500
 _ACCOUNT_ID: Final = TypeAdapter(AccountId)
 
 
@@ -34,6 +35,18 @@ class Entries(Protocol):
 
     async def page(self, account_id: str, *, limit: int, before: int | None) -> Sequence[StatementEntry]:
         """Return entries of an account, newest first, from before a place; raises Unavailable."""
+        ...
+
+    async def newest(self, account_id: str, *, limit: int, after: str) -> Sequence[StatementEntry] | None:
+        """Return entries by block, newest first, and by id within a block; None for an unknown ``after``."""
+        ...
+
+    async def of_task(self, account_id: str, task_id: str) -> Sequence[StatementEntry]:
+        """Return the entries about a task, in order; raises Unavailable."""
+        ...
+
+    async def find(self, account_id: str, entry_id: str) -> StatementEntry | None:
+        """Return an entry, None while none is committed; raises Unavailable."""
         ...
 
 
@@ -110,6 +123,31 @@ class Ledger:
         found = await self._entries.page(account_id, limit=wanted + 1, before=int(cursor) if cursor else None)
         shown = tuple(found[:wanted])
         return Statement(shown, shown[-1].place if len(found) > wanted else None)
+
+    async def entries(self, account_id: str, limit: int, after: str) -> Sequence[StatementEntry]:
+        """Return a page of entries by block, newest first, and by id within a block.
+
+        Raises Refused for a malformed account or an unknown ``after``, and Unavailable.
+        """
+        _check_account(account_id)
+        wanted = min(limit or STATEMENT_DEFAULT, ENTRIES_MAX)
+        found = await self._entries.newest(account_id, limit=wanted, after=after)
+        if found is None:
+            raise Refused(ErrorCode.invalid_request, "The cursor is not one that a page gave.")
+        return found
+
+    async def entries_of_task(self, account_id: str, task_id: str) -> Sequence[StatementEntry]:
+        """Return the entries about a task, in order; raises Refused for a malformed account, and Unavailable."""
+        _check_account(account_id)
+        return await self._entries.of_task(account_id, task_id)
+
+    async def entry(self, account_id: str, entry_id: str, grant_id: str) -> StatementEntry | None:
+        """Return an entry by its id, or by the grant that it books; None while it is not booked.
+
+        Raises Refused for a malformed account, and Unavailable.
+        """
+        _check_account(account_id)
+        return await self._entries.find(account_id, entry_id or grant_entry_id(account_id, grant_id))
 
 
 def _check_account(account_id: str) -> None:

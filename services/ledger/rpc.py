@@ -63,6 +63,30 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             next_cursor="" if page.next_before is None else str(page.next_before),
         )
 
+    async def ListEntries(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
+        """Return a page of entries as a customer sees them."""
+        try:
+            found = await self._ledger.entries(request.account_id, request.limit, request.after_entry_id)
+        except WinnowError as error:
+            await _abort(context, error)
+        return pb.ListEntriesResponse(entries=[_entry(entry) for entry in found])
+
+    async def ListTaskEntries(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
+        """Return the entries about a task."""
+        try:
+            found = await self._ledger.entries_of_task(request.account_id, request.task_id)
+        except WinnowError as error:
+            await _abort(context, error)
+        return pb.ListTaskEntriesResponse(entries=[_entry(entry) for entry in found])
+
+    async def FindEntry(self, request: Any, context: Any) -> Any:  # noqa: N802 (named by the proto)
+        """Return an entry, or none while it is not booked."""
+        try:
+            found = await self._ledger.entry(request.account_id, request.entry_id, request.grant_id)
+        except WinnowError as error:
+            await _abort(context, error)
+        return pb.FindEntryResponse(entry=_entry(found) if found else None)
+
 
 def register(ledger: Ledger) -> Callable[[grpc.aio.Server], None]:
     """Return the step that adds the service to a server."""
@@ -101,6 +125,7 @@ def _entry(statement_entry: StatementEntry) -> Any:
         amount_credits_micro=entry.amount_credits_micro,
         task_id=entry.task_id or "",
         reservation_id=entry.reservation_id or "",
+        grant_id=entry.grant_id or "",
         reason=entry.reason,
         available_credits_micro=entry.available_credits_micro,
         held_credits_micro=entry.held_credits_micro,

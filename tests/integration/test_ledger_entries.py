@@ -162,6 +162,53 @@ async def test_a_statement_has_what_is_committed_before_the_view_has_it(mongo: M
     assert await elsewhere.page(ACCOUNT, limit=100, before=None) == pages[0]
 
 
+@pytest.mark.parametrize("kept", [0, 7, len(MANY)])
+async def test_a_list_is_by_block_then_by_id_on_every_page(mongo: Mongo, kept: int) -> None:
+    view = EntryView(mongo.database, shards=SHARDS)
+    async with a_life(mongo, view) as (journal, feed):
+        await feed_all(journal, MANY[:kept], 5)
+        await feed.drain()
+        await feed_all(journal, MANY, 5)
+        pages = {limit: await _pages(view, limit) for limit in (1, 2, 3, 4, 5, 7, len(MANY), 100)}
+        strangers = [await view.newest("acct_stranger", limit=9, after=after) for after in ("", pages[1][0])]
+        await feed.drain()
+    rows = sorted(await rows_of(mongo), key=lambda row: (row["place"] // 1_000_000, row["_id"]), reverse=True)
+    assert list(pages.values()) == [[row["_id"] for row in rows]] * len(pages)
+    assert len(rows) == len(MANY)
+    assert strangers == [[], None]
+    assert await view.newest(ACCOUNT, limit=9, after="ent_none") is None
+
+
+async def _pages(view: EntryView, limit: int) -> list[str]:
+    found: list[str] = []
+    while (page := await view.newest(ACCOUNT, limit=limit, after=found[-1] if found else "")) and page:
+        assert len(page) <= limit
+        found += [listed.entry.entry_id for listed in page]
+    return found
+
+
+@pytest.mark.parametrize("drained", [False, True])
+async def test_an_entry_and_those_of_a_task_are_found_for_their_account(mongo: Mongo, drained: bool) -> None:
+    view = EntryView(mongo.database, shards=SHARDS)
+    async with a_life(mongo, view) as (journal, feed):
+        await feed_all(journal, STORY, 3)
+        if drained:
+            await feed.drain()
+        everything = (await view.page(ACCOUNT, limit=100, before=None))[::-1]
+        of_task = {
+            entry.entry.task_id: await view.of_task(ACCOUNT, entry.entry.task_id or "")
+            for entry in everything
+        }
+        found = [await view.find(ACCOUNT, entry.entry.entry_id) for entry in everything]
+        hidden = await view.find("acct_stranger", everything[0].entry.entry_id)
+        hidden_tasks = [await view.of_task("acct_stranger", task_id or "") for task_id in of_task]
+    assert found == everything
+    assert hidden is None
+    assert not any(hidden_tasks)
+    for task_id, entries in of_task.items():
+        assert entries == [entry for entry in everything if task_id and entry.entry.task_id == task_id]
+
+
 async def test_a_start_after_a_stop_reads_nothing_again(mongo: Mongo) -> None:
     async with a_life(mongo, EntryView(mongo.database, shards=SHARDS)) as (journal, feed):
         await feed_all(journal, MANY, 2)

@@ -33,6 +33,13 @@ MUTATIONS: list[Mutation] = [
         (f"{_ENTRY_VIEW}::test_a_block_after_a_missing_one_is_not_kept",),
     ),
     Mutation(
+        "money: a page of entries orders a part of a block",
+        "services/ledger/store/entries.py",
+        "        if len(kept) == limit:\n",
+        "        if not limit:\n",
+        (f"{_ENTRY_VIEW}::test_a_list_is_by_block_then_by_id_on_every_page",),
+    ),
+    Mutation(
         "money: a refund ignores its task",
         f"{_LEDGER}/reservation_end.py",
         "if ended is None or ended.task_id != command.task_id:\n        _refuse_refund(",

@@ -23,6 +23,16 @@ class StatementEntry:
     entry: EntryRecorded
 
 
+def grant_key(grant_id: str) -> str:
+    """Return the name of a grant's entry within its account."""
+    return f"{grant_id}:grant"
+
+
+def grant_entry_id(account_id: str, grant_id: str) -> str:
+    """Return the id of the entry that books a grant."""
+    return derive_id(Prefix.entry, account_id, grant_key(grant_id))
+
+
 def credit_postings(moves: Iterable[tuple[str, int]]) -> list[Posting]:
     """Write moves of micro-credits; a move of nothing is left out."""
     return [

@@ -26,7 +26,7 @@ from services.ledger.domain.account import (
     due_at,
     total,
 )
-from services.ledger.domain.books import Subject, credit_postings
+from services.ledger.domain.books import Subject, credit_postings, grant_key
 from services.ledger.domain.burn import pin
 from services.ledger.domain.decision_builder import LedgerDecisionBuilder
 from services.ledger.domain.evolve import evolve, lots_of
@@ -164,7 +164,7 @@ def _grant(builder: LedgerDecisionBuilder, command: GrantCredits) -> None:
     builder.book(
         EntryKind.grant,
         amount,
-        Subject(f"{command.grant_id}:grant", f"granted_{command.source}", grant_id=command.grant_id),
+        Subject(grant_key(command.grant_id), f"granted_{command.source}", grant_id=command.grant_id),
         credit_postings(
             [(grants_of(granted.source.value), -amount), (available_of(command.account_id), amount)]
         ),

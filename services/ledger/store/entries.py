@@ -50,19 +50,69 @@ class EntryView:
     async def prepare(self) -> None:
         """Create the index; may be repeated."""
         await self._entries.create_index([("account_id", 1), ("place", -1)], name="statement")
+        await self._entries.create_index([("recorded.task_id", 1)], name="by_task")
 
     @answering()
     async def page(self, account_id: str, *, limit: int, before: int | None) -> list[StatementEntry]:
         """Return entries of an account, newest first, up to the newest committed one; raises Unavailable."""
-        query: dict[str, Any] = {"account_id": account_id}
-        if before is not None:
-            query["place"] = {"$lt": before}
         rows = {row["_id"]: row for row in await self._not_kept(account_id)}
         rows = {key: row for key, row in rows.items() if before is None or row["place"] < before}
-        kept = await self._entries.find(query, sort=[("place", -1)], limit=limit).to_list(length=None)
-        rows |= {row["_id"]: row for row in kept}
+        places = {} if before is None else {"$lt": before}
+        rows |= {row["_id"]: row for row in await self._kept(account_id, places, limit)}
         newest = sorted(rows.values(), key=itemgetter("place"), reverse=True)
         return [_statement_entry(row) for row in newest[:limit]]
+
+    @answering()
+    async def newest(self, account_id: str, *, limit: int, after: str) -> list[StatementEntry] | None:
+        """Return entries of an account by block, newest first, and by id within a block; raises Unavailable.
+
+        None says that the account has no entry ``after``. The entries of a block have one time.
+        """
+        not_kept = await self._not_kept(account_id)
+        rows = {row["_id"]: row for row in not_kept}
+        last = await self._row(account_id, after, not_kept) if after else None
+        if after and last is None:
+            return None
+        below: dict[str, int] = {}
+        if last is not None:
+            first_place = _block_no(last) * _ENTRIES_IN_BLOCK_MAX
+            in_block = {"$gte": first_place, "$lt": first_place + _ENTRIES_IN_BLOCK_MAX}
+            rows |= {row["_id"]: row for row in await self._kept(account_id, in_block)}
+            below = {"$lt": first_place}
+        kept = await self._kept(account_id, below, limit)
+        if len(kept) == limit:
+            cut = {"$gte": _block_no(kept[-1]) * _ENTRIES_IN_BLOCK_MAX, "$lt": kept[-1]["place"]}
+            kept += await self._kept(account_id, cut)
+        rows |= {row["_id"]: row for row in kept}
+        found = [row for row in rows.values() if last is None or _listed_at(row) < _listed_at(last)]
+        return [_statement_entry(row) for row in sorted(found, key=_listed_at, reverse=True)[:limit]]
+
+    @answering()
+    async def of_task(self, account_id: str, task_id: str) -> list[StatementEntry]:
+        """Return the entries about a task, in order; raises Unavailable."""
+        not_kept = await self._not_kept(account_id)
+        rows = {row["_id"]: row for row in not_kept if row["recorded"].get("task_id") == task_id}
+        query = {"recorded.task_id": task_id, "account_id": account_id}
+        rows |= {row["_id"]: row for row in await self._entries.find(query).to_list(length=None)}
+        return [_statement_entry(row) for row in sorted(rows.values(), key=itemgetter("place"))]
+
+    @answering()
+    async def find(self, account_id: str, entry_id: str) -> StatementEntry | None:
+        """Return an entry, None while none is committed; raises Unavailable."""
+        row = await self._row(account_id, entry_id, await self._not_kept(account_id))
+        return _statement_entry(row) if row else None
+
+    async def _row(
+        self, account_id: str, entry_id: str, not_kept: Sequence[Mapping[str, Any]]
+    ) -> Mapping[str, Any] | None:
+        found = next((row for row in not_kept if row["_id"] == entry_id), None)
+        return found or await self._entries.find_one({"_id": entry_id, "account_id": account_id})
+
+    async def _kept(self, account_id: str, places: Mapping[str, int], limit: int = 0) -> list[dict[str, Any]]:
+        query = {"account_id": account_id} | ({"place": places} if places else {})
+        cursor = self._entries.find(query, sort=[("place", -1)], limit=limit)
+        rows: list[dict[str, Any]] = await cursor.to_list(length=None)
+        return rows
 
     async def _not_kept(self, account_id: str) -> list[dict[str, Any]]:
         """Return the account's entries in blocks after its shard's mark, which may not be kept yet."""
@@ -146,6 +196,14 @@ def _statement_entry(row: Mapping[str, Any]) -> StatementEntry:
     return StatementEntry(
         row["place"], recorded.envelope.occurred_at, cast("EntryRecorded", recorded.message)
     )
+
+
+def _block_no(row: Mapping[str, Any]) -> int:
+    return int(row["place"]) // _ENTRIES_IN_BLOCK_MAX
+
+
+def _listed_at(row: Mapping[str, Any]) -> tuple[int, str]:
+    return _block_no(row), row["_id"]
 
 
 def _rows_of(block: Block) -> Iterator[dict[str, Any]]:

@@ -48,6 +48,21 @@ class Kept:
         ]
         return found[::-1][:limit]
 
+    async def newest(self, account_id: str, *, limit: int, after: str) -> Sequence[StatementEntry] | None:
+        found = await self.page(account_id, limit=1_000, before=None)
+        ids = [listed.entry.entry_id for listed in found]
+        if after and after not in ids:
+            return None
+        return found[ids.index(after) + 1 if after else 0 :][:limit]
+
+    async def of_task(self, account_id: str, task_id: str) -> Sequence[StatementEntry]:
+        found = await self.page(account_id, limit=1_000, before=None)
+        return [listed for listed in found[::-1] if listed.entry.task_id == task_id]
+
+    async def find(self, account_id: str, entry_id: str) -> StatementEntry | None:
+        found = await self.page(account_id, limit=1_000, before=None)
+        return next((listed for listed in found if listed.entry.entry_id == entry_id), None)
+
 
 @asynccontextmanager
 async def asking(kept: Kept) -> AsyncIterator[Any]:
@@ -128,12 +143,45 @@ async def test_statement_shows_the_postings_of_an_entry() -> None:
     assert settled.occurred_at == START.isoformat()
 
 
+async def test_entries_are_listed_found_and_told_by_task() -> None:
+    books = lived_in()
+    async with asking(Kept(books)) as stub:
+        pages = [await stub.ListEntries(pb.ListEntriesRequest(account_id=ACCOUNT, limit=4), timeout=5)]
+        last = pages[0].entries[-1].entry_id
+        pages += [
+            await stub.ListEntries(pb.ListEntriesRequest(account_id=ACCOUNT, after_entry_id=last), timeout=5)
+        ]
+        of_task = await stub.ListTaskEntries(
+            pb.ListTaskEntriesRequest(account_id=ACCOUNT, task_id=task(1)), timeout=5
+        )
+        granted = books.all(EntryRecorded)[0]
+        by_grant = await stub.FindEntry(
+            pb.FindEntryRequest(account_id=ACCOUNT, grant_id=granted.grant_id), timeout=5
+        )
+        by_id = await stub.FindEntry(pb.FindEntryRequest(account_id=ACCOUNT, entry_id=last), timeout=5)
+        none = await stub.FindEntry(pb.FindEntryRequest(account_id=ACCOUNT, entry_id="ent_x"), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.ListEntries(
+                pb.ListEntriesRequest(account_id=ACCOUNT, after_entry_id="ent_x"), timeout=5
+            )
+    newest = [event.entry_id for event in reversed(books.all(EntryRecorded))]
+    assert [entry.entry_id for page in pages for entry in page.entries] == newest
+    assert [entry.kind for entry in of_task.entries] == ["reserve", "settle", "refund"]
+    assert (by_grant.entry.entry_id, by_grant.entry.grant_id) == (granted.entry_id, granted.grant_id)
+    assert by_id.entry.entry_id == last
+    assert not none.HasField("entry")
+    assert code_of(refused.value) == "invalid_request"
+
+
 @pytest.mark.parametrize("account_id", ["", "acct_", "mila", "acct_Mila", "acct_a/../b", "acct_" + "a" * 64])
 async def test_malformed_account_is_refused(account_id: str) -> None:
     async with asking(Kept(lived_in())) as stub:
         for ask in (
             lambda: stub.Balance(pb.BalanceRequest(account_id=account_id), timeout=5),
             lambda: stub.Statement(pb.StatementRequest(account_id=account_id), timeout=5),
+            lambda: stub.ListEntries(pb.ListEntriesRequest(account_id=account_id), timeout=5),
+            lambda: stub.ListTaskEntries(pb.ListTaskEntriesRequest(account_id=account_id), timeout=5),
+            lambda: stub.FindEntry(pb.FindEntryRequest(account_id=account_id), timeout=5),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await ask()

@@ -81,7 +81,7 @@ class StatementResponse(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("entry_id", "kind", "occurred_at", "amount_credits_micro", "task_id", "reservation_id", "reason", "available_credits_micro", "held_credits_micro", "postings")
+    __slots__ = ("entry_id", "kind", "occurred_at", "amount_credits_micro", "task_id", "reservation_id", "reason", "available_credits_micro", "held_credits_micro", "postings", "grant_id")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +92,7 @@ class Entry(_message.Message):
     AVAILABLE_CREDITS_MICRO_FIELD_NUMBER: _ClassVar[int]
     HELD_CREDITS_MICRO_FIELD_NUMBER: _ClassVar[int]
     POSTINGS_FIELD_NUMBER: _ClassVar[int]
+    GRANT_ID_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     kind: str
     occurred_at: str
@@ -102,7 +103,54 @@ class Entry(_message.Message):
     available_credits_micro: int
     held_credits_micro: int
     postings: _containers.RepeatedCompositeFieldContainer[Posting]
-    def __init__(self, entry_id: _Optional[str] = ..., kind: _Optional[str] = ..., occurred_at: _Optional[str] = ..., amount_credits_micro: _Optional[int] = ..., task_id: _Optional[str] = ..., reservation_id: _Optional[str] = ..., reason: _Optional[str] = ..., available_credits_micro: _Optional[int] = ..., held_credits_micro: _Optional[int] = ..., postings: _Optional[_Iterable[_Union[Posting, _Mapping]]] = ...) -> None: ...
+    grant_id: str
+    def __init__(self, entry_id: _Optional[str] = ..., kind: _Optional[str] = ..., occurred_at: _Optional[str] = ..., amount_credits_micro: _Optional[int] = ..., task_id: _Optional[str] = ..., reservation_id: _Optional[str] = ..., reason: _Optional[str] = ..., available_credits_micro: _Optional[int] = ..., held_credits_micro: _Optional[int] = ..., postings: _Optional[_Iterable[_Union[Posting, _Mapping]]] = ..., grant_id: _Optional[str] = ...) -> None: ...
+
+class ListEntriesRequest(_message.Message):
+    __slots__ = ("account_id", "limit", "after_entry_id")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    limit: int
+    after_entry_id: str
+    def __init__(self, account_id: _Optional[str] = ..., limit: _Optional[int] = ..., after_entry_id: _Optional[str] = ...) -> None: ...
+
+class ListEntriesResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+
+class ListTaskEntriesRequest(_message.Message):
+    __slots__ = ("account_id", "task_id")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    task_id: str
+    def __init__(self, account_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+
+class ListTaskEntriesResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
+
+class FindEntryRequest(_message.Message):
+    __slots__ = ("account_id", "entry_id", "grant_id")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    GRANT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    entry_id: str
+    grant_id: str
+    def __init__(self, account_id: _Optional[str] = ..., entry_id: _Optional[str] = ..., grant_id: _Optional[str] = ...) -> None: ...
+
+class FindEntryResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: Entry
+    def __init__(self, entry: _Optional[_Union[Entry, _Mapping]] = ...) -> None: ...
 
 class Posting(_message.Message):
     __slots__ = ("account", "amount_micro", "unit")

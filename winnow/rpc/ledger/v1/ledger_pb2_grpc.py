@@ -50,6 +50,21 @@ class LedgerServiceStub:
                 request_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.StatementRequest.SerializeToString,
                 response_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.StatementResponse.FromString,
                 _registered_method=True)
+        self.ListEntries = channel.unary_unary(
+                '/winnow.rpc.ledger.v1.LedgerService/ListEntries',
+                request_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesRequest.SerializeToString,
+                response_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListTaskEntries = channel.unary_unary(
+                '/winnow.rpc.ledger.v1.LedgerService/ListTaskEntries',
+                request_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListTaskEntriesRequest.SerializeToString,
+                response_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListTaskEntriesResponse.FromString,
+                _registered_method=True)
+        self.FindEntry = channel.unary_unary(
+                '/winnow.rpc.ledger.v1.LedgerService/FindEntry',
+                request_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.FindEntryRequest.SerializeToString,
+                response_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.FindEntryResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -77,6 +92,27 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEntries(self, request, context):
+        """The entries of an account as its customer pages through them: newest block first, by id within a block.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTaskEntries(self, request, context):
+        """The entries about one task, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindEntry(self, request, context):
+        """One entry, or none while it is not booked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +130,21 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Statement,
                     request_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.StatementRequest.FromString,
                     response_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.StatementResponse.SerializeToString,
+            ),
+            'ListEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEntries,
+                    request_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesRequest.FromString,
+                    response_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'ListTaskEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTaskEntries,
+                    request_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListTaskEntriesRequest.FromString,
+                    response_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListTaskEntriesResponse.SerializeToString,
+            ),
+            'FindEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindEntry,
+                    request_deserializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.FindEntryRequest.FromString,
+                    response_serializer=winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.FindEntryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +229,87 @@ class LedgerService:
             '/winnow.rpc.ledger.v1.LedgerService/Statement',
             winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.StatementRequest.SerializeToString,
             winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.StatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/winnow.rpc.ledger.v1.LedgerService/ListEntries',
+            winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesRequest.SerializeToString,
+            winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTaskEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/winnow.rpc.ledger.v1.LedgerService/ListTaskEntries',
+            winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListTaskEntriesRequest.SerializeToString,
+            winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.ListTaskEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/winnow.rpc.ledger.v1.LedgerService/FindEntry',
+            winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.FindEntryRequest.SerializeToString,
+            winnow_dot_rpc_dot_ledger_dot_v1_dot_ledger__pb2.FindEntryResponse.FromString,
             options,
             channel_credentials,
             insecure,
