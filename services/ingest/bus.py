@@ -30,9 +30,10 @@ TABLE: Final[Table] = {
 }
 """The events that the funding workflow act on."""
 
-OF_ACCOUNTS: Final = (EntryRecorded, RefundRefused)
-READS: Final = tuple(name for name, model in MESSAGES.items() if issubclass(model, (TaskEvent, *OF_ACCOUNTS)))
+KEPT: Final = tuple(name for name, model in MESSAGES.items() if issubclass(model, (TaskEvent, RefundRefused)))
 """The events that the read model keeps."""
+READS: Final = (*KEPT, EntryRecorded.type_name())
+"""Those, and the entries that somebody may wait for."""
 
 
 class IngestConsumer:
@@ -66,8 +67,8 @@ class IngestConsumer:
     async def handle(self, source: Source, received: Sequence[ConsumedRecord]) -> Consumed:
         """Handle one partition's records in order."""
         if source.topic == ACCOUNTS.name:
-            await self._projection.keep_entries(_records(received, EntryRecorded))
             await self._projection.keep_refusals(_records(received, RefundRefused))
+            self._projection.announce_entries(_records(received, EntryRecorded))
             return Consumed(received[-1].offset + 1)
         with self._projection.expected():
             return await self._handle_tasks(source, received)

@@ -120,7 +120,13 @@ def _use_cases(
     )
     prices = Prices(ledger, router, clock, settings.quote_lifetime_s)
     queries = TaskQueries(
-        views=views, requests=requests, delivery=delivery, files=files, notifier=notifier, clock=clock
+        views=views,
+        requests=requests,
+        ledger=ledger,
+        delivery=delivery,
+        files=files,
+        notifier=notifier,
+        clock=clock,
     )
     limits = AccountLimits(MongoAccountSettings(database), clock)
     orders = Orders(

@@ -10,22 +10,22 @@ from typing import Any
 
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.projection import Projection
-from services.ingest.bus import OF_ACCOUNTS, READS
+from services.ingest.bus import KEPT
 from services.ingest.domain.funding_workflow import FUNDING_DECIDER
 from services.ingest.domain.requests import REQUEST_DECIDER
 from services.ingest.settings import IngestSettings
 from services.ingest.store.view_writer import MongoViewWriter
-from services.ingest.store.views import CANDIDATE_SEGMENTS, EVENT_SEGMENTS, OLDER, MongoViews
+from services.ingest.store.views import CANDIDATE_SEGMENTS, EVENT_SEGMENTS, OLDER, UNREAD, MongoViews
 from winnow.audit.newer import Reader
 from winnow.audit.rebuild import STATES, RebuildOptions, open_session, run
 from winnow.audit.records import TopicRecord
 from winnow.contracts.envelope import RecordedMessage
-from winnow.contracts.events import EntryRecorded, RefundRefused
+from winnow.contracts.events import RefundRefused
 from winnow.contracts.journals import REQUEST_COLLECTIONS
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS
 from winnow.contracts.upcast import announced_version
 
-VIEWS = ("tasks", CANDIDATE_SEGMENTS, EVENT_SEGMENTS, "entries", "refund_refusals")
+VIEWS = ("tasks", CANDIDATE_SEGMENTS, EVENT_SEGMENTS, "refund_refusals")
 _FUNDING = ("state_2", "folds")
 _REQUESTS = tuple(f"{REQUEST_COLLECTIONS}{state_class}" for state_class in STATES)
 _JOURNALS = ("", REQUEST_COLLECTIONS)
@@ -34,7 +34,7 @@ _RECORDS_AT_ONCE = 500
 
 async def rebuild(settings: IngestSettings, options: RebuildOptions) -> dict[str, int]:
     """Rebuild; return what was made. Raises what ``open_session`` raises, and BrokenChain."""
-    collections, retired = (*_FUNDING, *_REQUESTS, *VIEWS), ("state", *OLDER)
+    collections, retired = (*_FUNDING, *_REQUESTS, *VIEWS), ("state", *OLDER, *UNREAD)
     async with open_session(
         "ingest", settings, collections, options, journals=_JOURNALS, retired=retired
     ) as session:
@@ -69,12 +69,7 @@ async def _fold(projection: Projection, kept: Sequence[TopicRecord], reader: Rea
         (record.offset, recorded) for record in kept if (recorded := _recorded(record, reader)) is not None
     ]
     if kept[0].topic == ACCOUNTS.name:
-        await projection.keep_entries(
-            [record for record in records if isinstance(record[1].message, EntryRecorded)]
-        )
-        await projection.keep_refusals(
-            [record for record in records if isinstance(record[1].message, RefundRefused)]
-        )
+        await projection.keep_refusals(records)
         return len(records)
     rest = records
     while (fault := await projection.fold_tasks(kept[0].partition, rest)) is not None:
@@ -85,7 +80,7 @@ async def _fold(projection: Projection, kept: Sequence[TopicRecord], reader: Rea
 def _recorded(kept: TopicRecord, reader: Reader) -> RecordedMessage[Any] | None:
     """Read an event that the read model keeps; None for any other."""
     name = kept.header("type")
-    if name not in READS or issubclass(MESSAGES[name], OF_ACCOUNTS) != (kept.topic == ACCOUNTS.name):
+    if name not in KEPT or issubclass(MESSAGES[name], RefundRefused) != (kept.topic == ACCOUNTS.name):
         return None
     try:
         return reader.read(name, kept.body, announced_version(dict(kept.headers)))

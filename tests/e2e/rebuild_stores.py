@@ -29,7 +29,6 @@ STORES = {
         "tasks",
         "candidate_segments",
         "event_segments",
-        "entries",
         "refund_refusals",
     ),
 }

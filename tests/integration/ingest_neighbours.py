@@ -30,6 +30,9 @@ CREDIT = 1_000_000
 
 
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
+    def __init__(self) -> None:
+        self.booked: list[tuple[EntryRecorded, datetime]] = []
+
     async def Quote(self, request, context):  # noqa: N802
         return ledger_pb2.QuoteResponse(
             price_per_output_credits_micro=2 * CREDIT,
@@ -42,6 +45,36 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         return ledger_pb2.BalanceResponse(
             account_id=request.account_id, available_credits_micro=0 if poor else 10**12
         )
+
+    async def ListEntries(self, request, context):  # noqa: N802
+        return ledger_pb2.ListEntriesResponse(entries=self._entries(request.account_id)[::-1])
+
+    async def ListTaskEntries(self, request, context):  # noqa: N802
+        entries = self._entries(request.account_id)
+        mine = [entry for entry in entries if entry.task_id == request.task_id]
+        return ledger_pb2.ListTaskEntriesResponse(entries=mine)
+
+    async def FindEntry(self, request, context):  # noqa: N802
+        found = [
+            entry
+            for entry in self._entries(request.account_id)
+            if entry.entry_id == request.entry_id or (request.grant_id and entry.grant_id == request.grant_id)
+        ]
+        return ledger_pb2.FindEntryResponse(entry=found[0] if found else None)
+
+    def _entries(self, account_id: str) -> list[ledger_pb2.Entry]:
+        return [
+            ledger_pb2.Entry(
+                entry_id=entry.entry_id,
+                kind=entry.kind.value,
+                occurred_at=at.isoformat(),
+                amount_credits_micro=entry.amount_credits_micro,
+                task_id=entry.task_id or "",
+                grant_id=entry.grant_id or "",
+            )
+            for entry, at in self.booked
+            if entry.account_id == account_id
+        ]
 
 
 class Router(router_pb2_grpc.RouterServiceServicer):
@@ -77,8 +110,9 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
 class Neighbours:
     """Messages that the other services sent and received."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, ledger: Ledger) -> None:
         self._bootstrap = bootstrap
+        self._ledger = ledger
         self.commands: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.events: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.ignored: set[str] = set()
@@ -102,6 +136,8 @@ class Neighbours:
             correlation_id="it",
             causation_id="it",
         )
+        if isinstance(event, EntryRecorded):
+            self._ledger.booked.append((event, envelope.occurred_at))
         headers = [("content-type", CONTENT_TYPE.encode()), ("type", event.type.encode())]
         await self._producer.send_and_wait(
             topic,
@@ -194,14 +230,14 @@ def _released(command: dict[str, Any]) -> TaskSettled:
 @asynccontextmanager
 async def neighbours(bootstrap: str, port: int) -> AsyncIterator[Neighbours]:
     """Run them all, the four gRPC services on one port."""
-    server = grpc.aio.server()
-    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(), server)
+    server, ledger = grpc.aio.server(), Ledger()
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
     router_pb2_grpc.add_RouterServiceServicer_to_server(Router(), server)
     scorer_pb2_grpc.add_ScorerServiceServicer_to_server(Scorer(), server)
     delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(Delivery(), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    others = Neighbours(bootstrap)
+    others = Neighbours(bootstrap, ledger)
     running = asyncio.create_task(others.run())
     try:
         yield others

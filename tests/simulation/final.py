@@ -67,10 +67,9 @@ def views_behind(checker: Checker, storages: dict[str, dict[str, Any]]) -> list[
         for task_id, task in checker.tasks.items()
         if task.accepted and task.end and f"task.{shown.get(task_id)}" != task.end["type"]
     ]
-    for service in ("ingest", "ledger"):
-        views = storages[service]
-        entries = set(views["entries"].rows) if "entries" in views else set()
-        behind += [f"{entry} is in {service} or booked alone" for entry in entries ^ checker.books.entries]
+    views = storages["ledger"]
+    entries = set(views["entries"].rows) if "entries" in views else set()
+    behind += [f"{entry} is in the view or booked alone" for entry in entries ^ checker.books.entries]
     return behind
 
 

@@ -22,7 +22,7 @@ from services.ingest.domain.requests import (
     refund_id_of,
 )
 from winnow.contracts.commands import GrantSource
-from winnow.contracts.errors import Conflict, ErrorCode, NotFound, Refused
+from winnow.contracts.errors import Conflict, ErrorCode, NotFound, Refused, Unavailable
 from winnow.contracts.ids import refund_entry_id
 from winnow.contracts.money import format_micro
 from winnow.runtime.clock import Clock
@@ -80,7 +80,7 @@ class Accounts:
         with self._notifier.on(account_id) as subscription:
             outcome = await self._requests.submit(order, origin)
             until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
-            while await self._views.grant_entry(account_id, grant_id) is None:
+            while not await self._is_booked(account_id, grant_id):
                 if self._clock.monotonic_s() >= until_s:
                     return outcome, False
                 await subscription.wait(_POLL_S)
@@ -125,7 +125,7 @@ class Accounts:
                     ErrorCode.idempotency_key_reused, "This idempotency key was used for another request."
                 )
             until_s = self._clock.monotonic_s() + APPLIED_WAIT_S
-            while (refund := await self._decided(ordered)).status is RefundStatus.pending:
+            while (refund := await self._decided_by_now(ordered)).status is RefundStatus.pending:
                 if self._clock.monotonic_s() >= until_s:
                     return refund
                 await subscription.wait(_POLL_S)
@@ -139,17 +139,25 @@ class Accounts:
             raise NotFound("The task has no such refund.")
         return await self._decided(state.refund)
 
+    async def _is_booked(self, account_id: str, grant_id: str) -> bool:
+        """Return whether the books hold a grant; a ledger that is away has not said so."""
+        try:
+            return await self._ledger.grant_entry(account_id, grant_id) is not None
+        except Unavailable:
+            return False
+
+    async def _decided_by_now(self, ordered: RefundOrdered) -> RefundView:
+        """Return what was decided about a refund; a ledger that is away has not said so."""
+        try:
+            return await self._decided(ordered)
+        except Unavailable:
+            return _pending(ordered)
+
     async def _decided(self, ordered: RefundOrdered) -> RefundView:
-        """Return what the ledger has decided about a refund, as far as its events were read."""
-        refund = RefundView(
-            ordered.command_id,
-            ordered.account_id,
-            ordered.task_id,
-            ordered.amount_credits_micro,
-            RefundStatus.pending,
-        )
+        """Return what the ledger has decided about a refund; of refusals, as far as its events were read."""
+        refund = _pending(ordered)
         entry_id = refund_entry_id(ordered.account_id, ordered.command_id)
-        entry = await self._views.entry(ordered.account_id, entry_id)
+        entry = await self._ledger.entry(ordered.account_id, entry_id)
         if entry is not None:
             return replace(refund, status=RefundStatus.refunded, decided_at=entry.occurred_at)
         refusal = await self._views.refund_refusal(ordered.account_id, ordered.command_id)
@@ -166,7 +174,7 @@ class Accounts:
     async def _check_refundable(self, account_id: str, task_id: str, amount_credits_micro: int) -> None:
         view = await self._views.task(account_id, task_id)
         charged = view.settlement.settled_credits_micro if view and view.settlement else 0
-        entries = await self._views.entries_of_task(account_id, task_id)
+        entries = await self._ledger.entries_of_task(account_id, task_id)
         refunded = sum(entry.amount_credits_micro for entry in entries if entry.kind == "refund")
         if amount_credits_micro > charged - refunded:
             raise Refused(
@@ -175,6 +183,16 @@ class Accounts:
                 pointer="amount_credits_micro",
                 refundable_credits_micro=charged - refunded,
             )
+
+
+def _pending(ordered: RefundOrdered) -> RefundView:
+    return RefundView(
+        ordered.command_id,
+        ordered.account_id,
+        ordered.task_id,
+        ordered.amount_credits_micro,
+        RefundStatus.pending,
+    )
 
 
 def _hash(*parts: object) -> str:

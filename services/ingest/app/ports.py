@@ -49,6 +49,22 @@ class Ledger(Protocol):
         """Return a balance; an account that was never granted anything has zero."""
         ...
 
+    async def entries(self, account_id: str, limit: int, after: str) -> list[EntryView]:
+        """Return entries of the books, newest first; raises Refused when the account has no entry ``after``."""
+        ...
+
+    async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
+        """Return the entries about one task, in order."""
+        ...
+
+    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
+        """Return an entry by its id; None while it is not booked."""
+        ...
+
+    async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
+        """Return the entry that books a grant; None while it is not booked."""
+        ...
+
 
 class Router(Protocol):
     """Questions about cost and supply."""
@@ -193,22 +209,6 @@ class Views(Protocol):
         """Return the events after a number, in order."""
         ...
 
-    async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Return entries of the books, newest first."""
-        ...
-
-    async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
-        """Return the entries about one task, in order."""
-        ...
-
-    async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
-        """Return the entry that booked a grant."""
-        ...
-
-    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
-        """Return an entry by its id."""
-        ...
-
     async def refund_refusal(self, account_id: str, refund_id: str) -> RefundRefusal | None:
         """Return how the ledger refused a refund; None when it has not."""
         ...
@@ -227,10 +227,6 @@ class ViewStore(Protocol):
 
     async def save(self, batch: BatchRows) -> set[str]:
         """Write segments, then rows; return the tasks whose stored row was newer."""
-        ...
-
-    async def save_entries(self, entries: Sequence[EntryView]) -> None:
-        """Write entries; one that is there stays."""
         ...
 
     async def save_refusals(self, refusals: Sequence[RefundRefusal]) -> None:

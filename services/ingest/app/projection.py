@@ -10,7 +10,7 @@ from typing import Final
 from services.ingest.app.notifier import Notifier
 from services.ingest.app.ports import ViewStore
 from services.ingest.app.shared_save import SharedSave
-from services.ingest.domain.answers import EntryView, RefundRefusal
+from services.ingest.domain.answers import RefundRefusal
 from services.ingest.domain.task_projection import PublicEvent
 from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow, fold_row, merged
 from winnow.contracts.envelope import RecordedMessage
@@ -112,13 +112,9 @@ class Projection:
             return set()
         return await self._saves.save(batch, at_once=self._notifier.is_followed(batch.rows))
 
-    async def keep_entries(self, records: Sequence[tuple[int, RecordedMessage[EntryRecorded]]]) -> None:
-        """Keep the entries of the books."""
-        if not records:
-            return
-        entries = [_entry(offset, recorded) for offset, recorded in records]
-        await self._store.save_entries(entries)
-        self._notifier.changed({entry.account_id for entry in entries})
+    def announce_entries(self, records: Sequence[tuple[int, RecordedMessage[EntryRecorded]]]) -> None:
+        """Wake those who wait for an entry of an account; the ledger keeps it."""
+        self._notifier.changed({recorded.message.account_id for _, recorded in records})
 
     async def keep_refusals(self, records: Sequence[tuple[int, RecordedMessage[RefundRefused]]]) -> None:
         """Keep the refunds that the ledger refused."""
@@ -139,21 +135,4 @@ def _refusal(recorded: RecordedMessage[RefundRefused]) -> RefundRefusal:
         code=refused.code.value,
         reason=refused.reason,
         decided_at=recorded.envelope.occurred_at,
-    )
-
-
-def _entry(offset: int, recorded: RecordedMessage[EntryRecorded]) -> EntryView:
-    entry = recorded.message
-    return EntryView(
-        entry_id=entry.entry_id,
-        account_id=entry.account_id,
-        kind=entry.kind.value,
-        amount_credits_micro=entry.amount_credits_micro,
-        occurred_at=recorded.envelope.occurred_at,
-        task_id=entry.task_id,
-        grant_id=entry.grant_id,
-        reason=entry.reason,
-        available_credits_micro=entry.available_credits_micro,
-        held_credits_micro=entry.held_credits_micro,
-        offset=offset,
     )

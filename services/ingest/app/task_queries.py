@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.ingest.app.notifier import Notifier
-from services.ingest.app.ports import Delivery, Files, RequestAggregates, Views
+from services.ingest.app.ports import Delivery, Files, Ledger, RequestAggregates, Views
 from services.ingest.domain.answers import EntryView, Link
 from services.ingest.domain.bill import Bill, bill_of
 from services.ingest.domain.task_projection import Page, PublicEvent, fold
@@ -32,6 +32,7 @@ class TaskQueries:
         *,
         views: Views,
         requests: RequestAggregates,
+        ledger: Ledger,
         delivery: Delivery,
         files: Files,
         notifier: Notifier,
@@ -40,6 +41,7 @@ class TaskQueries:
         """Wire the use cases."""
         self._views = views
         self._requests = requests
+        self._ledger = ledger
         self._delivery = delivery
         self._files = files
         self._notifier = notifier
@@ -83,15 +85,15 @@ class TaskQueries:
         return view, {link.output_id: link for link in links}
 
     async def bill(self, account_id: str, task_id: str) -> tuple[TaskView, Bill, list[EntryView]]:
-        """Return a task's explained bill with the entries behind it; raises NotFound."""
+        """Return a task's explained bill with the entries behind it; raises NotFound, Unavailable."""
         view = await self.task(account_id, task_id)
-        entries = await self._views.entries_of_task(account_id, task_id)
+        entries = await self._ledger.entries_of_task(account_id, task_id)
         refunded = sum(entry.amount_credits_micro for entry in entries if entry.kind == "refund")
         return view, bill_of(view, refunded), entries
 
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Return the account's entries, newest first."""
-        return await self._views.entries(account_id, page)
+        """Return the account's entries, newest first; raises Refused for a cursor of no entry, Unavailable."""
+        return await self._ledger.entries(account_id, page.limit, page.after[1] if page.after else "")
 
     async def events(self, account_id: str, task_id: str, after: int) -> AsyncIterator[PublicEvent | None]:
         """Yield a task's events after a number as they come, None as a sign of life; ends when no more can come.

@@ -138,7 +138,7 @@ class WebhookDelivery:
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """An entry of the books as the read model keeps it; amounts in micro-credits."""
+    """An entry of the books as the ledger shows it; amounts in micro-credits."""
 
     entry_id: str
     account_id: str
@@ -150,7 +150,6 @@ class EntryView:
     reason: str
     available_credits_micro: int
     held_credits_micro: int
-    offset: int
 
 
 class RefundStatus(StrEnum):

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
-from services.ingest.domain.answers import EntryView, RefundRefusal
+from services.ingest.domain.answers import RefundRefusal
 from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow
 from services.ingest.store.rows import (
-    created_us,
     events_document,
     row_document,
     row_of,
@@ -21,7 +20,7 @@ from services.ingest.store.rows import (
     segment_document,
     segment_id,
 )
-from services.ingest.store.views import CANDIDATE_SEGMENTS, ENTRY, EVENT_SEGMENTS, REFUSAL
+from services.ingest.store.views import CANDIDATE_SEGMENTS, EVENT_SEGMENTS, REFUSAL
 from winnow.adapters.mongo import UNSYNCED, answering, duplicates_of
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ class MongoViewWriter:
         self._tasks = database["tasks"]
         self._candidates = database[CANDIDATE_SEGMENTS]
         self._events = database[EVENT_SEGMENTS]
-        self._entries = database["entries"]
         self._refusals = database["refund_refusals"]
 
     @answering()
@@ -74,10 +72,6 @@ class MongoViewWriter:
         changes = [_guarded(whole[key]) for key in whole if key in taken]
         changes += [_segment_write(segment) for segment in segments if not segment.is_whole]
         await self._write(self._candidates, changes, waits=False)
-
-    async def save_entries(self, entries: Sequence[EntryView]) -> None:
-        """Write entries; one that is there stays."""
-        await self._write(self._entries, [_entry_write(entry) for entry in entries])
 
     async def save_refusals(self, refusals: Sequence[RefundRefusal]) -> None:
         """Write refused refunds; one that is there stays."""
@@ -113,21 +107,6 @@ def _segment_write(segment: CandidateSegment) -> _Write:
     document_id = segment_id(segment.task_id, segment.first)
     older = {"_id": document_id, "offset": {"$lt": segment.offset}}
     return _Write(document_id, UpdateOne(older, {"$set": segment_changes(segment)}))
-
-
-def _entry_write(entry: EntryView) -> _Write:
-    return _insert(
-        {
-            "_id": entry.entry_id,
-            "account_id": entry.account_id,
-            "task_id": entry.task_id,
-            "grant_id": entry.grant_id,
-            "kind": entry.kind,
-            "offset": entry.offset,
-            "created_us": created_us(entry.occurred_at),
-            "entry": ENTRY.dump_json(entry).decode(),
-        }
-    )
 
 
 def _refusal_write(refusal: RefundRefusal) -> _Write:

@@ -1,4 +1,4 @@
-"""The read model in MongoDB: tasks, candidates, task events and entries, every question by account."""
+"""The read model in MongoDB: tasks, candidates, task events and refused refunds, every question by account."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
-from services.ingest.domain.answers import EntryView, RefundRefusal
+from services.ingest.domain.answers import RefundRefusal
 from services.ingest.domain.task_projection import Page, PublicEvent
 from services.ingest.domain.task_row import CANDIDATES_IN_SEGMENT, EVENTS_IN_SEGMENT, segment_of
 from services.ingest.domain.views import TaskView
@@ -28,7 +28,8 @@ CANDIDATE_SEGMENTS: Final = "candidate_segments"
 EVENT_SEGMENTS: Final = "event_segments"
 OLDER: Final = ("candidates", "task_events")
 """Collections of builds that kept a document for each candidate and each event."""
-ENTRY: Final[TypeAdapter[EntryView]] = TypeAdapter(EntryView)
+UNREAD: Final = ("entries",)
+"""Collections of older builds that no question needs: the ledger has what was in them."""
 REFUSAL: Final[TypeAdapter[RefundRefusal]] = TypeAdapter(RefundRefusal)
 _ORDER: Final = {"created_us": -1, "_id": -1}
 
@@ -42,7 +43,6 @@ class MongoViews:
         self._database = database
         self._candidates = database[CANDIDATE_SEGMENTS]
         self._events = database[EVENT_SEGMENTS]
-        self._entries = database["entries"]
         self._refusals = database["refund_refusals"]
 
     @answering()
@@ -57,9 +57,6 @@ class MongoViews:
         await self._tasks.create_index(newest, name="newest")
         await self._candidates.create_index([("task_id", 1), ("last_place", 1)], name="by_task")
         await self._events.create_index([("task_id", 1), ("last", 1)], name="by_task")
-        await self._entries.create_index(newest, name="newest")
-        await self._entries.create_index([("task_id", 1)], name="by_task")
-        await self._entries.create_index([("grant_id", 1)], name="by_grant")
 
     @answering()
     async def task(self, account_id: str, task_id: str) -> TaskView | None:
@@ -138,32 +135,6 @@ class MongoViews:
         return row
 
     @answering()
-    async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Return entries of the books, newest first."""
-        query = {"account_id": account_id, **_before(page)}
-        cursor = self._entries.find(query, sort=list(_ORDER.items()), limit=page.limit)
-        return [_entry(row) for row in await cursor.to_list(length=None)]
-
-    @answering()
-    async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
-        """Return the entries about one task, in order."""
-        query = {"task_id": task_id, "account_id": account_id}
-        rows = await self._entries.find(query, sort=[("offset", 1)]).to_list(length=None)
-        return [_entry(row) for row in rows]
-
-    @answering()
-    async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
-        """Return the entry that booked a grant."""
-        row = await self._entries.find_one({"grant_id": grant_id, "account_id": account_id, "kind": "grant"})
-        return _entry(row) if row else None
-
-    @answering()
-    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
-        """Return an entry by its id."""
-        row = await self._entries.find_one({"_id": entry_id, "account_id": account_id})
-        return _entry(row) if row else None
-
-    @answering()
     async def refund_refusal(self, account_id: str, refund_id: str) -> RefundRefusal | None:
         """Return how the ledger refused a refund."""
         row = await self._refusals.find_one({"_id": refund_id, "account_id": account_id})
@@ -186,10 +157,6 @@ def _without_gap(events: Mapping[int, PublicEvent], after: int) -> list[PublicEv
     while (event := events.get(after + 1 + len(found))) is not None:
         found.append(event)
     return found
-
-
-def _entry(row: Mapping[str, Any]) -> EntryView:
-    return ENTRY.validate_json(row["entry"])
 
 
 def _before(page: Page) -> dict[str, Any]:

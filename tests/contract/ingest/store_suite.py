@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.ingest.domain.answers import EntryView, Hint, RefundRefusal, ScreenedInput
+from services.ingest.domain.answers import Hint, RefundRefusal, ScreenedInput
 from services.ingest.domain.keys import KeyRecord, Scope
 from services.ingest.domain.task_projection import Page
 from services.ingest.domain.task_row import BatchRows, TaskRow, fold_row
@@ -197,35 +197,6 @@ class StoreSuite:
         assert [
             task for task in await stores.views.tasks(account, Page(None, 10)) if task.terms is None
         ] == []
-
-    async def test_entries_stay_as_first_written(self, stores: Stores, account: str):
-        grant = derive_id(Prefix.grant, account)
-        task = derive_id(Prefix.task, account)
-        entries = [
-            EntryView(
-                entry_id=derive_id(Prefix.entry, account, number),
-                account_id=account,
-                kind=kind,
-                amount_credits_micro=number,
-                occurred_at=START + timedelta(seconds=number),
-                task_id=None if kind == "grant" else task,
-                grant_id=grant if kind == "grant" else None,
-                reason="",
-                available_credits_micro=5,
-                held_credits_micro=1,
-                offset=number,
-            )
-            for number, kind in enumerate(("grant", "reserve", "settle"))
-        ]
-        await stores.writer.save_entries(entries)
-        await stores.writer.save_entries([replace(entry, amount_credits_micro=99) for entry in entries])
-        assert await stores.views.entries(account, Page(None, 10)) == entries[::-1]
-        assert await stores.views.entries_of_task(account, task) == entries[1:]
-        assert await stores.views.grant_entry(account, grant) == entries[0]
-        assert await stores.views.grant_entry("acct_stranger", grant) is None
-        assert await stores.views.entry(account, entries[2].entry_id) == entries[2]
-        assert await stores.views.entry("acct_stranger", entries[2].entry_id) is None
-        assert await stores.views.entries_of_task("acct_stranger", task) == []
 
     async def test_a_refund_is_found_by_its_account_only_and_its_refusal_stays(
         self, stores: Stores, account: str

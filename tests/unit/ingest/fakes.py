@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
-from services.ingest.domain.answers import Balance, Hint, Link, Screening, WebhookDelivery, WebhookEndpoint
+from services.ingest.domain.answers import (
+    Balance,
+    EntryView,
+    Hint,
+    Link,
+    Screening,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from services.ingest.domain.orders import CostQuote, Price
-from winnow.contracts.errors import NotFound, Refused, Unavailable, WinnowError
+from winnow.contracts.errors import ErrorCode, NotFound, Refused, Unavailable, WinnowError
+from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id
 
 CREDIT = 1_000_000
@@ -18,11 +28,42 @@ HINT = Hint("no_face", 0.0, 1.0, "faces", "no face was found, exactly one is nee
 
 @dataclass
 class FakeLedger:
-    """Prices 2 credits an output; balances are what the test says."""
+    """Prices 2 credits an output; balances are what the test says, and entries what it booked."""
 
     available: dict[str, int] = field(default_factory=lambda: defaultdict(lambda: 1000 * CREDIT))
     down: bool = False
     asked_count: int = 0
+    booked: dict[str, EntryView] = field(default_factory=dict)
+
+    def book(self, entry: EntryRecorded, at: datetime) -> None:
+        """Book an entry as the newest."""
+        known = {key.name for key in fields(EntryView)} - {"kind", "occurred_at"}
+        values = entry.model_dump(include=known)
+        self.booked.setdefault(entry.entry_id, EntryView(kind=entry.kind.value, occurred_at=at, **values))
+
+    async def entries(self, account_id: str, limit: int, after: str) -> list[EntryView]:
+        self._check()
+        mine = [entry for entry in self.booked.values() if entry.account_id == account_id][::-1]
+        places = {entry.entry_id: place for place, entry in enumerate(mine)}
+        if after and after not in places:
+            raise Refused(ErrorCode.invalid_request, "The cursor is not one that a page gave.")
+        return mine[places[after] + 1 if after else 0 :][:limit]
+
+    async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
+        self._check()
+        entries = self.booked.values()
+        return [entry for entry in entries if (entry.account_id, entry.task_id) == (account_id, task_id)]
+
+    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
+        self._check()
+        entry = self.booked.get(entry_id)
+        return entry if entry is not None and entry.account_id == account_id else None
+
+    async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
+        self._check()
+        entries = self.booked.values()
+        mine = [entry for entry in entries if (entry.account_id, entry.grant_id) == (account_id, grant_id)]
+        return mine[0] if mine else None
 
     async def quote(self, template: Any, mode: Any, k: int) -> Price:
         del template, mode

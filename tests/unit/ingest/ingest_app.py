@@ -48,6 +48,7 @@ from tests.unit.ingest.shared_routes import routes_of
 from winnow.adapters.partitions import Source
 from winnow.adapters.records import ConsumedRecord
 from winnow.contracts.envelope import Envelope, Event, RecordedMessage
+from winnow.contracts.events import EntryRecorded
 from winnow.contracts.ids import Prefix, derive_id, shard_of
 from winnow.contracts.topics import ACCOUNTS, MESSAGES, TASKS, route
 from winnow.eventstore import Journal
@@ -111,6 +112,7 @@ class IngestApp:
         queries = TaskQueries(
             views=self.views,
             requests=self.request_journal,
+            ledger=self.ledger,
             delivery=self.delivery,
             files=self.files,
             notifier=self.notifier,
@@ -175,6 +177,8 @@ class IngestApp:
             correlation_id="req_test",
             causation_id="test",
         )
+        if isinstance(event, EntryRecorded):
+            self.ledger.book(event, envelope.occurred_at)
         self._append(topic, shard_of(key, SHARDS), RecordedMessage(envelope, event))
 
     def _append(self, topic: str, partition: int, recorded: RecordedMessage[Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.domain.answers import EntryView, RefundRefusal, ScreenedInput
+from services.ingest.domain.answers import RefundRefusal, ScreenedInput
 from services.ingest.domain.keys import KeyRecord
 from services.ingest.domain.task_projection import Page, PublicEvent
 from services.ingest.domain.task_row import BatchRows, CandidateSegment, TaskRow
@@ -77,7 +77,6 @@ class MemoryViews:
     tasks_kept: dict[str, TaskRow] = field(default_factory=dict)
     segments: dict[tuple[str, int], CandidateSegment] = field(default_factory=dict)
     full: dict[tuple[str, int], tuple[PublicEvent, ...]] = field(default_factory=dict)
-    kept_entries: dict[str, EntryView] = field(default_factory=dict)
     refusals: dict[str, RefundRefusal] = field(default_factory=dict)
 
     @property
@@ -106,17 +105,9 @@ class MemoryViews:
                 self.tasks_kept[task_id] = row
         return newer
 
-    async def save_entries(self, entries: Sequence[EntryView]) -> None:
-        for entry in entries:
-            self.kept_entries.setdefault(entry.entry_id, entry)
-
     async def save_refusals(self, refusals: Sequence[RefundRefusal]) -> None:
         for refusal in refusals:
             self.refusals.setdefault(refusal.refund_id, refusal)
-
-    async def entry(self, account_id: str, entry_id: str) -> EntryView | None:
-        entry = self.kept_entries.get(entry_id)
-        return entry if entry is not None and entry.account_id == account_id else None
 
     async def refund_refusal(self, account_id: str, refund_id: str) -> RefundRefusal | None:
         refusal = self.refusals.get(refund_id)
@@ -177,25 +168,6 @@ class MemoryViews:
         for (owner, _), events in self.full.items():
             numbered |= {event.number: event for event in events if owner == task_id}
         return [numbered[number] for number in sorted(numbered) if number > after][:limit]
-
-    async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        mine = [entry for entry in self.kept_entries.values() if entry.account_id == account_id]
-        return sorted(mine, key=lambda entry: entry.offset, reverse=True)[: page.limit]
-
-    async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:
-        return [
-            entry
-            for entry in self.kept_entries.values()
-            if (entry.account_id, entry.task_id) == (account_id, task_id)
-        ]
-
-    async def grant_entry(self, account_id: str, grant_id: str) -> EntryView | None:
-        mine = [
-            entry
-            for entry in self.kept_entries.values()
-            if (entry.account_id, entry.grant_id) == (account_id, grant_id)
-        ]
-        return mine[0] if mine else None
 
 
 @dataclass

@@ -56,6 +56,37 @@ async def test_a_grant_that_the_ledger_has_not_booked_yet_says_so(monkeypatch: p
     assert answer.json()["applied"] is False
 
 
+async def test_a_grant_is_taken_while_the_ledger_is_away(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(accounts, "APPLIED_WAIT_S", 0.05)
+    world = IngestApp()
+    world.ledger.down = True
+    async with running(world) as client:
+        headers = ADMIN | {"Idempotency-Key": "grant-1"}
+        answer = await client.post("/v1/admin/accounts/acct_one/grants", json=GRANT, headers=headers)
+    assert (answer.status_code, answer.json()["applied"]) == (202, False)
+    assert len(world.published("GrantCredits")) == 1
+
+
+async def test_entries_are_the_ledgers_page_by_page():
+    world = IngestApp()
+    tale = Tale(derive_id(Prefix.task, "none"))
+    for number in range(3):
+        world.say(tale.entry(EntryKind.grant, number + 1, f"grt_{number}"), "ledger", number + 1)
+    async with running(world) as client:
+        headers = await world.key()
+        first = (await client.get("/v1/account/entries?limit=2", headers=headers)).json()
+        path = f"/v1/account/entries?limit=2&cursor={first['next_cursor']}"
+        rest = (await client.get(path, headers=headers)).json()
+        stranger = await client.get(path, headers=await world.key("acct_two"))
+        world.ledger.down = True
+        away = await client.get("/v1/account/entries", headers=headers)
+    assert [entry["amount_credits_micro"] for entry in first["entries"] + rest["entries"]] == [3, 2, 1]
+    assert rest["next_cursor"] is None
+    assert (stranger.status_code, stranger.json()["code"]) == (422, "invalid_request")
+    assert (away.status_code, away.json()["code"]) == (503, "unavailable")
+    assert away.headers["Retry-After"]
+
+
 @pytest.mark.parametrize(
     "change", [{"amount_credits_micro": 0}, {"amount_credits_micro": 1.0}, {"source": "gift"}]
 )

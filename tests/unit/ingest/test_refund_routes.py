@@ -67,6 +67,21 @@ async def test_a_refund_is_bounded_by_the_charge_and_ordered_once(monkeypatch: p
     assert (command["account_id"], command["reservation_id"]) == ("acct_one", tale.reservation_id)
 
 
+async def test_a_refund_is_ordered_or_says_that_the_ledger_is_away(monkeypatch: pytest.MonkeyPatch):
+    async with charged(monkeypatch) as (world, client, tale):
+        first = await refund(client, tale, "refund-1", CREDIT)
+        world.ledger.down = True
+        again = await refund(client, tale, "refund-1", CREDIT)
+        more = await refund(client, tale, "refund-2", CREDIT)
+        path = f"/v1/admin/tasks/{tale.ids['task_id']}/refunds/{first.json()['refund_id']}"
+        status = await client.get(path, headers=ADMIN)
+        bill = await client.get(f"/v1/tasks/{tale.ids['task_id']}/bill", headers=await world.key())
+        assert len(world.published("RefundCredits")) == 1
+    assert again.json() == first.json()
+    assert {answer.status_code for answer in (more, status, bill)} == {503}
+    assert all(answer.headers["Retry-After"] for answer in (more, status, bill))
+
+
 async def test_refunds_that_cross_both_show_what_the_ledger_decided(monkeypatch: pytest.MonkeyPatch):
     async with charged(monkeypatch) as (world, client, tale):
         answers = [await refund(client, tale, f"refund-{index}", 2 * CREDIT) for index in range(2)]
