@@ -37,8 +37,8 @@ class Entries(Protocol):
         """Return entries of an account, newest first, from before a place; raises Unavailable."""
         ...
 
-    async def newest(self, account_id: str, *, limit: int, after: str) -> Sequence[StatementEntry] | None:
-        """Return entries by block, newest first, and by id within a block; None for an unknown ``after``."""
+    async def newest(self, account_id: str, *, limit: int, after: str) -> Sequence[StatementEntry]:
+        """Return entries by block, newest first, and by id within a block; none after an unknown entry."""
         ...
 
     async def of_task(self, account_id: str, task_id: str) -> Sequence[StatementEntry]:
@@ -125,16 +125,13 @@ class Ledger:
         return Statement(shown, shown[-1].place if len(found) > wanted else None)
 
     async def entries(self, account_id: str, limit: int, after: str) -> Sequence[StatementEntry]:
-        """Return a page of entries by block, newest first, and by id within a block.
+        """Return a page of entries by block, newest first, and by id within a block; none after an unknown entry.
 
-        Raises Refused for a malformed account or an unknown ``after``, and Unavailable.
+        Raises Refused for a malformed account, and Unavailable.
         """
         _check_account(account_id)
         wanted = min(limit or STATEMENT_DEFAULT, ENTRIES_MAX)
-        found = await self._entries.newest(account_id, limit=wanted, after=after)
-        if found is None:
-            raise Refused(ErrorCode.invalid_request, "The cursor is not one that a page gave.")
-        return found
+        return await self._entries.newest(account_id, limit=wanted, after=after)
 
     async def entries_of_task(self, account_id: str, task_id: str) -> Sequence[StatementEntry]:
         """Return the entries about a task, in order; raises Refused for a malformed account, and Unavailable."""

@@ -50,7 +50,7 @@ class Ledger(Protocol):
         ...
 
     async def entries(self, account_id: str, limit: int, after: str) -> list[EntryView]:
-        """Return entries of the books, newest first; raises Refused when the account has no entry ``after``."""
+        """Return entries of the books, newest first; none after an entry that the account does not have."""
         ...
 
     async def entries_of_task(self, account_id: str, task_id: str) -> list[EntryView]:

@@ -56,7 +56,7 @@ class LedgerClient:
         )
 
     async def entries(self, account_id: str, limit: int, after: str) -> list[EntryView]:
-        """Return entries of the books, newest first; raises Refused when the account has no entry ``after``."""
+        """Return entries of the books, newest first; none after an entry that the account does not have."""
         request = ledger_pb2.ListEntriesRequest(account_id=account_id, limit=limit, after_entry_id=after)
         answer: ledger_pb2.ListEntriesResponse = await call(
             "ledger", self._stub.ListEntries, request, self._timeout_s

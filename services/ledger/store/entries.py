@@ -63,16 +63,16 @@ class EntryView:
         return [_statement_entry(row) for row in newest[:limit]]
 
     @answering()
-    async def newest(self, account_id: str, *, limit: int, after: str) -> list[StatementEntry] | None:
+    async def newest(self, account_id: str, *, limit: int, after: str) -> list[StatementEntry]:
         """Return entries of an account by block, newest first, and by id within a block; raises Unavailable.
 
-        None says that the account has no entry ``after``. The entries of a block have one time.
+        Nothing follows an entry ``after`` that the account does not have. The entries of a block have one time.
         """
         not_kept = await self._not_kept(account_id)
         rows = {row["_id"]: row for row in not_kept}
         last = await self._row(account_id, after, not_kept) if after else None
         if after and last is None:
-            return None
+            return []
         below: dict[str, int] = {}
         if last is not None:
             first_place = _block_no(last) * _ENTRIES_IN_BLOCK_MAX

@@ -82,7 +82,7 @@ async def test_entries_are_the_ledgers_page_by_page():
         away = await client.get("/v1/account/entries", headers=headers)
     assert [entry["amount_credits_micro"] for entry in first["entries"] + rest["entries"]] == [3, 2, 1]
     assert rest["next_cursor"] is None
-    assert (stranger.status_code, stranger.json()["code"]) == (422, "invalid_request")
+    assert (stranger.status_code, stranger.json()) == (200, {"entries": [], "next_cursor": None})
     assert (away.status_code, away.json()["code"]) == (503, "unavailable")
     assert away.headers["Retry-After"]
 
