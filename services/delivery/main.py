@@ -54,7 +54,7 @@ def build(settings: DeliverySettings) -> Service:
         per_endpoint_max=settings.webhooks_per_endpoint_max,
     )
     reconciler = Reconciler(performed_by(finishing, webhooks), shards=settings.shards)
-    journal.listen(reconciler, early=reconciler.decided)
+    journal.listen(reconciler, on_decided=reconciler.decided)
     outputs = Outputs(
         journal,
         index,

@@ -96,7 +96,7 @@ MUTATIONS = (
     Mutation(
         "delivery: all work begins before the commit, webhooks too",
         "services/delivery/app/reconciler.py",
-        "self._start(state, wanted_early(state))",
+        "self._start(state, wanted_before_commit(state))",
         "self._start(state, wanted(state))",
         (f"{_EARLY}::test_a_webhook_is_not_sent_before_its_attempt_is_committed",),
     ),

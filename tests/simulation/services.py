@@ -201,7 +201,7 @@ def _delivery(line: SimulatedLine, process: Process) -> None:
         per_endpoint_max=2,
     )
     reconciler = Reconciler(performed_by(finishing, webhooks), shards=line.world.script.shards)
-    journal.listen(reconciler, early=reconciler.decided)
+    journal.listen(reconciler, on_decided=reconciler.decided)
     delivery_bus.subscribe(bus, journal)
     process.run(bus.start(), vital=True)
 

@@ -16,7 +16,7 @@ UNDER_WAY_S: Final = 1.0
 BUSY_RECORDS_PER_S: Final = 100
 """From this rate on, records come in batches anyway, and larger batches cost less."""
 BUSY_REQUESTS: Final = 8
-"""So many requests within a second overlap; lone orders in a row are fewer, and each of their records is read at once."""
+"""From so many requests within a second on, orders overlap; for fewer, each record is read at once."""
 BUSY_REST_S: Final = 0.05
 _RATE_OVER_S: Final = 0.5
 _REQUESTS_OVER_S: Final = 1.0

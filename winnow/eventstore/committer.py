@@ -122,9 +122,9 @@ class Committer(Generic[S]):
         blocks = {
             shard: unit.block(self.outbox.sent_to(shard)) for shard, unit in units.items() if unit.decisions
         }
-        if self.ownership.early is not None:
+        if self.ownership.on_decided is not None:
             for state in (cached.state for unit in units.values() for cached in unit.changed.values()):
-                self.ownership.early(state)
+                self.ownership.on_decided(state)
         results = dict.fromkeys(units, CommitResult.committed) | await self._insert(list(blocks.values()))
         sent: dict[str, asyncio.Future[None]] = {}
         for shard, unit in units.items():

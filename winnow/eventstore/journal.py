@@ -14,7 +14,7 @@ from winnow.contracts.topics import route
 from winnow.eventstore.codec import Cached, Codec
 from winnow.eventstore.committer import Committer
 from winnow.eventstore.loading import Loader
-from winnow.eventstore.model import Early, Input, Listener, S
+from winnow.eventstore.model import DecidedHook, Input, Listener, S
 from winnow.eventstore.outbox import Outbox
 from winnow.eventstore.ownership import Holds, Ownership
 from winnow.eventstore.shard import InputReused
@@ -59,9 +59,9 @@ class Journal(Generic[S]):
         parts_of_a_save = (self._codec, store, self._ownership, self._outbox)
         self._snapshots = Snapshots(*parts_of_a_save, self._writer.writing, save_every_s)
 
-    def listen(self, listener: Listener[S], early: Early[S] | None = None) -> None:
-        """Set the listener of a built journal; ``early`` hears of decisions before their commit."""
-        self._ownership.listener, self._ownership.early = listener, early
+    def listen(self, listener: Listener[S], on_decided: DecidedHook[S] | None = None) -> None:
+        """Set the listener of a built journal; ``on_decided`` hears of decisions before their commit."""
+        self._ownership.listener, self._ownership.on_decided = listener, on_decided
 
     def follow_up(self, follow_ups: FollowUps[S]) -> None:
         """Set what decides more in the block of a decision; it must return at once and must not raise."""

@@ -61,7 +61,7 @@ class Listener(Protocol[Seen_contra]):
         """Forget a shard that is no longer ours."""
 
 
-Early = Callable[[S], None]
+DecidedHook = Callable[[S], None]
 """Told each decided state before its block is inserted, which may fail; what it submits is decided after that."""
 
 

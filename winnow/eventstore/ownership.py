@@ -9,7 +9,7 @@ from typing import Final, Generic
 from winnow.contracts.decider import Decider
 from winnow.eventstore.codec import Cached, UnreadableEvent
 from winnow.eventstore.loading import Loader
-from winnow.eventstore.model import Early, Listener, S, Snapshot
+from winnow.eventstore.model import DecidedHook, Listener, S, Snapshot
 from winnow.eventstore.outbox import Outbox
 from winnow.eventstore.shard import ShardMemory
 from winnow.eventstore.store import JournalStore
@@ -85,7 +85,7 @@ class Ownership(Generic[S]):
     timers: Timers[S]
     holds: Holds
     listener: Listener[S] | None = None
-    early: Early[S] | None = None
+    on_decided: DecidedHook[S] | None = None
     memories: dict[str, ShardMemory[S]] = field(default_factory=dict)
     _owned: set[str] = field(default_factory=set)
     _given_up: set[str] = field(default_factory=set)

@@ -47,7 +47,7 @@ class _Keys:
         self._of: dict[str, tuple[str, ...]] = {candidate.candidate_id: () for candidate in selected}
         self.complete = asyncio.Event()
         self.stored_again = False
-        """Whether an object was stored again after its key was known, because the store was away."""
+        """True after an object was stored again, because the store was away when its key became known."""
 
     def add(self, candidate_id: str, *keys: str) -> None:
         """Add the keys of a candidate."""

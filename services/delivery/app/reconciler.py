@@ -8,7 +8,7 @@ from typing import Final
 
 from services.delivery.app import metrics
 from services.delivery.domain.task import TaskDelivery
-from services.delivery.domain.work import WorkItem, wanted, wanted_early
+from services.delivery.domain.work import WorkItem, wanted, wanted_before_commit
 from winnow.contracts.envelope import Message, RecordedMessage
 from winnow.contracts.ids import shard_of
 from winnow.eventstore import Block, NotOwner
@@ -35,7 +35,7 @@ class Reconciler:
 
     def decided(self, state: TaskDelivery) -> None:
         """Start what need not wait for the commit of a new state."""
-        self._start(state, wanted_early(state))
+        self._start(state, wanted_before_commit(state))
 
     def committed(self, block: Block) -> None:
         """Do nothing: states say what is wanted."""

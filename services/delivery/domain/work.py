@@ -34,7 +34,7 @@ class SendWebhook:
 WorkItem = Finish | ReadEndpoints | SendWebhook
 
 
-def wanted_early(state: TaskDelivery) -> tuple[WorkItem, ...]:
+def wanted_before_commit(state: TaskDelivery) -> tuple[WorkItem, ...]:
     """Return the work that may begin before the state is committed: it stores objects under names of their content."""
     return (Finish(state.task_id),) if state.is_finishing else ()
 

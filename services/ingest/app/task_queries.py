@@ -92,7 +92,7 @@ class TaskQueries:
         return view, bill_of(view, refunded), entries
 
     async def entries(self, account_id: str, page: Page) -> list[EntryView]:
-        """Return the account's entries, newest first; raises Refused for a cursor of no entry, Unavailable."""
+        """Return the account's entries, newest first, none after a cursor of no entry; raises Unavailable."""
         return await self._ledger.entries(account_id, page.limit, page.after[1] if page.after else "")
 
     async def events(self, account_id: str, task_id: str, after: int) -> AsyncIterator[PublicEvent | None]:

@@ -48,7 +48,7 @@ class EntryView:
         self._unnoted: Counter[str] = Counter()
 
     async def prepare(self) -> None:
-        """Create the index; may be repeated."""
+        """Create the indexes; may be repeated."""
         await self._entries.create_index([("account_id", 1), ("place", -1)], name="statement")
         await self._entries.create_index([("recorded.task_id", 1)], name="by_task")
 

@@ -84,7 +84,7 @@ class DeliveryApp:
             per_endpoint_max=2,
         )
         self.reconciler = Reconciler(performed_by(finishing, webhooks), shards=SHARDS)
-        self.journal.listen(self.reconciler, early=self.reconciler.decided)
+        self.journal.listen(self.reconciler, on_decided=self.reconciler.decided)
         self.outputs = Outputs(
             self.journal,
             self.index,

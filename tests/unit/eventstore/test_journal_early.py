@@ -41,7 +41,7 @@ class Heard:
         self.said.append(("unloaded", 0))
 
     def listen(self, journal: Journal[Sum]) -> Heard:
-        journal.listen(self, early=self.decided)
+        journal.listen(self, on_decided=self.decided)
         return self
 
 
